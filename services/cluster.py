@@ -1,0 +1,42 @@
+"""The Ray cluster of a sweep: one on this machine, or the one that the settings name."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+from services.plan import RESERVED_CPUS, Node, local_node
+from services.settings import Settings
+
+@contextmanager
+def cluster(settings: Settings) -> Iterator[list[Node]]:
+    """Connect to Ray, or start it here, for as long as the block; yields the nodes, the reserve left out.
+
+    A Ray that is already running in this process is used as it is, and left running.
+    """
+    if ray.is_initialized():
+        yield _nodes()
+        return
+    if settings.ray_address == "local":
+        node = local_node()
+        # The dashboard frees what a group that died had reserved.
+        ray.init("local", num_cpus=int(node.cpus) + RESERVED_CPUS, include_dashboard=True, **_silent())
+    else:
+        ray.init(settings.ray_address, **_silent())
+    try:
+        yield _nodes()
+    finally:
+        ray.shutdown()
+
+
+def _silent() -> dict[str, object]:
+    return {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+
+
+def _nodes() -> list[Node]:
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = [Node(r.get("CPU", 0.0), r.get("GPU", 0.0)) for r in alive]
+    largest = max(range(len(nodes)), key=lambda i: nodes[i].cpus)
+    nodes[largest] = Node(nodes[largest].cpus - RESERVED_CPUS, nodes[largest].gpus)
+    return nodes

@@ -1,0 +1,49 @@
+"""How trials get at the data: decoded once for the whole sweep, or streamed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+
+from services.prepare import Prepared
+from services.settings import Settings
+from services.spec import LoadedSpec, check_against_data
+from trainers.data.feeds import Feed, choose_feed
+from trainers.data.feeds.resident import ResidentFeed, load_resident
+from trainers.data.feeds.stream import StreamFeed
+from trainers.data.splits import Splits
+
+
+@dataclass(frozen=True)
+class Resident:
+    """Opens a feed on the decoded volumes in the node's object store."""
+
+    data: ray.ObjectRef
+
+    def __call__(self) -> Feed:
+        """A feed over memory that all trials of a node share."""
+        return ResidentFeed(ray.get(self.data))
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Opens a feed that streams the volume store."""
+
+    store: Path
+    splits: Splits
+
+    def __call__(self) -> Feed:
+        """A feed in bounded memory."""
+        return StreamFeed(self.store, self.splits)
+
+
+def open_data(loaded: LoadedSpec, settings: Settings, prepared: Prepared) -> Callable[[], Feed]:
+    """How workers open the data: decoded once for the sweep, or streamed where they are too large for that."""
+    store, splits = prepared.store, prepared.splits
+    resident = choose_feed(loaded.spec.data.feed, store.nbytes, settings.resident_limit_bytes) == "resident"
+    opened: Callable[[], Feed]
+    opened = Resident(ray.put(load_resident(store, splits))) if resident else Streamed(store.folder, splits)
+    feed = opened()
+    check_against_data(loaded, feed.train_size, feed.label_range)
+    return opened

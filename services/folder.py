@@ -1,0 +1,136 @@
+"""A sweep's folder under the home: its spec, its state, its lock and the wish to stop it."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from services.settings import Settings
+from services.spec import LoadedSpec, parse_spec
+from trainers.errors import UserError, nearest
+from trainers.history import write_atomically
+
+RUNNING, STOPPED, FINISHED, BROKEN, INTERRUPTED = "running", "stopped", "finished", "failed", "interrupted"
+
+
+@dataclass
+class SweepState:
+    """How a sweep stands: running, stopped, finished or failed; wall seconds spent so far; the driver's pid."""
+
+    state: str = RUNNING
+    spent_s: float = 0.0
+    started: float = 0.0
+    pid: int = 0
+    reason: str = ""
+
+
+class SweepFolder:
+    """Everything the driver keeps of one sweep beside its checkpoints."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.final = path / "final.json"
+        self._stop = path / "stop"
+
+    @property
+    def sweep_id(self) -> str:
+        """The sweep's id."""
+        return self.path.name
+
+    @classmethod
+    def create(cls, settings: Settings, loaded: LoadedSpec) -> "SweepFolder":
+        """The folder of a spec's sweep, made on first use; what says where or how long is brought up to date."""
+        folder = cls(settings.sweeps / loaded.spec.sweep_id)
+        write_atomically(folder.path / "spec.yaml", loaded.spec.to_yaml().encode())
+        origin = {"path": str(loaded.path.absolute()), "base": str(loaded.base)}
+        write_atomically(folder.path / "origin.json", json.dumps(origin).encode())
+        return folder
+
+    @classmethod
+    def find(cls, settings: Settings, sweep_id: str) -> "SweepFolder":
+        """An existing sweep, by its id or the beginning of it. Raises UserError where none or several match."""
+        known = [path.name for path in cls._all(settings)]
+        matches = [name for name in known if name == sweep_id] or [name for name in known if name.startswith(sweep_id)]
+        if len(matches) == 1:
+            return cls(settings.sweeps / matches[0])
+        if matches:
+            raise UserError(f"sweep '{sweep_id}' could be any of {', '.join(matches)}; say more of it")
+        hint = nearest(sweep_id, known) if known else "there is none yet; `contrasweep run SPEC` starts one"
+        raise UserError(f"no sweep '{sweep_id}' in {settings.home}; {hint}")
+
+    @classmethod
+    def every(cls, settings: Settings) -> "list[SweepFolder]":
+        """All sweeps, the oldest first."""
+        return [cls(path) for path in cls._all(settings)]
+
+    @staticmethod
+    def _all(settings: Settings) -> list[Path]:
+        return sorted((p.parent for p in settings.sweeps.glob("*/spec.yaml")), key=lambda p: (p / "origin.json").stat().st_ctime)
+
+    def load(self) -> LoadedSpec:
+        """The sweep's spec, with paths relative to where it was first given."""
+        origin = json.loads((self.path / "origin.json").read_text())
+        stored = self.path / "spec.yaml"
+        return LoadedSpec(parse_spec(stored.read_text(), str(stored)), Path(origin["path"]), Path(origin["base"]))
+
+    def read_state(self) -> SweepState:
+        """The state; `interrupted` where it says running but no driver holds the lock."""
+        path = self.path / "state.json"
+        state = SweepState(**json.loads(path.read_text())) if path.exists() else SweepState(state=STOPPED)
+        if state.state == RUNNING and not self._is_locked():
+            state.state = INTERRUPTED
+        return state
+
+    def write_state(self, state: SweepState) -> None:
+        """Keep the state."""
+        write_atomically(self.path / "state.json", json.dumps(asdict(state), indent=1).encode())
+
+    @contextmanager
+    def driving(self) -> Iterator[SweepState]:
+        """Hold the sweep while driving it, alone: the lock goes with the process, however it ends.
+
+        Yields the state, which is written back at the end with the time spent added.
+        Raises UserError where another process drives the sweep.
+        """
+        with (self.path / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pid = self.read_state().pid
+                raise UserError(f"sweep {self.sweep_id} is already running, in process {pid}") from None
+            self._stop.unlink(missing_ok=True)
+            state, began = self.read_state(), time.time()
+            before_s = state.spent_s
+            state.state, state.started, state.pid, state.reason = RUNNING, state.started or began, os.getpid(), ""
+            self.write_state(state)
+            try:
+                yield state
+            except BaseException as error:
+                state.state, state.reason = BROKEN, f"{type(error).__name__}: {error}"
+                raise
+            finally:
+                state.spent_s = before_s + time.time() - began
+                self.write_state(state)
+
+    def ask_to_stop(self) -> None:
+        """Leave word for the driver to stop cleanly."""
+        self._stop.touch()
+
+    def is_asked_to_stop(self) -> bool:
+        """Whether somebody left word."""
+        return self._stop.exists()
+
+    def _is_locked(self) -> bool:
+        path = self.path / "lock"
+        if not path.exists():
+            return False
+        with path.open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False

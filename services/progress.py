@@ -1,0 +1,43 @@
+"""What a person sees while a long step runs: a bar on a terminal, a plain line every 30 s elsewhere."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+PLAIN_INTERVAL_S = 30.0
+
+
+class Meter:
+    """Progress of one step: `update` it with what is done, out of how much, and a few words."""
+
+    def __init__(self, console: Console, title: str, bar: Progress | None) -> None:
+        self._console, self._title, self._bar = console, title, bar
+        self._task = bar.add_task(title, total=None, words="", rate="") if bar else None
+        self._started = self._printed = time.monotonic()
+
+    def update(self, done: float, total: float, words: str = "", unit: str = "") -> None:
+        """Show `done` of `total` units, the rate, and `words`."""
+        now = time.monotonic()
+        rate = done / max(now - self._started, 1e-9)
+        if self._bar and self._task is not None:
+            shown = f"{rate:.3g} {unit}/s" if unit else ""
+            self._bar.update(self._task, completed=done, total=total, words=words, rate=shown)
+        elif now - self._printed >= PLAIN_INTERVAL_S:
+            self._printed = now
+            left = f"{(total - done) / rate:.0f} s left" if rate else ""
+            self._console.print(f"{self._title} {done:g}/{total:g} {words} {left}".rstrip())
+
+
+@contextmanager
+def meter(console: Console, title: str) -> Iterator[Meter]:
+    """A meter that lives as long as the block."""
+    if not console.is_terminal:
+        yield Meter(console, title, None)
+        return
+    columns = ("{task.description}", BarColumn(), "{task.fields[words]}", "{task.fields[rate]}")
+    shown = [TextColumn(column) if isinstance(column, str) else column for column in columns]
+    with Progress(*shown, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
+        yield Meter(console, title, bar)

@@ -1,0 +1,114 @@
+"""The settings: where a sweep runs. Nothing here changes what a spec means or which id it has."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import psutil
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from services.complaints import complaint, foremost
+from trainers.errors import UserError, nearest
+
+PREFIX = "CONTRASWEEP_"
+FILE_VARIABLE = f"{PREFIX}SETTINGS"
+DEFAULT_FILE = Path("contrasweep.toml")
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+def _absolute_unless_uri(path: str) -> str:
+    return path if "://" in path else str(_absolute(Path(path)))
+
+
+class Settings(BaseSettings):
+    """Where things are, from `CONTRASWEEP_*` in the environment, else contrasweep.toml, else the defaults.
+
+    `home` is the folder of everything local; the stores default to SQLite files in it, and `storage_path` (of
+    the checkpoints; a folder or a URI) to a folder in it. Relative paths start at the current folder.
+    `resident_limit_gb` (10^9 bytes) is what decoded data may take of memory before they are streamed instead; None
+    is a quarter of what is available, which Ray's object store has room for. `ray_address` "local" starts Ray on
+    this machine.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+
+    home: Annotated[Path, AfterValidator(_absolute)] = Field(default=Path(".contrasweep"), validate_default=True)
+    tracking_uri: str = Field(default_factory=lambda known: f"sqlite:///{known['home']}/mlflow.db")
+    optuna_storage: str = Field(default_factory=lambda known: f"sqlite:///{known['home']}/optuna.db")
+    ray_address: str = "local"
+    storage_path: Annotated[str, AfterValidator(_absolute_unless_uri)] = Field(
+        default_factory=lambda known: f"{known['home']}/storage"
+    )
+    resident_limit_gb: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+    @property
+    def resident_limit_bytes(self) -> int:
+        """Bytes of decoded data that are kept in memory."""
+        if self.resident_limit_gb is None:
+            return int(psutil.virtual_memory().available // 4)
+        return int(self.resident_limit_gb * 1e9)
+
+    @property
+    def volumes(self) -> Path:
+        """Folder of the prepared volume stores."""
+        return self.home / "volumes"
+
+    @property
+    def sweeps(self) -> Path:
+        """Folder of the sweeps, one folder each by sweep id."""
+        return self.home / "sweeps"
+
+    @property
+    def reports(self) -> Path:
+        """Folder of the reports."""
+        return self.home / "reports"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment, then the settings file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file(os.environ))
+
+
+def settings_file(environment: Mapping[str, str]) -> Path:
+    """The settings file in use; it need not exist unless `CONTRASWEEP_SETTINGS` names it."""
+    return Path(environment.get(FILE_VARIABLE) or DEFAULT_FILE)
+
+
+def load_settings() -> Settings:
+    """The settings in force. Raises UserError on unknown variables or keys, values not allowed, a broken file."""
+    path = settings_file(os.environ)
+    if os.environ.get(FILE_VARIABLE) and not path.is_file():
+        raise UserError(f"{FILE_VARIABLE}={path}: no such file")
+    _refuse_unknown_variables(os.environ)
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise UserError(f"{_origin(error, path)}: {complaint(error, Settings)}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from error
+
+
+def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
+    allowed = [FILE_VARIABLE, *(PREFIX + field.upper() for field in Settings.model_fields)]
+    for variable in sorted(environment):
+        if variable.upper().startswith(PREFIX) and variable.upper() not in allowed:
+            raise UserError(f"environment: unknown variable {variable}; {nearest(variable.upper(), allowed)}")
+
+
+def _origin(error: ValidationError, path: Path) -> str:
+    """Which of the environment and the file holds the mistake that is told."""
+    variable = PREFIX + str(foremost(error)["loc"][0]).upper()
+    return "environment" if variable in {name.upper() for name in os.environ} else str(path)

@@ -1,0 +1,276 @@
+"""The spec: what a sweep studies, and nothing of where it runs. Its hash is the sweep's identity."""
+
+import hashlib
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+import search_spaces
+from search_spaces import Context, Range
+from services.complaints import complaint
+from services.strict_yaml import dump_mapping, load_mapping
+from trainers.config import Count, DataConfig, Frozen, ModelConfig, Positive, TrainingConfig
+from trainers.errors import UserError, nearest
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Scalar = bool | int | float | str
+
+
+class RacingConfig(Frozen):
+    """When a configuration may be stopped: after each seed, and at `rungs` (counts of epochs) inside a seed.
+
+    It goes on while, at `confidence`, it can still beat the best; the `finalists` best run all seeds.
+    `reinvest` spends the seed runs saved on more configurations.
+    """
+
+    rungs: tuple[Count, ...] = ()
+    finalists: Count = 3
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.9
+    reinvest: bool = False
+
+    @model_validator(mode="after")
+    def _rungs_ascend(self) -> "RacingConfig":
+        if list(self.rungs) != sorted(set(self.rungs)):
+            raise ValueError(f"rungs {list(self.rungs)} must be in ascending order without repeats")
+        return self
+
+
+class SearchConfig(Frozen):
+    """Which configurations are tried, and how each is judged.
+
+    `parallel`: how many configurations may be under way at once. Configuration n is sampled from, and raced
+    against, the results of configurations up to n - parallel, so that a sweep's outcome does not depend on
+    the machine or on timing. `racing: null` turns racing off.
+    """
+
+    spaces: tuple[str, ...]
+    override: dict[str, Range] = Field(default_factory=dict)
+    fix: dict[str, Scalar] = Field(default_factory=dict)
+    sampler: Literal["tpe", "random", "qmc", "gp"] = "tpe"
+    trials: Count = 30
+    seeds: tuple[Seed, ...] = (0, 1, 2)
+    parallel: Count = 4
+    objective: Literal["validation_mae"] = "validation_mae"
+    racing: RacingConfig | None = RacingConfig()
+
+    @field_validator("spaces", "seeds")
+    @classmethod
+    def _are_distinct(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not values:
+            raise ValueError("is empty; at least one is needed")
+        if len(set(values)) < len(values):
+            raise ValueError(f"{list(values)} repeats {next(v for v in values if values.count(v) > 1)}")
+        return values
+
+    @model_validator(mode="after")
+    def _fixes_or_overrides(self) -> "SearchConfig":
+        for key in self.fix:
+            if key in self.override:
+                raise ValueError(f"'{key}' is in both fix and override; keep one")
+        return self
+
+
+class BudgetConfig(Frozen):
+    """When to stop starting configurations: after `hours` of wall time, None for never."""
+
+    hours: Positive | None = None
+
+
+class SweepSpec(Frozen):
+    """A whole study: data, model, training, search. Frozen; unknown keys are refused."""
+
+    name: str
+    data: DataConfig
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    probe: Literal["ridge"] = "ridge"
+    search: SearchConfig
+    budget: BudgetConfig = BudgetConfig()
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_slug(cls, name: str) -> str:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", name):
+            raise ValueError(
+                f"'{name}' is not allowed: must be 1 to 63 of a-z, 0-9, '-' and '_', starting with a letter or digit"
+            )
+        return name
+
+    @model_validator(mode="after")
+    def _rungs_are_inside_training(self) -> "SweepSpec":
+        rungs = self.search.racing.rungs if self.search.racing else ()
+        if rungs and rungs[-1] >= self.training.epochs:
+            raise ValueError(
+                f"search.racing.rungs: {rungs[-1]} is not allowed: must be below training.epochs {self.training.epochs}"
+            )
+        return self
+
+    @property
+    def sweep_id(self) -> str:
+        """`name-` and 8 hex digits of the hash of everything but `data.feed`, which only says how data reach memory.
+
+        The order of keys does not count, but for the augmentations, which apply in the order written.
+        """
+        science = self.model_dump(exclude={"data": {"feed"}})
+        science["training"]["augmentations"] = list(self.training.augmentations.items())
+        canonical = json.dumps(_whole(science), sort_keys=True, separators=(",", ":"))
+        return f"{self.name}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
+
+    def to_yaml(self) -> str:
+        """The canonical YAML, defaults included; `parse_spec` gives the same spec back."""
+        return dump_mapping(json.loads(json.dumps(self.model_dump())))
+
+    def context(self, label_range: float | None = None) -> Context:
+        """What the search spaces' ranges depend on; `label_range` is of the training split, once it is known."""
+        training = self.training
+        return Context(training.batch_size, training.epochs, label_range, training.views)
+
+
+@dataclass(frozen=True)
+class LoadedSpec:
+    """A spec, the file it came from, and the folder that its relative paths start from."""
+
+    spec: SweepSpec
+    path: Path
+    base: Path
+
+
+def parse_spec(text: str | bytes, source: str) -> SweepSpec:
+    """The spec written in `text`. Raises UserError, in one line that starts with `source`."""
+    document = json.dumps(load_mapping(text, source), default=str)
+    try:
+        return SweepSpec.model_validate_json(document, strict=True)
+    except ValidationError as error:
+        raise UserError(f"{source}: {complaint(error, SweepSpec)}") from error
+
+
+def load_spec(path: str | Path) -> LoadedSpec:
+    """Read and validate the spec at `path`; names of components are left to `check_spec`."""
+    path = Path(path)
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; `contrasweep init {path}` writes a first spec") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    return LoadedSpec(parse_spec(text, str(path)), path, path.resolve().parent)
+
+
+def check_spec(loaded: LoadedSpec) -> None:
+    """Check every name and value of the spec that needs no data. Raises UserError on the first that is wrong."""
+    spec = loaded.spec
+    with _naming(loaded.path):
+        _check_components(spec)
+        _check_search_keys(spec)
+        _check_training_ranges(spec)
+        _check_methods(spec, spec.context())
+
+
+def check_against_data(loaded: LoadedSpec, train_size: int, label_range: float) -> None:
+    """Check what depends on the prepared data: `train_size` subjects whose labels span `label_range`."""
+    spec = loaded.spec
+    with _naming(loaded.path):
+        if spec.training.batch_size > train_size:
+            raise ValueError(
+                f"training.batch_size: {spec.training.batch_size} is not allowed: "
+                f"the training split has {train_size} subjects"
+            )
+        _check_methods(spec, spec.context(label_range))
+
+
+def _check_components(spec: SweepSpec) -> None:
+    from trainers import encoders
+    from trainers.data.transforms import build_transforms
+
+    _known("model.encoder", "encoder", spec.model.encoder, encoders.names())
+    for space in spec.search.spaces:
+        _known("search.spaces", "search space", space, search_spaces.names())
+    build_transforms(spec.data.transforms)
+    _check_augmentations(spec)
+
+
+def _check_augmentations(spec: SweepSpec) -> None:
+    """Every augmentation can be built, for an image of any size."""
+    from trainers import augmentations
+
+    image_shape = (1, *[32] * spec.model.spatial_dims)
+    for name, params in spec.training.augmentations.items():
+        try:
+            augmentations.build(name, **{**params, "image_shape": image_shape})
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"training.augmentations.{name}: {' '.join(str(error).split())}") from error
+
+
+def _check_search_keys(spec: SweepSpec) -> None:
+    own = [key for space in spec.search.spaces for key in search_spaces.parameters(space)]
+    training = [f"training.{field}" for field in search_spaces.TRAINING]
+    for key in spec.search.fix:
+        if key in training:
+            raise ValueError(f"search.fix: '{key}' is fixed already: set it under training")
+        _known("search.fix", "parameter", key, own)
+    for key in spec.search.override:
+        _known("search.override", "parameter", key, own + training)
+
+
+def _check_training_ranges(spec: SweepSpec) -> None:
+    """Every number of an overridden `training.<field>` is a value that the field may have."""
+    for key, allowed in spec.search.override.items():
+        if not key.startswith("training."):
+            continue
+        field = key.removeprefix("training.")
+        for value in allowed.numbers():
+            changed = json.dumps({**spec.training.model_dump(), field: value})
+            try:
+                TrainingConfig.model_validate_json(changed, strict=True)
+            except ValidationError as error:
+                raise ValueError(f"search.override: training.{complaint(error, TrainingConfig)}") from error
+
+
+def _check_methods(spec: SweepSpec, context: Context) -> None:
+    """Every method holds its invariants, and its loss can be built, wherever the spec moved its parameters."""
+    search = spec.search
+    for space in search.spaces:
+        try:
+            search_spaces.check(space, context, search.override, search.fix)
+            for params in search_spaces.points(space, context, search.override, search.fix):
+                _check_loss(space, params, context)
+        except ValueError as error:
+            raise ValueError(f"search: {error}") from error
+
+
+def _check_loss(name: str, params: dict[str, search_spaces.Value], context: Context) -> None:
+    from trainers import losses
+
+    decided = {"max_epochs": context.epochs, "label_range": context.label_range}
+    accepted = inspect.signature(losses.get(name)).parameters
+    losses.build(name, **params, **{key: value for key, value in decided.items() if key in accepted})
+
+
+def _known(field: str, kind: str, name: str, allowed: list[str]) -> None:
+    if name not in allowed:
+        raise ValueError(f"{field}: unknown {kind} '{name}'; {nearest(name, allowed)}")
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Put the spec's file in front of what is found wrong in it."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def _whole(value: Any) -> Any:
+    """`value` with 2.0 written as 2, so that a number hashes the same however it was written."""
+    if isinstance(value, dict):
+        return {key: _whole(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

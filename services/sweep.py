@@ -1,0 +1,240 @@
+"""A sweep from its spec to the final figure: prepare, search, finalize."""
+
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import optuna
+import ray
+from ray import tune
+from rich.console import Console
+
+import search_spaces
+from services.cluster import cluster
+from services.feeding import open_data
+from services.finalize import FinalReport, finalize
+from services.folder import FINISHED, STOPPED, SweepFolder, SweepState
+from services.plan import Allotment, allot, local_node
+from services.prepare import Prepared, prepare
+from services.progress import meter
+from services.racing import Referee, Rule
+from services.record import read_records
+from services.report import print_final, print_leaderboard, print_prepared, show_sweep
+from services.searcher import SweepSearcher
+from services.settings import Settings
+from services.spec import LoadedSpec, SweepSpec, check_spec
+from services.tracking import Tracker
+from services.trial import Job, run_trial
+from services.watch import Watch
+from trainers.data.feeds import Feed
+from trainers.errors import UserError
+
+MAX_TRIAL_RESTARTS = 2
+WITHOUT_END = 10**6
+POLL_S = 0.5
+
+
+def run_sweep(loaded: LoadedSpec, settings: Settings, console: Console) -> SweepState:
+    """Run a sweep to its end, or on from where it was interrupted; a finished one is only shown.
+
+    Returns the state it ended in: finished, or stopped where somebody asked for that.
+    Raises UserError for whatever is wrong with the spec, the data or the machine, before anything is spent.
+    """
+    check_spec(loaded)
+    folder = SweepFolder(settings.sweeps / loaded.spec.sweep_id)
+    if folder.final.exists():
+        show_sweep(console, folder, Path(settings.storage_path))
+        return folder.read_state()
+    if settings.ray_address == "local":
+        allot(loaded.spec, [local_node()])
+    with cluster(settings) as nodes:
+        allotment = allot(loaded.spec, nodes)
+        prepared = prepare_data(loaded, settings, console)
+        make_feed = open_data(loaded, settings, prepared)
+        folder = SweepFolder.create(settings, loaded)
+        with folder.driving() as state:
+            drive = Drive(loaded.spec, settings, folder, console, make_feed, prepared)
+            drive.search(allotment, state)
+            if state.state != STOPPED:
+                drive.finish()
+                state.state = FINISHED
+    return state
+
+
+def prepare_data(loaded: LoadedSpec, settings: Settings, console: Console) -> Prepared:
+    """The volume store of a spec, made where it is not there yet, and what was rejected, on the screen."""
+    began = time.monotonic()
+    with meter(console, "preparing") as shown:
+        prepared = prepare(
+            loaded.spec.data,
+            loaded.base,
+            settings.volumes,
+            lambda done, total: shown.update(done, total, unit="volumes"),
+        )
+    print_prepared(console, prepared, time.monotonic() - began)
+    return prepared
+
+
+class Drive:
+    """One driver's run of a sweep."""
+
+    def __init__(
+        self,
+        spec: SweepSpec,
+        settings: Settings,
+        folder: SweepFolder,
+        console: Console,
+        make_feed: Callable[[], Feed],
+        prepared: Prepared,
+    ) -> None:
+        self._spec, self._settings, self._folder, self._console = spec, settings, folder, console
+        self._make_feed, self._prepared = make_feed, prepared
+        self._storage = Path(settings.storage_path) / spec.sweep_id
+        self._tracker = Tracker(settings.tracking_uri, None, spec.name, spec.sweep_id)
+        self._tracker.start(spec.to_yaml(), {}, {"volumes": prepared.store.manifest.version})
+
+    def search(self, allotment: Allotment, state: SweepState) -> None:
+        """Search until it is over, the budget is spent, or somebody asks to stop; the state says which."""
+        referee = ray.remote(Referee).options(num_cpus=0, max_restarts=-1, max_task_retries=-1)  # type: ignore[attr-defined]
+        judge = referee.remote(self._rule(), self._spec.search.parallel, self._storage)
+        job = Job(self._spec, self._storage, judge, self._make_feed)
+        with meter(self._console, "sweeping") as shown, interruption() as interrupted:
+            watch = Watch(self._spec, self._storage, self._tracker, shown)
+            searcher = self._searcher(watch)
+            follower = Follower(self._folder, self._spec.budget.hours, state, interrupted, judge, searcher, watch)
+            with follower.following():
+                self._tune(allotment, job, searcher)
+        self._console.print(f"sweeping  {watch.summary()}", markup=False, highlight=False)
+        if searcher.aborted:
+            self._tracker.finish("failed")
+            raise UserError(f"every configuration failed, the first with: {searcher.aborted}")
+        if follower.stopped:
+            state.state = STOPPED
+            self._tracker.finish("stopped")
+
+    def finish(self) -> FinalReport:
+        """Evaluate the best configuration on the test split, once; register it; print."""
+        records = read_records(self._storage)
+        print_leaderboard(self._console, self._spec, records)
+        report = finalize(self._spec, self._folder.final, self._storage, self._prepared, self._tracker)
+        print_final(self._console, self._spec, report)
+        self._tracker.finish("complete")
+        return report
+
+    def _rule(self) -> Rule | None:
+        racing, search = self._spec.search.racing, self._spec.search
+        return racing and Rule(racing.rungs, self._spec.training.epochs, search.seeds, racing.confidence)
+
+    def _searcher(self, watch: Watch) -> SweepSearcher:
+        search, context = self._spec.search, self._spec.context(self._make_feed().label_range)
+        study = open_study(self._spec, self._settings, context)
+        return SweepSearcher(
+            study,
+            lambda trial: search_spaces.suggest(trial, search.spaces, context, search.override, search.fix),
+            search,
+            self._spec.training.epochs,
+            self._storage,
+            watch,
+        )
+
+    def _tune(self, allotment: Allotment, job: Job, searcher: SweepSearcher) -> None:
+        tuner = tune.Tuner(
+            tune.with_resources(tune.with_parameters(run_trial, job=job), allotment.trial),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                num_samples=WITHOUT_END,
+                max_concurrent_trials=allotment.concurrent,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name=uuid.uuid4().hex,
+                storage_path=str(self._storage / ".tune"),
+                failure_config=tune.FailureConfig(max_failures=MAX_TRIAL_RESTARTS),
+                verbose=0,
+            ),
+        )
+        tuner.fit()
+
+
+def open_study(spec: SweepSpec, settings: Settings, context: search_spaces.Context) -> optuna.Study:
+    """The sweep's study, with the published point of each method first in line where it is new."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(study_name=spec.sweep_id, storage=settings.optuna_storage, load_if_exists=True)
+    search = spec.search
+    if all(trial.state == optuna.trial.TrialState.WAITING for trial in study.get_trials(deepcopy=False)):
+        for space in search.spaces[: search.trials]:
+            choice = {"method": space} if len(search.spaces) > 1 else {}
+            training = spec.training.model_dump()
+            point = search_spaces.published(space, context, search.override, search.fix, training)
+            study.enqueue_trial(choice | point, skip_if_exists=True)
+    return study
+
+
+class Follower:
+    """A thread beside Tune: passes events on, and has the sweep pause when it should."""
+
+    def __init__(
+        self,
+        folder: SweepFolder,
+        budget_hours: float | None,
+        state: SweepState,
+        interrupted: threading.Event,
+        referee: Any,
+        searcher: SweepSearcher,
+        watch: Watch,
+    ) -> None:
+        self._folder, self._interrupted = folder, interrupted
+        self._referee, self._searcher, self._watch = referee, searcher, watch
+        left_s = float("inf") if budget_hours is None else budget_hours * 3600 - state.spent_s
+        self._deadline = time.monotonic() + left_s
+        self._over = threading.Event()
+        self.stopped = False
+
+    @contextmanager
+    def following(self) -> Iterator[None]:
+        """Follow for as long as the block."""
+        thread = threading.Thread(target=self._follow, name="follower", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            thread.join()
+            self._watch.follow(ray.get(self._referee.drain.remote()))
+
+    def _follow(self) -> None:
+        paused = False
+        while not self._over.wait(POLL_S):
+            self._watch.follow(ray.get(self._referee.drain.remote()))
+            self.stopped = self.stopped or self._interrupted.is_set() or self._folder.is_asked_to_stop()
+            if not paused and (self.stopped or time.monotonic() > self._deadline):
+                paused = True
+                self._searcher.close()
+                self._referee.pause.remote()
+
+
+@contextmanager
+def interruption() -> Iterator[threading.Event]:
+    """The first Ctrl-C (or SIGTERM) sets the event that is yielded; the second ends the program at once."""
+    asked = threading.Event()
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,138 @@
+"""One configuration as a Tune trial: its seeds run one after the other, in one worker group or in the trial itself."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray import train, tune
+from ray.actor import ActorHandle
+from ray.train.torch import TorchTrainer, get_device
+
+from search_spaces import Configuration
+from services.record import read_record, seed_folder, write_configuration
+from services.spec import SweepSpec
+from trainers.config import MethodConfig, RunConfig
+from trainers.data.feeds import Feed
+from trainers.distributed import rank
+from trainers.errors import UserError
+from trainers.history import PRUNED, RUNNING, History, Row
+from trainers.pretrain import Diverged, Verdict, pretrain
+
+MAX_WORKER_FAILURES = 2
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every trial of a sweep shares.
+
+    `make_feed` opens the training and validation splits inside a worker: out of the node's object
+    store, or as a stream. `sweep` is the sweep's folder in the storage path.
+    """
+
+    spec: SweepSpec
+    sweep: Path
+    referee: ActorHandle
+    make_feed: Callable[[], Feed]
+
+
+def run_config(spec: SweepSpec, configuration: Configuration, seed: int) -> RunConfig:
+    """What one seed of a configuration is told."""
+    training = spec.training.model_validate(spec.training.model_dump() | configuration.training)
+    method = MethodConfig(name=configuration.method, params=configuration.params)
+    return RunConfig(model=spec.model, training=training, method=method, probe=spec.probe, seed=seed)
+
+
+def run_trial(config: dict[str, Any], job: Job) -> None:
+    """The Tune function. `config` has the number, the configuration's parts, and whether it races."""
+    number, race = config["number"], config["race"]
+    configuration = Configuration(config["method"], config["params"], config["training"])
+    write_configuration(job.sweep, number, configuration)
+    try:
+        if job.spec.training.workers == 1:
+            run_seeds(number, configuration, race, job, get_local_device(job.spec))
+        else:
+            run_group(number, configuration, race, job)
+    except Exception as error:
+        write_configuration(job.sweep, number, configuration, failure=f"{type(error).__name__}: {error}")
+        if not isinstance(error, Diverged | UserError):
+            raise
+    record = read_record(job.sweep, number)
+    assert record
+    tune.report({"state": record.state(job.spec.search.seeds, job.spec.training.epochs)})
+
+
+def run_seeds(number: int, configuration: Configuration, race: bool, job: Job, device: torch.device) -> None:
+    """Run the seeds in order; stop where one is pruned or asked to pause. Every worker of a group calls this."""
+    feed = job.make_feed()
+    for seed in job.spec.search.seeds:
+        folder = seed_folder(job.sweep, number, seed)
+        known = History.read(folder)
+        if race and known and known.state == PRUNED:
+            return
+        asker = Asker(job.referee, number, seed, race)
+        history = pretrain(run_config(job.spec, configuration, seed), feed, folder, device=device, ask=asker)
+        if history.state == PRUNED and asker.reason and rank() == 0:
+            history.reason = asker.reason
+            history.write(folder)
+        if history.state == RUNNING or (race and history.state == PRUNED):
+            return
+
+
+def run_group(number: int, configuration: Configuration, race: bool, job: Job) -> None:
+    """Run the seeds in one Ray Train worker group, started once for all of them.
+
+    A worker that dies brings the group up again, and every seed goes on from its own checkpoint. Train
+    itself is given no checkpoint and a fresh name: a name it knows would be resumed in silence.
+    """
+    training = job.spec.training
+    resources = {"CPU": float(training.cpus_per_worker), "GPU": training.gpus_per_worker}
+    TorchTrainer(
+        _group_worker,
+        train_loop_config={"number": number, "configuration": configuration, "race": race, "job": job},
+        scaling_config=train.ScalingConfig(
+            num_workers=training.workers, use_gpu=training.gpus_per_worker > 0, resources_per_worker=resources
+        ),
+        run_config=train.RunConfig(
+            name=f"trial-{number:04d}-{uuid.uuid4().hex[:8]}",
+            storage_path=str(job.sweep / ".train"),
+            failure_config=train.FailureConfig(max_failures=MAX_WORKER_FAILURES),
+        ),
+    ).fit()
+    record = read_record(job.sweep, number)
+    if record and record.failure:
+        raise UserError(record.failure)
+
+
+def _group_worker(told: dict[str, Any]) -> None:
+    number, configuration, job = told["number"], told["configuration"], told["job"]
+    try:
+        run_seeds(number, configuration, told["race"], job, get_device())
+    except (Diverged, UserError) as error:
+        if rank() == 0:
+            write_configuration(job.sweep, number, configuration, failure=f"{type(error).__name__}: {error}")
+
+
+def get_local_device(spec: SweepSpec) -> torch.device:
+    """The device of a trial that trains in its own process."""
+    return torch.device("cuda" if spec.training.gpus_per_worker else "cpu")
+
+
+class Asker:
+    """Asks the referee after each epoch and remembers why it said to stop.
+
+    A referee that is gone means that the driver is gone: the error ends this run before it writes
+    anything, so that a resumed driver's workers have the folder to themselves.
+    """
+
+    def __init__(self, referee: ActorHandle, number: int, seed: int, race: bool) -> None:
+        self._referee, self._number, self._seed, self._race = referee, number, seed, race
+        self.reason = ""
+
+    def __call__(self, row: Row) -> Verdict:
+        """The referee's verdict on an epoch's metrics."""
+        verdict, self.reason = ray.get(self._referee.judge.remote(self._number, self._seed, row, self._race))
+        return Verdict(verdict)

@@ -1,0 +1,89 @@
+"""What the driver sees of a running sweep, and passes on to the tracking store and the progress meter."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, cast
+
+from search_spaces import Configuration
+from services.progress import Meter
+from services.racing import Event
+from services.record import FAILED, Record, leaderboard, read_record, read_records
+from services.report import leaderboard_text
+from services.spec import SweepSpec
+from services.tracking import Tracker
+from trainers.history import COMPLETE, PRUNED, RUNNING
+
+Ended = Literal["complete", "pruned", "failed", "stopped"]
+
+
+class Watch:
+    """Listens to the searcher and to the referee's events."""
+
+    def __init__(self, spec: SweepSpec, sweep: Path, tracker: Tracker, meter: Meter) -> None:
+        self._spec, self._sweep, self._tracker, self._meter = spec, sweep, tracker, meter
+        self._epochs = spec.training.epochs
+        self._records = {record.number: record for record in read_records(sweep)}
+        self._live = {(r.number, seed): len(h.epochs) for r in self._records.values() for seed, h in r.histories.items()}
+        for record in self._records.values():
+            self._catch_up(record)
+
+    def started(self, number: int, configuration: Configuration) -> None:
+        """A configuration starts or goes on."""
+        self._tracker.trial_started(number, configuration.method, configuration.params | configuration.training)
+
+    def follow(self, events: Iterable[Event]) -> None:
+        """Epochs that the referee heard of."""
+        for event in events:
+            self._tracker.epoch(event.number, event.seed, event.row)
+            self._live[event.number, event.seed] = int(event.row["epoch"]) + 1
+        self._show()
+
+    def ended(self, number: int, state: str) -> None:
+        """A configuration ended, or paused."""
+        record = read_record(self._sweep, number)
+        assert record
+        self._records[number] = record
+        self._catch_up(record)
+        shown = cast(Ended, "stopped" if state == RUNNING else state)
+        for seed, history in record.histories.items():
+            whole = len(history.epochs) == self._epochs
+            self._tracker.seed_ended(number, seed, "complete" if whole else shown, "" if whole else record.reason())
+        values = record.values(self._epochs)
+        objective = record.objective(self._epochs) if values else None
+        self._tracker.trial_ended(number, shown, record.reason(), objective, values)
+        best = self.best()
+        if best:
+            self._tracker.best(best.number, best.objective(self._epochs))
+        self._tracker.leaderboard(leaderboard_text(self._spec, list(self._records.values())))
+        self._show()
+
+    def best(self) -> Record | None:
+        """The best configuration that ran all its seeds."""
+        whole = [r for r in self._records.values() if r.state(self._spec.search.seeds, self._epochs) == COMPLETE]
+        return leaderboard(whole, self._epochs)[0] if whole else None
+
+    def summary(self) -> str:
+        """`6/6 trials · 15 seed runs · 3 saved by pruning · best 4.81`."""
+        seeds = self._spec.search.seeds
+        states = [record.state(seeds, self._epochs) for record in self._records.values()]
+        over = sum(state in (COMPLETE, PRUNED, FAILED) for state in states)
+        runs = sum(length >= self._epochs for length in self._live.values())
+        pruned = (r for r, state in zip(self._records.values(), states, strict=True) if state == PRUNED)
+        saved = sum(len(seeds) - len(record.values(self._epochs)) for record in pruned)
+        best = self.best()
+        words = [f"{over}/{max(self._spec.search.trials, over)} trials", f"{runs} seed runs"]
+        words += [f"{saved} saved by pruning"] if saved else []
+        words += [f"best {best.objective(self._epochs):.3g}"] if best else []
+        return " · ".join(words)
+
+    def _show(self) -> None:
+        whole = self._epochs * len(self._spec.search.seeds)
+        over = {n for n, r in self._records.items() if r.state(self._spec.search.seeds, self._epochs) in (PRUNED, FAILED)}
+        done = sum(length for (number, _), length in self._live.items() if number not in over) + whole * len(over)
+        total = max(self._spec.search.trials * whole, done)
+        self._meter.update(done, total, self.summary(), "epochs")
+
+    def _catch_up(self, record: Record) -> None:
+        for seed, history in record.histories.items():
+            self._tracker.history(record.number, seed, history.epochs)
+            self._live[record.number, seed] = len(history.epochs)

@@ -1,0 +1,127 @@
+import pickle
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from trainers.config import SplitConfig
+from trainers.data import order
+from trainers.data.feeds import Batch, Feed, choose_feed
+from trainers.data.feeds.resident import ResidentFeed, load_resident
+from trainers.data.feeds.stream import StreamFeed
+from trainers.data.splits import Splits, make_splits
+from trainers.data.store import VolumeStore, read_manifest
+from trainers.errors import UserError
+
+
+@pytest.fixture
+def splits(store: VolumeStore) -> Splits:
+    return make_splits(store.subjects, SplitConfig(stratify=("age",)))
+
+
+def resident(store: VolumeStore, splits: Splits) -> Feed:
+    return ResidentFeed(load_resident(store, splits))
+
+
+def stream(store: VolumeStore, splits: Splits) -> Feed:
+    return StreamFeed(store.folder, splits)
+
+
+@pytest.fixture(params=[resident, pytest.param(stream, marks=pytest.mark.ray)])
+def feed(request: pytest.FixtureRequest, store: VolumeStore, splits: Splits, monkeypatch: pytest.MonkeyPatch) -> Feed:
+    """Every kind of feed, in windows of two shards."""
+    if request.param is stream:
+        request.getfixturevalue("ray_local")
+    monkeypatch.setattr(order, "_WINDOW_ROWS", 8)
+    monkeypatch.setattr(order, "_WINDOW_BYTES", 1)
+    make: Callable[[VolumeStore, Splits], Feed] = request.param
+    return make(store, splits)
+
+
+def same(one: Batch, other: Batch) -> bool:
+    assert one.groups is not None
+    assert other.groups is not None
+    pairs = [(one.images, other.images), (one.labels, other.labels), (one.groups, other.groups)]
+    return all(torch.equal(a, b) for a, b in pairs) and np.array_equal(one.rows, other.rows)
+
+
+def test_a_batch_holds_what_belongs_together(feed: Feed) -> None:
+    batches = list(feed.epoch(0, seed=0, batch_size=8, rank=0, world_size=1))
+    assert len(batches) == feed.train_size // 8
+    for batch in batches:
+        assert batch.images.dtype == torch.float32
+        assert batch.labels.dtype == torch.float64
+        assert batch.groups is not None
+        assert batch.images.shape == (8, *feed.image_shape)
+        np.testing.assert_array_equal(batch.images[:, 0, 0, 0], batch.rows)
+        np.testing.assert_array_equal(batch.labels, 20 + batch.rows)
+        np.testing.assert_array_equal(batch.groups, batch.rows % 2)
+
+
+def test_only_training_rows_train_and_each_at_most_once(feed: Feed, store: VolumeStore, splits: Splits) -> None:
+    batches = feed.epoch(3, seed=1, batch_size=5, rank=0, world_size=1)
+    rows = np.concatenate([batch.rows for batch in batches]).tolist()
+    assert len(set(rows)) == len(rows) == feed.train_size - feed.train_size % 5
+    assert set(rows) <= set(store.rows_of(splits.train).tolist())
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_evaluation_gives_each_row_to_one_rank(feed: Feed, store: VolumeStore, splits: Splits, world_size: int) -> None:
+    ranks = [
+        [batch.rows for batch in feed.evaluation("validation", batch_size=5, rank=rank, world_size=world_size)]
+        for rank in range(world_size)
+    ]
+    dealt = [batches[i] for i in range(len(ranks[0])) for batches in ranks if i < len(batches)]
+    np.testing.assert_array_equal(np.concatenate(dealt), store.rows_of(splits.validation))
+    assert {len(batch) for batch in dealt[:-1]} == {5}
+
+
+def test_statistics_are_of_the_training_split(feed: Feed, store: VolumeStore, splits: Splits) -> None:
+    labels = store.labels[store.rows_of(splits.train)]
+    assert feed.train_size == len(splits.train)
+    assert (feed.label_range, feed.label_mean) == (labels.max() - labels.min(), labels.mean())
+    assert feed.label_std == labels.std()
+    assert feed.image_shape == (1, 3, 4)
+
+
+def test_a_batch_larger_than_the_training_split_is_refused(feed: Feed) -> None:
+    with pytest.raises(UserError, match="batch_size 40 is larger than the training split of 36 subjects"):
+        next(feed.epoch(0, seed=0, batch_size=40, rank=0, world_size=1))
+
+
+def test_a_feed_travels_to_a_worker(feed: Feed) -> None:
+    copy: Feed = pickle.loads(pickle.dumps(feed))
+    assert copy.train_size == feed.train_size
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_local")
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_resident_and_stream_give_the_same_batches(
+    store: VolumeStore, splits: Splits, monkeypatch: pytest.MonkeyPatch, world_size: int
+) -> None:
+    monkeypatch.setattr(order, "_WINDOW_ROWS", 8)
+    monkeypatch.setattr(order, "_WINDOW_BYTES", 1)
+    feeds = resident(store, splits), stream(store, splits)
+    for rank in range(world_size):
+        for epoch in range(2):
+            passes = [feed.epoch(epoch, seed=7, batch_size=8, rank=rank, world_size=world_size) for feed in feeds]
+            assert all(same(one, other) for one, other in zip(*passes, strict=True))
+        held = [feed.evaluation("validation", batch_size=5, rank=rank, world_size=world_size) for feed in feeds]
+        assert all(same(one, other) for one, other in zip(*held, strict=True))
+
+
+def test_poisoned_test_rows_change_no_batch(store: VolumeStore, splits: Splits) -> None:
+    clean = list(resident(store, splits).epoch(0, seed=0, batch_size=8, rank=0, world_size=1))
+    manifest = read_manifest(store.folder)
+    subjects = tuple(s.model_copy(update={"label": -1e9}) if s.id in splits.test else s for s in manifest.subjects)
+    poisoned = resident(VolumeStore(store.folder, manifest.model_copy(update={"subjects": subjects})), splits)
+    again = list(poisoned.epoch(0, seed=0, batch_size=8, rank=0, world_size=1))
+    assert all(same(one, other) for one, other in zip(clean, again, strict=True))
+    assert poisoned.label_mean == resident(store, splits).label_mean
+
+
+def test_auto_goes_by_size() -> None:
+    assert choose_feed("auto", nbytes=101, limit_bytes=100) == "stream"
+    assert choose_feed("resident", nbytes=101, limit_bytes=100) == "resident"

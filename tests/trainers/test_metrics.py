@@ -1,0 +1,87 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn import metrics as reference
+
+from trainers.metrics import METRICS, bootstrap, geometric_mean, mae, mse, pearson, r2
+
+
+@pytest.fixture
+def sample() -> tuple[np.ndarray, np.ndarray]:
+    draws = np.random.default_rng(3)
+    y = draws.normal(50, 20, 40)
+    return y, y + draws.normal(0, 6, (3, 40))
+
+
+def test_metrics_agree_with_scikit_learn_and_scipy(sample: tuple[np.ndarray, np.ndarray]) -> None:
+    y, predictions = sample
+    for prediction in predictions:
+        assert float(mae(y, prediction)) == pytest.approx(reference.mean_absolute_error(y, prediction), rel=1e-12)
+        assert float(mse(y, prediction)) == pytest.approx(reference.mean_squared_error(y, prediction), rel=1e-12)
+        assert float(r2(y, prediction)) == pytest.approx(reference.r2_score(y, prediction), rel=1e-12)
+        assert float(pearson(y, prediction)) == pytest.approx(stats.pearsonr(y, prediction).statistic, rel=1e-12)
+        assert float(geometric_mean(y, prediction)) == pytest.approx(stats.gmean(np.abs(y - prediction)), rel=1e-8)
+
+
+def test_one_exact_prediction_does_not_make_the_geometric_mean_zero() -> None:
+    assert float(geometric_mean([1.0, 2.0], [1.0, 3.0])) == pytest.approx(math.sqrt(1e-10), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(METRICS))
+def test_metrics_reduce_the_last_axis_alone(name: str, sample: tuple[np.ndarray, np.ndarray]) -> None:
+    y, predictions = sample
+    together = METRICS[name](y, predictions)
+    assert together.shape == (3,)
+    assert together.tolist() == pytest.approx([float(METRICS[name](y, row)) for row in predictions])
+
+
+@given(st.floats(-1e6, 1e6), st.integers(2, 9))
+def test_correlation_and_r2_of_a_constant_are_undefined(constant: float, count: int) -> None:
+    ramp, flat = np.arange(float(count)), np.full(count, constant)
+    assert math.isnan(float(pearson(ramp, flat)))
+    assert math.isnan(float(pearson(flat, ramp)))
+    assert math.isnan(float(r2(flat, ramp)))
+    assert math.isfinite(float(r2(ramp, flat)))
+
+
+def test_bootstrap_equals_a_plain_loop_over_resamples(sample: tuple[np.ndarray, np.ndarray]) -> None:
+    y, predictions = sample
+    found = bootstrap(y, predictions, repeats=50, seed=7)
+    draws = np.random.default_rng(7).integers(40, size=(50, 40))
+    for name, metric in METRICS.items():
+        plain = [np.mean([float(metric(y[rows], one[rows])) for one in predictions]) for rows in draws]
+        assert found[name].value == pytest.approx(np.mean([float(metric(y, one)) for one in predictions]))
+        assert (found[name].low, found[name].high) == pytest.approx(tuple(np.percentile(plain, [2.5, 97.5])))
+
+
+def test_bootstrap_interval_covers_the_true_error() -> None:
+    # |N(0, 1)| has the mean sqrt(2 / pi); 95 % intervals of 100 subjects cover it in about 93 of 100 experiments.
+    covered = 0
+    for experiment in range(100):
+        errors = np.random.default_rng(experiment).normal(size=100)
+        interval = bootstrap(np.zeros(100), errors[None], repeats=300, seed=experiment)["mae"]
+        covered += interval.low <= math.sqrt(2 / math.pi) <= interval.high
+    assert 86 <= covered <= 99
+
+
+def test_bootstrap_in_blocks_is_the_bootstrap(
+    sample: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = bootstrap(*sample, repeats=100)
+    monkeypatch.setattr("trainers.metrics._BLOCK_BYTES", 5000)
+    assert bootstrap(*sample, repeats=100) == whole
+
+
+def test_bootstrap_leaves_out_resamples_without_a_correlation() -> None:
+    # Of two subjects, half the resamples draw one of them twice.
+    interval = bootstrap([1.0, 2.0], [[1.5, 1.7]], repeats=64)["pearson"]
+    assert (interval.value, interval.low, interval.high) == pytest.approx((1.0, 1.0, 1.0))
+
+
+def test_bootstrap_of_an_undefined_metric_is_nan_and_not_an_error() -> None:
+    interval = bootstrap([1.0, 2.0, 3.0], [[2.0, 2.0, 2.0]], repeats=16)["pearson"]
+    assert all(map(math.isnan, (interval.value, interval.low, interval.high)))

@@ -1,0 +1,1 @@
+"""One training run: one configuration, one seed. Knows nothing of sweeps, Ray Tune or MLflow."""

@@ -1,0 +1,45 @@
+"""Augmentations by name, seeded for each (seed, epoch, subject, view): a run is the same however many workers it has."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from monai.transforms.transform import Randomizable
+from torch import Tensor
+
+from trainers.registry import Registry
+from trainers.seeding import fold
+
+_registry: Registry[Randomizable] = Registry("augmentation", __name__)
+register, build, get, names = _registry.register, _registry.build, _registry.get, _registry.names
+
+
+class Augmenter:
+    """The augmentations of a configuration, one after the other.
+
+    Args:
+        config: parameters by augmentation name, in the order they apply.
+        image_shape: (C, *spatial) of one image.
+        seed: the run's seed.
+    """
+
+    def __init__(self, config: Mapping[str, Mapping[str, Any]], image_shape: Sequence[int], seed: int) -> None:
+        self._transforms = [build(name, image_shape=tuple(image_shape), **params) for name, params in config.items()]
+        self._seed = seed
+
+    def __call__(self, images: Tensor, rows: Sequence[int], *, epoch: int, views: int) -> Tensor:
+        """Views of a batch, stacked view by view: [b, C, *spatial] -> [views * b, C, *spatial]."""
+        if not self._transforms:
+            return images.repeat(views, *[1] * (images.ndim - 1))
+        drawn = [
+            self._one(image, fold(self._seed, epoch, int(row), view))
+            for view in range(views)
+            for image, row in zip(images, rows, strict=True)
+        ]
+        return torch.stack(drawn)
+
+    def _one(self, image: Tensor, key: int) -> Tensor:
+        for position, transform in enumerate(self._transforms):
+            transform.set_random_state(seed=fold(key, position) % 2**32)
+            image = transform(image)
+        return torch.as_tensor(image)

@@ -1,0 +1,21 @@
+"""Checkpoints: tensors and plain values, written whole or not at all, read without unpickling code."""
+
+import io
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from trainers.history import write_atomically
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write `state` in one step."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint with `weights_only`: a file that holds code is refused."""
+    return cast(dict[str, Any], torch.load(path, map_location=device, weights_only=True))

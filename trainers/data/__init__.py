@@ -1,0 +1,1 @@
+"""From raw scans to batches: participants, readers, transforms, the volume store, splits and feeds."""

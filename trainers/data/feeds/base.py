@@ -1,0 +1,90 @@
+"""What a feed is, and what it gives."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainers.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """images float32 [b, C, *S]; labels float64 [b]; groups int64 [b] or None; rows int64 [b].
+
+    `rows` are the subjects' places in the store: they name a sample wherever it turns up, so that draws
+    for its augmentation do not depend on the number of workers.
+    """
+
+    images: Tensor
+    labels: Tensor
+    groups: Tensor | None
+    rows: NDArray[np.int64]
+
+
+class Feed(Protocol):
+    """Batches of the training and validation splits. The test split is out of reach.
+
+    `image_shape` is (C, *S); label statistics are of the training split, in the label's unit.
+    """
+
+    image_shape: tuple[int, ...]
+    label_range: float
+    label_mean: float
+    label_std: float
+    train_size: int
+
+    def epoch(self, epoch: int, *, seed: int, batch_size: int, rank: int, world_size: int) -> Iterator[Batch]:
+        """One pass over the training split in an order given by (seed, epoch).
+
+        `batch_size` is global: this rank gets its slice of `batch_size // world_size` rows of each. The last
+        rows that fill no batch are dropped. Raises UserError where batch_size exceeds the training split.
+        """
+        ...
+
+    def evaluation(
+        self, split: Literal["train", "validation"], *, batch_size: int, rank: int, world_size: int
+    ) -> Iterator[Batch]:
+        """One pass over a split in store order, nothing dropped: batches rank, rank + world_size, ..."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledRows:
+    """A split without its images: labels [n] float64, groups [n] int64 or None, rows [n] int64, ascending."""
+
+    labels: NDArray[np.float64]
+    groups: NDArray[np.int64] | None
+    rows: NDArray[np.int64]
+
+    def batch(self, images: NDArray[np.float32], places: NDArray[np.int64]) -> Batch:
+        """A batch of the given images [b, C, *S], which stand at `places` [b] of this split."""
+        return Batch(
+            images=torch.from_numpy(images),
+            labels=torch.from_numpy(self.labels[places]),
+            groups=None if self.groups is None else torch.from_numpy(self.groups[places]),
+            rows=self.rows[places],
+        )
+
+
+def check_batch_size(batch_size: int, train_size: int) -> None:
+    """Raise UserError where not one whole batch can be filled."""
+    if batch_size > train_size:
+        raise UserError(
+            f"training.batch_size {batch_size} is larger than the training split of {train_size} subjects; "
+            f"allowed: up to {train_size}"
+        )
+
+
+def evaluation_places(count: int, *, batch_size: int, rank: int, world_size: int) -> list[NDArray[np.int64]]:
+    """The places in a split of each batch that this rank evaluates.
+
+    >>> [p.tolist() for p in evaluation_places(5, batch_size=2, rank=0, world_size=2)]
+    [[0, 1], [4]]
+    """
+    starts = range(rank * batch_size, count, world_size * batch_size)
+    return [np.arange(start, min(start + batch_size, count)) for start in starts]

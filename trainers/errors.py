@@ -1,0 +1,24 @@
+"""What a user can do wrong, said in one line."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A mistake in what the user gave us; the message is one line and complete, the exit code is 2.
+
+    The message names the file, the field and the value, says what is allowed and offers the nearest
+    name. A bug of ours is never a UserError.
+    """
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """`allowed: a, b, c`, with `did you mean 'b'?` in front where one is close to `name`.
+
+    >>> nearest("dynlocrap", ["dynlocrep", "supremix"])
+    "did you mean 'dynlocrep'? allowed: dynlocrep, supremix"
+    """
+    names = sorted(allowed)
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"{hint}allowed: {', '.join(names)}"

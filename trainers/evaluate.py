@@ -1,0 +1,63 @@
+"""Validation: a probe on the frozen embedding."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainers.data.feeds import Batch, Feed
+from trainers.distributed import rank, world_size
+from trainers.history import Row
+from trainers.metrics import METRICS
+from trainers.model import Network
+from trainers.probe import DirectProbe, Probe, fit_ridge
+
+
+class Embedding(NamedTuple):
+    """Features [N, F] and labels [N] of a split, in the store's order, on the CPU."""
+
+    features: Tensor
+    labels: Tensor
+
+
+@torch.no_grad()
+def embed(network: Network, batches: Iterable[Batch], device: torch.device) -> Embedding:
+    """Embed this worker's batches without augmentation, then gather all workers' rows."""
+    network.eval()
+    own = [
+        (torch.as_tensor(batch.rows), network(batch.images.to(device)).features.float().cpu(), batch.labels)
+        for batch in batches
+    ]
+    rows, features, labels = (torch.cat(parts) for parts in zip(*_all_workers(own), strict=True))
+    order = rows.argsort()
+    return Embedding(features[order], labels[order])
+
+
+def evaluate(network: Network, feed: Feed, *, batch_size: int, device: torch.device) -> tuple[Row, Probe]:
+    """Metrics of a probe fitted on the training split and judged on the validation split.
+
+    Every worker embeds its share and all return the same: `validation_*` for each metric of
+    `trainers.metrics.METRICS` and `train_mae`, in label units, and the probe.
+    """
+
+    def split(name: str) -> Embedding:
+        share = feed.evaluation(name, batch_size=batch_size, rank=rank(), world_size=world_size())  # type: ignore[arg-type]
+        return embed(network, share, device)
+
+    train, validation = split("train"), split("validation")
+    end_to_end = network.features == "output"
+    probe: Probe = DirectProbe() if end_to_end else fit_ridge(*train, *validation)
+    truth, predicted = validation.labels.double().numpy(), probe.predict(validation.features).numpy()
+    row = {f"validation_{name}": float(metric(truth, predicted)) for name, metric in METRICS.items()}
+    fitted = probe.predict(train.features).numpy()
+    return row | {"train_mae": float(np.abs(fitted - train.labels.numpy()).mean())}, probe
+
+
+def _all_workers(own: list[tuple[Tensor, Tensor, Tensor]]) -> list[tuple[Tensor, Tensor, Tensor]]:
+    if world_size() == 1:
+        return own
+    shares: list[list[tuple[Tensor, Tensor, Tensor]] | None] = [None] * world_size()
+    torch.distributed.all_gather_object(shares, own)
+    return [part for share in shares for part in share or []]

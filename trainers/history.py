@@ -1,0 +1,55 @@
+"""What one seed run has done so far: metrics by epoch and how it ended."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, float]
+RUNNING, COMPLETE, PRUNED = "running", "complete", "pruned"
+
+
+@dataclass
+class History:
+    """Metrics of one seed run, a row for each epoch, and its state: running, complete or pruned."""
+
+    seed: int
+    state: str = RUNNING
+    reason: str = ""
+    epochs: list[Row] = field(default_factory=list)
+
+    @property
+    def best(self) -> float:
+        """The least validation MAE so far, in label units; infinite before the first evaluation."""
+        return self.best_until(len(self.epochs))
+
+    def best_until(self, epochs: int) -> float:
+        """The least validation MAE within the first `epochs` epochs."""
+        return min((row["validation_mae"] for row in self.epochs[:epochs] if "validation_mae" in row), default=float("inf"))
+
+    def write(self, folder: Path) -> None:
+        """Write `history.json` in one step: a reader sees the old or the new one, whole."""
+        write_atomically(folder / "history.json", json.dumps(asdict(self), indent=1).encode())
+
+    @classmethod
+    def read(cls, folder: Path) -> "History | None":
+        """The history of a seed's folder, or None where it has not begun."""
+        path = folder / "history.json"
+        return cls(**json.loads(path.read_text())) if path.exists() else None
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "History":
+        """The history kept in a checkpoint."""
+        return cls(**state)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace `path` by `content` so that a crash leaves either the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

@@ -1,0 +1,78 @@
+"""Exponential contrastive regression loss (Barbano et al. 2023; Table 1 of DynLocRep)."""
+
+from typing import Literal
+
+from torch import Tensor
+
+from trainers.losses import _checks
+from trainers.losses._kernels import KERNELS, positiveness, warn_of_flat_kernel
+from trainers.losses._masked import logsumexp, nonempty
+from trainers.losses._pairs import label_distance, log_pairs, unit
+from trainers.losses._reductions import reduce_anchors
+from trainers.losses.base import Loss, Rows, register
+
+
+@register("exponential")
+class Exponential(Loss):
+    """Every row attracts by its positiveness w_ik = K(y_i - y_k) and repels by what is left of it:
+
+        l_i = - sum_k w_ik / (sum_t w_it) * log( exp(s_ik) / sum_{t != i} exp(s_it (1 - w_it)) )
+
+    with s_ik = z_i . z_k / temperature over unit embeddings. sigma and label_range are in label units;
+    label_range (of the training split) serves a warning alone. `variant="reference"` subtracts the row
+    maximum before the multiplication by 1 - w, as the public code does.
+
+    >>> import torch
+    >>> loss = Exponential(sigma=5.0)
+    >>> loss(torch.eye(4), torch.tensor([20.0, 30.0, 40.0, 50.0])).shape
+    torch.Size([])
+    """
+
+    features = "projection"
+
+    def __init__(
+        self,
+        *,
+        temperature: float = 0.1,
+        kernel: Literal["rbf", "cauchy", "triangular"] = "rbf",
+        sigma: float = 2.0,
+        label_range: float | None = None,
+        reduction: Literal["mean", "sum"] = "mean",
+        variant: Literal["paper", "reference"] = "paper",
+    ) -> None:
+        super().__init__()
+        _checks.require_positive(self.name, temperature=temperature, sigma=sigma)
+        _checks.require_one_of(self.name, "variant", variant, KERNELS)
+        _checks.require_one_of(self.name, "kernel", kernel, KERNELS[variant])
+        _checks.require_one_of(self.name, "reduction", reduction, ("mean", "sum"))
+        if label_range is not None:
+            _checks.require_positive(self.name, label_range=label_range)
+            warn_of_flat_kernel(self.name, sigma, label_range)
+        self.temperature = temperature
+        self.kernel = KERNELS[variant][kernel]
+        self.sigma = sigma
+        self.reduction = reduction
+        self.variant = variant
+
+    def compute(self, rows: Rows) -> Tensor:
+        z = unit(rows.z)
+        pairs = log_pairs(z, rows.group)
+        log_positiveness = self.kernel(label_distance(rows.y, z.dtype), self.sigma)
+        attraction = log_positiveness + pairs
+        repulsion = self.log_repulsion(rows, z.detach(), pairs)
+
+        logits = (z / self.temperature) @ z.T
+        if self.variant == "reference":
+            logits = logits - logits.detach().amax(1, keepdim=True)
+        shares = self.attraction_shares(attraction)
+        log_denominator = logsumexp(logits * (1 - positiveness(log_positiveness)), repulsion)
+        values = shares.sum(1) * log_denominator - (shares * logits).sum(1)
+        return reduce_anchors(values, nonempty(attraction) & nonempty(repulsion), self.reduction)
+
+    def attraction_shares(self, log_weight: Tensor) -> Tensor:
+        """w_ik / sum_t w_it, [N, N], from log-weights [N, N]."""
+        return log_weight.softmax(1)
+
+    def log_repulsion(self, rows: Rows, z: Tensor, pairs: Tensor) -> Tensor:
+        """Log-weights [N, N] of the rows that repel each anchor; here all its pairs alike."""
+        return pairs

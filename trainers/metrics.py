@@ -1,0 +1,133 @@
+"""Regression metrics and their subject bootstrap, in float64."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+
+_LOG_FLOOR = 1e-10
+_BLOCK_BYTES = 2**25
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A metric on the whole sample and its 95 % percentile interval; nan where the metric is undefined."""
+
+    value: float
+    low: float
+    high: float
+
+
+def mae(y: ArrayLike, prediction: ArrayLike) -> FloatArray:
+    """Mean absolute error over the last axis, in the label's unit.
+
+    All metrics here take `y` and `prediction` [..., N] that broadcast against each other and reduce N.
+
+    >>> float(mae([1.0, 2.0], [2.0, 4.0]))
+    1.5
+    """
+    return _mean(np.abs(_errors(y, prediction)))
+
+
+def mse(y: ArrayLike, prediction: ArrayLike) -> FloatArray:
+    """Mean squared error over the last axis.
+
+    >>> float(mse([1.0, 2.0], [2.0, 4.0]))
+    2.5
+    """
+    return _mean(_errors(y, prediction) ** 2)
+
+
+def geometric_mean(y: ArrayLike, prediction: ArrayLike) -> FloatArray:
+    """Geometric mean of the absolute errors, exp(mean(log(|e| + 1e-10))) (Yang et al. 2021, imbalanced regression).
+
+    >>> round(float(geometric_mean([1.0, 2.0], [2.0, 6.0])), 6)
+    2.0
+    """
+    return np.exp(_mean(np.log(np.abs(_errors(y, prediction)) + _LOG_FLOOR)))
+
+
+def pearson(y: ArrayLike, prediction: ArrayLike) -> FloatArray:
+    """Pearson correlation; nan where either side is constant.
+
+    >>> round(float(pearson([1.0, 2.0, 3.0], [2.0, 4.0, 6.0])), 12)
+    1.0
+    """
+    centred_y, centred_prediction = _centred(y), _centred(prediction)
+    covariance = np.sum(centred_y * centred_prediction, axis=-1)
+    # A product of roots, not the root of a product: the squares of large labels would overflow.
+    scale = np.linalg.norm(centred_y, axis=-1) * np.linalg.norm(centred_prediction, axis=-1)
+    return _ratio(covariance, scale)
+
+
+def r2(y: ArrayLike, prediction: ArrayLike) -> FloatArray:
+    """Coefficient of determination, 1 - residual over total sum of squares; nan where `y` is constant.
+
+    >>> float(r2([1.0, 2.0, 3.0], [2.0, 2.0, 2.0]))
+    0.0
+    """
+    residual = np.sum(_errors(y, prediction) ** 2, axis=-1)
+    return 1 - _ratio(residual, np.sum(_centred(y) ** 2, axis=-1))
+
+
+METRICS: Mapping[str, Callable[[ArrayLike, ArrayLike], FloatArray]] = MappingProxyType(
+    {"mae": mae, "mse": mse, "gm": geometric_mean, "pearson": pearson, "r2": r2}
+)
+
+
+def bootstrap(y: ArrayLike, predictions: ArrayLike, repeats: int = 2000, seed: int = 0) -> dict[str, Interval]:
+    """Every metric with a 95 % percentile interval over `repeats` resamples of the subjects.
+
+    `y` [N] and `predictions` [S, N], one row for each seed. The value is the mean over seeds of the
+    metric, and so it is inside each resample: all seeds see the same resampled subjects. Resamples in
+    which a metric is undefined (a constant sample) do not count.
+
+    >>> bootstrap([1.0, 2.0, 3.0], [[2.0, 3.0, 4.0]])["mae"]
+    Interval(value=1.0, low=1.0, high=1.0)
+    """
+    labels, outputs = np.asarray(y, np.float64), np.asarray(predictions, np.float64)
+    assert outputs.ndim == 2 and outputs.shape[1:] == labels.shape and labels.size, (labels.shape, outputs.shape)
+    draws = np.random.default_rng(seed).integers(labels.size, size=(repeats, labels.size))
+    rows = max(1, _BLOCK_BYTES // (8 * outputs.size))
+    blocks = [draws[start : start + rows] for start in range(0, repeats, rows)]
+    resampled: dict[str, list[FloatArray]] = {name: [] for name in METRICS}
+    for block in blocks:
+        block_y, block_outputs = labels[block], outputs[:, block]
+        for name, metric in METRICS.items():
+            resampled[name].append(np.mean(metric(block_y, block_outputs), axis=0))
+    return {
+        name: _interval(float(np.mean(metric(labels, outputs))), np.concatenate(resampled[name]))
+        for name, metric in METRICS.items()
+    }
+
+
+def _interval(value: float, resampled: FloatArray) -> Interval:
+    defined = resampled[np.isfinite(resampled)]
+    if not defined.size:
+        return Interval(value, float("nan"), float("nan"))
+    low, high = np.percentile(defined, [2.5, 97.5])
+    return Interval(value, float(low), float(high))
+
+
+def _mean(x: FloatArray) -> FloatArray:
+    return np.asarray(x.mean(axis=-1))
+
+
+def _errors(y: ArrayLike, prediction: ArrayLike) -> FloatArray:
+    return np.asarray(prediction, np.float64) - np.asarray(y, np.float64)
+
+
+def _centred(x: ArrayLike) -> FloatArray:
+    values = np.asarray(x, np.float64)
+    # Constant rows are centred to exact zeros: their mean need not be exactly their value.
+    constant = values.max(axis=-1, keepdims=True) == values.min(axis=-1, keepdims=True)
+    return np.where(constant, 0.0, values - values.mean(axis=-1, keepdims=True))
+
+
+def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(denominator > 0, numerator / denominator, np.nan)

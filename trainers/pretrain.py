@@ -1,0 +1,136 @@
+"""The worker loop of one configuration and one seed: under Ray Train, or alone in a plain process."""
+
+import inspect
+import math
+import time
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from trainers import losses
+from trainers.augmentations import Augmenter
+from trainers.config import RunConfig
+from trainers.data.feeds import Batch, Feed
+from trainers.distributed import gather_rows, gather_views, rank, world_size
+from trainers.evaluate import evaluate
+from trainers.history import COMPLETE, PRUNED, RUNNING, History, Row
+from trainers.losses import Loss
+from trainers.schedule import learning_rate
+from trainers.seeding import fold
+from trainers.state import TrainState
+
+
+class Verdict(Enum):
+    """What to do after an epoch: go on, stop for good because the run cannot win, or pause until resumed."""
+
+    GO = 0
+    PRUNE = 1
+    PAUSE = 2
+
+
+class Diverged(RuntimeError):
+    """The loss is no longer a number; the same run would diverge again."""
+
+
+Ask = Callable[[Row], Verdict]
+
+
+def go_on(row: Row) -> Verdict:
+    """Train to the end."""
+    return Verdict.GO
+
+
+def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, ask: Ask = go_on) -> History:
+    """Train one configuration with one seed, or go on from where `folder` says it was interrupted.
+
+    Interrupted after any epoch and resumed gives the same bits as never interrupted, on one machine:
+    every draw is keyed by what it is for. With several workers, each calls this in its own process
+    with torch.distributed initialised; the loss sees the global batch.
+
+    Args:
+        run: model, training, method and seed.
+        feed: batches of the training split and both splits for evaluation; never the test split.
+        folder: receives `latest.pt`, `best.pt` (least validation MAE) and `history.json`.
+        device: where this worker computes.
+        ask: called on rank 0 with each epoch's metrics; all workers follow its verdict.
+
+    Returns:
+        The history: complete, pruned, or still running where `ask` said to pause. A pruned run that is
+        called again goes on; one pruned after its last epoch is whole, and stays.
+
+    Raises:
+        Diverged: the loss became NaN or infinite.
+        UserError: the loss refuses its parameters or the batch.
+    """
+    torch.set_num_threads(run.training.cpus_per_worker)
+    loss = build_loss(run, feed).to(device)
+    augment = Augmenter(run.training.augmentations, feed.image_shape, run.seed)
+    state = TrainState.start(run, feed, folder, device)
+    history, epochs = state.history, run.training.epochs
+    while len(history.epochs) < epochs:
+        epoch, started = len(history.epochs), time.monotonic()
+        lr = learning_rate(run.training, epoch)
+        state.begin_epoch(lr)
+        row: Row = {"epoch": epoch, "lr": lr, "loss": train_epoch(state, loss, augment, feed, run, epoch)}
+        if (epoch + 1) % run.training.evaluate_every == 0 or epoch + 1 == epochs:
+            metrics, probe = evaluate(state.evaluated, feed, batch_size=run.training.batch_size, device=device)
+            row |= metrics
+            if row["validation_mae"] < history.best:
+                state.save_best(folder, probe, row)
+        history.epochs.append(row | {"epoch_s": time.monotonic() - started})
+        verdict = agree(ask, history.epochs[-1], device)
+        finished = COMPLETE if len(history.epochs) == epochs else RUNNING
+        history.state = PRUNED if verdict is Verdict.PRUNE else finished
+        state.save_latest(folder)
+        if verdict is not Verdict.GO:
+            break
+    return history
+
+
+def train_epoch(state: TrainState, loss: Loss, augment: Augmenter, feed: Feed, run: RunConfig, epoch: int) -> float:
+    """One pass over the training split; returns the mean loss of its steps, the same on every worker."""
+    config = run.training
+    share = feed.epoch(epoch, seed=run.seed, batch_size=config.batch_size, rank=rank(), world_size=world_size())
+    values = []
+    for step, batch in enumerate(share):
+        torch.manual_seed(fold(run.seed, epoch, step, rank()))
+        images = augment(batch.images, batch.rows, epoch=epoch, views=config.views).to(state.device)
+        with state.autocast():
+            embeddings = state.network(images).output
+        torch.manual_seed(fold(run.seed, epoch, step, "loss"))
+        value = global_loss(loss, embeddings, batch, epoch=epoch, views=config.views)
+        state.step(value)
+        values.append(value.detach())
+    mean = float(torch.stack(values).mean())
+    if not math.isfinite(mean):
+        raise Diverged(f"the loss is {mean} in epoch {epoch} of seed {run.seed}")
+    return mean
+
+
+def global_loss(loss: Loss, embeddings: Tensor, batch: Batch, *, epoch: int, views: int) -> Tensor:
+    """The loss of the global batch from this worker's embeddings [views * b, D], with gradients to them."""
+    z = gather_views(embeddings, views)
+    y, group = (
+        None if part is None else gather_rows(part.to(z.device)).repeat(views) for part in (batch.labels, batch.groups)
+    )
+    assert y is not None
+    return loss(z, y, epoch=epoch, views=views, group=group)
+
+
+def build_loss(run: RunConfig, feed: Feed) -> Loss:
+    """The configured loss, told what training and data decide: `max_epochs` and `label_range`."""
+    decided = {"max_epochs": run.training.epochs, "label_range": feed.label_range}
+    accepted = inspect.signature(losses.get(run.method.name)).parameters
+    known = {name: value for name, value in decided.items() if name in accepted}
+    return losses.build(run.method.name, **known | run.method.params)
+
+
+def agree(ask: Ask, row: Row, device: torch.device) -> Verdict:
+    """Rank 0 asks; every worker hears the same verdict, so that they leave the loop together."""
+    verdict = torch.tensor(ask(row).value if rank() == 0 else 0, device=device)
+    if world_size() > 1:
+        torch.distributed.broadcast(verdict, src=0)
+    return Verdict(int(verdict))

@@ -1,0 +1,60 @@
+"""Components by name: a file in a component's folder registers itself, and nothing else changes."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from trainers.errors import UserError, nearest
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """The components of one package, found by importing each module in it once.
+
+    >>> from trainers import losses
+    >>> "dynlocrep" in losses.names()
+    True
+    """
+
+    def __init__(self, kind: str, package: str) -> None:
+        self.kind = kind
+        self._package = package
+        self._factories: dict[str, Callable[..., T]] = {}
+        self._discovered = False
+
+    def register(self, name: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
+        """Decorator: make the decorated class or function buildable as `name`."""
+
+        def add(factory: Callable[..., T]) -> Callable[..., T]:
+            assert name not in self._factories, f"two {self.kind}s are called {name}"
+            self._factories[name] = factory
+            return factory
+
+        return add
+
+    def names(self) -> list[str]:
+        """Sorted names of all components."""
+        if not self._discovered:
+            package = importlib.import_module(self._package)
+            for module in pkgutil.iter_modules(package.__path__):
+                importlib.import_module(f"{self._package}.{module.name}")
+            self._discovered = True
+        return sorted(self._factories)
+
+    def get(self, name: str) -> Callable[..., T]:
+        """The factory behind `name`. Raises UserError with the nearest name where there is none."""
+        if name not in self.names():
+            raise UserError(f"unknown {self.kind} '{name}'; {nearest(name, self.names())}")
+        return self._factories[name]
+
+    def build(self, name: str, **params: object) -> T:
+        """Build `name` with `params`. Raises UserError on an unknown name or parameter."""
+        factory = self.get(name)
+        accepted = list(inspect.signature(factory).parameters)
+        for key in params:
+            if key not in accepted:
+                raise UserError(f"{self.kind} '{name}' has no parameter '{key}'; {nearest(key, accepted)}")
+        return factory(**params)

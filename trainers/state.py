@@ -1,0 +1,132 @@
+"""All that changes while a run trains, and how it is saved and restored."""
+
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from trainers import checkpoint
+from trainers.config import RunConfig, TrainingConfig
+from trainers.data.feeds import Feed
+from trainers.distributed import rank, world_size
+from trainers.history import History, Row
+from trainers.model import Network, build_model
+from trainers.probe import Probe
+from trainers.seeding import fold
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass
+class TrainState:
+    """Network, optimiser, averaged weights and history of one run."""
+
+    config: TrainingConfig
+    bare: Network
+    network: nn.Module
+    ema: AveragedModel | None
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    device: torch.device
+    labels: dict[str, float]
+    history: History
+
+    @classmethod
+    def start(cls, run: RunConfig, feed: Feed, folder: Path, device: torch.device) -> "TrainState":
+        """A fresh state, or the one saved in `folder`."""
+        config = run.training
+        torch.manual_seed(fold(run.seed, "weights"))
+        labels = {"label_mean": feed.label_mean, "label_std": feed.label_std}
+        bare = build_model(run, feed.image_shape, **labels).to(device)
+        if world_size() > 1 and device.type == "cuda":
+            bare = cast(Network, nn.SyncBatchNorm.convert_sync_batchnorm(bare))
+        state = cls(
+            config=config,
+            bare=bare,
+            network=DistributedDataParallel(bare) if world_size() > 1 else bare,
+            ema=AveragedModel(bare, multi_avg_fn=get_ema_multi_avg_fn(config.ema)) if config.ema else None,
+            optimizer=torch.optim.Adam(parameter_groups(bare, config.weight_decay), lr=config.lr),
+            scaler=torch.amp.GradScaler(device.type, enabled=config.precision == "fp16"),
+            device=device,
+            labels=labels,
+            history=History(seed=run.seed),
+        )
+        if (folder / "latest.pt").exists():
+            state._restore(folder)
+            state.save_history(folder)
+        return state
+
+    @property
+    def evaluated(self) -> Network:
+        """The weights that are evaluated and kept: the moving average where there is one."""
+        return cast(Network, self.ema.module) if self.ema else self.bare
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Mixed precision for the forward pass; full precision where the configuration says fp32."""
+        dtype = PRECISIONS[self.config.precision]
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not torch.float32)
+
+    def begin_epoch(self, lr: float) -> None:
+        """Training mode, and the learning rate of every parameter."""
+        self.network.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+
+    def step(self, loss: Tensor) -> None:
+        """Backward, clip, update, average."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        if self.config.clip_norm:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.bare.parameters(), self.config.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.ema:
+            self.ema.update_parameters(self.bare)
+
+    def save_best(self, folder: Path, probe: Probe, row: Row) -> None:
+        """Write `best.pt`: all that predicting needs."""
+        if rank() == 0:
+            best = {"model": self.evaluated.state_dict(), "probe": probe.state(), "epoch": row["epoch"]}
+            checkpoint.save(folder / "best.pt", best | {"validation_mae": row["validation_mae"]} | self.labels)
+
+    def save_latest(self, folder: Path) -> None:
+        """Write `latest.pt`, from which training goes on, and then `history.json`."""
+        if rank() == 0:
+            latest = {
+                "model": self.bare.state_dict(),
+                "ema": self.ema.state_dict() if self.ema else None,
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "history": asdict(self.history),
+            }
+            checkpoint.save(folder / "latest.pt", latest)
+            self.save_history(folder)
+
+    def save_history(self, folder: Path) -> None:
+        """Write `history.json` as the checkpoint has it."""
+        if rank() == 0:
+            self.history.write(folder)
+
+    def _restore(self, folder: Path) -> None:
+        latest = checkpoint.load(folder / "latest.pt", self.device)
+        self.bare.load_state_dict(latest["model"])
+        if self.ema:
+            self.ema.load_state_dict(latest["ema"])
+        self.optimizer.load_state_dict(latest["optimizer"])
+        self.scaler.load_state_dict(latest["scaler"])
+        self.history = History(**latest["history"])
+
+
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Weights with decay; biases and norms without (SupReMix, appendix C)."""
+    parameters = list(network.parameters())
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
