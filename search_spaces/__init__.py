@@ -112,12 +112,12 @@ def published(
 def points(
     space: str, context: Context, override: Mapping[str, Range], fix: Mapping[str, Value]
 ) -> Iterator[dict[str, Value]]:
-    """Parameters at the published point moved into the ranges, and at each end of each overridden range."""
+    """Parameters at each end of each overridden range, and at the published point moved into the ranges."""
     params = suggest(Point(parameters(space)), [space], context, override, fix).params
-    yield params
     for key in sorted(parameters(space).keys() & override.keys()):
         for end in override[key].ends():
             yield {**params, key.removeprefix(f"{space}."): end}
+    yield params
 
 
 def check(space: str, context: Context, override: Mapping[str, Range], fix: Mapping[str, Value]) -> None:

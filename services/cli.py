@@ -90,9 +90,11 @@ def prepare(spec: SpecPath) -> None:
     from services.environment import set_ray_environment
     from services.settings import load_settings
     from services.spec import check_spec, load_spec
+    from services.validation import check_table
 
     loaded, settings = load_spec(spec), load_settings()
     check_spec(loaded)
+    check_table(loaded)
     set_ray_environment(settings)
     from services.cluster import cluster
     from services.sweep import prepare_data
@@ -131,13 +133,13 @@ def demo() -> None:
 def list_sweeps() -> None:
     """All sweeps and how they stand."""
     from services.folder import SweepFolder
-    from services.report import sweeps_table
+    from services.report import print_table, sweeps_table
     from services.settings import load_settings
 
     settings = load_settings()
     folders = SweepFolder.every(settings)
     if folders:
-        console.print(sweeps_table(folders, Path(settings.storage_path)), soft_wrap=True)
+        print_table(console, sweeps_table(folders, Path(settings.storage_path)))
     else:
         console.print(f"no sweeps in {settings.home}; `contrasweep run SPEC` starts one", soft_wrap=True)
 

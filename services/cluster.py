@@ -9,6 +9,7 @@ import ray
 from services.plan import RESERVED_CPUS, Node, local_node
 from services.settings import Settings
 
+
 @contextmanager
 def cluster(settings: Settings) -> Iterator[list[Node]]:
     """Connect to Ray, or start it here, for as long as the block; yields the nodes, the reserve left out.

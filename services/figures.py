@@ -8,8 +8,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 
 FloatArray = NDArray[np.floating]
 
@@ -116,6 +114,9 @@ def _padded_range(values: FloatArray) -> tuple[float, float]:
 
 def _two_dimensions(embeddings: NDArray[np.float64], seed: int) -> tuple[str, NDArray[np.float64]]:
     """The method's name and points [N, 2]; missing second components are zero."""
+    from sklearn.decomposition import PCA  # a second to import, which whoever only reads a report need not wait
+    from sklearn.manifold import TSNE
+
     count, width = embeddings.shape
     collapsed = np.ptp(embeddings, axis=0).max(initial=0.0) == 0
     if count >= _FEWEST_FOR_TSNE and width > 2 and not collapsed:

@@ -1,9 +1,15 @@
 """`contrasweep init`: a first spec for somebody's own table and scans."""
 
 import csv
+import json
+import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from trainers.data.participants import MISSING
+from services.strict_yaml import load_mapping
+from trainers.config import DataConfig
+from trainers.data.participants import Subject, read_subjects
 from trainers.data.readers import UnreadableError, read_shape
 from trainers.errors import UserError
 
@@ -16,7 +22,7 @@ name: {name}
 data:
   participants: {participants}        # relative to this file
   id: {id}
-  image: '{image}'        # relative to the table
+  image: {image}        # relative to the table
   label: {label}
   # group: sex                          # pairs are formed only inside a group
   transforms:                           # MONAI, by name; run once, kept in the volume store
@@ -30,7 +36,7 @@ training:
   augmentations: {{cutout: {{}}}}
   lr: 1.0e-3
   workers: 1
-  gpus_per_worker: {gpus}
+  gpus_per_worker: 0                    # 1 where there is a GPU
 search:
   spaces: [dynlocrep, supremix, exponential, vanilla]
   trials: 12
@@ -40,52 +46,55 @@ budget: {{hours: 8}}
 """
 
 
-def write_first_spec(path: Path, participants: Path, image: str, label: str, gpus: int) -> None:
+def write_first_spec(path: Path, participants: Path, image: str, label: str) -> None:
     """Write a spec to `path`, fitted to the first scan that can be read.
 
-    Raises UserError where `path` exists, the table is missing, or it names no readable scan.
+    Raises UserError where `path` exists, the table or one of the named columns is missing, or no scan is readable.
     """
     if path.exists():
         raise UserError(f"{path}: exists already; give another name, or remove it first")
-    if not participants.is_file():
-        raise UserError(f"--participants: no such file: {participants}")
-    rows = _rows(participants)
-    shape = _first_shape(rows, participants.parent, image)
+    subject_id = _id_column(participants, image)
+    config = DataConfig(participants=participants.name, id=subject_id, image=image, label=label)
+    try:
+        subjects, _ = read_subjects(config, participants.parent)
+    except UserError as error:  # named as the options are that were given
+        raise UserError(f"--{str(error).removeprefix('data.')}") from None
+    shape = _first_shape(subjects, participants.parent / image)
     text = SPEC.format(
         title=path.name,
         name=_slug(path.stem),
-        participants=_relative(participants, path),
-        id=next((column for column in ID_COLUMNS if column in rows[0]), next(iter(rows[0]))),
-        image=image,
-        label=label,
+        participants=_scalar(Path(os.path.relpath(participants, path.parent)).as_posix()),
+        id=_scalar(subject_id),
+        image=_scalar(image),
+        label=_scalar(label),
         transforms=_transforms(shape),
         dims=len(shape) - 1,
-        batch=max(2, min(32, sum(row.get(label, "").lower() not in MISSING for row in rows) // 8 * 2)),
-        gpus=gpus,
+        batch=max(2, min(32, len(subjects) // 8 * 2)),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
 
 
-def _rows(participants: Path) -> list[dict[str, str]]:
-    with participants.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file, delimiter="," if participants.suffix.lower() == ".csv" else "\t"))
-    if not rows:
-        raise UserError(f"--participants: {participants} has no rows")
-    return rows
+def _id_column(participants: Path, image: str) -> str:
+    """A column with a subject's usual name, else the first one that the image template uses."""
+    header: list[str] = []
+    if participants.is_file():
+        with participants.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+            delimiter = "," if participants.suffix.lower() == ".csv" else "\t"
+            header = [name.strip() for name in next(csv.reader(file, delimiter=delimiter), [])]
+    used = re.findall(r"{(\w+)}", image)
+    return next((column for column in (*ID_COLUMNS, *used) if column in header), (header or [ID_COLUMNS[0]])[0])
 
 
-def _first_shape(rows: list[dict[str, str]], folder: Path, image: str) -> tuple[int, ...]:
-    for row in rows:
+def _first_shape(subjects: Sequence[Subject], pattern: Path) -> tuple[int, ...]:
+    for subject in subjects:
         try:
-            return read_shape(folder / image.format(**row))
-        except KeyError as error:
-            raise UserError(f"--image: the table has no column {error}; it has {', '.join(rows[0])}") from None
-        except (ValueError, IndexError) as error:
-            raise UserError(f"--image: '{image}' is no template: {error}; write columns as {{name}}") from None
-        except (OSError, UnreadableError):
+            shape = read_shape(subject.path)
+        except UnreadableError:
             continue
-    raise UserError(f"--image: none of the {len(rows)} files can be read; the first is {folder / image.format(**rows[0])}")
+        if len(shape) - 1 in LONGEST_SIDE:
+            return shape
+    raise UserError(f"--image: no file like {pattern} can be read as an image of 1 to 3 dimensions")
 
 
 def _transforms(shape: tuple[int, ...]) -> str:
@@ -100,9 +109,10 @@ def _transforms(shape: tuple[int, ...]) -> str:
 
 def _slug(stem: str) -> str:
     letters = (letter if letter.isalnum() and letter.isascii() else "-" for letter in stem.lower())
-    return "".join(letters).strip("-") or "study"
+    return "".join(letters).strip("-")[:63] or "study"
 
 
-def _relative(target: Path, spec: Path) -> str:
-    resolved, base = target.resolve(), spec.resolve().parent
-    return str(resolved.relative_to(base)) if resolved.is_relative_to(base) else str(resolved)
+def _scalar(text: str) -> str:
+    """`text` as YAML, in quotes where it needs them."""
+    plain = re.fullmatch(r"[A-Za-z_./][\w./ -]*\w", text) and load_mapping(f"key: {text}", "")["key"] == text
+    return text if plain else json.dumps(text, ensure_ascii=False)

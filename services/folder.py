@@ -45,15 +45,15 @@ class SweepFolder:
     def create(cls, settings: Settings, loaded: LoadedSpec) -> "SweepFolder":
         """The folder of a spec's sweep, made on first use; what says where or how long is brought up to date."""
         folder = cls(settings.sweeps / loaded.spec.sweep_id)
-        write_atomically(folder.path / "spec.yaml", loaded.spec.to_yaml().encode())
         origin = {"path": str(loaded.path.absolute()), "base": str(loaded.base)}
         write_atomically(folder.path / "origin.json", json.dumps(origin).encode())
+        write_atomically(folder.path / "spec.yaml", loaded.spec.to_yaml().encode())  # last: it makes the sweep known
         return folder
 
     @classmethod
     def find(cls, settings: Settings, sweep_id: str) -> "SweepFolder":
         """An existing sweep, by its id or the beginning of it. Raises UserError where none or several match."""
-        known = [path.name for path in cls._all(settings)]
+        known = sorted(path.parent.name for path in settings.sweeps.glob("*/spec.yaml"))
         matches = [name for name in known if name == sweep_id] or [name for name in known if name.startswith(sweep_id)]
         if len(matches) == 1:
             return cls(settings.sweeps / matches[0])
@@ -65,11 +65,8 @@ class SweepFolder:
     @classmethod
     def every(cls, settings: Settings) -> "list[SweepFolder]":
         """All sweeps, the oldest first."""
-        return [cls(path) for path in cls._all(settings)]
-
-    @staticmethod
-    def _all(settings: Settings) -> list[Path]:
-        return sorted((p.parent for p in settings.sweeps.glob("*/spec.yaml")), key=lambda p: (p / "origin.json").stat().st_ctime)
+        folders = [cls(path.parent) for path in settings.sweeps.glob("*/spec.yaml")]
+        return sorted(folders, key=lambda folder: (folder.read_state().started, folder.sweep_id))
 
     def load(self) -> LoadedSpec:
         """The sweep's spec, with paths relative to where it was first given."""
@@ -109,6 +106,9 @@ class SweepFolder:
             self.write_state(state)
             try:
                 yield state
+            except KeyboardInterrupt:
+                state.state = STOPPED
+                raise
             except BaseException as error:
                 state.state, state.reason = BROKEN, f"{type(error).__name__}: {error}"
                 raise

@@ -1,5 +1,6 @@
 """What runs at once, for how long and on how much disk: the only place that divides resources."""
 
+import math
 import os
 import tempfile
 from collections.abc import Sequence
@@ -17,8 +18,10 @@ from trainers.errors import UserError
 from trainers.pretrain import pretrain
 
 RESERVED_CPUS = 1
-"""CPUs that no training worker gets: trial drivers (a hundredth each) and the reads of Ray Data run on them."""
-DRIVER_CPU = 0.01
+"""CPUs that no training worker gets: the drivers of worker groups and the reads of Ray Data run on them."""
+DRIVER_CPU = 0.001
+MAX_DRIVERS = 250
+"""Drivers that together take a quarter of the reserve; the rest is for reading."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,7 @@ def allot(spec: SweepSpec, nodes: Sequence[Node]) -> Allotment:
     Raises UserError where one configuration's workers do not fit.
     """
     training = spec.training
-    places = sum(
-        int(min(node.cpus // training.cpus_per_worker, _gpu_places(node.gpus, training.gpus_per_worker)))
-        for node in nodes
-    )
+    places = sum(_places(node, training) for node in nodes)
     if places < training.workers:
         cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
         raise UserError(
@@ -68,13 +68,20 @@ def allot(spec: SweepSpec, nodes: Sequence[Node]) -> Allotment:
             f"{training.gpus_per_worker:g} GPUs do not fit on {len(nodes)} node(s) with {cpus:g} CPUs and "
             f"{gpus:g} GPUs; allowed: at most {places}"
         )
-    alone = training.workers == 1
-    trial = {"CPU": float(training.cpus_per_worker), "GPU": training.gpus_per_worker} if alone else {"CPU": DRIVER_CPU}
-    return Allotment(min(places // training.workers, spec.search.parallel), trial)
+    if training.workers == 1:
+        trial = {"CPU": float(training.cpus_per_worker), "GPU": training.gpus_per_worker}
+        return Allotment(min(places, spec.search.parallel), trial)
+    return Allotment(min(places // training.workers, spec.search.parallel, MAX_DRIVERS), {"CPU": DRIVER_CPU})
 
 
-def _gpu_places(gpus: float, each: float) -> float:
-    return gpus // each if each else float("inf")
+def _places(node: Node, training: TrainingConfig) -> int:
+    """Workers that fit on a node. Shares of a GPU come out of one GPU each."""
+    by_cpu = max(0, int(node.cpus // training.cpus_per_worker))
+    each = training.gpus_per_worker
+    if not each:
+        return by_cpu
+    by_gpu = int(node.gpus) * math.floor(1 / each + 1e-9) if each < 1 else int(node.gpus // each)
+    return min(by_cpu, by_gpu)
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def prepare(config: DataConfig, base: Path, volumes: Path, progress: Progress, *
     `config.max_rejected` of the subjects are rejected, on a label range of zero and on an empty split.
     """
     subjects, rejected = read_subjects(config, base)
-    _check_rejected(rejected, len(subjects) + len(rejected), config)
+    check_rejected(rejected, len(subjects) + len(rejected), config)
     if not subjects:
         raise UserError(f"data.participants: no subject of {config.participants} can be used; {_examples(rejected)}")
     volumes.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ def prepare(config: DataConfig, base: Path, volumes: Path, progress: Progress, *
         build_transforms(config.transforms)  # a wrong name is said here, not by a worker
         store, reused = _build(volumes, name, sources, digests, progress), False
     left_out = store.manifest.rejected
-    _check_rejected(left_out, len(store.subjects) + len(left_out), config)
+    check_rejected(left_out, len(store.subjects) + len(left_out), config)
     return Prepared(store, store_splits(store, config.split), left_out, reused)
 
 
@@ -202,7 +202,8 @@ def _folder(volumes: Path, name: str, version: str) -> Path:
     return volumes / f"{name}-{version[:12]}"
 
 
-def _check_rejected(rejected: Sequence[Rejected | LeftOut], total: int, config: DataConfig) -> None:
+def check_rejected(rejected: Sequence[Rejected | LeftOut], total: int, config: DataConfig) -> None:
+    """Raise UserError where more of `total` subjects are rejected than `config.max_rejected` allows."""
     if len(rejected) > config.max_rejected * total:
         raise UserError(
             f"{config.participants}: {len(rejected)} of {total} subjects are rejected, more than "
@@ -302,7 +303,7 @@ def _manifest(
         for subject, outcome in paired
         if outcome.reason is not None
     ]
-    _check_rejected(left_out, len(stored) + len(left_out), config)
+    check_rejected(left_out, len(stored) + len(left_out), config)
     labels = [subject.label for subject in stored]
     check_label_range(labels, config.label)
     return Manifest(
@@ -379,7 +380,7 @@ def _probe_shape(item: tuple[Subject, tuple[dict[str, dict[str, Any]], ...]]) ->
     """Ray task: the shape of one image after transforms, or why it has none."""
     subject, transforms = item
     try:
-        return tuple(_load(subject.path, build_transforms(transforms)).shape)
+        return tuple(load_volume(subject.path, build_transforms(transforms)).shape)
     except UnreadableError as error:
         return str(error)
 
@@ -398,7 +399,7 @@ def _volumes(task: _Task, outcomes: list[_Outcome]) -> Iterator[Volume]:
     for subject in task.subjects:
         digest = _digest(subject.path)
         try:
-            image = _load(subject.path, transform, task.image_shape)
+            image = load_volume(subject.path, transform, task.image_shape)
         except UnreadableError as error:
             outcomes.append(_Outcome(subject.id, digest, str(error)))
             continue
@@ -413,7 +414,7 @@ def _digest(path: Path) -> str:
         return ""
 
 
-def _load(path: Path, transform: Transform, expected: tuple[int, ...] | None = None) -> NDArray[np.float32]:
+def load_volume(path: Path, transform: Transform, expected: tuple[int, ...] | None = None) -> NDArray[np.float32]:
     """The transformed image [C, *S]. Raises UnreadableError with the reason where it cannot be used."""
     original = read(path)
     try:

@@ -17,18 +17,21 @@ class Meter:
         self._console, self._title, self._bar = console, title, bar
         self._task = bar.add_task(title, total=None, words="", rate="") if bar else None
         self._started = self._printed = time.monotonic()
+        self._already: float | None = None
 
     def update(self, done: float, total: float, words: str = "", unit: str = "") -> None:
-        """Show `done` of `total` units, the rate, and `words`."""
+        """Show `done` of `total` units, the rate since the first call, and `words`."""
         now = time.monotonic()
-        rate = done / max(now - self._started, 1e-9)
+        self._already = done if self._already is None else self._already
+        rate = (done - self._already) / max(now - self._started, 1e-9)
         if self._bar and self._task is not None:
             shown = f"{rate:.3g} {unit}/s" if unit else ""
             self._bar.update(self._task, completed=done, total=total, words=words, rate=shown)
         elif now - self._printed >= PLAIN_INTERVAL_S:
             self._printed = now
-            left = f"{(total - done) / rate:.0f} s left" if rate else ""
-            self._console.print(f"{self._title} {done:g}/{total:g} {words} {left}".rstrip())
+            left = f"{rate:.3g} {unit}/s, {(total - done) / rate:.0f} s left" if rate else ""
+            line = " ".join(part for part in (self._title, f"{done:g}/{total:g} {unit}".rstrip(), words, left) if part)
+            self._console.print(line, soft_wrap=True, markup=False)
 
 
 @contextmanager

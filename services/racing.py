@@ -1,7 +1,7 @@
 """The referee: a configuration goes on only while it can still beat the best, paired by seed and epoch."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from scipy.stats import t as student
 
-from services.record import read_records
+from services.record import read_record
 from trainers.history import History, Row
 from trainers.pretrain import Verdict
 
@@ -34,7 +34,7 @@ class Rule:
     seeds: tuple[int, ...]
     confidence: float
 
-    def hopeless(self, own: Histories, others: list[Histories]) -> str:
+    def hopeless(self, own: Histories, others: Sequence[Histories]) -> str:
         """Why a configuration cannot beat the best of `others` any more; empty while it can.
 
         The paired differences to the best - same seed, same epoch - have a Student bound whose variance
@@ -42,10 +42,12 @@ class Rule:
         rank test could never stop anything).
         """
         whole = [other for other in others if self._is_whole(other)]
-        if not whole or not self._is_judged(own):
+        if not whole or self._is_whole(own) or not self._is_judged(own):
             return ""
         best = min(whole, key=self._objective)
         differences = self._pairs(own, best)
+        if not differences:
+            return ""
         spread, freedom = self._spread([self._pairs(other, best) for other in others if other is not best], best)
         mean = fmean(differences)
         margin = float(student.ppf(self.confidence, freedom)) * spread / math.sqrt(len(differences))
@@ -64,14 +66,14 @@ class Rule:
         return fmean(histories[seed].best for seed in self.seeds)
 
     def _pairs(self, own: Histories, best: Histories) -> list[float]:
-        lengths = {seed: len(history.epochs) for seed, history in own.items() if history.epochs}
-        return [own[seed].best - best[seed].best_until(length) for seed, length in lengths.items()]
+        evaluated = [seed for seed in self.seeds if seed in own and math.isfinite(own[seed].best)]
+        return [own[seed].best - best[seed].best_until(len(own[seed].epochs)) for seed in evaluated]
 
     def _spread(self, seen: list[list[float]], best: Histories) -> tuple[float, float]:
         squares = [(difference - fmean(pairs)) ** 2 for pairs in seen for difference in pairs]
         freedom = PRIOR_PAIRS + sum(len(pairs) - 1 for pairs in seen if pairs)
         prior = PRIOR_PAIRS * (PRIOR_SPREAD * self._objective(best)) ** 2
-        return math.sqrt((prior + sum(squares)) / freedom), freedom
+        return math.sqrt((prior + math.fsum(squares)) / freedom), freedom
 
 
 class Event(NamedTuple):
@@ -86,29 +88,28 @@ class Referee:
     """Hears every epoch of every seed and says go, prune or pause. Runs as a Ray actor of the driver.
 
     Configuration n is judged against configurations up to n - `parallel` only, all of which had ended
-    before it was sampled: the verdict depends neither on timing nor on the machine. When the actor is
-    started again, or the sweep resumed, it reads what happened from the storage path.
+    before it was sampled: the verdict depends neither on timing nor on the machine. What happened is read from
+    the storage path, so that nothing is lost when the actor is started again, or the sweep resumed.
     """
 
     def __init__(self, rule: Rule | None, parallel: int, sweep: Path) -> None:
-        self._rule, self._parallel = rule, parallel
-        self._seen = {r.number: dict(r.histories) for r in read_records(sweep) if not r.failure}
+        self._rule, self._parallel, self._sweep = rule, parallel, sweep
+        self._ended: dict[int, Histories] = {}
+        self._running: dict[int, dict[int, History]] = {}
         self._events: list[Event] = []
         self._pausing = False
 
     def judge(self, number: int, seed: int, row: Row, race: bool) -> tuple[Verdict, str]:
         """The verdict on a configuration after an epoch of one of its seeds, and the reason."""
         self._events.append(Event(number, seed, row))
-        history = self._seen.setdefault(number, {}).setdefault(seed, History(seed))
+        if number not in self._running:
+            self._running[number] = dict(self._read(number))
+        history = self._running[number].setdefault(seed, History(seed))
         history.epochs = [*history.epochs[: int(row["epoch"])], row]
-        if self._pausing:
-            return Verdict.PAUSE, ""
         reason = self._reason(number) if race else ""
-        return (Verdict.PRUNE, reason) if reason else (Verdict.GO, "")
-
-    def forget(self, number: int) -> None:
-        """A failed configuration is nobody's rival."""
-        self._seen.pop(number, None)
+        if reason:
+            return Verdict.PRUNE, reason
+        return (Verdict.PAUSE if self._pausing else Verdict.GO), ""
 
     def drain(self) -> list[Event]:
         """The events since the last call."""
@@ -122,5 +123,11 @@ class Referee:
     def _reason(self, number: int) -> str:
         if self._rule is None:
             return ""
-        rivals = [histories for other, histories in self._seen.items() if other <= number - self._parallel]
-        return self._rule.hopeless(self._seen[number], rivals)
+        rivals = range(number - self._parallel + 1)
+        self._ended |= {rival: self._read(rival) for rival in rivals if rival not in self._ended}
+        return self._rule.hopeless(self._running[number], [self._ended[rival] for rival in rivals])
+
+    def _read(self, number: int) -> Histories:
+        """What a configuration left; nothing where it failed, as it is nobody's rival then."""
+        record = read_record(self._sweep, number)
+        return {} if record is None or record.failure else record.histories

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.segment import Segments
 from rich.table import Table
+from rich.text import Text
 
+from search_spaces import Value
 from services.finalize import FinalReport
 from services.folder import SweepFolder
 from services.prepare import Prepared
@@ -15,16 +18,23 @@ from services.record import Record, leaderboard, read_records
 from services.spec import SweepSpec
 from trainers.history import COMPLETE
 
+SHORT = {"temperature": "tau", "nn_step_size": "step", "distance": "dist", "weight_decay": "decay"}
+"""Parameters by the names that the leaderboard's columns have."""
+WIDEST = 10_000
+
 
 def leaderboard_table(spec: SweepSpec, records: Sequence[Record]) -> Table:
-    """Configurations, the best first: mean and standard deviation over whole seeds, and every parameter."""
-    names = sorted({name for r in records for name in r.configuration.params | r.configuration.training})
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in ("rank", "trial", "method", "validation MAE", "seeds", "state", *names):
-        table.add_column(title, no_wrap=True, overflow="ellipsis")
+    """Configurations, the best first: mean and standard deviation over whole seeds, and the parameters that differ.
+
+    A figure in brackets is of seeds that were cut short.
+    """
     epochs, seeds = spec.training.epochs, spec.search.seeds
+    names = _varying(records)
+    table = _bare_table(
+        "rank", "trial", "method", "validation MAE", "seeds", "state", *(SHORT.get(name, name) for name in names)
+    )
     for rank, record in enumerate(leaderboard(list(records), epochs), start=1):
-        values = record.configuration.params | record.configuration.training
+        values = _values(record)
         table.add_row(
             str(rank),
             str(record.number),
@@ -39,10 +49,16 @@ def leaderboard_table(spec: SweepSpec, records: Sequence[Record]) -> Table:
 
 def leaderboard_text(spec: SweepSpec, records: Sequence[Record]) -> str:
     """The leaderboard as plain text."""
-    console = Console(file=io.StringIO(), width=10_000, no_color=True)
-    console.print(leaderboard_table(spec, records))
+    console = Console(file=io.StringIO(), no_color=True)
+    print_table(console, leaderboard_table(spec, records))
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print `table` as wide as it is: neither a narrow terminal nor a pipe cuts or squeezes it."""
+    segments = console.render(table, console.options.update(max_width=WIDEST))
+    console.print(Segments(segments), crop=False)
 
 
 def print_leaderboard(console: Console, spec: SweepSpec, records: Sequence[Record]) -> None:
@@ -50,10 +66,10 @@ def print_leaderboard(console: Console, spec: SweepSpec, records: Sequence[Recor
     if not records:
         console.print("no configuration has begun yet")
         return
-    console.print(leaderboard_table(spec, records), soft_wrap=True)
+    print_table(console, leaderboard_table(spec, records))
     for record in records:
         if record.failure:
-            console.print(f"trial {record.number} failed: {record.failure}", markup=False)
+            console.print(f"trial {record.number} failed: {record.failure}", soft_wrap=True, markup=False)
 
 
 def print_prepared(console: Console, prepared: Prepared, took_s: float) -> None:
@@ -71,6 +87,24 @@ def print_prepared(console: Console, prepared: Prepared, took_s: float) -> None:
         console.print(f"  rejected {left_out.subject}: {left_out.reason}", soft_wrap=True, markup=False)
 
 
+def print_final(console: Console, spec: SweepSpec, report: FinalReport) -> None:
+    """Print the test figures of the chosen configuration, with intervals, beside predict-the-mean."""
+    mae = report.metrics["mae"]
+    spread = f"mean of {len(report.seed_mae)} seeds (sd {report.sd:.3f})"
+    console.print(
+        f"final     test MAE {mae.value:.3f} [{mae.low:.3f}, {mae.high:.3f}] {spec.data.label} "
+        f"over {report.n_test} subjects, {spread}, "
+        f"{report.ensemble_mae:.3f} for their mean prediction; predict-the-mean {report.baseline_mae:.3f}",
+        soft_wrap=True,
+        markup=False,
+    )
+    others = (
+        f"{name} {m.value:.3f} [{m.low:.3f}, {m.high:.3f}]" for name, m in report.metrics.items() if name != "mae"
+    )
+    console.print(f"          {' · '.join(others)}", soft_wrap=True, markup=False)
+    console.print(f"          trial {report.trial}, {report.method}; dashboard: contrasweep ui", soft_wrap=True)
+
+
 def show_sweep(console: Console, folder: SweepFolder, storage: Path) -> None:
     """Print a sweep's leaderboard, and its final figure where it has one."""
     spec = folder.load().spec
@@ -82,15 +116,14 @@ def show_sweep(console: Console, folder: SweepFolder, storage: Path) -> None:
 def print_status(console: Console, folder: SweepFolder, storage: Path) -> None:
     """Print how a sweep stands, and its leaderboard so far."""
     state = folder.read_state()
-    console.print(f"{folder.sweep_id}  {state.state}  {state.spent_s:.0f} s  {state.reason}".rstrip(), markup=False)
+    line = f"{folder.sweep_id}  {state.state}  {state.spent_s:.0f} s  {state.reason}".rstrip()
+    console.print(line, soft_wrap=True, markup=False)
     show_sweep(console, folder, storage)
 
 
 def sweeps_table(folders: Sequence[SweepFolder], storage: Path) -> Table:
     """All sweeps: id, state, when each began, configurations done, best objective."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in ("sweep", "state", "began", "trials", "best", "label"):
-        table.add_column(title, no_wrap=True)
+    table = _bare_table("sweep", "state", "began", "trials", "best", "label")
     for folder in folders:
         spec, state = folder.load().spec, folder.read_state()
         epochs, seeds = spec.training.epochs, spec.search.seeds
@@ -105,6 +138,26 @@ def sweeps_table(folders: Sequence[SweepFolder], storage: Path) -> Table:
             spec.data.label,
         )
     return table
+
+
+def _bare_table(*titles: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title in titles:
+        table.add_column(Text(title), no_wrap=True)
+    return table
+
+
+def _values(record: Record) -> dict[str, Value]:
+    return record.configuration.params | record.configuration.training
+
+
+def _varying(records: Sequence[Record]) -> list[str]:
+    """Parameters that differ between configurations of one method, in the order in which the methods have them."""
+    seen: dict[str, dict[str, set[Value]]] = {}
+    for record in records:
+        for name, value in _values(record).items():
+            seen.setdefault(name, {}).setdefault(record.configuration.method, set()).add(value)
+    return [name for name, by_method in seen.items() if any(len(values) > 1 for values in by_method.values())]
 
 
 def _figure(record: Record, epochs: int) -> str:

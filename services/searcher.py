@@ -1,5 +1,7 @@
 """Optuna under Tune, over ask and tell, in an order that does not depend on timing."""
 
+import math
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,10 +13,11 @@ from ray.tune.search import Searcher
 from search_spaces import Configuration
 from services.record import FAILED, read_record, read_records, write_configuration
 from services.spec import SearchConfig
-from trainers.history import COMPLETE, PRUNED
+from trainers.history import COMPLETE, PRUNED, RUNNING
 from trainers.seeding import fold
 
-MAX_FAILURES_IN_A_ROW = 3
+HOPELESS = 3
+"""Failed configurations, with none that did not fail, after which a sweep gives up."""
 
 
 class Listener(Protocol):
@@ -29,14 +32,22 @@ class Listener(Protocol):
         ...
 
 
-def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    """A sampler by its name in the spec: tpe, random, qmc or gp."""
-    if name == "tpe":
-        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
-    if name == "gp":
-        return optuna.samplers.GPSampler(seed=seed, deterministic_objective=False)
-    samplers = {"random": optuna.samplers.RandomSampler, "qmc": optuna.samplers.QMCSampler}
-    return samplers[name](seed=seed)
+def make_sampler(name: str, number: int) -> optuna.samplers.BaseSampler:
+    """The sampler of configuration `number`, by its name in the spec: tpe, random, qmc or gp."""
+    seed = fold("sampler", number) % 2**32
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if name == "tpe":
+            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+        if name == "gp":
+            return optuna.samplers.GPSampler(seed=seed, deterministic_objective=False)
+        independent = optuna.samplers.RandomSampler(seed=seed)
+        if name == "qmc":  # one sequence for all; what depends on the method is outside it
+            return optuna.samplers.QMCSampler(
+                seed=0, scramble=True, independent_sampler=independent, warn_independent_sampling=False
+            )
+        assert name == "random"
+        return independent
 
 
 class SweepSearcher(Searcher):
@@ -69,17 +80,19 @@ class SweepSearcher(Searcher):
         self._study, self._space, self._search = study, space, search
         self._epochs, self._sweep, self._listener = epochs, sweep, listener
         self._number_of: dict[str, int] = {}
-        self._ended: set[int] = set()
         self._finalists: list[int] | None = None
         self._asked = sum(t.state != TrialState.WAITING for t in study.get_trials(deepcopy=False))
         self._closed = False
         self.aborted = ""
-        under_way = [t.number for t in study.get_trials(states=(TrialState.RUNNING,))]
-        self._adopted = [number for number in under_way if not self._adopt_if_over(number)]
+        self._adopted = [number for number in self._untold() if not self._is_over(number)]
 
     def close(self) -> None:
         """Suggest nothing more."""
         self._closed = True
+
+    def settle(self) -> None:
+        """Tell Optuna how every configuration stands: none will go on, in this process or another."""
+        self._tell_up_to(self._asked)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next configuration for Tune; None while it has to wait; FINISHED at the end."""
@@ -98,10 +111,7 @@ class SweepSearcher(Searcher):
         if error and not (record and record.failure):
             reason = "its process died, again and again"
             write_configuration(self._sweep, number, self._configuration(number), failure=reason)
-        state = self._state(number)
-        if state in (COMPLETE, PRUNED, FAILED):
-            self._ended.add(number)
-        self._listener.ended(number, state)
+        self._listener.ended(number, self._state(number))
         self._abort_if_hopeless()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -120,8 +130,6 @@ class SweepSearcher(Searcher):
         if any(open_number <= visible for open_number in self._number_of.values()):
             return None
         self._tell_up_to(visible)
-        seed = 0 if self._search.sampler == "qmc" else fold("sampler", number)
-        self._study.sampler = make_sampler(self._search.sampler, seed % 2**32)
         trial = self._study.ask()
         assert trial.number == number
         self._asked += 1
@@ -138,11 +146,11 @@ class SweepSearcher(Searcher):
         return record.configuration if record else self._space(self._trial(number))
 
     def _next_finalist(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self._number_of:
-            return None
         if self._finalists is None:
+            if self._number_of:
+                return None
             self._tell_up_to(self._asked)
-            self._finalists = [n for n in self._chosen_finalists() if self._state(n) == PRUNED]
+            self._finalists = [n for n in self._chosen_finalists() if self._state(n) in (PRUNED, RUNNING)]
         if not self._finalists:
             return str(Searcher.FINISHED)
         return self._start(trial_id, self._finalists.pop(0), race=False)
@@ -168,41 +176,45 @@ class SweepSearcher(Searcher):
         return spent + (asked - len(visible) + 1) * whole <= self._search.trials * whole
 
     def _tell_up_to(self, last: int) -> None:
-        for number in sorted(n for n in self._ended if n <= last):
-            self._tell(number)
-            self._ended.remove(number)
+        for number in self._untold():
+            if number <= last:
+                self._tell(number)
 
     def _tell(self, number: int) -> None:
         record, trial = read_record(self._sweep, number), self._trial(number)
-        assert record
         state = self._state(number)
-        if record.reason():
-            trial.set_user_attr("reason", record.reason())
-        if state == COMPLETE:
-            self._study.tell(trial, record.objective(self._epochs))
-        elif state == PRUNED:
-            trial.report(record.objective(self._epochs), sum(len(h.epochs) for h in record.histories.values()))
-            self._study.tell(trial, state=TrialState.PRUNED)
-        else:
+        if record is None or state == FAILED:
+            trial.set_user_attr("reason", record.failure if record else "it never began")
             self._study.tell(trial, state=TrialState.FAIL)
+            return
+        objective = record.objective(self._epochs)
+        if state == COMPLETE:
+            self._study.tell(trial, objective)
+            return
+        trial.set_user_attr("reason", record.reason() or "the sweep ended before it")
+        if math.isfinite(objective):
+            trial.report(objective, sum(len(h.epochs) for h in record.histories.values()))
+        self._study.tell(trial, state=TrialState.PRUNED)
 
     def _state(self, number: int) -> str:
         record = read_record(self._sweep, number)
-        assert record
-        return record.state(self._search.seeds, self._epochs)
+        return record.state(self._search.seeds, self._epochs) if record else RUNNING
 
-    def _adopt_if_over(self, number: int) -> bool:
-        record = read_record(self._sweep, number)
-        over = record is not None and self._state(number) in (COMPLETE, PRUNED)
-        if over:
-            self._ended.add(number)
-        return over
+    def _is_over(self, number: int) -> bool:
+        """Whether a configuration that Optuna thinks is running has nothing left to do; a failed one is tried again."""
+        return self._state(number) in (COMPLETE, PRUNED)
+
+    def _untold(self) -> list[int]:
+        """Configurations that Optuna thinks are running."""
+        return [t.number for t in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))]
 
     def _trial(self, number: int) -> optuna.Trial:
+        """Optuna's trial again, drawing what it has not drawn yet as it would have in the first place."""
+        self._study.sampler = make_sampler(self._search.sampler, number)
         return optuna.Trial(self._study, self._study.get_trials(deepcopy=False)[number]._trial_id)
 
     def _abort_if_hopeless(self) -> None:
         records = [r for r in read_records(self._sweep) if r.failure or r.histories]
-        if len(records) >= MAX_FAILURES_IN_A_ROW and all(record.failure for record in records):
+        if len(records) >= min(HOPELESS, self._search.trials) and all(record.failure for record in records):
             self.aborted = records[0].failure
             self.close()

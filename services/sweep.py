@@ -31,6 +31,7 @@ from services.settings import Settings
 from services.spec import LoadedSpec, SweepSpec, check_spec
 from services.tracking import Tracker
 from services.trial import Job, run_trial
+from services.validation import check_table
 from services.watch import Watch
 from trainers.data.feeds import Feed
 from trainers.errors import UserError
@@ -53,6 +54,7 @@ def run_sweep(loaded: LoadedSpec, settings: Settings, console: Console) -> Sweep
         return folder.read_state()
     if settings.ray_address == "local":
         allot(loaded.spec, [local_node()])
+    check_table(loaded)
     with cluster(settings) as nodes:
         allotment = allot(loaded.spec, nodes)
         prepared = prepare_data(loaded, settings, console)
@@ -101,7 +103,7 @@ class Drive:
 
     def search(self, allotment: Allotment, state: SweepState) -> None:
         """Search until it is over, the budget is spent, or somebody asks to stop; the state says which."""
-        referee = ray.remote(Referee).options(num_cpus=0, max_restarts=-1, max_task_retries=-1)  # type: ignore[attr-defined]
+        referee = ray.remote(Referee).options(num_cpus=0, max_restarts=-1, max_task_retries=-1)
         judge = referee.remote(self._rule(), self._spec.search.parallel, self._storage)
         job = Job(self._spec, self._storage, judge, self._make_feed)
         with meter(self._console, "sweeping") as shown, interruption() as interrupted:
@@ -117,6 +119,8 @@ class Drive:
         if follower.stopped:
             state.state = STOPPED
             self._tracker.finish("stopped")
+        else:
+            searcher.settle()
 
     def finish(self) -> FinalReport:
         """Evaluate the best configuration on the test split, once; register it; print."""
@@ -129,11 +133,13 @@ class Drive:
 
     def _rule(self) -> Rule | None:
         racing, search = self._spec.search.racing, self._spec.search
-        return racing and Rule(racing.rungs, self._spec.training.epochs, search.seeds, racing.confidence)
+        if racing is None:
+            return None
+        return Rule(racing.rungs, self._spec.training.epochs, search.seeds, racing.confidence)
 
     def _searcher(self, watch: Watch) -> SweepSearcher:
         search, context = self._spec.search, self._spec.context(self._make_feed().label_range)
-        study = open_study(self._spec, self._settings, context)
+        study = open_study(self._spec, self._settings.optuna_storage, context)
         return SweepSearcher(
             study,
             lambda trial: search_spaces.suggest(trial, search.spaces, context, search.override, search.fix),
@@ -162,10 +168,12 @@ class Drive:
         tuner.fit()
 
 
-def open_study(spec: SweepSpec, settings: Settings, context: search_spaces.Context) -> optuna.Study:
+def open_study(
+    spec: SweepSpec, storage: str | optuna.storages.BaseStorage, context: search_spaces.Context
+) -> optuna.Study:
     """The sweep's study, with the published point of each method first in line where it is new."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(study_name=spec.sweep_id, storage=settings.optuna_storage, load_if_exists=True)
+    study = optuna.create_study(study_name=spec.sweep_id, storage=storage, load_if_exists=True)
     search = spec.search
     if all(trial.state == optuna.trial.TrialState.WAITING for trial in study.get_trials(deepcopy=False)):
         for space in search.spaces[: search.trials]:

@@ -46,7 +46,8 @@ class Tracker:
     """What a driver tells MLflow of one sweep. Every method returns at once and none raises for MLflow's sake.
 
     On resume the runs are found again by their tag `contrasweep.key` ("<sweep>/<trial>/<seed>"), and no
-    (run, metric, step) is logged twice.
+    (run, metric, step) is logged twice. Without an `artifact_location` the server decides on it; beside a
+    SQLite store it is the folder `artifacts`.
     """
 
     def __init__(self, tracking_uri: str, artifact_location: str | None, sweep_name: str, sweep_id: str) -> None:
@@ -83,17 +84,18 @@ class Tracker:
     def trial_ended(
         self, number: int, state: State, reason: str, objective: float | None, per_seed: Mapping[int, float]
     ) -> None:
-        """Close a configuration's run with its objective, and with mean and sd over the seeds by epoch.
+        """Close a configuration's run with its objective: mean and sd over the seeds that finished, `per_seed`.
 
-        The curves are over the seeds in `per_seed` (those that finished), or over all seen where none did.
+        Mean and sd by epoch follow once no seed can join in: here if all are complete, else in `finish`.
         """
-        rows = self._over_seeds(number, set(per_seed))
         # The step of the objective is the number of seeds that it is a mean of.
         summary: dict[str, float | None] = {"epoch": len(per_seed), "objective": objective}
         if len(per_seed) > 1:
             summary["objective_sd"] = statistics.stdev(per_seed.values())
-        stamped = _stamped([summary, *rows])
+        stamped = _stamped([summary])
         self._outbox.put(lambda: self._runs.log_rows((number,), stamped))
+        if state == "complete":
+            self._log_over_seeds(number)
         self._outbox.put(lambda: self._runs.end((number,), state, reason))
 
     def best(self, number: int, value: float) -> None:
@@ -126,11 +128,13 @@ class Tracker:
 
     def finish(self, state: State, timeout_s: float = 60.0) -> int:
         """Close every run of this sweep, and stop tracking; how many updates MLflow did not take in time."""
+        for number in () if state == "stopped" else list(self._objectives):
+            self._log_over_seeds(number)
         self._outbox.put(lambda: self._runs.end_all(state))
         undelivered = self._outbox.flush(timeout_s)
         self._outbox.close()
         if undelivered:
-            log.warning("%d updates did not reach MLflow; `contrasweep resume` delivers them", undelivered)
+            log.warning("%d updates did not reach MLflow", undelivered)
         return undelivered
 
     def _queue_rows(self, number: int, seed: int, rows: Sequence[Row]) -> None:
@@ -149,11 +153,9 @@ class Tracker:
         with self._lock:
             del self._unsent[key][: len(rows)]
 
-    def _over_seeds(self, number: int, finished: set[int]) -> list[Row]:
-        curves = self._objectives.pop(number, {})
-        chosen = [curves[seed] for seed in sorted(finished or curves) if seed in curves]
-        shared = set[int].intersection(*map(set, chosen)) if chosen else set()
-        return [_mean_and_sd(epoch, [curve[epoch] for curve in chosen]) for epoch in sorted(shared)]
+    def _log_over_seeds(self, number: int) -> None:
+        stamped = _stamped(_over_seeds(list(self._objectives.pop(number, {}).values())))
+        self._outbox.put(lambda: self._runs.log_rows((number,), stamped))
 
 
 @dataclass
@@ -171,7 +173,9 @@ class _SweepRuns:
 
     def __init__(self, tracking_uri: str, artifact_location: str | None, sweep_name: str, sweep_id: str) -> None:
         self._tracking_uri = tracking_uri
-        self._artifact_location = artifact_location
+        database = _sqlite_file(tracking_uri)
+        beside = str(database.parent / "artifacts" / sweep_name) if database else None
+        self._database, self._artifact_location = database, artifact_location or beside
         self._sweep_name = sweep_name
         self._sweep_id = sweep_id
         self._client: MlflowClient | None = None
@@ -188,6 +192,7 @@ class _SweepRuns:
         from mlflow.entities import Param
 
         run = self._run(key, name)
+        self._ended_here = {ended for ended in self._ended_here if ended[: len(key)] != key}
         self._set_running(run)
         self.tag(key, tags)
         new = [Param(_allowed(name), str(value)) for name, value in params.items() if _allowed(name) not in run.params]
@@ -196,7 +201,7 @@ class _SweepRuns:
         run.params |= {param.key for param in new}
 
     def revive(self, key: RunKey) -> None:
-        """RUNNING again, if an earlier driver ended the run."""
+        """RUNNING again if the run ended before its configuration was last opened, not for an epoch that comes late."""
         if key not in self._ended_here:
             self._set_running(self._run(key))
 
@@ -270,12 +275,11 @@ class _SweepRuns:
 
     def _connected(self) -> MlflowClient:
         if self._client is None:
-            # The outbox tries again by itself, and MLflow's own tries would hold up its thread for minutes.
-            os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+            quieten_mlflow()
             from mlflow import MlflowClient
 
-            # Whatever MLflow prints about a failure, the outbox says once, beside the progress bar.
-            logging.getLogger("mlflow").setLevel(logging.CRITICAL)
+            if self._database:
+                self._database.parent.mkdir(parents=True, exist_ok=True)
             self._client = MlflowClient(tracking_uri=self._tracking_uri)
         return self._client
 
@@ -349,6 +353,24 @@ class _SweepRuns:
         return tuple(int(part) for part in text.removeprefix(self._sweep_id).split("/")[1:])
 
 
+def quieten_mlflow() -> None:
+    """Leave retries to the outbox, and the screen to contrasweep: no messages and no progress bars of MLflow's own.
+
+    A variable that the user has set stays.
+    """
+    # MLflow's own retries would hold up the outbox for minutes, and with it the end of a sweep.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    import mlflow  # noqa: F401  # its import sets up the logger
+
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)
+
+
+def _sqlite_file(tracking_uri: str) -> Path | None:
+    _, prefix, path = tracking_uri.partition("sqlite:///")
+    return Path(path).absolute() if prefix else None
+
+
 def _found(run: Run) -> _KnownRun:
     state = run.data.tags.get("contrasweep.state", "")
     return _KnownRun(run.info.run_id, run.info.status, state, set(run.data.params), dict(run.data.metrics))
@@ -356,6 +378,13 @@ def _found(run: Run) -> _KnownRun:
 
 def _default_name(sweep_id: str, key: RunKey) -> str:
     return {0: sweep_id, 1: f"{key[0]:04d}" if key else "", 2: f"seed {key[-1]}" if key else ""}[len(key)]
+
+
+def _over_seeds(curves: Sequence[Mapping[int, float]]) -> list[Row]:
+    """Mean and sd by epoch of the seeds that got furthest: one cut short would put a step into the mean."""
+    last = max((max(curve) for curve in curves), default=0)
+    furthest = [curve for curve in curves if last in curve]
+    return [_mean_and_sd(epoch, [c[epoch] for c in furthest if epoch in c]) for epoch in sorted(set().union(*furthest))]
 
 
 def _mean_and_sd(epoch: int, values: Sequence[float]) -> Row:

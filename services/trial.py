@@ -18,9 +18,9 @@ from services.spec import SweepSpec
 from trainers.config import MethodConfig, RunConfig
 from trainers.data.feeds import Feed
 from trainers.distributed import rank
-from trainers.errors import UserError
+from trainers.errors import Diverged, UserError
 from trainers.history import PRUNED, RUNNING, History, Row
-from trainers.pretrain import Diverged, Verdict, pretrain
+from trainers.pretrain import Verdict, pretrain
 
 MAX_WORKER_FAILURES = 2
 

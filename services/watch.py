@@ -1,5 +1,6 @@
 """What the driver sees of a running sweep, and passes on to the tracking store and the progress meter."""
 
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, cast
@@ -17,13 +18,16 @@ Ended = Literal["complete", "pruned", "failed", "stopped"]
 
 
 class Watch:
-    """Listens to the searcher and to the referee's events."""
+    """Listens to the searcher, in the driver's thread, and to the referee's events, in the follower's."""
 
     def __init__(self, spec: SweepSpec, sweep: Path, tracker: Tracker, meter: Meter) -> None:
         self._spec, self._sweep, self._tracker, self._meter = spec, sweep, tracker, meter
         self._epochs = spec.training.epochs
+        self._lock = threading.RLock()
         self._records = {record.number: record for record in read_records(sweep)}
-        self._live = {(r.number, seed): len(h.epochs) for r in self._records.values() for seed, h in r.histories.items()}
+        self._live = {
+            (r.number, seed): len(h.epochs) for r in self._records.values() for seed, h in r.histories.items()
+        }
         for record in self._records.values():
             self._catch_up(record)
 
@@ -33,29 +37,25 @@ class Watch:
 
     def follow(self, events: Iterable[Event]) -> None:
         """Epochs that the referee heard of."""
-        for event in events:
-            self._tracker.epoch(event.number, event.seed, event.row)
-            self._live[event.number, event.seed] = int(event.row["epoch"]) + 1
-        self._show()
+        with self._lock:
+            for event in events:
+                self._tracker.epoch(event.number, event.seed, event.row)
+                self._live[event.number, event.seed] = int(event.row["epoch"]) + 1
+            self._show()
 
     def ended(self, number: int, state: str) -> None:
         """A configuration ended, or paused."""
         record = read_record(self._sweep, number)
         assert record
-        self._records[number] = record
-        self._catch_up(record)
-        shown = cast(Ended, "stopped" if state == RUNNING else state)
-        for seed, history in record.histories.items():
-            whole = len(history.epochs) == self._epochs
-            self._tracker.seed_ended(number, seed, "complete" if whole else shown, "" if whole else record.reason())
-        values = record.values(self._epochs)
-        objective = record.objective(self._epochs) if values else None
-        self._tracker.trial_ended(number, shown, record.reason(), objective, values)
-        best = self.best()
-        if best:
-            self._tracker.best(best.number, best.objective(self._epochs))
-        self._tracker.leaderboard(leaderboard_text(self._spec, list(self._records.values())))
-        self._show()
+        with self._lock:
+            self._records[number] = record
+            self._catch_up(record)
+            self._track_end(record, cast(Ended, "stopped" if state == RUNNING else state))
+            best = self.best()
+            if best:
+                self._tracker.best(best.number, best.objective(self._epochs))
+            self._tracker.leaderboard(leaderboard_text(self._spec, list(self._records.values())))
+            self._show()
 
     def best(self) -> Record | None:
         """The best configuration that ran all its seeds."""
@@ -76,9 +76,19 @@ class Watch:
         words += [f"best {best.objective(self._epochs):.3g}"] if best else []
         return " · ".join(words)
 
+    def _track_end(self, record: Record, state: Ended) -> None:
+        reason = "" if state == COMPLETE else record.reason()
+        for seed, history in record.histories.items():
+            whole = len(history.epochs) == self._epochs
+            self._tracker.seed_ended(record.number, seed, "complete" if whole else state, "" if whole else reason)
+        values = record.values(self._epochs)
+        objective = record.objective(self._epochs) if values else None
+        self._tracker.trial_ended(record.number, state, reason, objective, values)
+
     def _show(self) -> None:
-        whole = self._epochs * len(self._spec.search.seeds)
-        over = {n for n, r in self._records.items() if r.state(self._spec.search.seeds, self._epochs) in (PRUNED, FAILED)}
+        seeds = self._spec.search.seeds
+        whole = self._epochs * len(seeds)
+        over = {n for n, r in self._records.items() if r.state(seeds, self._epochs) in (PRUNED, FAILED)}
         done = sum(length for (number, _), length in self._live.items() if number not in over) + whole * len(over)
         total = max(self._spec.search.trials * whole, done)
         self._meter.update(done, total, self.summary(), "epochs")

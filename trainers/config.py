@@ -86,6 +86,8 @@ class TrainingConfig(Frozen):
             raise ValueError(f"batch_size {self.batch_size} is not a multiple of workers {self.workers}")
         if self.precision != "fp32" and not self.gpus_per_worker:
             raise ValueError(f"precision '{self.precision}' needs gpus_per_worker > 0; allowed on a CPU: fp32")
+        if self.gpus_per_worker > 1 and not self.gpus_per_worker.is_integer():
+            raise ValueError(f"gpus_per_worker {self.gpus_per_worker:g} is not allowed: above 1 it must be whole")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs {self.warmup_epochs} must be below epochs {self.epochs}")
         return self

@@ -12,6 +12,10 @@ class UserError(ValueError):
     """
 
 
+class Diverged(RuntimeError):
+    """Training came to numbers that are not finite; the same run would come to them again."""
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """`allowed: a, b, c`, with `did you mean 'b'?` in front where one is close to `name`.
 

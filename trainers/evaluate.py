@@ -1,7 +1,7 @@
 """Validation: a probe on the frozen embedding."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from trainers.data.feeds import Batch, Feed
 from trainers.distributed import rank, world_size
+from trainers.errors import Diverged
 from trainers.history import Row
 from trainers.metrics import METRICS
 from trainers.model import Network
@@ -24,13 +25,18 @@ class Embedding(NamedTuple):
 
 @torch.no_grad()
 def embed(network: Network, batches: Iterable[Batch], device: torch.device) -> Embedding:
-    """Embed this worker's batches without augmentation, then gather all workers' rows."""
+    """Embed this worker's batches without augmentation, then gather all workers' rows.
+
+    Raises Diverged where a feature is not finite.
+    """
     network.eval()
     own = [
         (torch.as_tensor(batch.rows), network(batch.images.to(device)).features.float().cpu(), batch.labels)
         for batch in batches
     ]
     rows, features, labels = (torch.cat(parts) for parts in zip(*_all_workers(own), strict=True))
+    if not features.isfinite().all():
+        raise Diverged("the embedding holds numbers that are not finite")
     order = rows.argsort()
     return Embedding(features[order], labels[order])
 
@@ -41,9 +47,10 @@ def evaluate(network: Network, feed: Feed, *, batch_size: int, device: torch.dev
     Every worker embeds its share and all return the same: `validation_*` for each metric of
     `trainers.metrics.METRICS` and `train_mae`, in label units, and the probe.
     """
+    _share_buffers(network)
 
-    def split(name: str) -> Embedding:
-        share = feed.evaluation(name, batch_size=batch_size, rank=rank(), world_size=world_size())  # type: ignore[arg-type]
+    def split(name: Literal["train", "validation"]) -> Embedding:
+        share = feed.evaluation(name, batch_size=batch_size, rank=rank(), world_size=world_size())
         return embed(network, share, device)
 
     train, validation = split("train"), split("validation")
@@ -53,6 +60,16 @@ def evaluate(network: Network, feed: Feed, *, batch_size: int, device: torch.dev
     row = {f"validation_{name}": float(metric(truth, predicted)) for name, metric in METRICS.items()}
     fitted = probe.predict(train.features).numpy()
     return row | {"train_mae": float(np.abs(fitted - train.labels.numpy()).mean())}, probe
+
+
+def _share_buffers(network: Network) -> None:
+    """Give every worker the first one's buffers, which are the ones a checkpoint keeps.
+
+    BatchNorm on a CPU counts each worker's own rows, so that its running statistics drift apart.
+    """
+    if world_size() > 1:
+        for buffer in network.buffers():
+            torch.distributed.broadcast(buffer, src=0)
 
 
 def _all_workers(own: list[tuple[Tensor, Tensor, Tensor]]) -> list[tuple[Tensor, Tensor, Tensor]]:

@@ -4,7 +4,6 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 Row = dict[str, float]
 RUNNING, COMPLETE, PRUNED = "running", "complete", "pruned"
@@ -26,7 +25,9 @@ class History:
 
     def best_until(self, epochs: int) -> float:
         """The least validation MAE within the first `epochs` epochs."""
-        return min((row["validation_mae"] for row in self.epochs[:epochs] if "validation_mae" in row), default=float("inf"))
+        return min(
+            (row["validation_mae"] for row in self.epochs[:epochs] if "validation_mae" in row), default=float("inf")
+        )
 
     def write(self, folder: Path) -> None:
         """Write `history.json` in one step: a reader sees the old or the new one, whole."""
@@ -38,18 +39,16 @@ class History:
         path = folder / "history.json"
         return cls(**json.loads(path.read_text())) if path.exists() else None
 
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> "History":
-        """The history kept in a checkpoint."""
-        return cls(**state)
-
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace `path` by `content` so that a crash leaves either the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from trainers import encoders, losses
 from trainers.config import RunConfig
+from trainers.errors import UserError
 
 
 class Embedded(NamedTuple):
@@ -57,10 +58,15 @@ def build_model(run: RunConfig, image_shape: tuple[int, ...], label_mean: float,
     """The network of a configuration, not yet on a device.
 
     Weights are drawn from torch's global generator. The projection head is Linear -> ReLU -> Linear
-    (SupReMix, appendix C.1.1).
+    (SupReMix, appendix C.1.1). Raises UserError where images [C, *spatial] are not of the configured dimensions.
     """
     config = run.model
-    loss = losses.get(run.method.name)
+    loss = cast(type[losses.Loss], losses.get(run.method.name))
+    dims = len(image_shape) - 1
+    if dims != config.spatial_dims:
+        raise UserError(
+            f"model.spatial_dims is {config.spatial_dims}; allowed for prepared images {list(image_shape)}: {dims}"
+        )
     encoder = encoders.build(
         config.encoder, spatial_dims=config.spatial_dims, in_channels=image_shape[0], width=config.width
     )

@@ -15,6 +15,7 @@ from trainers.augmentations import Augmenter
 from trainers.config import RunConfig
 from trainers.data.feeds import Batch, Feed
 from trainers.distributed import gather_rows, gather_views, rank, world_size
+from trainers.errors import Diverged
 from trainers.evaluate import evaluate
 from trainers.history import COMPLETE, PRUNED, RUNNING, History, Row
 from trainers.losses import Loss
@@ -29,10 +30,6 @@ class Verdict(Enum):
     GO = 0
     PRUNE = 1
     PAUSE = 2
-
-
-class Diverged(RuntimeError):
-    """The loss is no longer a number; the same run would diverge again."""
 
 
 Ask = Callable[[Row], Verdict]
@@ -62,7 +59,7 @@ def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, 
         called again goes on; one pruned after its last epoch is whole, and stays.
 
     Raises:
-        Diverged: the loss became NaN or infinite.
+        Diverged: the loss or the embedding became NaN or infinite.
         UserError: the loss refuses its parameters or the batch.
     """
     torch.set_num_threads(run.training.cpus_per_worker)
@@ -117,7 +114,8 @@ def global_loss(loss: Loss, embeddings: Tensor, batch: Batch, *, epoch: int, vie
         None if part is None else gather_rows(part.to(z.device)).repeat(views) for part in (batch.labels, batch.groups)
     )
     assert y is not None
-    return loss(z, y, epoch=epoch, views=views, group=group)
+    value: Tensor = loss(z, y, epoch=epoch, views=views, group=group)
+    return value
 
 
 def build_loss(run: RunConfig, feed: Feed) -> Loss:

@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +58,6 @@ class TrainState:
         )
         if (folder / "latest.pt").exists():
             state._restore(folder)
-            state.save_history(folder)
         return state
 
     @property
@@ -121,9 +120,12 @@ class TrainState:
         self.optimizer.load_state_dict(latest["optimizer"])
         self.scaler.load_state_dict(latest["scaler"])
         self.history = History(**latest["history"])
+        written = History.read(folder)
+        if written is None or written.epochs != self.history.epochs:
+            self.save_history(folder)
 
 
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Weights with decay; biases and norms without (SupReMix, appendix C)."""
     parameters = list(network.parameters())
     return [

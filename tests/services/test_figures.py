@@ -1,8 +1,8 @@
 from collections.abc import Callable
 
-import matplotlib
 import numpy as np
 import pytest
+from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from services.figures import embedding_map, learning_curves, predicted_against_true
@@ -29,7 +29,9 @@ def test_predictions_are_drawn_against_labels_with_unit_and_identity() -> None:
     ("shape", "method"), [((40, 8), "t-SNE"), ((9, 8), "PC"), ((40, 2), "PC"), ((40, 1), "PC"), ((1, 4), "PC")]
 )
 def test_embedding_map_picks_a_method_that_fits(shape: tuple[int, int], method: str) -> None:
-    figure = embedding_map(np.random.default_rng(0).normal(size=shape), np.arange(shape[0]), label="age", unit="y")
+    figure = embedding_map(
+        np.random.default_rng(0).normal(size=shape), np.arange(float(shape[0])), label="age", unit="y"
+    )
     axes, bar = figure.axes
     assert axes.get_xlabel() == f"{method} 1"
     assert bar.get_ylabel() == "age (y)"
@@ -74,4 +76,4 @@ def test_edge_cases_render(draw: Callable[[], Figure]) -> None:
 
 def test_no_figure_is_kept_by_pyplot() -> None:
     learning_curves({})
-    assert "matplotlib.pyplot" not in vars(matplotlib) or not matplotlib.pyplot.get_fignums()
+    assert not pyplot.get_fignums()

@@ -1,16 +1,31 @@
-"""Augmentations by name, seeded for each (seed, epoch, subject, view): a run is the same however many workers it has."""
+"""Augmentations by name, seeded for each (seed, epoch, subject, view): the same for any number of workers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import torch
-from monai.transforms.transform import Randomizable
+from monai.utils.type_conversion import convert_to_tensor
+from numpy.typing import NDArray
 from torch import Tensor
 
 from trainers.registry import Registry
 from trainers.seeding import fold
 
-_registry: Registry[Randomizable] = Registry("augmentation", __name__)
+
+class Augmentation(Protocol):
+    """A random change of one image [C, *spatial] that keeps its shape; MONAI's random transforms are such."""
+
+    def set_random_state(self, seed: int | None = None) -> object:
+        """Make the next draw depend on `seed` alone."""
+        ...
+
+    def __call__(self, image: Any, /) -> Any:
+        """The changed image; the given one may be overwritten."""
+        ...
+
+
+_registry: Registry[Augmentation] = Registry("augmentation", __name__)
 register, build, get, names = _registry.register, _registry.build, _registry.get, _registry.names
 
 
@@ -27,8 +42,11 @@ class Augmenter:
         self._transforms = [build(name, image_shape=tuple(image_shape), **params) for name, params in config.items()]
         self._seed = seed
 
-    def __call__(self, images: Tensor, rows: Sequence[int], *, epoch: int, views: int) -> Tensor:
-        """Views of a batch, stacked view by view: [b, C, *spatial] -> [views * b, C, *spatial]."""
+    def __call__(self, images: Tensor, rows: NDArray[np.int64], *, epoch: int, views: int) -> Tensor:
+        """Views of a batch, stacked view by view: [b, C, *spatial] -> [views * b, C, *spatial].
+
+        `rows` [b] names the samples. `images` stay as they are.
+        """
         if not self._transforms:
             return images.repeat(views, *[1] * (images.ndim - 1))
         drawn = [
@@ -39,7 +57,9 @@ class Augmenter:
         return torch.stack(drawn)
 
     def _one(self, image: Tensor, key: int) -> Tensor:
+        image = image.clone()
         for position, transform in enumerate(self._transforms):
             transform.set_random_state(seed=fold(key, position) % 2**32)
             image = transform(image)
-        return torch.as_tensor(image)
+        plain: Tensor = convert_to_tensor(image, track_meta=False)
+        return plain

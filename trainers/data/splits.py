@@ -29,7 +29,7 @@ def make_splits(subjects: Sequence[StoredSubject], config: SplitConfig) -> Split
 
     Raises UserError where a split would be empty.
     """
-    sizes = _sizes(len(subjects), config)
+    sizes = split_sizes(len(subjects), config)
     strata = _strata(subjects, config.stratify)
     everyone = list(range(len(subjects)))
     rest, test = _cut(everyone, sizes["test"], strata, config.seed)
@@ -49,7 +49,8 @@ def store_splits(store: VolumeStore, config: SplitConfig) -> Splits:
     return splits
 
 
-def _sizes(count: int, config: SplitConfig) -> dict[str, int]:
+def split_sizes(count: int, config: SplitConfig) -> dict[str, int]:
+    """How many of `count` subjects go to train, validation and test. Raises UserError where a split would be empty."""
     sizes = {"test": round(count * config.test), "validation": round(count * config.validation)}
     sizes["train"] = count - sum(sizes.values())
     for name, size in sizes.items():

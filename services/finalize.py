@@ -1,0 +1,228 @@
+"""The last step of a sweep: the best configuration on the test split, once; its figures; its served model."""
+
+import shutil
+import statistics
+import tempfile
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from pydantic import ConfigDict
+
+import trainers
+from search_spaces import Value
+from services import figures
+from services.prepare import Prepared
+from services.record import Record, leaderboard, read_records, seed_folder
+from services.spec import SweepSpec
+from services.tracking import Tracker, quieten_mlflow
+from services.trial import run_config
+from trainers.config import Frozen, RunConfig
+from trainers.data.locked import load_test
+from trainers.errors import UserError
+from trainers.history import write_atomically
+from trainers.inference import Inference, Predictor, save_ensemble
+from trainers.metrics import Interval, bootstrap, mae
+
+_SERVED = ("torch", "monai", "numpy", "pydantic")
+"""What `trainers.inference` imports, for whoever serves the model elsewhere."""
+
+_OVERALL = ("predicted-against-true", "learning-curves")
+_ENDS = (("", "value"), ("_low", "low"), ("_high", "high"))
+
+
+class FinalReport(Frozen):
+    """What the test split said of the best configuration. Errors are in the label's unit.
+
+    Attributes:
+        metrics: each of `trainers.metrics.METRICS`: the mean over seeds, and its 95 % subject bootstrap interval.
+        seed_mae: test MAE of each seed; `sd` is their standard deviation, 0 for one seed.
+        ensemble_mae: test MAE of the mean prediction over seeds, which is what the registered model predicts.
+        baseline_mae: test MAE of predicting the mean of the training labels for everyone.
+        subjects, labels, predictions: of the test split, in the store's order; predictions by seed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    trial: int
+    method: str
+    params: dict[str, Value]
+    training: dict[str, Value]
+    metrics: dict[str, Interval]
+    seed_mae: dict[int, float]
+    sd: float
+    ensemble_mae: float
+    baseline_mae: float
+    subjects: tuple[str, ...]
+    labels: tuple[float, ...]
+    predictions: dict[int, tuple[float, ...]]
+
+    @property
+    def n_test(self) -> int:
+        """How many subjects the test split has."""
+        return len(self.subjects)
+
+    @classmethod
+    def read(cls, path: Path) -> "FinalReport":
+        """Read `final.json`."""
+        return cls.model_validate_json(path.read_bytes())
+
+    def write(self, path: Path) -> None:
+        """Write `final.json`, whole or not at all."""
+        write_atomically(path, self.model_dump_json(indent=1).encode())
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The best configuration, with the run and the checkpoint of each of its finished seeds."""
+
+    record: Record
+    members: Mapping[int, tuple[RunConfig, Path]]
+
+
+def finalize(spec: SweepSpec, final: Path, storage: Path, prepared: Prepared, tracker: Tracker) -> FinalReport:
+    """Evaluate the best configuration on the test split and hand the model and the figures to the tracker.
+
+    `final` is the sweep's `final.json`; figures and model are written beside it. Where it exists it is
+    returned, the test split stays closed, and the tracker is told again. `storage` is the sweep's folder
+    of checkpoints. Raises UserError where no configuration finished a seed.
+    """
+    winner = choose_winner(spec, storage)
+    if not final.exists():
+        _evaluate(spec, winner, prepared, final)
+    report = FinalReport.read(final)
+    _publish(report, winner, final.parent, tracker)
+    return report
+
+
+def choose_winner(spec: SweepSpec, storage: Path) -> Winner:
+    """The first of the leaderboard and its finished seeds. Raises UserError where no seed finished."""
+    epochs = spec.training.epochs
+    finished = [record for record in read_records(storage) if not record.failure and record.values(epochs)]
+    if not finished:
+        raise UserError(f"sweep {spec.sweep_id}: no configuration finished a seed; there is nothing to evaluate")
+    record = leaderboard(finished, epochs)[0]
+    members = {
+        seed: (
+            run_config(spec, record.configuration, seed),
+            seed_folder(storage, record.number, seed) / "best.pt",
+        )
+        for seed in sorted(record.values(epochs))
+    }
+    return Winner(record, members)
+
+
+def export_model(folder: Path, members: Mapping[int, tuple[RunConfig, Path]], image_shape: tuple[int, ...]) -> None:
+    """Write `folder`, an MLflow model that predicts the mean over seeds from images [N, C, *S]; it replaces another."""
+    quieten_mlflow()
+    from mlflow.models import ModelSignature
+    from mlflow.pyfunc import save_model
+    from mlflow.types import Schema, TensorSpec
+
+    shutil.rmtree(folder, ignore_errors=True)
+    images, labels = TensorSpec(np.dtype(np.float32), (-1, *image_shape)), TensorSpec(np.dtype(np.float64), (-1,))
+    # Recorded, and so not shown: MLflow's advice to infer the signature, which is given here.
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(record=True):
+        ensemble = Path(scratch) / "ensemble"
+        save_ensemble(ensemble, members, image_shape)
+        save_model(
+            folder,
+            python_model=str(Path(__file__).with_name("served_model.py")),
+            artifacts={"ensemble": str(ensemble)},
+            code_paths=[str(Path(trainers.__path__[0]))],
+            signature=ModelSignature(Schema([images]), Schema([labels])),
+            # A build such as +cpu is of this machine; the public version is found anywhere.
+            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in ("mlflow", *_SERVED)],
+        )
+
+
+def _evaluate(spec: SweepSpec, winner: Winner, prepared: Prepared, final: Path) -> None:
+    """Open the test split; write figures and model, then `final`, whose presence says that all is there."""
+    store, splits = prepared.store, prepared.splits
+    device = torch.device("cuda" if spec.training.gpus_per_worker and torch.cuda.is_available() else "cpu")
+    test = load_test(store, splits)
+    inferred = {
+        seed: Predictor.load(run, best, store.image_shape, device).infer(test.images)
+        for seed, (run, best) in winner.members.items()
+    }
+    training_mean = float(store.labels[store.rows_of(splits.train)].mean())
+    subjects = tuple(store.subjects[row].id for row in test.rows)
+    report = _report(winner.record, subjects, test.labels, inferred, training_mean)
+    _draw(report, spec.data.label, winner.record, inferred, final.parent / "figures")
+    export_model(final.parent / "model", winner.members, store.image_shape)
+    report.write(final)
+
+
+def _report(
+    record: Record,
+    subjects: tuple[str, ...],
+    y: NDArray[np.float64],
+    inferred: Mapping[int, Inference],
+    training_mean: float,
+) -> FinalReport:
+    predictions = np.stack([inference.predictions for inference in inferred.values()])
+    seed_mae = dict(zip(inferred, mae(y, predictions).tolist(), strict=True))
+    return FinalReport(
+        trial=record.number,
+        method=record.configuration.method,
+        params=record.configuration.params,
+        training=record.configuration.training,
+        metrics=bootstrap(y, predictions),
+        seed_mae=seed_mae,
+        sd=statistics.stdev(seed_mae.values()) if len(seed_mae) > 1 else 0.0,
+        ensemble_mae=float(mae(y, predictions.mean(axis=0))),
+        baseline_mae=float(mae(y, training_mean)),
+        subjects=subjects,
+        labels=tuple(y.tolist()),
+        predictions={seed: tuple(inference.predictions.tolist()) for seed, inference in inferred.items()},
+    )
+
+
+def _draw(report: FinalReport, label: str, record: Record, inferred: Mapping[int, Inference], folder: Path) -> None:
+    title = f"{report.method}, trial {report.trial}, {report.n_test} test subjects"
+    y = np.array(report.labels)
+    drawn = {
+        "predicted-against-true": figures.predicted_against_true(
+            y, np.array(list(report.predictions.values())), label=label, title=title
+        ),
+        "learning-curves": figures.learning_curves(
+            {f"seed {seed}": record.histories[seed].epochs for seed in inferred}, title=title
+        ),
+    }
+    for seed, (features, predictions) in inferred.items():
+        one = f"{title}, seed {seed}"
+        drawn[f"seed-{seed}-predicted"] = figures.predicted_against_true(y, predictions[None], label=label, title=one)
+        drawn[f"seed-{seed}-embedding"] = figures.embedding_map(features, y, label=label, title=one)
+    _save(drawn, folder)
+
+
+def _save(drawn: Mapping[str, Figure], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in drawn.items():
+        figure.savefig(folder / f"{name}.png")
+
+
+def _publish(report: FinalReport, winner: Winner, folder: Path, tracker: Tracker) -> None:
+    metrics: dict[str, float | None] = {
+        "test_mae_sd": report.sd,
+        "test_mae_ensemble": report.ensemble_mae,
+        "test_mae_baseline": report.baseline_mae,
+    }
+    for name, interval in report.metrics.items():
+        metrics |= {f"test_{name}{end}": getattr(interval, of) for end, of in _ENDS}
+    tracker.metrics(metrics)
+    for name in _OVERALL:
+        tracker.artifact((), folder / f"figures/{name}.png", "figures")
+    for seed, (_, best) in winner.members.items():
+        key = (report.trial, seed)
+        tracker.artifact(key, best, "checkpoint")
+        for name in ("predicted", "embedding"):
+            tracker.artifact(key, folder / f"figures/seed-{seed}-{name}.png", "figures")
+    tags = {"trial": str(report.trial), "method": report.method, "test_mae": f"{report.metrics['mae'].value:.6g}"}
+    tracker.register(folder / "model", tags)

@@ -1,0 +1,134 @@
+"""`contrasweep init`: the spec that it writes is one that runs."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from services.firstspec import write_first_spec
+from services.spec import LoadedSpec, check_spec, load_spec
+from services.validation import validate_data
+from trainers.errors import UserError
+
+
+def write_png(path: Path, rng: np.random.Generator) -> None:
+    Image.fromarray(rng.integers(0, 255, (30, 300), dtype=np.uint8)).save(path)
+
+
+def write_nifti(path: Path, rng: np.random.Generator) -> None:
+    nib.save(nib.Nifti1Image(rng.random((8, 9, 10), dtype=np.float32), np.eye(4)), path)
+
+
+def write_npy(path: Path, rng: np.random.Generator) -> None:
+    np.save(path, rng.random((5, 40), dtype=np.float32))
+
+
+def dataset(folder: Path, ending: str, write: Callable[[Path, np.random.Generator], None]) -> Path:
+    """40 subjects, the first without a scan."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ["subject_id\tage\tsite name"]
+    for number in range(40):
+        lines.append(f"s{number:02d}\t{20 + number}\tA")
+        if number:
+            write(folder / f"s{number:02d}{ending}", rng)
+    table = folder / "participants.tsv"
+    table.write_text("\n".join(lines) + "\n")
+    return table
+
+
+@pytest.mark.parametrize(
+    ("ending", "write", "dims", "transforms"),
+    [
+        (".png", write_png, 2, [{"Resize": {"spatial_size": [22, 224]}}, {"NormalizeIntensity": {"nonzero": True}}]),
+        (".nii.gz", write_nifti, 3, [{"NormalizeIntensity": {"nonzero": True}}]),
+        (".npy", write_npy, 1, [{"NormalizeIntensity": {"nonzero": True}}]),
+    ],
+)
+def test_the_first_spec_is_valid(
+    tmp_path: Path,
+    ending: str,
+    write: Callable[[Path, np.random.Generator], None],
+    dims: int,
+    transforms: list[dict[str, object]],
+) -> None:
+    table = dataset(tmp_path / "data", ending, write)
+    path = tmp_path / "specs" / "My Study 2.yaml"
+    write_first_spec(path, table, f"{{subject_id}}{ending}", "age")
+    loaded = load_spec(path)
+    check_spec(loaded)
+    printed = validated(loaded)
+    assert "39 usable, 1 rejected" in printed
+    assert f"sweep id {loaded.spec.sweep_id}" in printed
+    spec = loaded.spec
+    assert spec.name == "my-study-2"
+    assert spec.model.spatial_dims == dims
+    assert spec.data.participants == "../data/participants.tsv", "the same wherever the folders are moved together"
+    assert spec.data.id == "subject_id"
+    assert [dict(one) for one in spec.data.transforms] == transforms
+    assert spec.training.batch_size == 8
+
+
+def validated(loaded: LoadedSpec) -> str:
+    file = io.StringIO()
+    validate_data(loaded, Console(file=file, width=200))
+    return file.getvalue()
+
+
+def test_the_id_is_a_column_of_the_template_where_none_has_a_usual_name(tmp_path: Path) -> None:
+    table = dataset(tmp_path, ".npy", write_npy)
+    table.write_text(table.read_text().replace("subject_id\tage\tsite name", "code\tage\tsite").replace("\tA", "\tB"))
+    lines = [line.split("\t") for line in table.read_text().splitlines()]
+    table.write_text("\n".join("\t".join((site, code, age)) for code, age, site in lines) + "\n")
+    write_first_spec(tmp_path / "study.yaml", table, "{code}.npy", "age")
+    assert load_spec(tmp_path / "study.yaml").spec.data.id == "code"
+
+
+@pytest.mark.parametrize("label", ["no", "1e3", "age: at scan", "age, years", "#age", "inf", "[age]", "Alter (Jahre)"])
+def test_a_label_that_yaml_would_misread(tmp_path: Path, label: str) -> None:
+    table = dataset(tmp_path, ".npy", write_npy)
+    table.write_text(table.read_text().replace("\tage\t", f"\t{label}\t"))
+    write_first_spec(tmp_path / "study.yaml", table, "{subject_id}.npy", label)
+    spec = load_spec(tmp_path / "study.yaml").spec
+    assert spec.data.label == label
+    assert spec.data.split.stratify == (label,)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"label": "agee"}, "--label: participants.tsv has no column 'agee'; did you mean 'age'?"),
+        ({"label": "site name"}, "--label: column 'site name' of participants.tsv holds no numbers"),
+        (
+            {"image": "{subjectid}.npy"},
+            "--image: participants.tsv has no column 'subjectid'; did you mean 'subject_id'?",
+        ),
+        ({"image": "{subject_id.npy"}, "--image: '{subject_id.npy' is no template"),
+        ({"image": "{subject_id}.nii"}, "--image: no file like"),
+        ({"image": "{subject_id}.txt"}, "--image: no file like"),
+        ({"participants": "participant.tsv"}, "--participants: no such file: "),
+    ],
+)
+def test_mistakes(tmp_path: Path, options: dict[str, str], message: str) -> None:
+    dataset(tmp_path, ".npy", write_npy)
+    given = {"participants": "participants.tsv", "image": "{subject_id}.npy", "label": "age", **options}
+    path = tmp_path / "study.yaml"
+    with pytest.raises(UserError) as error:
+        write_first_spec(path, tmp_path / given["participants"], given["image"], given["label"])
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+    assert not path.exists()
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    table = dataset(tmp_path, ".npy", write_npy)
+    path = tmp_path / "study.yaml"
+    path.write_text("mine")
+    with pytest.raises(UserError, match="exists already"):
+        write_first_spec(path, table, "{subject_id}.npy", "age")
+    assert path.read_text() == "mine"

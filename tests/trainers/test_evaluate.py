@@ -1,0 +1,91 @@
+"""Evaluation on the frozen embedding."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.trainers import tiny
+from trainers.errors import Diverged
+from trainers.evaluate import embed, evaluate
+from trainers.metrics import METRICS
+from trainers.model import Network, Prediction, build_model
+from trainers.probe import DirectProbe, RidgeProbe, fit_ridge
+
+CPU = torch.device("cpu")
+
+
+def network(method: str = "exponential", **model: Any) -> Network:
+    torch.manual_seed(0)
+    feed = tiny.feed()
+    return build_model(tiny.run(method, model=model), feed.image_shape, feed.label_mean, feed.label_std)
+
+
+def test_rows_come_in_the_stores_order() -> None:
+    feed, model = tiny.feed(), network()
+    batches = list(feed.evaluation("train", batch_size=4, rank=0, world_size=1))
+    forward, backward = embed(model, batches, CPU), embed(model, batches[::-1], CPU)
+    whole = tiny.split(18, first_row=0, seed=1)
+    assert forward.labels.tolist() == whole.labels.tolist()
+    torch.testing.assert_close(forward.features, model(torch.from_numpy(whole.images)).features)
+    assert torch.equal(backward.features, forward.features)
+
+
+def test_the_size_of_the_batch_does_not_count() -> None:
+    rows = [evaluate(network(), tiny.feed(), batch_size=size, device=CPU)[0] for size in (3, 18)]
+    assert rows[0] == pytest.approx(rows[1], rel=1e-4)
+
+
+def test_embedding_leaves_the_network_as_it_was() -> None:
+    model = network().train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    embedding = embed(model, tiny.feed().evaluation("train", batch_size=8, rank=0, world_size=1), CPU)
+    assert not embedding.features.requires_grad
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_the_probe_is_fitted_on_training_and_judged_on_validation() -> None:
+    feed, model = tiny.feed(), network()
+    row, probe = evaluate(model, feed, batch_size=8, device=CPU)
+    train, validation = (
+        embed(model, feed.evaluation(split, batch_size=8, rank=0, world_size=1), CPU)
+        for split in ("train", "validation")
+    )
+    own = fit_ridge(*train, *validation)
+    assert isinstance(probe, RidgeProbe)
+    assert torch.equal(probe.weight, own.weight)
+    truth, predicted = validation.labels.numpy(), own.predict(validation.features).numpy()
+    assert row.keys() == {f"validation_{name}" for name in METRICS} | {"train_mae"}
+    assert row["validation_mae"] == pytest.approx(np.abs(truth - predicted).mean())
+    assert row["validation_pearson"] == pytest.approx(np.corrcoef(truth, predicted)[0, 1])
+    fitted = own.predict(train.features).numpy()
+    assert row["train_mae"] == pytest.approx(np.abs(train.labels.numpy() - fitted).mean())
+
+
+class Brightness(nn.Module):
+    """Images [N, 1, H, W] -> their mean [N, 1]."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean((2, 3))
+
+
+def test_an_end_to_end_network_is_judged_by_its_own_head() -> None:
+    head = Prediction(1, label_mean=0.0, label_std=1.0)
+    nn.init.constant_(head.linear.weight, 20.0)
+    nn.init.constant_(head.linear.bias, 3.0)
+    row, probe = evaluate(Network(Brightness(), head, "output"), tiny.feed(), batch_size=8, device=CPU)
+    whole = tiny.split(10, first_row=1, seed=2)
+    expected = np.abs(20 * whole.images.mean((1, 2, 3)) + 3 - whole.labels).mean()
+    assert isinstance(probe, DirectProbe)
+    assert row["validation_mae"] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_features_that_are_not_finite(bad: float) -> None:
+    model = network()
+    nn.init.constant_(model.head[-1].bias, bad)  # type: ignore[index]
+    with pytest.raises(Diverged, match="embedding holds numbers that are not finite"):
+        evaluate(model, tiny.feed(), batch_size=8, device=CPU)

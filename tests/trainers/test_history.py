@@ -1,0 +1,57 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from trainers.history import History, write_atomically
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    history = History(seed=3, state="pruned", reason="cannot win", epochs=[{"epoch": 0, "loss": 0.1 + 0.2}])
+    history.write(tmp_path / "seed-3")
+    assert History.read(tmp_path / "seed-3") == history
+
+
+def test_nothing_written_is_not_begun(tmp_path: Path) -> None:
+    assert History.read(tmp_path) is None
+
+
+def test_the_file_is_plain_json(tmp_path: Path) -> None:
+    History(seed=3, epochs=[{"epoch": 0, "loss": 0.5}]).write(tmp_path)
+    content = json.loads((tmp_path / "history.json").read_text())
+    assert content == {"seed": 3, "state": "running", "reason": "", "epochs": [{"epoch": 0, "loss": 0.5}]}
+
+
+def test_best_skips_epochs_without_evaluation() -> None:
+    maes = [5.0, None, 3.0, 4.0]
+    history = History(seed=0, epochs=[{} if value is None else {"validation_mae": value} for value in maes])
+    assert history.best == 3.0
+    assert [history.best_until(epochs) for epochs in range(5)] == [float("inf"), 5.0, 5.0, 3.0, 3.0]
+
+
+def test_two_histories_share_no_rows() -> None:
+    History(seed=0).epochs.append({"epoch": 0})
+    assert History(seed=1).epochs == []
+
+
+def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "made" / "file"
+    write_atomically(path, b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_reader_of_the_old_file_keeps_it(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+    with path.open("rb") as reader:
+        write_atomically(path, b"newer")
+        assert reader.read() == b"old"
+    assert path.read_bytes() == b"newer"

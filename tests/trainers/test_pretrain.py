@@ -1,0 +1,291 @@
+"""The worker loop: what it promises about seeds, interruptions, verdicts and several workers."""
+
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.trainers import tiny
+from trainers import checkpoint, losses
+from trainers.config import RunConfig
+from trainers.data.feeds.resident import ResidentFeed
+from trainers.errors import Diverged, UserError
+from trainers.evaluate import embed
+from trainers.history import COMPLETE, PRUNED, RUNNING, History, Row
+from trainers.metrics import mae
+from trainers.model import build_model
+from trainers.pretrain import Verdict, build_loss, go_on, pretrain
+from trainers.probe import load_probe
+from trainers.state import TrainState
+
+CPU = torch.device("cpu")
+ROOT = str(Path(__file__).parents[2])
+EVERYTHING: dict[str, Any] = {
+    "augmentations": {"flip": {}, "noise": {}, "cutout": {"prob": 0.5}},
+    "weight_decay": 0.1,
+    "ema": 0.5,
+    "clip_norm": 0.5,
+}
+
+
+def train(
+    run: RunConfig, folder: Path, ask: Callable[[Row], Verdict] = go_on, feed: ResidentFeed | None = None
+) -> History:
+    return pretrain(run, feed or tiny.feed(), folder, device=CPU, ask=ask)
+
+
+def train_with_pauses(run: RunConfig, folder: Path) -> History:
+    """Pause after every epoch; each time another call goes on."""
+    for epoch in range(run.training.epochs):
+        assert History.read(folder) is None or len(train_history(folder).epochs) == epoch
+        history = train(run, folder, ask=lambda row: Verdict.PAUSE)
+        assert history.state == (COMPLETE if epoch + 1 == run.training.epochs else RUNNING)
+    return history
+
+
+def train_history(folder: Path) -> History:
+    history = History.read(folder)
+    assert history
+    return history
+
+
+def without_times(history: History) -> History:
+    rows = [{name: value for name, value in row.items() if name != "epoch_s"} for row in history.epochs]
+    return replace(history, epochs=rows)
+
+
+def assert_same_run(folder: Path, other: Path) -> None:
+    """History, best.pt and latest.pt agree to the last bit, the seconds aside."""
+    assert without_times(train_history(folder)) == without_times(train_history(other))
+    for name in ("best.pt", "latest.pt"):
+        one, two = ({**checkpoint.load(place / name), "history": None} for place in (folder, other))
+        assert bits(one) == bits(two)
+
+
+def bits(state: Any) -> Any:
+    """A checkpoint with its tensors as bytes, so that == compares every bit."""
+    if isinstance(state, torch.Tensor):
+        return state.dtype, state.shape, state.numpy().tobytes()
+    if isinstance(state, dict):
+        return {key: bits(value) for key, value in state.items()}
+    return [bits(value) for value in state] if isinstance(state, list | tuple) else state
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("method", losses.names())
+def test_interrupted_after_every_epoch_is_never_interrupted(method: str, tmp_path: Path) -> None:
+    run = tiny.run(method, **EVERYTHING)
+    train(run, tmp_path / "once")
+    train_with_pauses(run, tmp_path / "paused")
+    assert_same_run(tmp_path / "once", tmp_path / "paused")
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"schedule": "cosine", "warmup_epochs": 1},
+        {"schedule": "step", "step_epochs": 1, "step_factor": 0.5},
+        {"evaluate_every": 2},
+        {"views": 1, "augmentations": {}, "clip_norm": None},
+    ],
+    ids=["cosine", "step", "every other epoch", "plain"],
+)
+def test_interrupted_with_other_settings(training: dict[str, Any], tmp_path: Path) -> None:
+    run = tiny.run("supremix", **training)
+    train(run, tmp_path / "once")
+    train_with_pauses(run, tmp_path / "paused")
+    assert_same_run(tmp_path / "once", tmp_path / "paused")
+
+
+def test_draws_of_the_caller_change_nothing(tmp_path: Path) -> None:
+    run = tiny.run("supremix", **EVERYTHING)
+    torch.manual_seed(0)
+    train(run, tmp_path / "one")
+    torch.manual_seed(123)
+    train(run, tmp_path / "two", ask=lambda row: Verdict(int(torch.rand(()) < 0)))
+    assert_same_run(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.parametrize("method", ["supremix", "vanilla"])
+def test_another_seed_is_another_run(method: str, tmp_path: Path) -> None:
+    one, two = (train(tiny.run(method, seed=seed, epochs=1), tmp_path / str(seed)) for seed in (0, 1))
+    assert one.epochs[0]["loss"] != two.epochs[0]["loss"]
+    assert one.epochs[0]["validation_mae"] != two.epochs[0]["validation_mae"]
+
+
+class Crash(Exception):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("crashing", ["save_latest", "save_history"])
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_a_crash_between_two_files_changes_nothing(
+    crashing: str, epoch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tiny.run(**EVERYTHING)
+    train(run, tmp_path / "once")
+    whole: Callable[[TrainState, Path], None] = getattr(TrainState, crashing)
+
+    def crash(state: TrainState, folder: Path) -> None:
+        if len(state.history.epochs) == epoch + 1:
+            raise Crash
+        whole(state, folder)
+
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        patch.setattr(TrainState, crashing, crash)
+        train(run, tmp_path / "crashed")
+    assert (tmp_path / "crashed" / "best.pt").exists()
+    train(run, tmp_path / "crashed")
+    assert_same_run(tmp_path / "once", tmp_path / "crashed")
+
+
+def test_a_history_that_fell_behind_is_put_right_first(tmp_path: Path) -> None:
+    run = tiny.run()
+    train(run, tmp_path, ask=lambda row: Verdict.PAUSE if row["epoch"] == 1 else Verdict.GO)
+    behind = train_history(tmp_path)
+    behind.epochs.pop()
+    behind.write(tmp_path)
+    TrainState.start(run, tiny.feed(), tmp_path, CPU)
+    assert [row["epoch"] for row in train_history(tmp_path).epochs] == [0, 1]
+
+
+def test_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:
+    run = tiny.run(epochs=1)
+    train(run, tmp_path)
+    history = train_history(tmp_path)
+    history.reason = "written by the caller"
+    history.write(tmp_path)
+    before = contents(tmp_path)
+
+    def never(row: Row) -> Verdict:
+        raise AssertionError(f"asked about epoch {row['epoch']}")
+
+    assert train(run, tmp_path, ask=never).state == COMPLETE
+    assert contents(tmp_path) == before
+    assert set(before) == {"best.pt", "latest.pt", "history.json"}
+
+
+def test_pruned_stops_and_goes_on_when_called_again(tmp_path: Path) -> None:
+    run = tiny.run(**EVERYTHING)
+    train(run, tmp_path / "once")
+    stopped = train(run, tmp_path / "pruned", ask=lambda row: Verdict.PRUNE)
+    assert (stopped.state, len(stopped.epochs)) == (PRUNED, 1)
+    assert train_history(tmp_path / "pruned") == stopped
+    assert train(run, tmp_path / "pruned").state == COMPLETE
+    assert_same_run(tmp_path / "once", tmp_path / "pruned")
+
+
+def test_pruned_after_the_last_epoch_is_whole(tmp_path: Path) -> None:
+    run = tiny.run(epochs=1)
+    assert train(run, tmp_path, ask=lambda row: Verdict.PRUNE).state == PRUNED
+    before = contents(tmp_path)
+    again = train(run, tmp_path)
+    assert (again.state, len(again.epochs)) == (PRUNED, 1)
+    assert contents(tmp_path) == before
+
+
+def test_each_epoch_is_told_once_and_in_order(tmp_path: Path) -> None:
+    told: list[Row] = []
+
+    def note(row: Row) -> Verdict:
+        told.append(row)
+        return Verdict.GO
+
+    history = train(tiny.run(schedule="step", step_epochs=1, step_factor=0.5), tmp_path, ask=note)
+    assert told == history.epochs
+    assert [(row["epoch"], row["lr"]) for row in told] == [(0, 1e-3), (1, 5e-4), (2, 2.5e-4)]
+    assert all(math.isfinite(value) for row in told for value in row.values())
+
+
+def test_evaluates_every_so_often_and_at_the_end(tmp_path: Path) -> None:
+    history = train(tiny.run(epochs=5, evaluate_every=2), tmp_path)
+    assert [row["epoch"] for row in history.epochs if "validation_mae" in row] == [1, 3, 4]
+
+
+@pytest.mark.parametrize("method", ["dynlocrep", "exponential", "vanilla"])
+def test_best_checkpoint_predicts_what_the_history_says(method: str, tmp_path: Path) -> None:
+    run, feed = tiny.run(method, ema=0.5, lr=0.01), tiny.feed()
+    history = train(run, tmp_path)
+    best = checkpoint.load(tmp_path / "best.pt")
+    rows = [row for row in history.epochs if row["validation_mae"] == history.best]
+    assert (best["epoch"], best["validation_mae"]) == (rows[0]["epoch"], history.best)
+    assert best["validation_mae"] == pytest.approx(error_of(run, feed, best), rel=1e-12)
+
+
+def error_of(run: RunConfig, feed: ResidentFeed, best: dict[str, Any]) -> float:
+    """The validation MAE of a model built from nothing but `best.pt`."""
+    network = build_model(run, feed.image_shape, best["label_mean"], best["label_std"])
+    network.load_state_dict(best["model"])
+    batches = feed.evaluation("validation", batch_size=run.training.batch_size, rank=0, world_size=1)
+    features, labels = embed(network, batches, CPU)
+    return float(mae(labels.numpy(), load_probe(best["probe"]).predict(features).numpy()))
+
+
+def test_training_lowers_the_error(tmp_path: Path) -> None:
+    feed = tiny.feed(train=64, validation=32)
+    history = train(tiny.run("vanilla", epochs=8, lr=0.02, augmentations={}, views=1), tmp_path, feed=feed)
+    assert history.epochs[-1]["loss"] < 0.7 * history.epochs[0]["loss"]
+    assert history.best < 10, "guessing the mean is off by 15 years"
+
+
+def test_a_loss_that_is_not_a_number(tmp_path: Path) -> None:
+    feed = tiny.feed()
+    feed._data.train.images[0] = math.nan
+    with pytest.raises(Diverged, match=r"the loss is nan in epoch 0 of seed 7"):
+        train(tiny.run("vanilla", batch_size=18, seed=7), tmp_path, feed=feed)
+    assert not (tmp_path / "latest.pt").exists()
+
+
+def test_an_embedding_that_overflows(tmp_path: Path) -> None:
+    run = tiny.run("dynlocrep", epochs=2, batch_size=18, lr=1e30, clip_norm=None)
+    with pytest.raises(Diverged, match="not finite"):
+        train(run, tmp_path)
+
+
+def test_a_batch_larger_than_the_training_split(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"batch_size 20 is larger than the training split of 18"):
+        train(tiny.run(batch_size=20), tmp_path)
+
+
+def test_images_of_other_dimensions(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"model.spatial_dims is 3; allowed for prepared images \[1, 16, 16\]: 2"):
+        train(tiny.run(model={"spatial_dims": 3}), tmp_path)
+
+
+@pytest.mark.parametrize("method", ["dynlocrep", "vanilla"])
+def test_volumes_and_series_train(method: str, tmp_path: Path) -> None:
+    for dims, image_shape in ((1, (4, 32)), (3, (1, 8, 8, 8))):
+        run = tiny.run(method, epochs=2, model={"spatial_dims": dims})
+        assert train(run, tmp_path / str(dims), feed=tiny.feed(image_shape=image_shape)).state == COMPLETE
+
+
+def test_the_loss_is_told_what_training_and_data_decide() -> None:
+    feed = tiny.feed()
+    dynlocrep, supremix = (build_loss(tiny.run(method, epochs=9), feed) for method in ("dynlocrep", "supremix"))
+    assert dynlocrep.max_epochs == 9
+    assert supremix.label_range == feed.label_range > 0
+
+
+def test_runs_where_ray_and_trackers_are_not_installed() -> None:
+    code = """
+import sys
+absent = ("ray", "mlflow", "optuna", "services", "search_spaces")
+sys.modules.update(dict.fromkeys(absent))  # None: importing it fails
+import trainers.pretrain
+import trainers.data.feeds.resident
+import trainers.data.feeds.stream
+from trainers import augmentations, encoders, losses
+augmentations.names(), encoders.names(), losses.names()
+assert not [name for name in absent if sys.modules[name]]
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": ROOT})

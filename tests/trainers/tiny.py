@@ -1,0 +1,50 @@
+"""A training run small enough for a unit test: 16x16 images whose brightness follows age."""
+
+from typing import Any
+
+import numpy as np
+
+from trainers.config import MethodConfig, ModelConfig, RunConfig, TrainingConfig
+from trainers.data.feeds.resident import ResidentData, ResidentFeed
+from trainers.data.store import Rows
+
+IMAGE_SHAPE = (1, 16, 16)
+METHODS: dict[str, dict[str, Any]] = {
+    "dynlocrep": {"nn_final": 2},
+    "exponential": {},
+    "supremix": {"window": 20.0},
+    "vanilla": {},
+}
+
+
+def split(count: int, *, first_row: int, seed: int, image_shape: tuple[int, ...] = IMAGE_SHAPE) -> Rows:
+    """`count` people of 20 to 80, in two groups, at every second row of a store from `first_row`."""
+    rng = np.random.default_rng(seed)
+    labels = rng.uniform(20, 80, count)
+    images = rng.normal(size=(count, *image_shape)) + labels.reshape(-1, *[1] * len(image_shape)) / 20
+    rows = first_row + 2 * np.arange(count)
+    return Rows(images.astype(np.float32), labels, np.arange(count) % 2, rows)
+
+
+def feed(*, train: int = 18, validation: int = 10, image_shape: tuple[int, ...] = IMAGE_SHAPE) -> ResidentFeed:
+    """Two whole batches of 8 for training, with two people over."""
+    data = ResidentData(
+        train=split(train, first_row=0, seed=1, image_shape=image_shape),
+        validation=split(validation, first_row=1, seed=2, image_shape=image_shape),
+        train_shards=np.arange(train) // 5,
+    )
+    return ResidentFeed(data)
+
+
+def run(
+    method: str = "exponential", *, seed: int = 0, model: dict[str, Any] | None = None, **training: Any
+) -> RunConfig:
+    """Three epochs of a narrow ResNet with two cut-out views, unless told otherwise."""
+    small = {"encoder": "resnet18", "spatial_dims": 2, "width": 0.0625, "head_hidden": 16, "embedding": 8}
+    defaults = {"epochs": 3, "batch_size": 8, "lr": 1e-3, "augmentations": {"cutout": {}}}
+    return RunConfig(
+        model=ModelConfig(**small | (model or {})),
+        training=TrainingConfig(**defaults | training),
+        method=MethodConfig(name=method, params=METHODS.get(method, {})),
+        seed=seed,
+    )

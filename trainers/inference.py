@@ -1,0 +1,71 @@
+"""Predicting with trained models: one seed's, or several that are kept together in a folder."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trainers import checkpoint
+from trainers.config import RunConfig
+from trainers.history import write_atomically
+from trainers.model import Network, build_model
+from trainers.probe import Probe, load_probe
+
+_ENSEMBLE = "ensemble.json"
+
+
+class Inference(NamedTuple):
+    """Features [N, F] float32 that the probe read, and predictions [N] float64 in the label's unit."""
+
+    features: NDArray[np.float32]
+    predictions: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained network and its probe."""
+
+    network: Network
+    probe: Probe
+    device: torch.device
+
+    @classmethod
+    def load(
+        cls, run: RunConfig, best: Path, image_shape: tuple[int, ...], device: torch.device | str = "cpu"
+    ) -> "Predictor":
+        """From a seed's `best.pt`; `image_shape` is (C, *S). Torch's random state is left as it was."""
+        state = checkpoint.load(best)
+        with torch.random.fork_rng(devices=[]):
+            network = build_model(run, image_shape, state["label_mean"], state["label_std"])
+        network.load_state_dict(state["model"])
+        return cls(network.eval().to(device), load_probe(state["probe"]), torch.device(device))
+
+    @torch.inference_mode()
+    def infer(self, images: NDArray[np.float32], batch_size: int = 64) -> Inference:
+        """Embed and predict images [N, C, *S], N at least 1."""
+        batches = torch.from_numpy(np.ascontiguousarray(images, np.float32)).split(batch_size)
+        features = torch.cat([self.network(batch.to(self.device)).features.float().cpu() for batch in batches])
+        return Inference(features.numpy(), self.probe.predict(features).numpy())
+
+
+def save_ensemble(folder: Path, members: Mapping[int, tuple[RunConfig, Path]], image_shape: tuple[int, ...]) -> None:
+    """Copy each seed's `best.pt` into `folder`, with all that loading them needs."""
+    folder.mkdir(parents=True)
+    for seed, (_, best) in members.items():
+        shutil.copyfile(best, folder / f"seed-{seed}.pt")
+    runs = {seed: run.model_dump() for seed, (run, _) in members.items()}
+    write_atomically(folder / _ENSEMBLE, json.dumps({"image_shape": image_shape, "runs": runs}, indent=1).encode())
+
+
+def load_ensemble(folder: Path, device: torch.device | str = "cpu") -> list[Predictor]:
+    """The predictors that `save_ensemble` kept, in its order."""
+    kept = json.loads((folder / _ENSEMBLE).read_text())
+    shape = tuple(kept["image_shape"])
+    runs = {seed: RunConfig.model_validate(run) for seed, run in kept["runs"].items()}
+    return [Predictor.load(run, folder / f"seed-{seed}.pt", shape, device) for seed, run in runs.items()]
