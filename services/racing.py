@@ -11,7 +11,7 @@ from scipy.stats import t as student
 
 from services.record import read_record
 from trainers.history import History, Row
-from trainers.pretrain import Verdict
+from trainers.history import Verdict
 
 Histories = Mapping[int, History]
 PRIOR_PAIRS = 2.0

@@ -11,13 +11,17 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from search_spaces import Configuration
-from services.record import FAILED, read_record, read_records, write_configuration
+from services.record import FAILED, Record, read_record, read_records, write_configuration
 from services.spec import SearchConfig
 from trainers.history import COMPLETE, PRUNED, RUNNING
 from trainers.seeding import fold
 
 HOPELESS = 3
 """Failed configurations, with none that did not fail, after which a sweep gives up."""
+REPEATS = "repeats"
+"""Attribute of an Optuna trial that was not run: the number of the configuration that it repeats."""
+EXHAUSTED = 20
+"""Draws in a row that only repeat earlier configurations, after which there is nothing more to try."""
 
 
 class Listener(Protocol):
@@ -57,6 +61,8 @@ class SweepSearcher(Searcher):
     told: what Optuna knows when it samples n never depends on which of several trials was faster. The
     sampler's seed is drawn from n, so nothing is lost with the process either. Optuna's storage holds
     the search; a configuration that was under way when the driver died is taken up again under its number.
+    A draw that repeats an earlier configuration is not run, since it could only come out the same: Optuna
+    is told what the first one came to, and another is drawn.
 
     Args:
         study: Optuna's, named by the sweep id.
@@ -81,7 +87,9 @@ class SweepSearcher(Searcher):
         self._epochs, self._sweep, self._listener = epochs, sweep, listener
         self._number_of: dict[str, int] = {}
         self._finalists: list[int] | None = None
-        self._asked = sum(t.state != TrialState.WAITING for t in study.get_trials(deepcopy=False))
+        asked = [t for t in study.get_trials(deepcopy=False) if t.state != TrialState.WAITING]
+        self._asked = len(asked)
+        self._drawn = {t.number: self._configuration(t.number) for t in asked if REPEATS not in t.user_attrs}
         self._closed = False
         self.aborted = ""
         self._adopted = [number for number in self._untold() if not self._is_over(number)]
@@ -110,7 +118,7 @@ class SweepSearcher(Searcher):
         record = read_record(self._sweep, number)
         if error and not (record and record.failure):
             reason = "its process died, again and again"
-            write_configuration(self._sweep, number, self._configuration(number), failure=reason)
+            write_configuration(self._sweep, number, self._drawn[number], failure=reason)
         self._listener.ended(number, self._state(number))
         self._abort_if_hopeless()
 
@@ -133,10 +141,24 @@ class SweepSearcher(Searcher):
         trial = self._study.ask()
         assert trial.number == number
         self._asked += 1
+        configuration = self._configuration(number)
+        for earlier, drawn in self._drawn.items():
+            if drawn == configuration:
+                self._pass_over(trial, earlier, visible)
+                return None
+        self._drawn[number] = configuration
         return self._start(trial_id, number, race=True)
 
+    def _pass_over(self, trial: optuna.Trial, earlier: int, visible: int) -> None:
+        trial.set_user_attr(REPEATS, earlier)
+        if earlier <= visible:
+            self._tell(trial, read_record(self._sweep, earlier))
+        else:
+            trial.set_user_attr("reason", f"repeats configuration {earlier}, which has not ended")
+            self._study.tell(trial, state=TrialState.FAIL)
+
     def _start(self, trial_id: str, number: int, *, race: bool) -> dict[str, Any]:
-        configuration = self._configuration(number)
+        configuration = self._drawn[number]
         self._number_of[trial_id] = number
         self._listener.started(number, configuration)
         return {"number": number, "race": race, **vars(configuration)}
@@ -167,22 +189,23 @@ class SweepSearcher(Searcher):
         return list(self._study.user_attrs["finalists"])
 
     def _has_more(self) -> bool:
-        racing, asked = self._search.racing, self._asked
-        if asked < self._search.trials or not (racing and racing.reinvest):
-            return asked < self._search.trials
+        racing, tried = self._search.racing, len(self._drawn)
+        if self._asked - max(self._drawn, default=-1) > EXHAUSTED:
+            return False
+        if tried < self._search.trials or not (racing and racing.reinvest):
+            return tried < self._search.trials
         whole = self._epochs * len(self._search.seeds)
-        visible = [r for r in read_records(self._sweep) if r.number <= asked - self._search.parallel]
+        visible = [r for r in read_records(self._sweep) if r.number <= self._asked - self._search.parallel]
         spent = sum(len(h.epochs) for record in visible for h in record.histories.values())
-        return spent + (asked - len(visible) + 1) * whole <= self._search.trials * whole
+        return spent + (tried - len(visible) + 1) * whole <= self._search.trials * whole
 
     def _tell_up_to(self, last: int) -> None:
         for number in self._untold():
             if number <= last:
-                self._tell(number)
+                self._tell(self._trial(number), read_record(self._sweep, number))
 
-    def _tell(self, number: int) -> None:
-        record, trial = read_record(self._sweep, number), self._trial(number)
-        state = self._state(number)
+    def _tell(self, trial: optuna.Trial, record: Record | None) -> None:
+        state = record.state(self._search.seeds, self._epochs) if record else FAILED
         if record is None or state == FAILED:
             trial.set_user_attr("reason", record.failure if record else "it never began")
             self._study.tell(trial, state=TrialState.FAIL)

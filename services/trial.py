@@ -20,7 +20,8 @@ from trainers.data.feeds import Feed
 from trainers.distributed import rank
 from trainers.errors import Diverged, UserError
 from trainers.history import PRUNED, RUNNING, History, Row
-from trainers.pretrain import Verdict, pretrain
+from trainers.history import Verdict
+from trainers.pretrain import pretrain
 
 MAX_WORKER_FAILURES = 2
 

@@ -3,10 +3,19 @@
 import json
 import os
 from dataclasses import asdict, dataclass, field
+from enum import Enum
 from pathlib import Path
 
 Row = dict[str, float]
 RUNNING, COMPLETE, PRUNED = "running", "complete", "pruned"
+
+
+class Verdict(Enum):
+    """What to do after an epoch: go on, stop for good because the run cannot win, or pause until resumed."""
+
+    GO = 0
+    PRUNE = 1
+    PAUSE = 2
 
 
 @dataclass

@@ -4,7 +4,6 @@ import inspect
 import math
 import time
 from collections.abc import Callable
-from enum import Enum
 from pathlib import Path
 
 import torch
@@ -17,19 +16,11 @@ from trainers.data.feeds import Batch, Feed
 from trainers.distributed import gather_rows, gather_views, rank, world_size
 from trainers.errors import Diverged
 from trainers.evaluate import evaluate
-from trainers.history import COMPLETE, PRUNED, RUNNING, History, Row
+from trainers.history import COMPLETE, PRUNED, RUNNING, History, Row, Verdict
 from trainers.losses import Loss
 from trainers.schedule import learning_rate
 from trainers.seeding import fold
 from trainers.state import TrainState
-
-
-class Verdict(Enum):
-    """What to do after an epoch: go on, stop for good because the run cannot win, or pause until resumed."""
-
-    GO = 0
-    PRUNE = 1
-    PAUSE = 2
 
 
 Ask = Callable[[Row], Verdict]

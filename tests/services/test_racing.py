@@ -11,7 +11,7 @@ from services.racing import Histories, Referee, Rule
 from services.record import seed_folder
 from tests.services.past import EPOCHS, history, leave, rows
 from trainers.history import History, Row
-from trainers.pretrain import Verdict
+from trainers.history import Verdict
 
 RULE = Rule(rungs=(2,), epochs=EPOCHS, seeds=(0, 1, 2), confidence=0.9)
 

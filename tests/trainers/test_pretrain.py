@@ -21,7 +21,8 @@ from trainers.evaluate import embed
 from trainers.history import COMPLETE, PRUNED, RUNNING, History, Row
 from trainers.metrics import mae
 from trainers.model import build_model
-from trainers.pretrain import Verdict, build_loss, go_on, pretrain
+from trainers.history import Verdict
+from trainers.pretrain import build_loss, go_on, pretrain
 from trainers.probe import load_probe
 from trainers.state import TrainState
 

@@ -18,12 +18,19 @@ from trainers.evaluate import embed
 from trainers.history import COMPLETE, PRUNED, History, Row
 from trainers.metrics import mae
 from trainers.model import build_model
-from trainers.pretrain import Verdict, go_on, pretrain
+from trainers.history import Verdict
+from trainers.pretrain import go_on, pretrain
 from trainers.probe import load_probe
 
 WORKERS = 2
 CPU = torch.device("cpu")
-TOGETHER: dict[str, Any] = {"workers": WORKERS, "ema": 0.5, "augmentations": {"cutout": {}, "noise": {}}}
+TOGETHER: dict[str, Any] = {
+    "workers": WORKERS,
+    "ema": 0.5,
+    "augmentations": {"cutout": {}, "noise": {}},
+    "weight_decay": 0.5,  # beside it, and unclipped, the size of the loss's gradient counts for Adam
+    "clip_norm": None,
+}
 
 pytestmark = pytest.mark.distributed
 
