@@ -5,8 +5,8 @@ from pathlib import Path
 from rich.console import Console
 
 from services.spec import LoadedSpec, load_spec
+from trainers.atomic import write_atomically
 from trainers.data.phantom import write_phantom
-from trainers.history import write_atomically
 
 SPEC = """\
 name: demo

@@ -8,7 +8,7 @@ import ray
 
 from services.prepare import Prepared
 from services.settings import Settings
-from services.spec import LoadedSpec, check_against_data
+from services.spec import LoadedSpec, check_against_data, check_image_shape
 from trainers.data.feeds import Feed, choose_feed
 from trainers.data.feeds.resident import ResidentFeed, load_resident
 from trainers.data.feeds.stream import StreamFeed
@@ -41,6 +41,7 @@ class Streamed:
 def open_data(loaded: LoadedSpec, settings: Settings, prepared: Prepared) -> Callable[[], Feed]:
     """How workers open the data: decoded once for the sweep, or streamed where they are too large for that."""
     store, splits = prepared.store, prepared.splits
+    check_image_shape(loaded, store.image_shape)
     resident = choose_feed(loaded.spec.data.feed, store.nbytes, settings.resident_limit_bytes) == "resident"
     opened: Callable[[], Feed]
     opened = Resident(ray.put(load_resident(store, splits))) if resident else Streamed(store.folder, splits)

@@ -11,21 +11,30 @@ from pathlib import Path
 
 from services.settings import Settings
 from services.spec import LoadedSpec, parse_spec
+from trainers.atomic import write_atomically
 from trainers.errors import UserError, nearest
-from trainers.history import write_atomically
 
 RUNNING, STOPPED, FINISHED, BROKEN, INTERRUPTED = "running", "stopped", "finished", "failed", "interrupted"
 
 
 @dataclass
 class SweepState:
-    """How a sweep stands: running, stopped, finished or failed; wall seconds spent so far; the driver's pid."""
+    """How a sweep stands.
+
+    Attributes:
+        state: running, stopped, finished or failed; `reason` says more of the last.
+        spent_s: wall time of its searching so far, kept up to date by the driver.
+        started: when it first began, in seconds since 1970.
+        pid: the driver's process.
+        volumes: version of the volume store that it is about.
+    """
 
     state: str = RUNNING
     spent_s: float = 0.0
     started: float = 0.0
     pid: int = 0
     reason: str = ""
+    volumes: str = ""
 
 
 class SweepFolder:
@@ -90,7 +99,7 @@ class SweepFolder:
     def driving(self) -> Iterator[SweepState]:
         """Hold the sweep while driving it, alone: the lock goes with the process, however it ends.
 
-        Yields the state, which is written back at the end with the time spent added.
+        Yields the state, which is written back at the end.
         Raises UserError where another process drives the sweep.
         """
         with (self.path / "lock").open("a") as lock:
@@ -100,9 +109,8 @@ class SweepFolder:
                 pid = self.read_state().pid
                 raise UserError(f"sweep {self.sweep_id} is already running, in process {pid}") from None
             self._stop.unlink(missing_ok=True)
-            state, began = self.read_state(), time.time()
-            before_s = state.spent_s
-            state.state, state.started, state.pid, state.reason = RUNNING, state.started or began, os.getpid(), ""
+            state = self.read_state()
+            state.state, state.started, state.pid, state.reason = RUNNING, state.started or time.time(), os.getpid(), ""
             self.write_state(state)
             try:
                 yield state
@@ -113,7 +121,6 @@ class SweepFolder:
                 state.state, state.reason = BROKEN, f"{type(error).__name__}: {error}"
                 raise
             finally:
-                state.spent_s = before_s + time.time() - began
                 self.write_state(state)
 
     def ask_to_stop(self) -> None:

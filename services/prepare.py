@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainers.atomic import write_atomically
 from trainers.config import DataConfig
 from trainers.data.participants import Rejected, Subject, check_label_range, read_subjects
 from trainers.data.readers import UnreadableError, read
@@ -38,7 +39,6 @@ from trainers.data.store import (
     file_digest,
     json_digest,
     read_manifest,
-    write_atomically,
     write_manifest,
     write_shard,
 )

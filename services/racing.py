@@ -10,8 +10,7 @@ from typing import NamedTuple
 from scipy.stats import t as student
 
 from services.record import read_record
-from trainers.history import History, Row
-from trainers.history import Verdict
+from trainers.history import History, Row, Verdict
 
 Histories = Mapping[int, History]
 PRIOR_PAIRS = 2.0

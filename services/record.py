@@ -6,7 +6,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from search_spaces import Configuration
-from trainers.history import COMPLETE, PRUNED, RUNNING, History, write_atomically
+from trainers.atomic import write_atomically
+from trainers.history import COMPLETE, PRUNED, RUNNING, History
 
 FAILED = "failed"
 

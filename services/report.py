@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search_spaces import Value
-from services.finalize import FinalReport
+from services.final_report import FinalReport
 from services.folder import SweepFolder
 from services.prepare import Prepared
 from services.record import Record, leaderboard, read_records

@@ -185,6 +185,20 @@ def check_against_data(loaded: LoadedSpec, train_size: int, label_range: float) 
         _check_methods(spec, spec.context(label_range))
 
 
+def check_image_shape(loaded: LoadedSpec, image_shape: tuple[int, ...]) -> None:
+    """Check what depends on the volumes' shape (C, *S): the encoder's dimensions, the augmentations."""
+    from trainers.augmentations import Augmenter
+
+    spec = loaded.spec
+    with _naming(loaded.path):
+        if len(image_shape) - 1 != spec.model.spatial_dims:
+            raise ValueError(
+                f"model.spatial_dims: {spec.model.spatial_dims} is not allowed: "
+                f"prepared images {list(image_shape)} have {len(image_shape) - 1}"
+            )
+        Augmenter(spec.training.augmentations, image_shape, seed=0)
+
+
 def _check_components(spec: SweepSpec) -> None:
     from trainers import encoders
     from trainers.data.transforms import build_transforms

@@ -18,7 +18,7 @@ from rich.console import Console
 import search_spaces
 from services.cluster import cluster
 from services.feeding import open_data
-from services.finalize import FinalReport, finalize
+from services.finalize import finalize
 from services.folder import FINISHED, STOPPED, SweepFolder, SweepState
 from services.plan import Allotment, allot, local_node
 from services.prepare import Prepared, prepare
@@ -32,13 +32,14 @@ from services.spec import LoadedSpec, SweepSpec, check_spec
 from services.tracking import Tracker
 from services.trial import Job, run_trial
 from services.validation import check_table
-from services.watch import Watch
+from services.watch import Ended, Watch
 from trainers.data.feeds import Feed
 from trainers.errors import UserError
 
 MAX_TRIAL_RESTARTS = 2
 WITHOUT_END = 10**6
 POLL_S = 0.5
+KEEP_S = 10.0
 
 
 def run_sweep(loaded: LoadedSpec, settings: Settings, console: Console) -> SweepState:
@@ -49,7 +50,7 @@ def run_sweep(loaded: LoadedSpec, settings: Settings, console: Console) -> Sweep
     """
     check_spec(loaded)
     folder = SweepFolder(settings.sweeps / loaded.spec.sweep_id)
-    if folder.final.exists():
+    if folder.read_state().state == FINISHED:
         show_sweep(console, folder, Path(settings.storage_path))
         return folder.read_state()
     if settings.ray_address == "local":
@@ -61,12 +62,23 @@ def run_sweep(loaded: LoadedSpec, settings: Settings, console: Console) -> Sweep
         make_feed = open_data(loaded, settings, prepared)
         folder = SweepFolder.create(settings, loaded)
         with folder.driving() as state:
+            _check_volumes(folder, state, prepared.store.manifest.version)
             drive = Drive(loaded.spec, settings, folder, console, make_feed, prepared)
-            drive.search(allotment, state)
-            if state.state != STOPPED:
-                drive.finish()
-                state.state = FINISHED
+            with drive.tracking():
+                drive.search(allotment, state)
+                if state.state != STOPPED:
+                    drive.finish()
+                    state.state = FINISHED
     return state
+
+
+def _check_volumes(folder: SweepFolder, state: SweepState, version: str) -> None:
+    if state.volumes not in ("", version):
+        raise UserError(
+            f"sweep {folder.sweep_id} began on volumes {state.volumes[:12]}, but the data have changed and make "
+            f"{version[:12]} now; restore them, or give the spec another name"
+        )
+    state.volumes = version
 
 
 def prepare_data(loaded: LoadedSpec, settings: Settings, console: Console) -> Prepared:
@@ -99,7 +111,18 @@ class Drive:
         self._make_feed, self._prepared = make_feed, prepared
         self._storage = Path(settings.storage_path) / spec.sweep_id
         self._tracker = Tracker(settings.tracking_uri, None, spec.name, spec.sweep_id)
-        self._tracker.start(spec.to_yaml(), {}, {"volumes": prepared.store.manifest.version})
+        self._ended: Ended = "failed"
+
+    @contextmanager
+    def tracking(self) -> Iterator[None]:
+        """Track for as long as the block; however it ends, no run stays open and MLflow is waited for."""
+        self._tracker.start(self._spec.to_yaml(), {}, {"volumes": self._prepared.store.manifest.version})
+        try:
+            yield
+        finally:
+            undelivered = self._tracker.finish(self._ended)
+            if undelivered:
+                self._console.print(f"{undelivered} updates did not reach MLflow; the next `resume` delivers them")
 
     def search(self, allotment: Allotment, state: SweepState) -> None:
         """Search until it is over, the budget is spent, or somebody asks to stop; the state says which."""
@@ -114,22 +137,19 @@ class Drive:
                 self._tune(allotment, job, searcher)
         self._console.print(f"sweeping  {watch.summary()}", markup=False, highlight=False)
         if searcher.aborted:
-            self._tracker.finish("failed")
             raise UserError(f"every configuration failed, the first with: {searcher.aborted}")
         if follower.stopped:
-            state.state = STOPPED
-            self._tracker.finish("stopped")
+            state.state, self._ended = STOPPED, "stopped"
         else:
             searcher.settle()
 
-    def finish(self) -> FinalReport:
+    def finish(self) -> None:
         """Evaluate the best configuration on the test split, once; register it; print."""
         records = read_records(self._storage)
         print_leaderboard(self._console, self._spec, records)
         report = finalize(self._spec, self._folder.final, self._storage, self._prepared, self._tracker)
         print_final(self._console, self._spec, report)
-        self._tracker.finish("complete")
-        return report
+        self._ended = "complete"
 
     def _rule(self) -> Rule | None:
         racing, search = self._spec.search.racing, self._spec.search
@@ -185,7 +205,7 @@ def open_study(
 
 
 class Follower:
-    """A thread beside Tune: passes events on, and has the sweep pause when it should."""
+    """A thread beside Tune: passes events on, keeps the time, and has the sweep pause when it should."""
 
     def __init__(
         self,
@@ -197,10 +217,9 @@ class Follower:
         searcher: SweepSearcher,
         watch: Watch,
     ) -> None:
-        self._folder, self._interrupted = folder, interrupted
+        self._folder, self._state, self._interrupted = folder, state, interrupted
         self._referee, self._searcher, self._watch = referee, searcher, watch
-        left_s = float("inf") if budget_hours is None else budget_hours * 3600 - state.spent_s
-        self._deadline = time.monotonic() + left_s
+        self._budget_s = float("inf") if budget_hours is None else budget_hours * 3600
         self._over = threading.Event()
         self.stopped = False
 
@@ -217,11 +236,15 @@ class Follower:
             self._watch.follow(ray.get(self._referee.drain.remote()))
 
     def _follow(self) -> None:
-        paused = False
+        before_s, began, kept, paused = self._state.spent_s, time.monotonic(), 0.0, False
         while not self._over.wait(POLL_S):
             self._watch.follow(ray.get(self._referee.drain.remote()))
+            self._state.spent_s = before_s + time.monotonic() - began
+            if self._state.spent_s - kept > KEEP_S:
+                kept = self._state.spent_s
+                self._folder.write_state(self._state)
             self.stopped = self.stopped or self._interrupted.is_set() or self._folder.is_asked_to_stop()
-            if not paused and (self.stopped or time.monotonic() > self._deadline):
+            if not paused and (self.stopped or self._state.spent_s > self._budget_s):
                 paused = True
                 self._searcher.close()
                 self._referee.pause.remote()

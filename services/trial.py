@@ -19,8 +19,7 @@ from trainers.config import MethodConfig, RunConfig
 from trainers.data.feeds import Feed
 from trainers.distributed import rank
 from trainers.errors import Diverged, UserError
-from trainers.history import PRUNED, RUNNING, History, Row
-from trainers.history import Verdict
+from trainers.history import PRUNED, RUNNING, History, Row, Verdict
 from trainers.pretrain import pretrain
 
 MAX_WORKER_FAILURES = 2

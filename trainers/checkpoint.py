@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import torch
 
-from trainers.history import write_atomically
+from trainers.atomic import write_atomically
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

@@ -1,10 +1,11 @@
 """What one seed run has done so far: metrics by epoch and how it ended."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
+
+from trainers.atomic import write_atomically
 
 Row = dict[str, float]
 RUNNING, COMPLETE, PRUNED = "running", "complete", "pruned"
@@ -47,17 +48,3 @@ class History:
         """The history of a seed's folder, or None where it has not begun."""
         path = folder / "history.json"
         return cls(**json.loads(path.read_text())) if path.exists() else None
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` so that a crash leaves either the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from trainers import checkpoint
+from trainers.atomic import write_atomically
 from trainers.config import RunConfig
-from trainers.history import write_atomically
 from trainers.model import Network, build_model
 from trainers.probe import Probe, load_probe
 

@@ -22,7 +22,6 @@ from trainers.schedule import learning_rate
 from trainers.seeding import fold
 from trainers.state import TrainState
 
-
 Ask = Callable[[Row], Verdict]
 
 

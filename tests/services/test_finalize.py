@@ -15,7 +15,8 @@ import torch
 from mlflow import MlflowClient
 
 from search_spaces import Configuration
-from services.finalize import FinalReport, choose_winner, finalize
+from services.final_report import FinalReport
+from services.finalize import choose_winner, finalize
 from services.prepare import Prepared
 from services.record import seed_folder, write_configuration
 from services.spec import SweepSpec, parse_spec

@@ -10,8 +10,7 @@ from scipy.stats import t as student
 from services.racing import Histories, Referee, Rule
 from services.record import seed_folder
 from tests.services.past import EPOCHS, history, leave, rows
-from trainers.history import History, Row
-from trainers.history import Verdict
+from trainers.history import History, Row, Verdict
 
 RULE = Rule(rungs=(2,), epochs=EPOCHS, seeds=(0, 1, 2), confidence=0.9)
 

@@ -142,11 +142,15 @@ def test_how_data_reach_memory_does_not_count() -> None:
         ("search/racing", None),
         ("search/fix", {"dynlocrep.sigma": 2.0}),
         ("search/override", {"dynlocrep.nn_final": {"low": 2, "high": 9}}),
-        ("budget", {"hours": 1}),
     ],
 )
 def test_science_changes_the_id(path: str, value: Any) -> None:
     assert parsed(changed(path, value)).sweep_id != parsed(MINIMAL).sweep_id
+
+
+@pytest.mark.parametrize(("path", "value"), [("data", {"feed": "stream"}), ("budget", {"hours": 1})])
+def test_what_only_says_how_or_how_long_does_not(path: str, value: Any) -> None:
+    assert parsed(changed(path, value)).sweep_id == parsed(MINIMAL).sweep_id
 
 
 def test_the_order_of_augmentations_counts() -> None:

@@ -18,13 +18,12 @@ import psutil
 import pytest
 from rich.console import Console
 
-from services.finalize import FinalReport
+from services.final_report import FinalReport
 from services.folder import FINISHED, INTERRUPTED, STOPPED, SweepFolder
-from services.record import read_records
+from services.record import read_records, seed_folder
 from services.settings import Settings
 from services.spec import LoadedSpec
 from services.sweep import run_sweep
-from services.trial import seed_folder
 from tests.services.small_study import results, settings_in, write_study
 from trainers.data.store import VolumeStore
 from trainers.errors import UserError
@@ -149,7 +148,7 @@ def poison_test_labels(clean: Settings, poisoned: Settings) -> Path:
 
 
 def test_a_streamed_sweep_equals_a_resident_one(finished: tuple[LoadedSpec, Settings, str], tmp_path: Path) -> None:
-    loaded, settings, _ = finished
+    loaded, _, _ = finished
     short = {"spaces": ["exponential"], "trials": 1, "seeds": [0], "racing": None}
     streamed = write_study(tmp_path, data={**loaded.spec.data.model_dump(mode="json"), "feed": "stream"}, search=short)
     resident = write_study(tmp_path / "resident", search=short)
@@ -180,7 +179,7 @@ def kill_a_worker_once(ready: Callable[[], bool]) -> int:
     wait_for(ready)
     workers = [p for p in psutil.process_iter(["cmdline"]) if "RayTrainWorker" in " ".join(p.info["cmdline"] or [])]
     workers[0].send_signal(signal.SIGKILL)
-    return workers[0].pid
+    return int(workers[0].pid)
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float = 120) -> None:
@@ -242,6 +241,6 @@ def test_a_batch_larger_than_the_training_split_is_refused_before_a_sweep_begins
     tmp_path: Path, ray_local: None
 ) -> None:
     loaded = write_study(tmp_path, training={"batch_size": 64})
-    with pytest.raises(UserError, match="training.batch_size: 64 is not allowed: the training split has 48"):
+    with pytest.raises(UserError, match=r"training\.batch_size: 64 is not allowed: the training split has 48"):
         run_quietly(loaded, settings_in(tmp_path / "home"))
     assert not settings_in(tmp_path / "home").sweeps.exists()

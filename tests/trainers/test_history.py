@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from trainers.history import History, write_atomically
+from trainers.atomic import write_atomically
+from trainers.history import History
 
 
 def test_round_trip(tmp_path: Path) -> None:

@@ -18,10 +18,9 @@ from trainers.config import RunConfig
 from trainers.data.feeds.resident import ResidentFeed
 from trainers.errors import Diverged, UserError
 from trainers.evaluate import embed
-from trainers.history import COMPLETE, PRUNED, RUNNING, History, Row
+from trainers.history import COMPLETE, PRUNED, RUNNING, History, Row, Verdict
 from trainers.metrics import mae
 from trainers.model import build_model
-from trainers.history import Verdict
 from trainers.pretrain import build_loss, go_on, pretrain
 from trainers.probe import load_probe
 from trainers.state import TrainState

@@ -15,10 +15,9 @@ from trainers import checkpoint, encoders, losses
 from trainers.config import RunConfig
 from trainers.distributed import rank
 from trainers.evaluate import embed
-from trainers.history import COMPLETE, PRUNED, History, Row
+from trainers.history import COMPLETE, PRUNED, History, Row, Verdict
 from trainers.metrics import mae
 from trainers.model import build_model
-from trainers.history import Verdict
 from trainers.pretrain import go_on, pretrain
 from trainers.probe import load_probe
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from trainers.atomic import write_atomically
 from trainers.config import Frozen, SplitConfig
-from trainers.data.store import StoredSubject, VolumeStore, json_digest, write_atomically
+from trainers.data.store import StoredSubject, VolumeStore, json_digest
 from trainers.errors import UserError
 
 _BINS = 10

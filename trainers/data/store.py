@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from trainers.atomic import write_atomically
 from trainers.config import Frozen
 from trainers.errors import UserError
 
@@ -220,13 +221,6 @@ def read_manifest(folder: Path) -> Manifest:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest at once: it is there whole, or not at all."""
     write_atomically(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write through a temporary file beside `path`, so that no reader ever sees half of it."""
-    temporary = _temporary(path)
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
 
 
 def write_shard(path: Path, volumes: Iterable[Volume], image_shape: tuple[int, ...]) -> Shard | None:

@@ -1,0 +1,51 @@
+"""What the locked test split said of a sweep's best configuration."""
+
+from pathlib import Path
+
+from pydantic import ConfigDict
+
+from search_spaces import Value
+from trainers.atomic import write_atomically
+from trainers.config import Frozen
+from trainers.metrics import Interval
+
+
+class FinalReport(Frozen):
+    """What the test split said of the best configuration. Errors are in the label's unit.
+
+    Attributes:
+        metrics: each of `trainers.metrics.METRICS`: the mean over seeds, and its 95 % subject bootstrap interval.
+        seed_mae: test MAE of each seed; `sd` is their standard deviation, 0 for one seed.
+        ensemble_mae: test MAE of the mean prediction over seeds, which is what the registered model predicts.
+        baseline_mae: test MAE of predicting the mean of the training labels for everyone.
+        subjects, labels, predictions: of the test split, in the store's order; predictions by seed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    trial: int
+    method: str
+    params: dict[str, Value]
+    training: dict[str, Value]
+    metrics: dict[str, Interval]
+    seed_mae: dict[int, float]
+    sd: float
+    ensemble_mae: float
+    baseline_mae: float
+    subjects: tuple[str, ...]
+    labels: tuple[float, ...]
+    predictions: dict[int, tuple[float, ...]]
+
+    @property
+    def n_test(self) -> int:
+        """How many subjects the test split has."""
+        return len(self.subjects)
+
+    @classmethod
+    def read(cls, path: Path) -> "FinalReport":
+        """Read `final.json`."""
+        return cls.model_validate_json(path.read_bytes())
+
+    def write(self, path: Path) -> None:
+        """Write `final.json`, whole or not at all."""
+        write_atomically(path, self.model_dump_json(indent=1).encode())
