@@ -89,7 +89,8 @@ class SweepSearcher(Searcher):
         self._finalists: list[int] | None = None
         asked = [t for t in study.get_trials(deepcopy=False) if t.state != TrialState.WAITING]
         self._asked = len(asked)
-        self._drawn = {t.number: self._configuration(t.number) for t in asked if REPEATS not in t.user_attrs}
+        self._passed_over = {t.number for t in asked if REPEATS in t.user_attrs}
+        self._drawn = {n: self._configuration(n) for n in range(self._asked) if n not in self._passed_over}
         self._closed = False
         self.aborted = ""
         self._adopted = [number for number in self._untold() if not self._is_over(number)]
@@ -150,6 +151,7 @@ class SweepSearcher(Searcher):
         return self._start(trial_id, number, race=True)
 
     def _pass_over(self, trial: optuna.Trial, earlier: int, visible: int) -> None:
+        self._passed_over.add(trial.number)
         trial.set_user_attr(REPEATS, earlier)
         if earlier <= visible:
             self._tell(trial, read_record(self._sweep, earlier))
@@ -232,8 +234,12 @@ class SweepSearcher(Searcher):
         return [t.number for t in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))]
 
     def _trial(self, number: int) -> optuna.Trial:
-        """Optuna's trial again, drawing what it has not drawn yet as it would have in the first place."""
-        self._study.sampler = make_sampler(self._search.sampler, number)
+        """Optuna's trial again, drawing what it has not drawn yet as it would have in the first place.
+
+        After a repeat it draws at random: a sampler that is sure of the best would draw it for ever.
+        """
+        name = "random" if number - 1 in self._passed_over else self._search.sampler
+        self._study.sampler = make_sampler(name, number)
         return optuna.Trial(self._study, self._study.get_trials(deepcopy=False)[number]._trial_id)
 
     def _abort_if_hopeless(self) -> None:

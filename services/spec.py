@@ -114,11 +114,11 @@ class SweepSpec(Frozen):
 
     @property
     def sweep_id(self) -> str:
-        """`name-` and 8 hex digits of the hash of everything but `data.feed`, which only says how data reach memory.
+        """`name-` and 8 hex digits of the hash of all that bears on the result: not `data.feed`, nor the budget.
 
         The order of keys does not count, but for the augmentations, which apply in the order written.
         """
-        science = self.model_dump(exclude={"data": {"feed"}})
+        science = self.model_dump(exclude={"data": {"feed"}, "budget": True})
         science["training"]["augmentations"] = list(self.training.augmentations.items())
         canonical = json.dumps(_whole(science), sort_keys=True, separators=(",", ":"))
         return f"{self.name}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"

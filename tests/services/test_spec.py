@@ -114,7 +114,7 @@ def test_canonical_yaml_keeps_every_value(label: str, lr: float, lam: float, tex
 @settings(max_examples=25)
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_keys_does_not_count(rng: random.Random) -> None:
-    document = yaml.safe_load((SPECS / "soop_age.yaml").read_text())
+    document = yaml.safe_load((SPECS / "soop_nihss.yaml").read_text())
     assert parsed(shuffled(document, rng)).sweep_id == parsed(document).sweep_id
 
 
@@ -122,10 +122,6 @@ def test_defaults_and_notation_do_not_count() -> None:
     written = changed("search", {"spaces": ["dynlocrep"], "trials": 30, "fix": {"dynlocrep.sigma": 2}})
     same = changed("search", {"spaces": ["dynlocrep"], "fix": {"dynlocrep.sigma": 2.0}})
     assert parsed(written).sweep_id == parsed(same).sweep_id
-
-
-def test_how_data_reach_memory_does_not_count() -> None:
-    assert parsed(changed("data/feed", "stream")).sweep_id == parsed(MINIMAL).sweep_id
 
 
 @pytest.mark.parametrize(
@@ -148,7 +144,7 @@ def test_science_changes_the_id(path: str, value: Any) -> None:
     assert parsed(changed(path, value)).sweep_id != parsed(MINIMAL).sweep_id
 
 
-@pytest.mark.parametrize(("path", "value"), [("data", {"feed": "stream"}), ("budget", {"hours": 1})])
+@pytest.mark.parametrize(("path", "value"), [("data/feed", "stream"), ("budget", {"hours": 1})])
 def test_what_only_says_how_or_how_long_does_not(path: str, value: Any) -> None:
     assert parsed(changed(path, value)).sweep_id == parsed(MINIMAL).sweep_id
 
