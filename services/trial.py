@@ -15,6 +15,7 @@ from ray.train.torch import TorchTrainer, get_device
 from search_spaces import Configuration
 from services.record import read_record, seed_folder, write_configuration
 from services.spec import SweepSpec
+from services.system_metrics import system_metrics
 from trainers.config import MethodConfig, RunConfig
 from trainers.data.feeds import Feed
 from trainers.distributed import rank
@@ -102,9 +103,6 @@ def run_group(number: int, configuration: Configuration, race: bool, job: Job) -
             failure_config=train.FailureConfig(max_failures=MAX_WORKER_FAILURES),
         ),
     ).fit()
-    record = read_record(job.sweep, number)
-    if record and record.failure:
-        raise UserError(record.failure)
 
 
 def _group_worker(told: dict[str, Any]) -> None:
@@ -133,6 +131,7 @@ class Asker:
         self.reason = ""
 
     def __call__(self, row: Row) -> Verdict:
-        """The referee's verdict on an epoch's metrics."""
-        verdict, self.reason = ray.get(self._referee.judge.remote(self._number, self._seed, row, self._race))
+        """The referee's verdict on an epoch's metrics; what the machine does goes along to the tracking store."""
+        seen = row | system_metrics()
+        verdict, self.reason = ray.get(self._referee.judge.remote(self._number, self._seed, seen, self._race))
         return Verdict(verdict)
