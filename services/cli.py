@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -75,13 +76,20 @@ def validate(spec: SpecPath) -> None:
 @app.command()
 def plan(spec: SpecPath) -> None:
     """What a sweep would take: runs, workers, what runs at once, hours, disk."""
+    from services.environment import set_ray_environment
     from services.settings import load_settings
     from services.spec import check_spec, load_spec
+
+    loaded, settings = load_spec(spec), load_settings()
+    check_spec(loaded)
+    set_ray_environment(settings)
+    from services.cluster import cluster
+    from services.plan import local_node
     from services.validation import show_plan
 
-    loaded = load_spec(spec)
-    check_spec(loaded)
-    show_plan(loaded, load_settings(), console)
+    here = settings.ray_address == "local"
+    with nullcontext([local_node()]) if here else cluster(settings) as nodes:
+        show_plan(loaded, settings, nodes, console)
 
 
 @app.command()

@@ -8,6 +8,7 @@ import ray
 
 from services.plan import RESERVED_CPUS, Node, local_node
 from services.settings import Settings
+from trainers.errors import UserError
 
 
 @contextmanager
@@ -24,7 +25,11 @@ def cluster(settings: Settings) -> Iterator[list[Node]]:
         # The dashboard frees what a group that died had reserved.
         ray.init("local", num_cpus=int(node.cpus) + RESERVED_CPUS, include_dashboard=True, **_silent())
     else:
-        ray.init(settings.ray_address, **_silent())
+        try:
+            ray.init(settings.ray_address, **_silent())
+        except (ConnectionError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"CONTRASWEEP_RAY_ADDRESS: no Ray cluster at '{settings.ray_address}': {reason}") from error
     try:
         yield _nodes()
     finally:
@@ -37,7 +42,4 @@ def _silent() -> dict[str, object]:
 
 def _nodes() -> list[Node]:
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    nodes = [Node(r.get("CPU", 0.0), r.get("GPU", 0.0)) for r in alive]
-    largest = max(range(len(nodes)), key=lambda i: nodes[i].cpus)
-    nodes[largest] = Node(nodes[largest].cpus - RESERVED_CPUS, nodes[largest].gpus)
-    return nodes
+    return [Node(max(0.0, r.get("CPU", 0.0) - RESERVED_CPUS), r.get("GPU", 0.0)) for r in alive]

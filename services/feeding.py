@@ -43,6 +43,7 @@ def open_data(loaded: LoadedSpec, settings: Settings, prepared: Prepared) -> Cal
     store, splits = prepared.store, prepared.splits
     check_image_shape(loaded, store.image_shape)
     resident = choose_feed(loaded.spec.data.feed, store.nbytes, settings.resident_limit_bytes) == "resident"
+    store.verify()
     opened: Callable[[], Feed]
     opened = Resident(ray.put(load_resident(store, splits))) if resident else Streamed(store.folder, splits)
     feed = opened()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 from services.settings import Settings
 from services.spec import LoadedSpec, parse_spec
@@ -103,11 +104,8 @@ class SweepFolder:
         Raises UserError where another process drives the sweep.
         """
         with (self.path / "lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                pid = self.read_state().pid
-                raise UserError(f"sweep {self.sweep_id} is already running, in process {pid}") from None
+            if not _lock(lock, patience_s=1.0):
+                raise UserError(f"sweep {self.sweep_id} is already running, in process {self.read_state().pid}")
             self._stop.unlink(missing_ok=True)
             state = self.read_state()
             state.state, state.started, state.pid, state.reason = RUNNING, state.started or time.time(), os.getpid(), ""
@@ -136,8 +134,18 @@ class SweepFolder:
         if not path.exists():
             return False
         with path.open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+            return not _lock(lock, patience_s=0.0)
+
+
+def _lock(file: IO[str], patience_s: float) -> bool:
+    """Lock an open file until it is closed, or say that another process has it; a look at it takes a moment."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.05)
+        else:
+            return True

@@ -110,7 +110,7 @@ def prepare(config: DataConfig, base: Path, volumes: Path, progress: Progress, *
     digests = _Digests(volumes / _DIGESTS)
     name = _slug(name or (base / config.participants).resolve().parent.name)
     known = [digests.get(subject.path) for subject in subjects]
-    folder = _folder(volumes, name, sources.version(known)) if all(known) else None
+    folder = _folder(volumes, name, sources.version(known)) if all(digest is not None for digest in known) else None
     if folder is not None and folder.is_dir():
         store, reused = _reopen(folder, sources, progress)
     else:
@@ -118,7 +118,8 @@ def prepare(config: DataConfig, base: Path, volumes: Path, progress: Progress, *
         store, reused = _build(volumes, name, sources, digests, progress), False
     left_out = store.manifest.rejected
     check_rejected(left_out, len(store.subjects) + len(left_out), config)
-    return Prepared(store, store_splits(store, config.split), left_out, reused)
+    stratified = config.split.model_copy(update={"stratify": config.strata})
+    return Prepared(store, store_splits(store, stratified), left_out, reused)
 
 
 @dataclass(frozen=True)

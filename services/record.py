@@ -1,6 +1,7 @@
 """What a configuration left in the storage path: the one place that knows the folders."""
 
 import json
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -10,6 +11,7 @@ from trainers.atomic import write_atomically
 from trainers.history import COMPLETE, PRUNED, RUNNING, History
 
 FAILED = "failed"
+REPEATABLE = ("Diverged: ", "UserError: ")
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,11 @@ class Record:
     configuration: Configuration
     failure: str
     histories: dict[int, History]
+
+    @property
+    def failed_by_itself(self) -> bool:
+        """Whether training failed in a way that it would again, rather than with its process."""
+        return self.failure.startswith(REPEATABLE)
 
     def values(self, epochs: int) -> dict[int, float]:
         """The objective of every seed that ran all its epochs: the least validation MAE."""
@@ -62,6 +69,14 @@ def write_configuration(sweep: Path, number: int, configuration: Configuration, 
     """Write `trial.json`: what runs, and why it failed where it did."""
     content = vars(configuration) | {"failure": failure}
     write_atomically(trial_folder(sweep, number) / "trial.json", json.dumps(content, indent=1).encode())
+
+
+def write_failure(sweep: Path, number: int, configuration: Configuration, error: Exception) -> None:
+    """Write why a configuration failed: one line in `trial.json`, the traceback in `error.txt` beside it."""
+    text = " ".join(str(error).split())
+    trace = "".join(traceback.format_exception(error))
+    write_atomically(trial_folder(sweep, number) / "error.txt", trace.encode())
+    write_configuration(sweep, number, configuration, failure=f"{type(error).__name__}: {text}")
 
 
 def read_record(sweep: Path, number: int) -> Record | None:

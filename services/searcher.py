@@ -89,10 +89,15 @@ class SweepSearcher(Searcher):
         self._finalists: list[int] | None = None
         asked = [t for t in study.get_trials(deepcopy=False) if t.state != TrialState.WAITING]
         self._asked = len(asked)
-        self._passed_over = {t.number for t in asked if REPEATS in t.user_attrs}
-        self._drawn = {n: self._configuration(n) for n in range(self._asked) if n not in self._passed_over}
         self._closed = False
-        self.aborted = ""
+        self.aborted: Record | None = None
+        self._passed_over: set[int] = set()
+        self._drawn: dict[int, Configuration] = {}
+        for trial in asked:
+            if REPEATS in trial.user_attrs and trial.state != TrialState.RUNNING:
+                self._passed_over.add(trial.number)
+            else:
+                self._draw(trial.number)
         self._adopted = [number for number in self._untold() if not self._is_over(number)]
 
     def close(self) -> None:
@@ -139,21 +144,25 @@ class SweepSearcher(Searcher):
         if any(open_number <= visible for open_number in self._number_of.values()):
             return None
         self._tell_up_to(visible)
-        trial = self._study.ask()
-        assert trial.number == number
+        assert self._study.ask().number == number
         self._asked += 1
-        configuration = self._configuration(number)
-        for earlier, drawn in self._drawn.items():
-            if drawn == configuration:
-                self._pass_over(trial, earlier, visible)
-                return None
-        self._drawn[number] = configuration
-        return self._start(trial_id, number, race=True)
+        return self._start(trial_id, number, race=True) if self._draw(number) else None
 
-    def _pass_over(self, trial: optuna.Trial, earlier: int, visible: int) -> None:
+    def _draw(self, number: int) -> bool:
+        """Whether configuration `number` is a new one; one that repeats another is told and passed over."""
+        record = read_record(self._sweep, number)
+        configuration = record.configuration if record else self._space(self._trial(number))
+        for earlier, drawn in self._drawn.items():
+            if record is None and drawn == configuration:
+                self._pass_over(self._trial(number), earlier)
+                return False
+        self._drawn[number] = configuration
+        return True
+
+    def _pass_over(self, trial: optuna.Trial, earlier: int) -> None:
         self._passed_over.add(trial.number)
         trial.set_user_attr(REPEATS, earlier)
-        if earlier <= visible:
+        if earlier <= trial.number - self._search.parallel:
             self._tell(trial, read_record(self._sweep, earlier))
         else:
             trial.set_user_attr("reason", f"repeats configuration {earlier}, which has not ended")
@@ -165,16 +174,12 @@ class SweepSearcher(Searcher):
         self._listener.started(number, configuration)
         return {"number": number, "race": race, **vars(configuration)}
 
-    def _configuration(self, number: int) -> Configuration:
-        record = read_record(self._sweep, number)
-        return record.configuration if record else self._space(self._trial(number))
-
     def _next_finalist(self, trial_id: str) -> dict[str, Any] | str | None:
         if self._finalists is None:
             if self._number_of:
                 return None
             self._tell_up_to(self._asked)
-            self._finalists = [n for n in self._chosen_finalists() if self._state(n) in (PRUNED, RUNNING)]
+            self._finalists = [n for n in self._chosen_finalists() if self._state(n) != COMPLETE]
         if not self._finalists:
             return str(Searcher.FINISHED)
         return self._start(trial_id, self._finalists.pop(0), race=False)
@@ -226,8 +231,13 @@ class SweepSearcher(Searcher):
         return record.state(self._search.seeds, self._epochs) if record else RUNNING
 
     def _is_over(self, number: int) -> bool:
-        """Whether a configuration that Optuna thinks is running has nothing left to do; a failed one is tried again."""
-        return self._state(number) in (COMPLETE, PRUNED)
+        """Whether a configuration that Optuna thinks is running has nothing left to do.
+
+        One that failed by itself would fail again; one whose process died is tried again.
+        """
+        record = read_record(self._sweep, number)
+        failed = record is not None and record.failed_by_itself
+        return failed or self._state(number) in (COMPLETE, PRUNED)
 
     def _untold(self) -> list[int]:
         """Configurations that Optuna thinks are running."""
@@ -243,7 +253,9 @@ class SweepSearcher(Searcher):
         return optuna.Trial(self._study, self._study.get_trials(deepcopy=False)[number]._trial_id)
 
     def _abort_if_hopeless(self) -> None:
+        if self._number_of:
+            return
         records = [r for r in read_records(self._sweep) if r.failure or r.histories]
         if len(records) >= min(HOPELESS, self._search.trials) and all(record.failure for record in records):
-            self.aborted = records[0].failure
+            self.aborted = records[0]
             self.close()

@@ -22,15 +22,17 @@ def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
-def _absolute_unless_uri(path: str) -> str:
-    return path if "://" in path else str(_absolute(Path(path)))
+def _local_folder(path: str) -> str:
+    if "://" in path:
+        raise ValueError(f"'{path}' is not allowed: must be a folder, one that all nodes of a cluster see")
+    return str(_absolute(Path(path)))
 
 
 class Settings(BaseSettings):
     """Where things are, from `CONTRASWEEP_*` in the environment, else contrasweep.toml, else the defaults.
 
     `home` is the folder of everything local; the stores default to SQLite files in it, and `storage_path` (of
-    the checkpoints; a folder or a URI) to a folder in it. Relative paths start at the current folder.
+    the checkpoints; a folder that all nodes see) to a folder in it. Relative paths start at the current folder.
     `resident_limit_gb` (10^9 bytes) is what decoded data may take of memory before they are streamed instead; None
     is a quarter of what is available, which Ray's object store has room for. `ray_address` "local" starts Ray on
     this machine.
@@ -42,7 +44,7 @@ class Settings(BaseSettings):
     tracking_uri: str = Field(default_factory=lambda known: f"sqlite:///{known['home']}/mlflow.db")
     optuna_storage: str = Field(default_factory=lambda known: f"sqlite:///{known['home']}/optuna.db")
     ray_address: str = "local"
-    storage_path: Annotated[str, AfterValidator(_absolute_unless_uri)] = Field(
+    storage_path: Annotated[str, AfterValidator(_local_folder)] = Field(
         default_factory=lambda known: f"{known['home']}/storage"
     )
     resident_limit_gb: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None

@@ -78,7 +78,7 @@ class SearchConfig(Frozen):
 
 
 class BudgetConfig(Frozen):
-    """When to stop starting configurations: after `hours` of wall time, None for never."""
+    """When to end the search: after `hours` of wall time, resumed runs added up; what is best by then is evaluated."""
 
     hours: Positive | None = None
 

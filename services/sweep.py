@@ -1,17 +1,16 @@
 """A sweep from its spec to the final figure: prepare, search, finalize."""
 
-import signal
-import threading
+import hashlib
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
-import optuna
 import ray
+from optuna.storages import BaseStorage
 from ray import tune
 from rich.console import Console
 
@@ -20,15 +19,17 @@ from services.cluster import cluster
 from services.feeding import open_data
 from services.finalize import finalize
 from services.folder import FINISHED, STOPPED, SweepFolder, SweepState
+from services.follower import Follower, interruption
 from services.plan import Allotment, allot, local_node
 from services.prepare import Prepared, prepare
 from services.progress import meter
 from services.racing import Referee, Rule
-from services.record import read_records
+from services.record import Record, read_records, trial_folder
 from services.report import print_final, print_leaderboard, print_prepared, show_sweep
 from services.searcher import SweepSearcher
 from services.settings import Settings
 from services.spec import LoadedSpec, SweepSpec, check_spec
+from services.study import open_storage, open_study
 from services.tracking import Tracker
 from services.trial import Job, run_trial
 from services.validation import check_table
@@ -38,8 +39,6 @@ from trainers.errors import UserError
 
 MAX_TRIAL_RESTARTS = 2
 WITHOUT_END = 10**6
-POLL_S = 0.5
-KEEP_S = 10.0
 
 
 def run_sweep(loaded: LoadedSpec, settings: Settings, console: Console) -> SweepState:
@@ -51,11 +50,13 @@ def run_sweep(loaded: LoadedSpec, settings: Settings, console: Console) -> Sweep
     check_spec(loaded)
     folder = SweepFolder(settings.sweeps / loaded.spec.sweep_id)
     if folder.read_state().state == FINISHED:
+        console.print(f"{folder.sweep_id} is done; it ran from {folder.load().base}", soft_wrap=True, markup=False)
         show_sweep(console, folder, Path(settings.storage_path))
         return folder.read_state()
     if settings.ray_address == "local":
         allot(loaded.spec, [local_node()])
     check_table(loaded)
+    storage = open_storage(settings)
     with cluster(settings) as nodes:
         allotment = allot(loaded.spec, nodes)
         prepared = prepare_data(loaded, settings, console)
@@ -63,8 +64,8 @@ def run_sweep(loaded: LoadedSpec, settings: Settings, console: Console) -> Sweep
         folder = SweepFolder.create(settings, loaded)
         with folder.driving() as state:
             _check_volumes(folder, state, prepared.store.manifest.version)
-            drive = Drive(loaded.spec, settings, folder, console, make_feed, prepared)
-            with drive.tracking():
+            drive = Drive(loaded.spec, settings, storage, folder, console, make_feed, prepared)
+            with drive.tracking(state):
                 drive.search(allotment, state)
                 if state.state != STOPPED:
                     drive.finish()
@@ -95,6 +96,16 @@ def prepare_data(loaded: LoadedSpec, settings: Settings, console: Console) -> Pr
     return prepared
 
 
+def code_digest() -> str:
+    """The sha256 of this program's own source files, in the order of their names."""
+    root = Path(__file__).parents[1]
+    sources = sorted(path for room in ("search_spaces", "services", "trainers") for path in (root / room).rglob("*.py"))
+    digest = hashlib.sha256()
+    for path in sources:
+        digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
 class Drive:
     """One driver's run of a sweep."""
 
@@ -102,26 +113,32 @@ class Drive:
         self,
         spec: SweepSpec,
         settings: Settings,
+        storage: BaseStorage,
         folder: SweepFolder,
         console: Console,
         make_feed: Callable[[], Feed],
         prepared: Prepared,
     ) -> None:
-        self._spec, self._settings, self._folder, self._console = spec, settings, folder, console
+        self._spec, self._study_storage, self._folder, self._console = spec, storage, folder, console
         self._make_feed, self._prepared = make_feed, prepared
         self._storage = Path(settings.storage_path) / spec.sweep_id
         self._tracker = Tracker(settings.tracking_uri, None, spec.name, spec.sweep_id)
         self._ended: Ended = "failed"
 
     @contextmanager
-    def tracking(self) -> Iterator[None]:
-        """Track for as long as the block; however it ends, no run stays open and MLflow is waited for."""
-        self._tracker.start(self._spec.to_yaml(), {}, {"volumes": self._prepared.store.manifest.version})
+    def tracking(self, state: SweepState) -> Iterator[None]:
+        """Track for as long as the block; however it ends, no run stays open and MLflow is waited for.
+
+        Where it does not answer, the sweep is not finished: `resume` has only the rest to deliver.
+        """
+        digests = {"volumes": self._prepared.store.manifest.version, "code": code_digest()}
+        self._tracker.start(self._spec.to_yaml(), {"contrasweep": version("contrasweep")}, digests)
         try:
             yield
         finally:
             undelivered = self._tracker.finish(self._ended)
             if undelivered:
+                state.state = STOPPED
                 self._console.print(f"{undelivered} updates did not reach MLflow; the next `resume` delivers them")
 
     def search(self, allotment: Allotment, state: SweepState) -> None:
@@ -136,12 +153,12 @@ class Drive:
             with follower.following():
                 self._tune(allotment, job, searcher)
         self._console.print(f"sweeping  {watch.summary()}", markup=False, highlight=False)
-        if searcher.aborted:
-            raise UserError(f"every configuration failed, the first with: {searcher.aborted}")
         if follower.stopped:
             state.state, self._ended = STOPPED, "stopped"
         else:
             searcher.settle()
+        if searcher.aborted:
+            raise self._hopeless(searcher.aborted)
 
     def finish(self) -> None:
         """Evaluate the best configuration on the test split, once; register it; print."""
@@ -150,6 +167,14 @@ class Drive:
         report = finalize(self._spec, self._folder.final, self._storage, self._prepared, self._tracker)
         print_final(self._console, self._spec, report)
         self._ended = "complete"
+        for leftover in (".tune", ".train"):
+            shutil.rmtree(self._storage / leftover, ignore_errors=True)
+
+    def _hopeless(self, record: Record) -> Exception:
+        said = f"every configuration failed, the first with {record.failure}"
+        if record.failed_by_itself:
+            return UserError(said)
+        return RuntimeError(f"{said}; see {trial_folder(self._storage, record.number) / 'error.txt'}")
 
     def _rule(self) -> Rule | None:
         racing, search = self._spec.search.racing, self._spec.search
@@ -159,7 +184,7 @@ class Drive:
 
     def _searcher(self, watch: Watch) -> SweepSearcher:
         search, context = self._spec.search, self._spec.context(self._make_feed().label_range)
-        study = open_study(self._spec, self._settings.optuna_storage, context)
+        study = open_study(self._spec, self._study_storage, context)
         return SweepSearcher(
             study,
             lambda trial: search_spaces.suggest(trial, search.spaces, context, search.override, search.fix),
@@ -186,86 +211,3 @@ class Drive:
             ),
         )
         tuner.fit()
-
-
-def open_study(
-    spec: SweepSpec, storage: str | optuna.storages.BaseStorage, context: search_spaces.Context
-) -> optuna.Study:
-    """The sweep's study, with the published point of each method first in line where it is new."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(study_name=spec.sweep_id, storage=storage, load_if_exists=True)
-    search = spec.search
-    if all(trial.state == optuna.trial.TrialState.WAITING for trial in study.get_trials(deepcopy=False)):
-        for space in search.spaces[: search.trials]:
-            choice = {"method": space} if len(search.spaces) > 1 else {}
-            training = spec.training.model_dump()
-            point = search_spaces.published(space, context, search.override, search.fix, training)
-            study.enqueue_trial(choice | point, skip_if_exists=True)
-    return study
-
-
-class Follower:
-    """A thread beside Tune: passes events on, keeps the time, and has the sweep pause when it should."""
-
-    def __init__(
-        self,
-        folder: SweepFolder,
-        budget_hours: float | None,
-        state: SweepState,
-        interrupted: threading.Event,
-        referee: Any,
-        searcher: SweepSearcher,
-        watch: Watch,
-    ) -> None:
-        self._folder, self._state, self._interrupted = folder, state, interrupted
-        self._referee, self._searcher, self._watch = referee, searcher, watch
-        self._budget_s = float("inf") if budget_hours is None else budget_hours * 3600
-        self._over = threading.Event()
-        self.stopped = False
-
-    @contextmanager
-    def following(self) -> Iterator[None]:
-        """Follow for as long as the block."""
-        thread = threading.Thread(target=self._follow, name="follower", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._over.set()
-            thread.join()
-            self._watch.follow(ray.get(self._referee.drain.remote()))
-
-    def _follow(self) -> None:
-        before_s, began, kept, paused = self._state.spent_s, time.monotonic(), 0.0, False
-        while not self._over.wait(POLL_S):
-            self._watch.follow(ray.get(self._referee.drain.remote()))
-            self._state.spent_s = before_s + time.monotonic() - began
-            if self._state.spent_s - kept > KEEP_S:
-                kept = self._state.spent_s
-                self._folder.write_state(self._state)
-            self.stopped = self.stopped or self._interrupted.is_set() or self._folder.is_asked_to_stop()
-            if not paused and (self.stopped or self._state.spent_s > self._budget_s):
-                paused = True
-                self._searcher.close()
-                self._referee.pause.remote()
-
-
-@contextmanager
-def interruption() -> Iterator[threading.Event]:
-    """The first Ctrl-C (or SIGTERM) sets the event that is yielded; the second ends the program at once."""
-    asked = threading.Event()
-
-    def handle(signum: int, frame: FrameType | None) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

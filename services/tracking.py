@@ -149,9 +149,17 @@ class Tracker:
         """Everything queued for one run in one call; later tasks for the same rows then find none."""
         with self._lock:
             rows = list(self._unsent[key])
-        self._runs.log_rows(key, rows)
+        try:
+            self._runs.log_rows(key, rows)
+        except Exception as error:
+            if _is_refused(error):
+                self._drop(key, len(rows))
+            raise
+        self._drop(key, len(rows))
+
+    def _drop(self, key: RunKey, count: int) -> None:
         with self._lock:
-            del self._unsent[key][: len(rows)]
+            del self._unsent[key][:count]
 
     def _log_over_seeds(self, number: int) -> None:
         stamped = _stamped(_over_seeds(list(self._objectives.pop(number, {}).values())))

@@ -10,10 +10,11 @@ import ray
 import torch
 from ray import train, tune
 from ray.actor import ActorHandle
+from ray.train import TrainingFailedError
 from ray.train.torch import TorchTrainer, get_device
 
 from search_spaces import Configuration
-from services.record import read_record, seed_folder, write_configuration
+from services.record import read_record, seed_folder, write_configuration, write_failure
 from services.spec import SweepSpec
 from services.system_metrics import system_metrics
 from trainers.config import MethodConfig, RunConfig
@@ -57,9 +58,11 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
             run_seeds(number, configuration, race, job, get_local_device(job.spec))
         else:
             run_group(number, configuration, race, job)
+    except ray.exceptions.RayActorError:
+        raise  # the driver is gone: what this folder says is not for us to write any more
     except Exception as error:
-        write_configuration(job.sweep, number, configuration, failure=f"{type(error).__name__}: {error}")
-        if not isinstance(error, Diverged | UserError):
+        write_failure(job.sweep, number, configuration, error)
+        if not isinstance(error, Diverged | UserError | TrainingFailedError):
             raise
     record = read_record(job.sweep, number)
     assert record
@@ -111,7 +114,7 @@ def _group_worker(told: dict[str, Any]) -> None:
         run_seeds(number, configuration, told["race"], job, get_device())
     except (Diverged, UserError) as error:
         if rank() == 0:
-            write_configuration(job.sweep, number, configuration, failure=f"{type(error).__name__}: {error}")
+            write_failure(job.sweep, number, configuration, error)
 
 
 def get_local_device(spec: SweepSpec) -> torch.device:

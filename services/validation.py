@@ -7,7 +7,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from services.plan import RESERVED_CPUS, allot, estimate, local_node
+from services.plan import RESERVED_CPUS, Node, allot, estimate
 from services.prepare import check_rejected, load_volume
 from services.settings import Settings
 from services.spec import LoadedSpec, check_against_data
@@ -57,11 +57,10 @@ def validate_data(loaded: LoadedSpec, console: Console) -> None:
     console.print(f"{loaded.path} is valid; sweep id {loaded.spec.sweep_id}", soft_wrap=True, markup=False)
 
 
-def show_plan(loaded: LoadedSpec, settings: Settings, console: Console) -> None:
-    """Print what the sweep would take on this machine. Raises UserError on what would block it."""
+def show_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], console: Console) -> None:
+    """Print what the sweep would take on `nodes`. Raises UserError on what would block it."""
     spec = loaded.spec
-    node = local_node()
-    allotment = allot(spec, [node])
+    allotment = allot(spec, nodes)
     subjects = check_table(loaded)
     shape = _prepared_shape(loaded, subjects)
     train = split_sizes(len(subjects), spec.data.split)["train"]
@@ -72,7 +71,7 @@ def show_plan(loaded: LoadedSpec, settings: Settings, console: Console) -> None:
     runs = search.trials * len(search.seeds)
     workers = f"{training.workers} x {training.cpus_per_worker} CPUs, {training.gpus_per_worker:g} GPUs"
     rows = {
-        "sweep": f"{spec.sweep_id} on this machine ({node.cpus:g} CPUs, {node.gpus:g} GPUs)",
+        "sweep": f"{spec.sweep_id} on {len(nodes)} node(s) with {_sum(nodes)}",
         "data": f"{len(subjects)} volumes {list(shape)}, {store_gb:.2g} GB decoded, {feed}; {train} to train on",
         "runs": f"{search.trials} configurations x {len(search.seeds)} seeds = {runs} runs of {training.epochs} epochs",
         "each": f"{workers}; about {cost.epoch_s:.2g} s an epoch with one worker on this CPU",
@@ -115,3 +114,7 @@ def _prepared_shape(loaded: LoadedSpec, subjects: list[Subject]) -> tuple[int, .
         except UnreadableError as error:
             reasons.append(f"{subject.path}: {error}")
     raise UserError(f"data.image: none of the {len(subjects)} images can be used; first: {reasons[0]}")
+
+
+def _sum(nodes: Sequence[Node]) -> str:
+    return f"{sum(node.cpus for node in nodes):g} CPUs, {sum(node.gpus for node in nodes):g} GPUs"

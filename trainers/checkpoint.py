@@ -1,19 +1,17 @@
 """Checkpoints: tensors and plain values, written whole or not at all, read without unpickling code."""
 
-import io
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 
-from trainers.atomic import write_atomically
+from trainers.atomic import replacing
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write `state` in one step."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    write_atomically(path, buffer.getvalue())
+    with replacing(path) as file:
+        torch.save(state, file)
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:

@@ -20,7 +20,7 @@ class SplitConfig(Frozen):
 
     test: Fraction = 0.2
     validation: Fraction = 0.2
-    stratify: tuple[str, ...] = ()
+    stratify: tuple[str, ...] | None = None
     seed: int = 0
 
     @model_validator(mode="after")
@@ -46,6 +46,11 @@ class DataConfig(Frozen):
     split: SplitConfig = SplitConfig()
     feed: Literal["auto", "resident", "stream"] = "auto"
     max_rejected: Annotated[float, Field(ge=0, le=1)] = 0.05
+
+    @property
+    def strata(self) -> tuple[str, ...]:
+        """The columns that the split is stratified by: the label, where nothing is said."""
+        return (self.label,) if self.split.stratify is None else self.split.stratify
 
 
 class ModelConfig(Frozen):
@@ -88,6 +93,8 @@ class TrainingConfig(Frozen):
             raise ValueError(f"precision '{self.precision}' needs gpus_per_worker > 0; allowed on a CPU: fp32")
         if self.gpus_per_worker > 1 and not self.gpus_per_worker.is_integer():
             raise ValueError(f"gpus_per_worker {self.gpus_per_worker:g} is not allowed: above 1 it must be whole")
+        if self.workers > 1 and 0 < self.gpus_per_worker < 1:
+            raise ValueError(f"gpus_per_worker {self.gpus_per_worker:g} is a shared GPU; several workers need one each")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs {self.warmup_epochs} must be below epochs {self.epochs}")
         return self

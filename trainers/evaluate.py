@@ -1,9 +1,9 @@
 """Validation: a probe on the frozen embedding."""
 
+import math
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,7 +45,7 @@ def evaluate(network: Network, feed: Feed, *, batch_size: int, device: torch.dev
     """Metrics of a probe fitted on the training split and judged on the validation split.
 
     Every worker embeds its share and all return the same: `validation_*` for each metric of
-    `trainers.metrics.METRICS` and `train_mae`, in label units, and the probe.
+    `trainers.metrics.METRICS` that is defined, in label units, and the probe; where one was fitted, `train_mae` too.
     """
     _share_buffers(network)
 
@@ -53,13 +53,21 @@ def evaluate(network: Network, feed: Feed, *, batch_size: int, device: torch.dev
         share = feed.evaluation(name, batch_size=batch_size, rank=rank(), world_size=world_size())
         return embed(network, share, device)
 
-    train, validation = split("train"), split("validation")
-    end_to_end = network.features == "output"
-    probe: Probe = DirectProbe() if end_to_end else fit_ridge(*train, *validation)
+    validation = split("validation")
+    if network.features == "output":
+        direct = DirectProbe()
+        return judge(direct, validation), direct
+    train = split("train")
+    ridge = fit_ridge(*train, *validation)
+    fitted = ridge.predict(train.features) - train.labels
+    return judge(ridge, validation) | {"train_mae": float(fitted.abs().mean())}, ridge
+
+
+def judge(probe: Probe, validation: Embedding) -> Row:
+    """Each metric of a probe's predictions, left out where it is undefined, as r is of equal predictions."""
     truth, predicted = validation.labels.double().numpy(), probe.predict(validation.features).numpy()
-    row = {f"validation_{name}": float(metric(truth, predicted)) for name, metric in METRICS.items()}
-    fitted = probe.predict(train.features).numpy()
-    return row | {"train_mae": float(np.abs(fitted - train.labels.numpy()).mean())}, probe
+    values = {f"validation_{name}": float(metric(truth, predicted)) for name, metric in METRICS.items()}
+    return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
 def _share_buffers(network: Network) -> None:

@@ -28,7 +28,7 @@ class Prediction(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Labels [N, 1] of features [N, F]."""
-        return cast(Tensor, self.label_mean + self.label_std * self.linear(features))
+        return cast(Tensor, self.label_mean + self.label_std * self.linear(features).float())
 
 
 class Network(nn.Module):

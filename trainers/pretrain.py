@@ -33,9 +33,10 @@ def go_on(row: Row) -> Verdict:
 def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, ask: Ask = go_on) -> History:
     """Train one configuration with one seed, or go on from where `folder` says it was interrupted.
 
-    Interrupted after any epoch and resumed gives the same bits as never interrupted, on one machine:
-    every draw is keyed by what it is for. With several workers, each calls this in its own process
-    with torch.distributed initialised; the loss sees the global batch.
+    Interrupted after any epoch and resumed gives the same bits as never interrupted, on one machine's CPUs:
+    every draw is keyed by what it is for. (CUDA has no deterministic kernel for some backward passes.) With
+    several workers, each calls this in its own process with torch.distributed initialised; the loss sees the
+    global batch.
 
     Args:
         run: model, training, method and seed.
@@ -52,7 +53,7 @@ def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, 
         Diverged: the loss or the embedding became NaN or infinite.
         UserError: the loss refuses its parameters or the batch.
     """
-    torch.set_num_threads(run.training.cpus_per_worker)
+    make_deterministic(run.training.cpus_per_worker)
     loss = build_loss(run, feed).to(device)
     augment = Augmenter(run.training.augmentations, feed.image_shape, run.seed)
     state = TrainState.start(run, feed, folder, device)
@@ -75,6 +76,13 @@ def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, 
         if verdict is not Verdict.GO:
             break
     return history
+
+
+def make_deterministic(threads: int) -> None:
+    """The same sums in the same order each time: a fixed number of threads, and no choice of kernels by speed."""
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
 
 
 def train_epoch(state: TrainState, loss: Loss, augment: Augmenter, feed: Feed, run: RunConfig, epoch: int) -> float:

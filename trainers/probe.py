@@ -8,6 +8,9 @@ from torch import Tensor
 
 PENALTIES = torch.logspace(-3, 6, 28, dtype=torch.float64)
 
+CONSTANT = 1e-6
+"""Features that vary less than this, beside their size, only vary by rounding; they are not blown up."""
+
 
 class Probe(Protocol):
     """Predicts labels [N] from features [N, F]; its state is plain tensors and strings."""
@@ -70,7 +73,8 @@ def fit_ridge(features: Tensor, labels: Tensor, held_out: Tensor, held_out_label
         labels, held_out_labels: [N] and [M].
     """
     features, labels = features.double(), labels.double()
-    mean, scale = features.mean(0), features.std(0, correction=0).clamp_min(1e-8)
+    mean, scale = features.mean(0), features.std(0, correction=0)
+    scale = torch.where(scale > CONSTANT * features.abs().amax(0), scale, 1.0)
     standardised = (features - mean) / scale
     intercept = labels.mean()
     eigenvalues, vectors = torch.linalg.eigh(standardised.T @ standardised)

@@ -1,5 +1,7 @@
 """All that changes while a run trains, and how it is saved and restored."""
 
+import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,8 +50,8 @@ class TrainState:
         state = cls(
             config=config,
             bare=bare,
-            network=DistributedDataParallel(bare) if world_size() > 1 else bare,
-            ema=AveragedModel(bare, multi_avg_fn=get_ema_multi_avg_fn(config.ema)) if config.ema else None,
+            network=distribute(bare) if world_size() > 1 else bare,
+            ema=AveragedModel(bare, multi_avg_fn=moving_average(config.ema), use_buffers=True) if config.ema else None,
             optimizer=torch.optim.Adam(parameter_groups(bare, config.weight_decay), lr=config.lr),
             scaler=torch.amp.GradScaler(device.type, enabled=config.precision == "fp16"),
             device=device,
@@ -95,8 +97,12 @@ class TrainState:
             checkpoint.save(folder / "best.pt", best | {"validation_mae": row["validation_mae"]} | self.labels)
 
     def save_latest(self, folder: Path) -> None:
-        """Write `latest.pt`, from which training goes on, and then `history.json`."""
+        """Write `history.json`, and then `latest.pt`, from which training goes on.
+
+        In this order a verdict that was written stands, even where the checkpoint is an epoch behind.
+        """
         if rank() == 0:
+            self.history.write(folder)
             latest = {
                 "model": self.bare.state_dict(),
                 "ema": self.ema.state_dict() if self.ema else None,
@@ -105,12 +111,6 @@ class TrainState:
                 "history": asdict(self.history),
             }
             checkpoint.save(folder / "latest.pt", latest)
-            self.save_history(folder)
-
-    def save_history(self, folder: Path) -> None:
-        """Write `history.json` as the checkpoint has it."""
-        if rank() == 0:
-            self.history.write(folder)
 
     def _restore(self, folder: Path) -> None:
         latest = checkpoint.load(folder / "latest.pt", self.device)
@@ -120,9 +120,29 @@ class TrainState:
         self.optimizer.load_state_dict(latest["optimizer"])
         self.scaler.load_state_dict(latest["scaler"])
         self.history = History(**latest["history"])
-        written = History.read(folder)
-        if written is None or written.epochs != self.history.epochs:
-            self.save_history(folder)
+
+
+def distribute(network: nn.Module) -> nn.Module:
+    """The network with gradients averaged over workers, in an order that a restart does not change.
+
+    DDP regroups its gradients after a process's first step, so that a resumed process would sum its first
+    ones in another order; looking for unused parameters keeps it from that.
+    """
+    warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
+    return DistributedDataParallel(network, find_unused_parameters=True)
+
+
+def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
+    """Exponential moving average of weights and buffers, whose decay rises to `decay` with the number of steps n.
+
+    min(decay, (1 + n) / (10 + n)), so that a short run is not an average over its untrained start.
+    """
+
+    def update(averaged: Any, current: Any, steps: Any) -> None:
+        n = int(steps)
+        get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averaged, current, steps)
+
+    return update
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Dividing resources: whatever is started can finish, and nothing is promised twice."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from services import plan
@@ -81,6 +81,7 @@ def test_a_share_above_one_gpu_is_whole() -> None:
     parallel=st.integers(1, 600),
 )
 def test_what_runs_at_once_fits(nodes: list[Node], workers: int, cpus: int, gpus: float, parallel: int) -> None:
+    assume(workers == 1 or not 0 < gpus < 1)
     study = of(parallel=parallel, workers=workers, cpus_per_worker=cpus, gpus_per_worker=gpus)
     fits = sum(places(node, cpus, gpus) for node in nodes)
     if fits < workers:

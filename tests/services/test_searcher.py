@@ -17,7 +17,7 @@ from search_spaces import Configuration
 from services.record import read_record, read_records, seed_folder, write_configuration
 from services.searcher import SweepSearcher, make_sampler
 from services.spec import SweepSpec
-from services.sweep import open_study
+from services.study import open_study
 from tests.services.past import EPOCHS, history, spec
 from trainers.history import PRUNED
 from trainers.seeding import fold
@@ -116,6 +116,12 @@ class Bench:
                 continue  # as Tune does: a draw was passed over
             one = order.choice(list(self.open.values()))
             self.end(one["number"], outcome(one["number"], one["race"]))
+
+    def run_one(self) -> None:
+        """Start one configuration, unless its draw is passed over, and let it end."""
+        if isinstance(self.suggest(), dict):
+            for number in self.numbers():
+                self.end(number)
 
     def state(self, number: int) -> TrialState:
         return self.study.get_trials()[number].state
@@ -330,7 +336,7 @@ def test_what_racing_saves_buys_more_configurations(tmp_path: Path, reinvest: bo
 def test_a_sweep_in_which_everything_fails_is_given_up(tmp_path: Path, trials: int) -> None:
     bench = Bench(tmp_path, spec(trials=trials, parallel=1))
     bench.run(lambda n, race: "failed", slots=1)
-    assert bench.searcher.aborted == "Diverged: the loss is nan"
+    assert bench.searcher.aborted and bench.searcher.aborted.failure == "Diverged: the loss is nan"
     assert len(bench.heard.starts) == min(3, trials)
 
 
@@ -385,18 +391,43 @@ def test_a_driver_killed_between_asking_and_drawing(tmp_path: Path) -> None:
     assert resumed.suggestions() == undisturbed.suggestions()
 
 
-def test_one_that_ended_untold_is_told_and_a_failed_one_tried_again(tmp_path: Path) -> None:
-    study = spec(trials=6, parallel=3)
+def test_those_that_ended_untold_are_told_and_one_whose_process_died_is_tried_again(tmp_path: Path) -> None:
+    study = spec(trials=6, parallel=4)
     killed = Bench(tmp_path, study)
-    for _ in range(3):
+    for _ in range(4):
         killed.suggest()
-    for number, outcome in enumerate(("complete", "pruned", "failed")):
+    for number, outcome in enumerate(("complete", "pruned", "failed", "died")):
         killed.end(number, outcome)
     resumed = Bench(tmp_path, study, killed.storage)
     resumed.run()
-    assert resumed.heard.starts == [2, 3, 4, 5]
-    states = [resumed.state(n) for n in range(3)]
-    assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.COMPLETE]
+    assert resumed.heard.starts == [3, 4, 5]
+    states = [resumed.state(n) for n in range(4)]
+    assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.COMPLETE]
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_repeat_whose_driver_died_over_it_is_passed_over_on_resume(tmp_path: Path, told: bool) -> None:
+    study = spec(spaces=["vanilla", "exponential"], sampler="random", trials=12, parallel=2, seeds=[0])
+    killed = Bench(tmp_path, study)
+    for _ in range(11):
+        killed.run_one()
+    twins = repeats(killed)[-1:]
+    trial = killed.study.get_trials()[twins[0]]
+    storage = killed.study._storage
+    assert isinstance(storage, InMemoryStorage)
+    frozen = storage._get_trial(trial._trial_id)
+    frozen.state, frozen.values, frozen.datetime_complete = TrialState.RUNNING, None, None
+    if not told:
+        del frozen.user_attrs["repeats"]
+    resumed = Bench(tmp_path, study, killed.storage)
+    resumed.run()
+    assert twins[0] in repeats(resumed)
+    assert twins[0] not in resumed.heard.starts
+    assert resumed.state(twins[0]).is_finished()
+
+
+def repeats(bench: Bench) -> list[int]:
+    return [trial.number for trial in bench.study.get_trials() if "repeats" in trial.user_attrs]
 
 
 def test_finalists_under_way_when_the_driver_died_go_on(tmp_path: Path) -> None:

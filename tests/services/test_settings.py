@@ -56,10 +56,12 @@ def test_a_named_file_replaces_the_one_in_the_folder(folder: Path, monkeypatch: 
     assert (settings.ray_address, settings.resident_limit_gb) == ("local", 2.0)
 
 
-@pytest.mark.parametrize(("given", "path"), [("s3://bucket/runs", "s3://bucket/runs"), ("/mnt/runs", "/mnt/runs")])
-def test_storage_is_a_folder_or_a_uri(monkeypatch: pytest.MonkeyPatch, given: str, path: str) -> None:
-    monkeypatch.setenv("CONTRASWEEP_STORAGE_PATH", given)
-    assert load_settings().storage_path == path
+def test_storage_is_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONTRASWEEP_STORAGE_PATH", "/mnt/runs")
+    assert load_settings().storage_path == "/mnt/runs"
+    monkeypatch.setenv("CONTRASWEEP_STORAGE_PATH", "s3://bucket/runs")
+    with pytest.raises(UserError, match="storage_path: 's3://bucket/runs' is not allowed: must be a folder"):
+        load_settings()
 
 
 def test_relative_storage_is_made_absolute(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from services.plan import local_node
 from services.settings import Settings
 from services.spec import LoadedSpec, SweepSpec
 from services.validation import check_table, show_plan, validate_data
@@ -103,7 +104,7 @@ def test_a_batch_larger_than_the_training_split(scans: Path) -> None:
 
 def plan(loaded: LoadedSpec, home: Path) -> str:
     file = io.StringIO()
-    show_plan(loaded, Settings(home=home), Console(file=file, width=60, highlight=False))
+    show_plan(loaded, Settings(home=home), [local_node()], Console(file=file, width=60, highlight=False))
     return file.getvalue()
 
 

@@ -100,9 +100,12 @@ def test_the_average_follows_the_weights(tmp_path: Path) -> None:
         steps.append(weights(state.bare))
     first, second, third = steps
     for average, a, b, c in zip(weights(state.evaluated), first, second, third, strict=True):
-        torch.testing.assert_close(average, 0.9 * (0.9 * a + 0.1 * b) + 0.1 * c)
-    for average, latest in zip(state.evaluated.buffers(), state.bare.buffers(), strict=True):
-        assert torch.equal(average, latest)
+        after_two = (2 * a + 9 * b) / 11  # decays (1 + n) / (10 + n), below 0.9 for so few steps
+        torch.testing.assert_close(average, (3 * after_two + 9 * c) / 12)
+    statistics = [name for name, _ in state.bare.named_buffers() if name.endswith("running_mean")]
+    averaged, latest = (dict(network.named_buffers()) for network in (state.evaluated, state.bare))
+    assert statistics
+    assert not any(torch.equal(averaged[name], latest[name]) for name in statistics), "of the averaged weights, too"
 
 
 def test_without_average_the_weights_themselves_are_evaluated(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def read_subjects(config: DataConfig, base: Path) -> tuple[list[Subject], list[R
     template = _parse_template(config.image)
     _check_columns(table, config, template)
     _check_unique(table, config.id)
-    numeric = {column for column in config.split.stratify if _is_numeric(table, column)}
+    numeric = {column for column in config.strata if _is_numeric(table, column)}
     subjects: list[Subject] = []
     rejected: list[Rejected] = []
     for row, line in zip(table.rows, table.lines, strict=True):
@@ -131,7 +131,7 @@ def _check_columns(table: _Table, config: DataConfig, template: list[tuple[str, 
     wanted = [("data.id", config.id), ("data.label", config.label)]
     wanted += [("data.image", field) for _, field in template if field is not None]
     wanted += [("data.group", config.group)] if config.group is not None else []
-    wanted += [("data.split.stratify", column) for column in config.split.stratify]
+    wanted += [("data.split.stratify", column) for column in config.strata]
     for key, column in wanted:
         if column not in table.columns:
             raise UserError(f"{key}: {table.name} has no column '{column}'; {nearest(column, table.columns)}")
@@ -185,7 +185,7 @@ def _subject(
         path=path,
         label=float(row[config.label]),
         group=row[config.group] if config.group is not None else None,
-        strata={column: _stratum(row[column], column in numeric) for column in config.split.stratify},
+        strata={column: _stratum(row[column], column in numeric) for column in config.strata},
     )
 
 

@@ -31,7 +31,7 @@ def make_splits(subjects: Sequence[StoredSubject], config: SplitConfig) -> Split
     Raises UserError where a split would be empty.
     """
     sizes = split_sizes(len(subjects), config)
-    strata = _strata(subjects, config.stratify)
+    strata = _strata(subjects, config.stratify or ())
     everyone = list(range(len(subjects)))
     rest, test = _cut(everyone, sizes["test"], strata, config.seed)
     train, validation = _cut(rest, sizes["validation"], strata, config.seed)

@@ -16,9 +16,10 @@ from trainers.data.store import VolumeStore
 if TYPE_CHECKING:
     from ray.data import DataContext
 
-READ_CPUS = 0.25
-"""CPUs of one read task. At most READ_TASKS of them run for one feed, so that a reserve of one CPU serves two feeds."""
+READ_CPUS = 0.01
+"""CPUs that one read task asks Ray for: next to nothing, so that no feed can hold what another's reads wait for."""
 READ_TASKS = 2
+"""Read tasks of one feed at a time: what bounds their load instead."""
 _BLOCK_BYTES = 16 * 2**20
 
 
