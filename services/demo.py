@@ -8,6 +8,7 @@ from services.spec import LoadedSpec, load_spec
 from trainers.atomic import write_atomically
 from trainers.data.phantom import write_phantom
 
+SUBJECTS = 311
 SPEC = """\
 name: demo
 data:
@@ -37,7 +38,13 @@ def write_demo(folder: Path, console: Console) -> LoadedSpec:
     """The demo's spec in `folder`, with the phantom that it sweeps, generated on first use."""
     table = folder / "phantom" / "participants.tsv"
     if not table.exists():
-        console.print("generating a phantom of 311 stiffness maps, 5 studies, 2 age modes")
-        write_phantom(table.parent)
+        write_phantom(table.parent, subjects=SUBJECTS)
     write_atomically(folder / "demo.yaml", SPEC.encode())
-    return load_spec(folder / "demo.yaml")
+    loaded = load_spec(folder / "demo.yaml")
+    search = loaded.spec.search
+    console.print(
+        f"contrasweep demo · phantom of {SUBJECTS} stiffness maps, 5 studies, 2 age modes · "
+        f"{len(search.spaces)} methods · {search.trials} trials x {len(search.seeds)} seeds",
+        soft_wrap=True,
+    )
+    return loaded

@@ -1,8 +1,9 @@
 """What a feed is, and what it gives."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import torch
@@ -26,31 +27,32 @@ class Batch:
     rows: NDArray[np.int64]
 
 
-class Feed(Protocol):
+class Feed(ABC):
     """Batches of the training and validation splits. The test split is out of reach.
 
     `image_shape` is (C, *S); label statistics are of the training split, in the label's unit.
     """
 
-    image_shape: tuple[int, ...]
-    label_range: float
-    label_mean: float
-    label_std: float
-    train_size: int
+    def __init__(self, image_shape: tuple[int, ...], train_labels: NDArray[np.float64]) -> None:
+        self.image_shape = image_shape
+        self.label_range = float(np.ptp(train_labels))
+        self.label_mean = float(train_labels.mean())
+        self.label_std = float(train_labels.std())
+        self.train_size = len(train_labels)
 
+    @abstractmethod
     def epoch(self, epoch: int, *, seed: int, batch_size: int, rank: int, world_size: int) -> Iterator[Batch]:
         """One pass over the training split in an order given by (seed, epoch).
 
         `batch_size` is global: this rank gets its slice of `batch_size // world_size` rows of each. The last
         rows that fill no batch are dropped. Raises UserError where batch_size exceeds the training split.
         """
-        ...
 
+    @abstractmethod
     def evaluation(
         self, split: Literal["train", "validation"], *, batch_size: int, rank: int, world_size: int
     ) -> Iterator[Batch]:
         """One pass over a split in store order, nothing dropped: batches rank, rank + world_size, ..."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.feeds.base import Batch, LabelledRows, check_batch_size, evaluation_places
+from trainers.data.feeds.base import Batch, Feed, LabelledRows, check_batch_size, evaluation_places
 from trainers.data.order import epoch_order, rank_rows
 from trainers.data.splits import Splits
 from trainers.data.store import Rows, VolumeStore
@@ -31,17 +31,12 @@ def load_resident(store: VolumeStore, splits: Splits) -> ResidentData:
     return ResidentData(train, store.load(splits.validation), store.shard_of[train.rows])
 
 
-class ResidentFeed:
+class ResidentFeed(Feed):
     """Batches out of memory; see `trainers.data.feeds.Feed`."""
 
     def __init__(self, data: ResidentData) -> None:
-        labels = data.train.labels
+        super().__init__(tuple(data.train.images.shape[1:]), data.train.labels)
         self._data = data
-        self.image_shape = tuple(data.train.images.shape[1:])
-        self.label_range = float(np.ptp(labels))
-        self.label_mean = float(labels.mean())
-        self.label_std = float(labels.std())
-        self.train_size = len(labels)
 
     def epoch(self, epoch: int, *, seed: int, batch_size: int, rank: int, world_size: int) -> Iterator[Batch]:
         """One pass over the training split; see `Feed.epoch`."""

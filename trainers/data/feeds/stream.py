@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.feeds.base import Batch, LabelledRows, check_batch_size, evaluation_places
+from trainers.data.feeds.base import Batch, Feed, LabelledRows, check_batch_size, evaluation_places
 from trainers.data.order import epoch_order, rank_rows
 from trainers.data.splits import Splits
 from trainers.data.store import VolumeStore
@@ -23,7 +23,7 @@ READ_TASKS = 2
 _BLOCK_BYTES = 16 * 2**20
 
 
-class StreamFeed:
+class StreamFeed(Feed):
     """Batches read with Ray Data, bit for bit those of `ResidentFeed`; Ray must be initialised when iterated.
 
     A read task decodes one window of shards (`trainers.data.order`) and hands on this rank's rows of it.
@@ -34,13 +34,8 @@ class StreamFeed:
         self._folder = folder
         self._volume_nbytes = store.volume_nbytes
         self._splits = {"train": _labelled(store, splits.train), "validation": _labelled(store, splits.validation)}
-        labels = self._splits["train"].labels
         self._train_shards = store.shard_of[self._splits["train"].rows]
-        self.image_shape = store.image_shape
-        self.label_range = float(np.ptp(labels))
-        self.label_mean = float(labels.mean())
-        self.label_std = float(labels.std())
-        self.train_size = len(labels)
+        super().__init__(store.image_shape, self._splits["train"].labels)
 
     def epoch(self, epoch: int, *, seed: int, batch_size: int, rank: int, world_size: int) -> Iterator[Batch]:
         """One pass over the training split; see `Feed.epoch`."""
