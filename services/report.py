@@ -16,11 +16,13 @@ from services.folder import SweepFolder
 from services.prepare import Prepared
 from services.record import Record, leaderboard, read_records
 from services.spec import SweepSpec
-from trainers.history import COMPLETE
+from trainers.history import COMPLETE, RUNNING
 
 SHORT = {"temperature": "tau", "nn_step_size": "step", "distance": "dist", "weight_decay": "decay"}
 """Parameters by the names that the leaderboard's columns have."""
 WIDEST = 10_000
+
+SHOWN_STATES = {RUNNING: "unfinished"}
 
 
 def leaderboard_table(spec: SweepSpec, records: Sequence[Record]) -> Table:
@@ -41,7 +43,7 @@ def leaderboard_table(spec: SweepSpec, records: Sequence[Record]) -> Table:
             record.configuration.method,
             _figure(record, epochs),
             f"{len(record.values(epochs))}/{len(seeds)}",
-            record.state(seeds, epochs),
+            SHOWN_STATES.get(state := record.state(seeds, epochs), state),
             *(_short(values[name]) if name in values else "" for name in names),
         )
     return table
