@@ -1,5 +1,6 @@
 """What every loss is: a module that maps embeddings and labels of the global batch to one number."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeVar
@@ -41,7 +42,7 @@ class Rows:
     mix_ratio: Tensor | None
 
 
-class Loss(nn.Module):
+class Loss(nn.Module, ABC):
     """Base of all losses; a loss implements `compute` and registers itself in one file of this package.
 
     `features` is what the method's probe reads as published. `end_to_end` losses read predictions
@@ -52,9 +53,9 @@ class Loss(nn.Module):
     features: ClassVar[Literal["projection", "encoder"]] = "projection"
     end_to_end: ClassVar[bool] = False
 
+    @abstractmethod
     def compute(self, rows: Rows) -> Tensor:
         """The loss of checked rows, a scalar; runs outside autocast."""
-        raise NotImplementedError
 
     def forward(
         self,
