@@ -15,10 +15,8 @@ def open_storage(settings: Settings) -> optuna.storages.BaseStorage:
     try:
         return optuna.storages.get_storage(settings.optuna_storage)
     except (SQLAlchemyError, ImportError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"CONTRASWEEP_OPTUNA_STORAGE: '{settings.optuna_storage}' cannot be opened: {reason}"
-        ) from error
+        reason = " ".join(str(error).split())[:200].replace(settings.optuna_storage, "it")  # it may hold a password
+        raise UserError(f"CONTRASWEEP_OPTUNA_STORAGE: the storage cannot be opened: {reason}") from error
 
 
 def open_study(spec: SweepSpec, storage: optuna.storages.BaseStorage, context: search_spaces.Context) -> optuna.Study:

@@ -136,5 +136,6 @@ class Asker:
     def __call__(self, row: Row) -> Verdict:
         """The referee's verdict on an epoch's metrics; what the machine does goes along to the tracking store."""
         seen = row | system_metrics()
+        verdict: Verdict
         verdict, self.reason = ray.get(self._referee.judge.remote(self._number, self._seed, seen, self._race))
-        return Verdict(verdict)
+        return verdict
