@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from monai.data.meta_obj import get_track_meta, set_track_meta
+from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -14,14 +14,23 @@ from trainers.seeding import fold
 
 
 class Augmentation(Protocol):
-    """A random change of one image [C, *spatial] that keeps its shape; MONAI's random transforms are such."""
+    """A random change of images that keeps their shape.
 
-    def set_random_state(self, seed: int | None = None) -> object:
-        """Make the next draw depend on `seed` alone."""
+    It takes two steps: the random numbers of each row are drawn on the CPU, then all rows change at once on
+    the device that holds them. `prob` is how often a row is changed at all.
+    """
+
+    prob: float
+
+    def draw(self, rng: Generator) -> NDArray[np.float64]:
+        """The random numbers [K] of one row."""
         ...
 
-    def __call__(self, image: Any, /) -> Any:
-        """The changed image; the given one may be overwritten."""
+    def apply(self, images: Tensor, draws: NDArray[np.float64]) -> Tensor:
+        """New images [n, C, *spatial] from images of that shape and the draws [n, K] of their rows.
+
+        The given images stay as they are, and no row depends on the others.
+        """
         ...
 
 
@@ -39,31 +48,28 @@ class Augmenter:
     """
 
     def __init__(self, config: Mapping[str, Mapping[str, Any]], image_shape: Sequence[int], seed: int) -> None:
-        self._transforms = [build(name, image_shape=tuple(image_shape), **params) for name, params in config.items()]
+        self._augmentations = [build(name, image_shape=tuple(image_shape), **params) for name, params in config.items()]
         self._seed = seed
 
     def __call__(self, images: Tensor, rows: NDArray[np.int64], *, epoch: int, views: int) -> Tensor:
-        """Views of a batch, stacked view by view: [b, C, *spatial] -> [views * b, C, *spatial].
+        """Views of a batch, stacked view by view: float32 [b, C, *spatial] -> [views * b, C, *spatial].
 
-        `rows` [b] names the samples. `images` stay as they are.
+        `rows` [b] names the samples. The views are computed on the images' device; `images` stay as they are.
         """
-        if not self._transforms:
-            return images.repeat(views, *[1] * (images.ndim - 1))
-        tracked = get_track_meta()
-        set_track_meta(False)  # without it MONAI takes twice as long
-        try:
-            drawn = [
-                self._one(image, fold(self._seed, epoch, int(row), view))
-                for view in range(views)
-                for image, row in zip(images, rows, strict=True)
-            ]
-        finally:
-            set_track_meta(tracked)
-        return torch.stack(drawn)
+        drawn = images.repeat(views, *[1] * (images.ndim - 1))
+        keys = [(self._seed, epoch, int(row), view) for view in range(views) for row in rows]
+        for position, augmentation in enumerate(self._augmentations):
+            drawn = _augmented(augmentation, drawn, [default_rng(fold(*key, position)) for key in keys])
+        return drawn
 
-    def _one(self, image: Tensor, key: int) -> Tensor:
-        image = image.clone()
-        for position, transform in enumerate(self._transforms):
-            transform.set_random_state(seed=fold(key, position) % 2**32)
-            image = transform(image)
-        return image
+
+def _augmented(augmentation: Augmentation, images: Tensor, rngs: Sequence[Generator]) -> Tensor:
+    """The images [n, C, *spatial], those changed that their generator chooses; the given ones may be overwritten."""
+    chosen = [place for place, rng in enumerate(rngs) if rng.random() < augmentation.prob]
+    if not chosen:
+        return images
+    draws = np.stack([augmentation.draw(rngs[place]) for place in chosen])
+    if len(chosen) == len(images):
+        return augmentation.apply(images, draws)
+    places = torch.as_tensor(chosen, device=images.device)
+    return images.index_copy_(0, places, augmentation.apply(images.index_select(0, places), draws))

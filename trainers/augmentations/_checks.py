@@ -1,6 +1,7 @@
 """Checks of an augmentation's parameters: each mistake is one line with the field, the value and what is allowed."""
 
 import math
+from collections.abc import Sequence
 
 from trainers.errors import UserError
 
@@ -14,3 +15,13 @@ def require_within(augmentation: str, low: float, high: float, **values: float) 
             raise UserError(
                 f"augmentation '{augmentation}': {field} is {value!r}; allowed: numbers from {low:g}{limit}"
             )
+
+
+def require_dims(augmentation: str, image_shape: Sequence[int], *allowed: int) -> None:
+    """Images of shape (C, *spatial) have one of the `allowed` numbers of spatial dimensions."""
+    dims = len(image_shape) - 1
+    if dims not in allowed:
+        raise UserError(
+            f"augmentation '{augmentation}': the images have {dims} spatial dimension{'s' * (dims > 1)}; "
+            f"allowed: {' or '.join(map(str, allowed))}"
+        )

@@ -2,36 +2,48 @@
 
 import math
 
-from monai.transforms import RandAffine
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
 
-from trainers.augmentations import Augmentation, _checks, register
-from trainers.errors import UserError
+from trainers.augmentations import _checks, register
+from trainers.augmentations._resampling import PLANES, resample, rotations
 
 
 @register("affine")
-def affine(
-    *,
-    image_shape: tuple[int, ...],
-    degrees: float = 5.0,
-    shift: float = 0.05,
-    zoom: float = 0.05,
-    prob: float = 1.0,
-) -> Augmentation:
-    """Rotate by up to `degrees`, move by up to `shift` of each side, scale by up to `zoom`; zeros come in from outside.
+class Affine:
+    """Rotate by up to `degrees`, move by up to `shift` of each side, scale each side by up to `zoom`.
 
+    Zeros come in from outside. `shift` alone is random cropping with padding (SupReMix B.1.3 has it for radiographs).
     Raises UserError where the images are series: they have no plane to rotate in.
     """
-    spatial = image_shape[1:]
-    if len(spatial) == 1:
-        raise UserError("augmentation 'affine': the images have 1 spatial dimension; allowed: 2 or 3")
-    _checks.require_within("affine", 0, 180, degrees=degrees)
-    _checks.require_within("affine", 0, 1, shift=shift, prob=prob)
-    _checks.require_within("affine", 0, 0.9, zoom=zoom)
-    turns = 1 if len(spatial) == 2 else 3
-    return RandAffine(
-        prob=prob,
-        rotate_range=[math.radians(degrees)] * turns,
-        translate_range=[shift * side for side in spatial],
-        scale_range=[zoom] * len(spatial),
-        padding_mode="zeros",
-    )
+
+    def __init__(
+        self,
+        *,
+        image_shape: tuple[int, ...],
+        degrees: float = 5.0,
+        shift: float = 0.05,
+        zoom: float = 0.05,
+        prob: float = 1.0,
+    ) -> None:
+        _checks.require_dims("affine", image_shape, 2, 3)
+        _checks.require_within("affine", 0, 180, degrees=degrees)
+        _checks.require_within("affine", 0, 1, shift=shift, prob=prob)
+        _checks.require_within("affine", 0, 0.9, zoom=zoom)
+        self.prob = prob
+        self._sides = np.array(image_shape[1:])
+        turns, dims = len(PLANES[len(self._sides)]), len(self._sides)
+        self._limits = np.concatenate([[math.radians(degrees)] * turns, shift * self._sides, [zoom] * dims])
+
+    def draw(self, rng: Generator) -> NDArray[np.float64]:
+        """Angles in radians, a translation in voxels, and by how much each side's scale differs from 1."""
+        return rng.uniform(-self._limits, self._limits)
+
+    def apply(self, images: Tensor, draws: NDArray[np.float64]) -> Tensor:
+        """Images [n, C, *spatial], each rotated, moved and scaled."""
+        dims = len(self._sides)
+        angles, shift, scale = draws[:, : -2 * dims], draws[:, -2 * dims : -dims], 1 + draws[:, -dims:]
+        turn = rotations(angles)
+        return resample(images, turn * scale[:, None], (turn @ shift[..., None])[..., 0])

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from monai.transforms import AdjustContrast
 from torch import Tensor
 
-from trainers.augmentations import Augmenter
+from trainers.augmentations import Augmenter, build
 from trainers.errors import UserError
 
 ROWS = np.arange(32)
@@ -73,22 +74,70 @@ def test_noise_is_white_and_below_its_limit() -> None:
     assert ((views.mean((1, 2, 3)) - 3).abs() < 5 * 0.5 / 64).all()
 
 
-def test_affine_moves_by_no_more_than_told() -> None:
-    image = torch.zeros(1, 21, 41)
-    image[0, 10, 20] = 1
-    views = augmented({"affine": {"degrees": 0, "zoom": 0, "shift": 0.1}}, image)
-    places = torch.stack(
-        [(views[:, 0].sum(2) * torch.arange(21)).sum(1), (views[:, 0].sum(1) * torch.arange(41)).sum(1)]
-    )
-    moved = (places - torch.tensor([[10.0], [20.0]])).abs()
-    assert (moved.max(1).values <= torch.tensor([2.1, 4.1]) + 1e-3).all()
-    assert (moved.max(1).values > torch.tensor([1.0, 2.0])).all()
+def test_intensity_changes_contrast_about_the_mean() -> None:
+    image = torch.linspace(1, 3, 16).reshape(1, 4, 4)
+    views = augmented({"intensity": {"scale": 0, "shift": 0, "contrast": 0.5}}, image)
+    factors = (views[:, 0, -1, -1] - views[:, 0, 0, 0]) / 2
+    expected = torch.stack([2 + (image - 2) * factor for factor in factors])
+    torch.testing.assert_close(views, expected)
+    assert ((factors - 1).abs() <= 0.5 + 1e-6).all() and factors.std() > 0.15
 
 
-def test_affine_of_nothing_is_the_identity() -> None:
-    image = torch.randn(1, 6, 7, 8, generator=torch.Generator().manual_seed(0))
-    views = augmented({"affine": {"degrees": 0, "zoom": 0, "shift": 0}}, image)
-    torch.testing.assert_close(views, image.expand_as(views), rtol=0, atol=1e-5)
+def test_intensity_raises_to_a_power() -> None:
+    """MONAI's AdjustContrast with the same power is the independent computation."""
+    image = torch.randn(1, 6, 7, generator=torch.Generator().manual_seed(0))
+    built = build("intensity", image_shape=(1, 6, 7), scale=0.2, shift=0.3, gamma=1.0)
+    for power in (0.5, 1.3, 2.0):
+        views = built.apply(image[None], np.array([[0.1, -0.2, 0, np.log(power)]]))
+        expected = torch.as_tensor(AdjustContrast(gamma=power)(image)) * 1.1 - 0.2
+        torch.testing.assert_close(views[0], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_gamma_stays_in_the_range_of_the_image() -> None:
+    image = torch.randn(2, 9, generator=torch.Generator().manual_seed(0))
+    views = augmented({"intensity": {"scale": 0, "shift": 0, "gamma": 3.0}}, image)
+    torch.testing.assert_close(views.amax((1, 2)), image.max().expand(32))
+    torch.testing.assert_close(views.amin((1, 2)), image.min().expand(32))
+    assert views.std(0).max() > 0.1
+
+
+def test_gamma_leaves_an_even_image_alone() -> None:
+    image = torch.full((1, 4, 4), 3.0)
+    assert torch.equal(augmented({"intensity": {"scale": 0, "shift": 0, "gamma": 1.0}}, image)[0], image)
+
+
+def test_noise_of_two_rows_is_not_related() -> None:
+    views = augmented({"noise": {"std": 0.5}}, torch.zeros(1, 64, 64)).flatten(1)
+    related = torch.corrcoef(views) - torch.eye(32)
+    assert related.abs().max() < 6 / 64
+
+
+def shown(config: dict[str, float], length: int = 24, frame: tuple[int, ...] = (2, 3)) -> Tensor:
+    """The numbers [32, T] of the frames that 32 people see of a video whose frame t is all t in both channels."""
+    video = torch.arange(float(length)).view(1, length, *[1] * len(frame)).expand(2, length, *frame)
+    views = augmented({"frame_jitter": config}, video).flatten(3 if frame else 2)
+    numbers = views.view(32, 2, length, -1)
+    assert torch.equal(numbers, numbers[:, :1, :, :1].expand_as(numbers)), "whole frames, the same in all channels"
+    return numbers[:, 0, :, 0]
+
+
+@pytest.mark.parametrize("frame", [(2, 3), ()])
+def test_frame_jitter_shows_frames_of_the_video_in_order(frame: tuple[int, ...]) -> None:
+    numbers = shown({}, frame=frame)
+    assert torch.equal(numbers, numbers.round())
+    assert numbers.min() >= 0 and numbers.max() <= 23
+    assert (numbers.diff(dim=1) >= 0).all()
+
+
+def test_frame_jitter_moves_each_frame_by_no_more_than_told() -> None:
+    moved = shown({"shift": 0, "frames": 2.0}) - torch.arange(24)
+    assert sorted(set(moved.flatten().tolist())) == [-2, -1, 0, 1, 2]
+
+
+def test_frame_jitter_moves_the_start_by_no_more_than_told() -> None:
+    moved = (shown({"shift": 0.25, "frames": 0}) - torch.arange(24))[:, 6:18]
+    assert torch.equal(moved, moved[:, :1].expand_as(moved)), "the video moves as a whole"
+    assert moved.abs().max() <= 6 and moved[:, 0].unique().numel() > 6
 
 
 def test_without_augmentations_the_views_are_copies() -> None:

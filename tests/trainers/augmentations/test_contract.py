@@ -1,6 +1,7 @@
 """What every registered augmentation must do; a new one inherits all of it."""
 
 import inspect
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from trainers.augmentations import Augmenter
 from trainers.errors import UserError
 
 SHAPES = {"series": (2, 64), "image": (1, 16, 12), "volume": (1, 8, 9, 10)}
-UNSUPPORTED = {("affine", "series")}
+UNSUPPORTED = {("affine", "series"), ("rotation", "series"), ("frame_jitter", "image")}
 SUPPORTED = [(name, kind) for name in augmentations.names() for kind in SHAPES if (name, kind) not in UNSUPPORTED]
 ROWS = np.arange(3, 27, 3)
 
@@ -34,8 +35,9 @@ def apply(
     epoch: int = 0,
     views: int = 2,
     given: Tensor | None = None,
+    **params: Any,
 ) -> Tensor:
-    augment = Augmenter({name: {}}, SHAPES[kind], seed)
+    augment = Augmenter({name: params}, SHAPES[kind], seed)
     return augment(images(kind) if given is None else given, rows, epoch=epoch, views=views)
 
 
@@ -62,10 +64,21 @@ def test_leaves_the_given_images_alone(name: str, kind: str) -> None:
 
 
 @every
-def test_draws_depend_on_the_row_and_not_on_the_batch(name: str, kind: str) -> None:
-    order = torch.tensor([6, 1, 3])
-    some = apply(name, kind, rows=ROWS[order.numpy()], given=images(kind)[order])
-    assert torch.equal(some, apply(name, kind)[torch.cat([order, order + 8])])
+def test_applying_it_makes_new_images(name: str, kind: str) -> None:
+    augmentation = augmentations.build(name, image_shape=SHAPES[kind])
+    given, rng = images(kind), np.random.default_rng(0)
+    views = augmentation.apply(given, np.stack([augmentation.draw(rng) for _ in given]))
+    assert torch.equal(given, images(kind))
+    views.zero_()
+    assert torch.equal(given, images(kind))
+
+
+@every
+@pytest.mark.parametrize("places", [[6, 1, 3], [4]])
+def test_draws_depend_on_the_row_and_not_on_the_batch(name: str, kind: str, places: list[int]) -> None:
+    order = torch.tensor(places)
+    some = apply(name, kind, rows=ROWS[order.numpy()], given=images(kind)[order], prob=0.7)
+    assert torch.equal(some, apply(name, kind, prob=0.7)[torch.cat([order, order + 8])])
 
 
 @every
@@ -89,14 +102,42 @@ def test_view_row_epoch_and_seed_each_draw_anew(name: str, kind: str) -> None:
     drawn = apply(name, kind, given=same)
     first, second = drawn.chunk(2)
     assert not torch.equal(first, second), "views"
+    if name != "flip":  # it has no more draws than axes
+        assert (first != second).flatten(1).any(1).all(), "both views of a row saw one draw"
     assert not torch.equal(first, first[:1].expand_as(first)), "rows"
     assert not torch.equal(drawn, apply(name, kind, given=same, epoch=1)), "epochs"
     assert not torch.equal(drawn, apply(name, kind, given=same, seed=1)), "seeds"
 
 
+@every
+def test_probability_zero_changes_nothing_and_one_everything(name: str, kind: str) -> None:
+    copies = images(kind).repeat(2, *[1] * len(SHAPES[kind]))
+    assert torch.equal(apply(name, kind, prob=0), copies)
+    changed = (apply(name, kind, prob=1) != copies).flatten(1).any(1)
+    assert changed.sum() >= 15, "of 16: a draw may be the identity"
+
+
+@every
+def test_a_row_is_left_alone_or_changed_as_ever(name: str, kind: str) -> None:
+    copies = images(kind).repeat(2, *[1] * len(SHAPES[kind]))
+    half, always = apply(name, kind, prob=0.5), apply(name, kind, prob=1)
+    alone, changed = ((half == one).flatten(1).all(1) for one in (copies, always))
+    assert (alone | changed).all() and 2 <= alone.sum() <= 14, "8 of 16 expected, deviation 2"
+
+
+@every
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_sees_what_a_cpu_sees(name: str, kind: str) -> None:
+    views = apply(name, kind, given=images(kind).cuda(), prob=0.7)
+    assert views.is_cuda
+    assert torch.equal(views, apply(name, kind, given=images(kind).cuda(), prob=0.7))
+    if name != "noise":  # white noise comes from the device's own generator
+        torch.testing.assert_close(views.cpu(), apply(name, kind, prob=0.7), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(("name", "kind"), sorted(UNSUPPORTED))
 def test_what_it_cannot_do_is_refused_at_once(name: str, kind: str) -> None:
-    with pytest.raises(UserError, match=f"augmentation '{name}': the images have .* spatial dimension; allowed: "):
+    with pytest.raises(UserError, match=f"augmentation '{name}': the images have . spatial dimensions?; allowed: "):
         Augmenter({name: {}}, SHAPES[kind], 0)
 
 
