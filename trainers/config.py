@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -54,14 +54,30 @@ class DataConfig(Frozen):
 
 
 class ModelConfig(Frozen):
-    """Encoder and projection head. `features` is what the probe reads: `published` is the method's own choice."""
+    """Encoder and projection head.
+
+    `features` is what the probe reads: `published` is the method's own choice; methods without a projection head
+    read the encoder. `init_from` names a file of weights to start from: a `best.pt`, a state dict (.pt,
+    .safetensors), or a folder with one for each seed.
+    """
 
     encoder: str = "resnet18"
     spatial_dims: Literal[1, 2, 3] = 3
     width: Positive = 1.0
+    depth: Positive = 1.0
+    encoder_params: dict[str, Any] = {}
     head_hidden: Count = 2048
     embedding: Count = 128
     features: Literal["published", "encoder", "projection"] = "published"
+    init_from: str | None = None
+
+    @field_validator("encoder_params")
+    @classmethod
+    def _are_the_encoders_own(cls, params: dict[str, Any]) -> dict[str, Any]:
+        for key in ("image_shape", "width", "depth"):
+            if key in params:
+                raise ValueError(f"'{key}' is not allowed: the data or model.{key} decide it")
+        return params
 
 
 class TrainingConfig(Frozen):
@@ -107,11 +123,58 @@ class MethodConfig(Frozen):
     params: dict[str, Any] = {}
 
 
+class FinetuneConfig(Frozen):
+    """Training on after pretraining, encoder and all, with an end-to-end method and one view."""
+
+    method: str = "vanilla"
+    params: dict[str, Any] = {}
+    epochs: Count = 20
+    lr: Positive = 1e-4
+
+
+def _named(value: object) -> object:
+    return {value: {}} if isinstance(value, str) else value
+
+
+def _is_single(value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    if len(value) != 1:
+        raise ValueError(f"{list(value)} is not allowed: one name with its parameters")
+    return value
+
+
+Named = Annotated[dict[str, dict[str, Any]], BeforeValidator(_named), AfterValidator(_is_single)]
+"""One component with its parameters, `{linear: {epochs: 50}}`, or its name alone."""
+
+FINETUNE = "finetune"
+
+
+def finetuning(probe: Named) -> FinetuneConfig | None:
+    """How to fine-tune, where that is the probe."""
+    return FinetuneConfig(**probe[FINETUNE]) if FINETUNE in probe else None
+
+
 class RunConfig(Frozen):
     """One configuration and one seed: all that `trainers.pretrain` is told."""
 
     model: ModelConfig
     training: TrainingConfig
     method: MethodConfig
-    probe: Literal["ridge"] = "ridge"
+    probe: Named = {"ridge": {}}
     seed: int = 0
+
+    def pretraining(self) -> "RunConfig":
+        """The first of two stages: a ridge probe chooses the epoch that is fine-tuned."""
+        return self.model_copy(update={"probe": {"ridge": {}}})
+
+    def finetuning(self, init_from: str | None = None) -> "RunConfig":
+        """The second of two stages, or this run where it has but one."""
+        tune = finetuning(self.probe)
+        if tune is None:
+            return self
+        training = {"epochs": tune.epochs, "lr": tune.lr, "views": 1, "warmup_epochs": 0}
+        return RunConfig(
+            model=self.model.model_copy(update={"init_from": init_from}),
+            training=self.training.model_copy(update=training),
+            method=MethodConfig(name=tune.method, params=tune.params),
+            seed=self.seed,
+        )

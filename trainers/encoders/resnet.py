@@ -1,34 +1,61 @@
-"""ResNets for series, images and volumes, from MONAI."""
+"""ResNets (He 2016) for series, images and volumes, from MONAI."""
+
+from typing import ClassVar
 
 from monai.networks.nets.resnet import ResNet, get_inplanes
 
 from trainers.encoders import register
-from trainers.errors import UserError
+from trainers.encoders._scale import scaled
+
+
+class PublishedResNet(ResNet):
+    """A ResNet without its classifier: [N, C, *S] -> [N, 512 * width * the block's expansion].
+
+    Stem 7 with stride 2, max-pool, stages of 64-128-256-512 channels times `width`, `blocks` in each stage times
+    `depth`, average over what is left of the image. Convolutions in front of a BatchNorm have no bias, so that
+    the weights are those of the published network. In one dimension the channels are the regions of an fMRI series.
+    """
+
+    spatial_dims: ClassVar[tuple[int, ...]] = (1, 2, 3)
+    narrowest: ClassVar[int] = 64
+    block: ClassVar[str]
+    blocks: ClassVar[tuple[int, ...]]
+    feature_dim: int
+
+    def __init__(self, *, image_shape: tuple[int, ...], width: float = 1.0, depth: float = 1.0) -> None:
+        super().__init__(
+            self.block,
+            scaled(self.blocks, depth),
+            scaled(get_inplanes(), width),
+            spatial_dims=len(image_shape) - 1,
+            n_input_channels=image_shape[0],
+            conv1_t_size=7,
+            conv1_t_stride=2,
+            feed_forward=False,
+            bias_downsample=False,
+        )
+        self.feature_dim = self.in_planes
 
 
 @register("resnet18")
-class ResNet18(ResNet):
-    """ResNet-18 without its classifier: [N, in_channels, *spatial] -> [N, 512 * width].
+class ResNet18(PublishedResNet):
+    """ResNet-18 (SupReMix, appendix C.1.1; DynLocRep, section 4.2)."""
 
-    Stem 7 with stride 2, max-pool, widths 64-128-256-512 times `width` (SupReMix, appendix C.1.1;
-    DynLocRep, section 4.2). With `spatial_dims=1` the channels are the regions of an fMRI series.
-    Raises UserError where `width` leaves the stem no channel.
+    block, blocks = "basic", (2, 2, 2, 2)
+
+
+@register("resnet34")
+class ResNet34(PublishedResNet):
+    """ResNet-34 (He 2016, Table 1)."""
+
+    block, blocks = "basic", (3, 4, 6, 3)
+
+
+@register("resnet50")
+class ResNet50(PublishedResNet):
+    """ResNet-50: bottlenecks that widen fourfold (He 2016, Table 1; SupReMix, appendix C.1.1, for hand X-rays).
+
+    SupReMix also pads its first layer and changes strides by amounts that it does not state; those are left out.
     """
 
-    feature_dim: int
-
-    def __init__(self, *, spatial_dims: int = 3, in_channels: int = 1, width: float = 1.0) -> None:
-        if 64 * width < 1:
-            raise UserError(f"encoder 'resnet18': width is {width:g}; allowed: numbers from {1 / 64:g}")
-        super().__init__(
-            "basic",
-            [2, 2, 2, 2],
-            get_inplanes(),
-            spatial_dims=spatial_dims,
-            n_input_channels=in_channels,
-            conv1_t_size=7,
-            conv1_t_stride=2,
-            widen_factor=width,
-            feed_forward=False,
-        )
-        self.feature_dim = self.in_planes
+    block, blocks = "bottleneck", (3, 4, 6, 3)

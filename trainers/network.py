@@ -1,0 +1,46 @@
+"""Encoder and head as one module."""
+
+from typing import Literal, NamedTuple, cast
+
+from torch import Tensor, nn
+
+from trainers.config import ModelConfig
+
+
+class Embedded(NamedTuple):
+    """What the network makes of a batch: `output` [N, D] goes to the loss, `features` [N, F] to the probe."""
+
+    output: Tensor
+    features: Tensor
+
+
+class Network(nn.Module):
+    """Encoder, then a head where the method trains one.
+
+    Args:
+        encoder: images [N, C, *spatial] -> [N, F].
+        head: [N, F] -> [N, D]; None where the loss reads the encoder's features themselves.
+        features: what the probe reads: the `encoder`'s features, or the L2-normalised `projection`.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, head: nn.Module | None, features: Literal["encoder", "projection"]
+    ) -> None:
+        super().__init__()
+        self.encoder, self.head, self.features = encoder, head, features
+
+    def forward(self, images: Tensor) -> Embedded:
+        """Embed images [N, C, *spatial]."""
+        encoded = self.encoder(images)
+        if self.head is None:
+            return Embedded(encoded, encoded)
+        output = self.head(encoded)
+        return Embedded(output, encoded if self.features == "encoder" else nn.functional.normalize(output.float()))
+
+
+def projection_head(encoder: nn.Module, model: ModelConfig) -> nn.Module:
+    """Linear -> ReLU -> Linear (SupReMix, appendix C.1.1): [N, F] -> [N, model.embedding]."""
+    features = cast(int, encoder.feature_dim)
+    return nn.Sequential(
+        nn.Linear(features, model.head_hidden), nn.ReLU(), nn.Linear(model.head_hidden, model.embedding)
+    )
