@@ -79,7 +79,7 @@ def suggest(
     >>> import optuna
     >>> trial = optuna.create_study().ask()
     >>> suggest(trial, ["vanilla"], Context(batch_size=32, epochs=50), {}, {})
-    Configuration(method='vanilla', params={'kind': 'l1'}, training={})
+    Configuration(method='vanilla', params={'kind': 'l1', 'bend': 1.0, 'bins': 101}, training={})
     """
     method = str(trial.suggest_categorical("method", list(spaces))) if len(spaces) > 1 else spaces[0]
     params = _params(trial, method, context, override, fix)

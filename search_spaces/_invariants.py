@@ -25,13 +25,13 @@ def whole_number_in(params: Mapping[str, Value], method: str, key: str, low: int
 
 
 def of_kind(key: str, published: Value, value: Value) -> None:
-    """`value` is of the kind that `published` is: truth value, whole number, number or name."""
+    """`value` is of the kind that `published` is: truth value, whole number, number (also for None) or name."""
     truth, whole, number = isinstance(value, bool), isinstance(value, int), isinstance(value, int | float)
     if isinstance(published, bool):
         kind, fits = "true or false", truth
     elif isinstance(published, int):
         kind, fits = "a whole number", whole and not truth
-    elif isinstance(published, float):
+    elif published is None or isinstance(published, float):
         kind, fits = "a number", number and not truth
     else:
         kind, fits = "a name", isinstance(value, str)

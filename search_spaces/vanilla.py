@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
+from search_spaces._regression import check_head, head
 from search_spaces._space import Context, Suggests, Value
 
-PUBLISHED: Mapping[str, Value] = {"kind": "l1"}
+PUBLISHED: Mapping[str, Value] = head("l1")
 
 
 def suggest(trial: Suggests, context: Context) -> dict[str, Value]:
@@ -13,4 +14,5 @@ def suggest(trial: Suggests, context: Context) -> dict[str, Value]:
 
 
 def check(params: Mapping[str, Value], context: Context) -> None:
-    """Nothing can go wrong."""
+    """The bend is above 0 and finite, and there are two label bins or more."""
+    check_head(params, "vanilla")

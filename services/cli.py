@@ -65,12 +65,15 @@ def init(
 @app.command()
 def validate(spec: SpecPath) -> None:
     """Check a spec and read every scan's header: counts, shapes, labels, what is missing."""
+    from services.pretrained import find_weights
+    from services.settings import load_settings
     from services.spec import check_spec, load_spec
     from services.validation import validate_data
 
     loaded = load_spec(spec)
     check_spec(loaded)
-    validate_data(loaded, console)
+    with find_weights(loaded, load_settings()) as weights:
+        validate_data(loaded, console, weights)
 
 
 @app.command()

@@ -28,7 +28,7 @@ from trainers.errors import UserError
 from trainers.inference import Inference, Predictor, save_ensemble
 from trainers.metrics import bootstrap, mae
 
-_SERVED = ("torch", "monai", "numpy", "pydantic")
+_SERVED = ("torch", "monai", "einops", "numpy", "pydantic")
 """What `trainers.inference` imports, for whoever serves the model elsewhere."""
 
 _OVERALL = ("predicted-against-true", "learning-curves")
@@ -60,7 +60,7 @@ def finalize(spec: SweepSpec, final: Path, storage: Path, prepared: Prepared, tr
 
 def choose_winner(spec: SweepSpec, storage: Path) -> Winner:
     """The first of the leaderboard and its finished seeds. Raises UserError where no seed finished."""
-    epochs = spec.training.epochs
+    epochs = spec.judged_epochs
     finished = [record for record in read_records(storage) if not record.failure and record.values(epochs)]
     if not finished:
         raise UserError(f"sweep {spec.sweep_id}: no configuration finished a seed; there is nothing to evaluate")

@@ -79,11 +79,11 @@ class Outbox:
             task()
         except Exception as error:  # the thread must outlive whatever the service's client raises
             if self._refused(error):
-                log.warning("%s refused an update, which is dropped: %s", self._service, _one_line(error))
+                log.warning("%s refused an update, which is dropped: %s", self._service, one_line(error))
                 log.debug("the refused update", exc_info=error)
                 return True
             if not self._away:
-                log.warning("%s does not answer; updates are kept and sent later: %s", self._service, _one_line(error))
+                log.warning("%s does not answer; updates are kept and sent later: %s", self._service, one_line(error))
             self._away = True
             self._reset()
             return False
@@ -100,7 +100,7 @@ class Outbox:
             self._hurry.wait(wait_s)
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """The error without line breaks and without the user and password of an address in it."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return re.sub(r"//[^/@\s]+@", "//", text)[:500]

@@ -105,7 +105,7 @@ def estimate(spec: SweepSpec, allotment: Allotment, image_shape: tuple[int, ...]
     training, search = spec.training, spec.search
     epoch_s = step_s * (train_size // training.batch_size)
     seed_runs = search.trials * len(search.seeds)
-    hours = epoch_s / training.workers * training.epochs * seed_runs / allotment.concurrent / 3600
+    hours = epoch_s / training.workers * spec.epochs * seed_runs / allotment.concurrent / 3600
     return Estimate(epoch_s, hours, seed_runs * checkpoint_bytes / 1e9)
 
 
@@ -118,7 +118,8 @@ def _rehearse(spec: SweepSpec, image_shape: tuple[int, ...]) -> tuple[float, int
     feed = ResidentFeed(ResidentData(noise, noise, np.zeros(2 * batch, dtype=np.int64)))
     changes = {"epochs": 2, "warmup_epochs": 0, "workers": 1, "gpus_per_worker": 0, "precision": "fp32"}
     training = TrainingConfig.model_validate(spec.training.model_dump() | changes)
-    run = RunConfig(model=spec.model, training=training, method=MethodConfig(name="exponential"))
+    model = spec.model.model_copy(update={"init_from": None})
+    run = RunConfig(model=model, training=training, method=MethodConfig(name="exponential"))
     with tempfile.TemporaryDirectory() as name:
         history = pretrain(run, feed, Path(name), device=torch.device("cpu"))
         nbytes = sum(path.stat().st_size for path in Path(name).iterdir())

@@ -100,7 +100,7 @@ class Referee:
 
     def judge(self, number: int, seed: int, row: Row, race: bool) -> tuple[Verdict, str]:
         """The verdict on a configuration after an epoch of one of its seeds, and the reason."""
-        self._events.append(Event(number, seed, row))
+        verdict = self.watch(number, seed, row)
         if number not in self._running:
             self._running[number] = dict(self._read(number))
         history = self._running[number].setdefault(seed, History(seed))
@@ -108,7 +108,12 @@ class Referee:
         reason = self._reason(number) if race else ""
         if reason:
             return Verdict.PRUNE, reason
-        return (Verdict.PAUSE if self._pausing else Verdict.GO), ""
+        return verdict, ""
+
+    def watch(self, number: int, seed: int, row: Row) -> Verdict:
+        """Hear of an epoch that is not judged: pause where all do."""
+        self._events.append(Event(number, seed, row))
+        return Verdict.PAUSE if self._pausing else Verdict.GO
 
     def drain(self) -> list[Event]:
         """The events since the last call."""

@@ -30,7 +30,7 @@ def leaderboard_table(spec: SweepSpec, records: Sequence[Record]) -> Table:
 
     A figure in brackets is of seeds that were cut short.
     """
-    epochs, seeds = spec.training.epochs, spec.search.seeds
+    epochs, seeds = spec.judged_epochs, spec.search.seeds
     names = _varying(records)
     table = _bare_table(
         "rank", "trial", "method", "validation MAE", "seeds", "state", *(SHORT.get(name, name) for name in names)
@@ -128,7 +128,7 @@ def sweeps_table(folders: Sequence[SweepFolder], storage: Path) -> Table:
     table = _bare_table("sweep", "state", "began", "trials", "best", "label")
     for folder in folders:
         spec, state = folder.load().spec, folder.read_state()
-        epochs, seeds = spec.training.epochs, spec.search.seeds
+        epochs, seeds = spec.judged_epochs, spec.search.seeds
         records = leaderboard(read_records(storage / folder.sweep_id), epochs)
         whole = [record for record in records if record.state(seeds, epochs) == COMPLETE]
         table.add_row(

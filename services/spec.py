@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -16,8 +16,22 @@ import search_spaces
 from search_spaces import Context, Range
 from services.complaints import complaint
 from services.strict_yaml import dump_mapping, load_mapping
-from trainers.config import Count, DataConfig, Frozen, ModelConfig, Positive, TrainingConfig
+from trainers.config import (
+    FINETUNE,
+    Count,
+    DataConfig,
+    FinetuneConfig,
+    Frozen,
+    ModelConfig,
+    Named,
+    Positive,
+    TrainingConfig,
+    finetuning,
+)
 from trainers.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from trainers.losses import Loss
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Scalar = bool | int | float | str
@@ -90,7 +104,7 @@ class SweepSpec(Frozen):
     data: DataConfig
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
-    probe: Literal["ridge"] = "ridge"
+    probe: Named = Field(default={"ridge": {}})
     search: SearchConfig
     budget: BudgetConfig = BudgetConfig()
 
@@ -103,14 +117,36 @@ class SweepSpec(Frozen):
             )
         return name
 
+    @field_validator("probe")
+    @classmethod
+    def _finetunes_well(cls, probe: Named) -> Named:
+        if FINETUNE in probe:
+            try:
+                FinetuneConfig.model_validate_json(json.dumps(probe[FINETUNE]), strict=True)
+            except ValidationError as error:
+                raise ValueError(f"{FINETUNE}.{complaint(error, FinetuneConfig)}") from error
+        return probe
+
     @model_validator(mode="after")
     def _rungs_are_inside_training(self) -> "SweepSpec":
         rungs = self.search.racing.rungs if self.search.racing else ()
-        if rungs and rungs[-1] >= self.training.epochs:
+        if rungs and rungs[-1] >= self.judged_epochs:
+            field = "probe.finetune.epochs" if FINETUNE in self.probe else "training.epochs"
             raise ValueError(
-                f"search.racing.rungs: {rungs[-1]} is not allowed: must be below training.epochs {self.training.epochs}"
+                f"search.racing.rungs: {rungs[-1]} is not allowed: must be below {field} {self.judged_epochs}"
             )
         return self
+
+    @property
+    def judged_epochs(self) -> int:
+        """Epochs of the stage that configurations are compared by: fine-tuning where there is any."""
+        tune = finetuning(self.probe)
+        return tune.epochs if tune else self.training.epochs
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of a whole seed."""
+        return self.training.epochs + (self.judged_epochs if FINETUNE in self.probe else 0)
 
     @property
     def sweep_id(self) -> str:
@@ -197,17 +233,58 @@ def check_image_shape(loaded: LoadedSpec, image_shape: tuple[int, ...]) -> None:
                 f"prepared images {list(image_shape)} have {len(image_shape) - 1}"
             )
         Augmenter(spec.training.augmentations, image_shape, seed=0)
+        _check_networks(spec, image_shape)
 
 
 def _check_components(spec: SweepSpec) -> None:
-    from trainers import encoders
     from trainers.data.transforms import build_transforms
 
-    _known("model.encoder", "encoder", spec.model.encoder, encoders.names())
+    _check_encoder(spec.model)
+    _check_probe(spec)
     for space in spec.search.spaces:
         _known("search.spaces", "search space", space, search_spaces.names())
     build_transforms(spec.data.transforms)
     _check_augmentations(spec)
+
+
+def _check_encoder(model: ModelConfig) -> None:
+    """The encoder can be built, for an image that is large enough for any."""
+    import torch
+
+    from trainers import encoders
+    from trainers.model import build_encoder
+
+    _known("model.encoder", "encoder", model.encoder, encoders.names())
+    with torch.device("meta"):
+        build_encoder(model, (1, *[128] * model.spatial_dims))
+
+
+def _check_networks(spec: SweepSpec, image_shape: tuple[int, ...]) -> None:
+    """Every method can be put on the encoder, for these images."""
+    import torch
+
+    from trainers.model import build_encoder
+
+    for space in spec.search.spaces:
+        params = search_spaces.points(space, spec.context(), spec.search.override, spec.search.fix)
+        with torch.device("meta"):
+            loss = _build_loss(space, next(params), spec.context())
+            loss.network(build_encoder(spec.model, image_shape), spec.model)
+
+
+def _check_probe(spec: SweepSpec) -> None:
+    """The probe can be built; what fine-tunes is an end-to-end method that can be, too."""
+    from trainers import losses, probes
+
+    ((name, params),) = spec.probe.items()
+    _known("probe", "probe", name, [*probes.names(), FINETUNE])
+    tune = finetuning(spec.probe)
+    if tune is None:
+        probes.build(name, **params)
+        return
+    end_to_end = [loss for loss in losses.names() if cast(type[losses.Loss], losses.get(loss)).end_to_end]
+    _known(f"probe.{FINETUNE}.method", "method that trains end to end", tune.method, end_to_end)
+    losses.build(tune.method, **tune.params)
 
 
 def _check_augmentations(spec: SweepSpec) -> None:
@@ -254,17 +331,19 @@ def _check_methods(spec: SweepSpec, context: Context) -> None:
         try:
             search_spaces.check(space, context, search.override, search.fix)
             for params in search_spaces.points(space, context, search.override, search.fix):
-                _check_loss(space, params, context)
+                _build_loss(space, params, context)
         except ValueError as error:
             raise ValueError(f"search: {error}") from error
 
 
-def _check_loss(name: str, params: dict[str, search_spaces.Value], context: Context) -> None:
+def _build_loss(name: str, params: dict[str, search_spaces.Value], context: Context) -> "Loss":
     from trainers import losses
 
     decided = {"max_epochs": context.epochs, "label_range": context.label_range}
     accepted = inspect.signature(losses.get(name)).parameters
-    losses.build(name, **params, **{key: value for key, value in decided.items() if key in accepted})
+    if context.views < cast(type[losses.Loss], losses.get(name)).min_views:
+        raise ValueError(f"training.views: {context.views} is not allowed: {name} needs two views of each subject")
+    return losses.build(name, **params, **{key: value for key, value in decided.items() if key in accepted})
 
 
 def _known(field: str, kind: str, name: str, allowed: list[str]) -> None:

@@ -22,6 +22,7 @@ from services.folder import FINISHED, STOPPED, SweepFolder, SweepState
 from services.follower import Follower, interruption
 from services.plan import Allotment, allot, local_node
 from services.prepare import Prepared, prepare
+from services.pretrained import Start, check_weights, find_weights, keep_weights
 from services.progress import meter
 from services.racing import Referee, Rule
 from services.record import Record, read_records, trial_folder
@@ -57,14 +58,16 @@ def run_sweep(loaded: LoadedSpec, settings: Settings, console: Console) -> Sweep
         allot(loaded.spec, [local_node()])
     check_table(loaded)
     storage = open_storage(settings)
-    with cluster(settings) as nodes:
+    with find_weights(loaded, settings) as weights, cluster(settings) as nodes:
         allotment = allot(loaded.spec, nodes)
         prepared = prepare_data(loaded, settings, console)
         make_feed = open_data(loaded, settings, prepared)
+        summary = check_weights(loaded, weights, prepared.store.image_shape, console) if weights else ""
         folder = SweepFolder.create(settings, loaded)
         with folder.driving() as state:
             _check_volumes(folder, state, prepared.store.manifest.version)
-            drive = Drive(loaded.spec, settings, storage, folder, console, make_feed, prepared)
+            start = keep_weights(weights, summary, Path(settings.storage_path) / folder.sweep_id) if weights else None
+            drive = Drive(loaded.spec, settings, storage, folder, console, make_feed, prepared, start)
             with drive.tracking(state):
                 drive.search(allotment, state)
                 if state.state != STOPPED:
@@ -118,9 +121,10 @@ class Drive:
         console: Console,
         make_feed: Callable[[], Feed],
         prepared: Prepared,
+        start: Start | None,
     ) -> None:
         self._spec, self._study_storage, self._folder, self._console = spec, storage, folder, console
-        self._make_feed, self._prepared = make_feed, prepared
+        self._make_feed, self._prepared, self._start = make_feed, prepared, start
         self._storage = Path(settings.storage_path) / spec.sweep_id
         self._tracker = Tracker(settings.tracking_uri, None, spec.name, spec.sweep_id)
         self._ended: Ended = "failed"
@@ -132,7 +136,10 @@ class Drive:
         Where it does not answer, the sweep is not finished: `resume` has only the rest to deliver.
         """
         digests = {"volumes": self._prepared.store.manifest.version, "code": code_digest()}
-        self._tracker.start(self._spec.to_yaml(), {"contrasweep": version("contrasweep")}, digests)
+        params = {"contrasweep": version("contrasweep")}
+        if self._start:
+            digests["init_from"], params["init_from"] = self._start.digest, self._start.summary
+        self._tracker.start(self._spec.to_yaml(), params, digests)
         try:
             yield
         finally:
@@ -145,7 +152,7 @@ class Drive:
         """Search until it is over, the budget is spent, or somebody asks to stop; the state says which."""
         referee = ray.remote(Referee).options(num_cpus=0, max_restarts=-1, max_task_retries=-1)
         judge = referee.remote(self._rule(), self._spec.search.parallel, self._storage)
-        job = Job(self._spec, self._storage, judge, self._make_feed)
+        job = Job(self._spec, self._storage, judge, self._make_feed, self._start.path if self._start else None)
         with meter(self._console, "sweeping") as shown, interruption() as interrupted:
             watch = Watch(self._spec, self._storage, self._tracker, shown)
             searcher = self._searcher(watch)
@@ -180,7 +187,7 @@ class Drive:
         racing, search = self._spec.search.racing, self._spec.search
         if racing is None:
             return None
-        return Rule(racing.rungs, self._spec.training.epochs, search.seeds, racing.confidence)
+        return Rule(racing.rungs, self._spec.judged_epochs, search.seeds, racing.confidence)
 
     def _searcher(self, watch: Watch) -> SweepSearcher:
         search, context = self._spec.search, self._spec.context(self._make_feed().label_range)
@@ -189,7 +196,7 @@ class Drive:
             study,
             lambda trial: search_spaces.suggest(trial, search.spaces, context, search.override, search.fix),
             search,
-            self._spec.training.epochs,
+            self._spec.judged_epochs,
             self._storage,
             watch,
         )

@@ -181,7 +181,7 @@ class _SweepRuns:
 
     def __init__(self, tracking_uri: str, artifact_location: str | None, sweep_name: str, sweep_id: str) -> None:
         self._tracking_uri = tracking_uri
-        database = _sqlite_file(tracking_uri)
+        database = sqlite_file(tracking_uri)
         beside = str(database.parent / "artifacts" / sweep_name) if database else None
         self._database, self._artifact_location = database, artifact_location or beside
         self._sweep_name = sweep_name
@@ -374,7 +374,8 @@ def quieten_mlflow() -> None:
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)
 
 
-def _sqlite_file(tracking_uri: str) -> Path | None:
+def sqlite_file(tracking_uri: str) -> Path | None:
+    """The database of a SQLite store; None for a server."""
     _, prefix, path = tracking_uri.partition("sqlite:///")
     return Path(path).absolute() if prefix else None
 

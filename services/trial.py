@@ -21,8 +21,8 @@ from trainers.config import MethodConfig, RunConfig
 from trainers.data.feeds import Feed
 from trainers.distributed import rank
 from trainers.errors import Diverged, UserError
+from trainers.finetune import train_seed
 from trainers.history import PRUNED, RUNNING, History, Row, Verdict
-from trainers.pretrain import pretrain
 
 MAX_WORKER_FAILURES = 2
 
@@ -32,20 +32,23 @@ class Job:
     """What every trial of a sweep shares.
 
     `make_feed` opens the training and validation splits inside a worker: out of the node's object
-    store, or as a stream. `sweep` is the sweep's folder in the storage path.
+    store, or as a stream. `sweep` is the sweep's folder in the storage path. `init_from` is its own copy of
+    the weights to start from.
     """
 
     spec: SweepSpec
     sweep: Path
     referee: ActorHandle
     make_feed: Callable[[], Feed]
+    init_from: Path | None
 
 
-def run_config(spec: SweepSpec, configuration: Configuration, seed: int) -> RunConfig:
-    """What one seed of a configuration is told."""
+def run_config(spec: SweepSpec, configuration: Configuration, seed: int, init_from: Path | None = None) -> RunConfig:
+    """What one seed of a configuration is told; it starts from the weights in `init_from`, whatever the spec names."""
+    model = spec.model.model_copy(update={"init_from": str(init_from) if init_from else None})
     training = spec.training.model_validate(spec.training.model_dump() | configuration.training)
     method = MethodConfig(name=configuration.method, params=configuration.params)
-    return RunConfig(model=spec.model, training=training, method=method, probe=spec.probe, seed=seed)
+    return RunConfig(model=model, training=training, method=method, probe=spec.probe, seed=seed)
 
 
 def run_trial(config: dict[str, Any], job: Job) -> None:
@@ -66,7 +69,7 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
             raise
     record = read_record(job.sweep, number)
     assert record
-    tune.report({"state": record.state(job.spec.search.seeds, job.spec.training.epochs)})
+    tune.report({"state": record.state(job.spec.search.seeds, job.spec.judged_epochs)})
 
 
 def run_seeds(number: int, configuration: Configuration, race: bool, job: Job, device: torch.device) -> None:
@@ -78,7 +81,8 @@ def run_seeds(number: int, configuration: Configuration, race: bool, job: Job, d
         if race and known and known.state == PRUNED:
             return
         asker = Asker(job.referee, number, seed, race)
-        history = pretrain(run_config(job.spec, configuration, seed), feed, folder, device=device, ask=asker)
+        run = run_config(job.spec, configuration, seed, job.init_from)
+        history = train_seed(run, feed, folder, device=device, ask=asker, watch=asker.watch)
         if history.state == PRUNED and asker.reason and rank() == 0:
             history.reason = asker.reason
             history.write(folder)
@@ -138,4 +142,9 @@ class Asker:
         seen = row | system_metrics()
         verdict: Verdict
         verdict, self.reason = ray.get(self._referee.judge.remote(self._number, self._seed, seen, self._race))
+        return verdict
+
+    def watch(self, row: Row) -> Verdict:
+        """Passes on metrics that are not judged; the verdict is to go on or to pause."""
+        verdict: Verdict = ray.get(self._referee.watch.remote(self._number, self._seed, row | system_metrics()))
         return verdict

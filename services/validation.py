@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -9,6 +10,7 @@ from rich.table import Table
 
 from services.plan import RESERVED_CPUS, Node, allot, estimate
 from services.prepare import check_rejected, load_volume
+from services.pretrained import check_weights
 from services.settings import Settings
 from services.spec import LoadedSpec, check_against_data
 from trainers.data.participants import Rejected, Subject, read_subjects
@@ -31,8 +33,8 @@ def check_table(loaded: LoadedSpec) -> list[Subject]:
     return subjects
 
 
-def validate_data(loaded: LoadedSpec, console: Console) -> None:
-    """Read the table and every scan's header; print counts, shapes, label range and what is missing.
+def validate_data(loaded: LoadedSpec, console: Console, weights: Path | None = None) -> None:
+    """Read the table and every scan's header; print counts, shapes, label range, what is missing, what `weights` fit.
 
     Raises UserError as `check_table` does, a scan without a readable header counting as rejected.
     """
@@ -54,6 +56,8 @@ def validate_data(loaded: LoadedSpec, console: Console) -> None:
     if len(rejected) > SHOWN:
         console.print(f"  ... and {len(rejected) - SHOWN} more")
     _check_counts(loaded, subjects, rejected)
+    if weights:
+        check_weights(loaded, weights, _prepared_shape(loaded, subjects), console)
     console.print(f"{loaded.path} is valid; sweep id {loaded.spec.sweep_id}", soft_wrap=True, markup=False)
 
 
@@ -73,7 +77,7 @@ def show_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], con
     rows = {
         "sweep": f"{spec.sweep_id} on {len(nodes)} node(s) with {_sum(nodes)}",
         "data": f"{len(subjects)} volumes {list(shape)}, {store_gb:.2g} GB decoded, {feed}; {train} to train on",
-        "runs": f"{search.trials} configurations x {len(search.seeds)} seeds = {runs} runs of {training.epochs} epochs",
+        "runs": f"{search.trials} configurations x {len(search.seeds)} seeds = {runs} runs of {spec.epochs} epochs",
         "each": f"{workers}; about {cost.epoch_s:.2g} s an epoch with one worker on this CPU",
         "at once": f"{allotment.concurrent} configurations; {RESERVED_CPUS} CPU more for drivers and reading",
         "time": f"about {cost.hours:.2g} h if racing stops nothing",

@@ -22,11 +22,13 @@ class Watch:
 
     def __init__(self, spec: SweepSpec, sweep: Path, tracker: Tracker, meter: Meter) -> None:
         self._spec, self._sweep, self._tracker, self._meter = spec, sweep, tracker, meter
-        self._epochs = spec.training.epochs
+        self._epochs, self._before = spec.judged_epochs, spec.epochs - spec.judged_epochs
         self._lock = threading.RLock()
         self._records = {record.number: record for record in read_records(sweep)}
         self._live = {
-            (r.number, seed): len(h.epochs) for r in self._records.values() for seed, h in r.histories.items()
+            (r.number, seed): self._before + len(h.epochs)
+            for r in self._records.values()
+            for seed, h in r.histories.items()
         }
         for record in self._records.values():
             self._catch_up(record)
@@ -40,7 +42,8 @@ class Watch:
         with self._lock:
             for event in events:
                 self._tracker.epoch(event.number, event.seed, event.row)
-                self._live[event.number, event.seed] = int(event.row["epoch"]) + 1
+                before = self._before if "loss" in event.row else 0
+                self._live[event.number, event.seed] = before + int(event.row["epoch"]) + 1
             self._show()
 
     def ended(self, number: int, state: str) -> None:
@@ -67,7 +70,7 @@ class Watch:
         seeds = self._spec.search.seeds
         states = [record.state(seeds, self._epochs) for record in self._records.values()]
         over = sum(state in (COMPLETE, PRUNED, FAILED) for state in states)
-        runs = sum(length >= self._epochs for length in self._live.values())
+        runs = sum(length >= self._before + self._epochs for length in self._live.values())
         pruned = (r for r, state in zip(self._records.values(), states, strict=True) if state == PRUNED)
         saved = sum(len(seeds) - len(record.values(self._epochs)) for record in pruned)
         best = self.best()
@@ -87,7 +90,7 @@ class Watch:
 
     def _show(self) -> None:
         seeds = self._spec.search.seeds
-        whole = self._epochs * len(seeds)
+        whole = (self._before + self._epochs) * len(seeds)
         over = {n for n, r in self._records.items() if r.state(seeds, self._epochs) in (PRUNED, FAILED)}
         done = sum(length for (number, _), length in self._live.items() if number not in over) + whole * len(over)
         total = max(self._spec.search.trials * whole, done)
@@ -96,4 +99,4 @@ class Watch:
     def _catch_up(self, record: Record) -> None:
         for seed, history in record.histories.items():
             self._tracker.history(record.number, seed, history.epochs)
-            self._live[record.number, seed] = len(history.epochs)
+            self._live[record.number, seed] = self._before + len(history.epochs)

@@ -57,8 +57,8 @@ class ModelConfig(Frozen):
     """Encoder and projection head.
 
     `features` is what the probe reads: `published` is the method's own choice; methods without a projection head
-    read the encoder. `init_from` names a file of weights to start from: a `best.pt`, a state dict (.pt,
-    .safetensors), or a folder with one for each seed.
+    read the encoder. `init_from` names weights to start from: a file with a state dict, or a folder with one for
+    each seed.
     """
 
     encoder: str = "resnet18"

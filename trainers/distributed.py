@@ -38,6 +38,12 @@ def gather_views(x: Tensor, views: int) -> Tensor:
     return per_worker.transpose(0, 1).flatten(0, 2)
 
 
+def own_rows(x: Tensor, views: int) -> Tensor:
+    """This worker's rows of the global batch, [V * W * b, ...] -> [V * b, ...]: the inverse of `gather_views`."""
+    rows: Tensor = x.unflatten(0, (views, world_size(), -1))
+    return rows[:, rank()].flatten(0, 1)
+
+
 def _initialised() -> bool:
     return dist.is_available() and dist.is_initialized()
 

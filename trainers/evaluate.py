@@ -1,19 +1,22 @@
 """Validation: a probe on the frozen embedding."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from trainers import probes
+from trainers.config import RunConfig
 from trainers.data.feeds import Batch, Feed
 from trainers.distributed import rank, world_size
 from trainers.errors import Diverged
 from trainers.history import Row
-from trainers.metrics import METRICS
-from trainers.model import Network
-from trainers.probe import DirectProbe, Probe, fit_ridge
+from trainers.metrics import METRICS, shot_mae
+from trainers.model import Model
+from trainers.network import Network
+from trainers.probes import Probe
 
 
 class Embedding(NamedTuple):
@@ -41,32 +44,35 @@ def embed(network: Network, batches: Iterable[Batch], device: torch.device) -> E
     return Embedding(features[order], labels[order])
 
 
-def evaluate(network: Network, feed: Feed, *, batch_size: int, device: torch.device) -> tuple[Row, Probe]:
-    """Metrics of a probe fitted on the training split and judged on the validation split.
+def evaluate(model: Model, feed: Feed, run: RunConfig, device: torch.device) -> tuple[Row, Probe]:
+    """Metrics on the validation split of the model's own regression head, or of a probe fitted on the training split.
 
     Every worker embeds its share and all return the same: `validation_*` for each metric of
-    `trainers.metrics.METRICS` that is defined, in label units, and the probe; where one was fitted, `train_mae` too.
+    `trainers.metrics.METRICS` that is defined, in label units, `validation_mae_many`, `_medium` and `_few` for labels
+    that are frequent or rare in training, and the probe; where one was fitted, `train_mae` too.
     """
-    _share_buffers(network)
+    _share_buffers(model.network)
 
     def split(name: Literal["train", "validation"]) -> Embedding:
-        share = feed.evaluation(name, batch_size=batch_size, rank=rank(), world_size=world_size())
-        return embed(network, share, device)
+        share = feed.evaluation(name, batch_size=run.training.batch_size, rank=rank(), world_size=world_size())
+        return embed(model.network, share, device)
 
     validation = split("validation")
-    if network.features == "output":
-        direct = DirectProbe()
-        return judge(direct, validation), direct
+    trained = model.loss.probe()
+    if trained:
+        return judge(trained, validation, feed.train_labels), trained
     train = split("train")
-    ridge = fit_ridge(*train, *validation)
-    fitted = ridge.predict(train.features) - train.labels
-    return judge(ridge, validation) | {"train_mae": float(fitted.abs().mean())}, ridge
+    ((name, params),) = run.probe.items()
+    fitted = probes.build(name, **params).fit(*train, *validation, seed=run.seed)
+    errors = fitted.predict(train.features) - train.labels
+    return judge(fitted, validation, feed.train_labels) | {"train_mae": float(errors.abs().mean())}, fitted
 
 
-def judge(probe: Probe, validation: Embedding) -> Row:
+def judge(probe: Probe, validation: Embedding, train_labels: Sequence[float]) -> Row:
     """Each metric of a probe's predictions, left out where it is undefined, as r is of equal predictions."""
     truth, predicted = validation.labels.double().numpy(), probe.predict(validation.features).numpy()
     values = {f"validation_{name}": float(metric(truth, predicted)) for name, metric in METRICS.items()}
+    values |= {f"validation_mae_{name}": value for name, value in shot_mae(truth, predicted, train_labels).items()}
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from trainers import checkpoint
 from trainers.atomic import write_atomically
 from trainers.config import RunConfig
-from trainers.model import Network, build_model
-from trainers.probe import Probe, load_probe
+from trainers.model import build_network
+from trainers.network import Network
+from trainers.probes import Probe, load_probe
 
 _ENSEMBLE = "ensemble.json"
 
@@ -42,7 +43,7 @@ class Predictor:
         """From a seed's `best.pt`; `image_shape` is (C, *S). Torch's random state is left as it was."""
         state = checkpoint.load(best)
         with torch.random.fork_rng(devices=[]):
-            network = build_model(run, image_shape, state["label_mean"], state["label_std"])
+            network = build_network(run.finetuning(), image_shape)
         network.load_state_dict(state["model"])
         return cls(network.eval().to(device), load_probe(state["probe"]), torch.device(device))
 

@@ -1,79 +1,63 @@
-"""Encoder and head as one module."""
+"""All that is trained: encoder, head, and what the loss has of its own."""
 
-from typing import NamedTuple, cast
+import inspect
+from typing import cast
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from trainers import encoders, losses
-from trainers.config import RunConfig
+from trainers.config import ModelConfig, RunConfig
+from trainers.data.feeds import Feed
 from trainers.errors import UserError
+from trainers.initialise import initialise
+from trainers.losses import Loss
+from trainers.network import Network
 
 
-class Embedded(NamedTuple):
-    """What the model makes of a batch: `output` [N, D] goes to the loss, `features` [N, F] to the probe."""
+class Model(nn.Module):
+    """The network, whose gradients are averaged over workers, and the loss, which sees the global batch on each."""
 
-    output: Tensor
-    features: Tensor
-
-
-class Prediction(nn.Module):
-    """A linear head in the label's own unit: [N, F] -> [N, 1], starting near the mean of the training labels."""
-
-    def __init__(self, features: int, label_mean: float, label_std: float) -> None:
+    def __init__(self, network: Network, loss: Loss) -> None:
         super().__init__()
-        self.linear = nn.Linear(features, 1)
-        self.register_buffer("label_mean", torch.tensor(label_mean, dtype=torch.float32))
-        self.register_buffer("label_std", torch.tensor(label_std, dtype=torch.float32))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Labels [N, 1] of features [N, F]."""
-        return cast(Tensor, self.label_mean + self.label_std * self.linear(features).float())
+        self.network, self.loss = network, loss
 
 
-class Network(nn.Module):
-    """Encoder, then projection or prediction head.
+def build_model(run: RunConfig, feed: Feed) -> Model:
+    """The model of a configuration, not yet on a device. Weights are drawn from torch's global generator.
 
-    Args:
-        encoder: images [N, C, *spatial] -> [N, F].
-        head: [N, F] -> [N, D].
-        features: what the probe reads: the `encoder`'s features, or the L2-normalised `projection`,
-            or the head's plain `output` where the head predicts the label itself.
+    Raises UserError where the images [C, *spatial] do not suit the encoder, or the loss refuses its parameters.
     """
-
-    def __init__(self, encoder: nn.Module, head: nn.Module, features: str) -> None:
-        super().__init__()
-        self.encoder, self.head, self.features = encoder, head, features
-
-    def forward(self, images: Tensor) -> Embedded:
-        """Embed images [N, C, *spatial]."""
-        encoded = self.encoder(images)
-        output = self.head(encoded)
-        if self.features == "encoder":
-            return Embedded(output, encoded)
-        return Embedded(output, output if self.features == "output" else nn.functional.normalize(output.float()))
+    encoder = build_encoder(run.model, feed.image_shape)
+    reads = cast(type[Loss], losses.get(run.method.name)).reads
+    width = encoder.feature_dim if reads == "encoder" else run.model.embedding
+    loss = build_loss(run, label_range=feed.label_range, train_labels=feed.train_labels, width=width)
+    network = loss.network(encoder, run.model)
+    if run.model.init_from:
+        initialise(network, run.model.init_from, run.seed)
+    return Model(network, loss)
 
 
-def build_model(run: RunConfig, image_shape: tuple[int, ...], label_mean: float, label_std: float) -> Network:
-    """The network of a configuration, not yet on a device.
+def build_network(run: RunConfig, image_shape: tuple[int, ...]) -> Network:
+    """The network alone, to be filled with trained weights."""
+    return build_loss(run).network(build_encoder(run.model, image_shape), run.model)
 
-    Weights are drawn from torch's global generator. The projection head is Linear -> ReLU -> Linear
-    (SupReMix, appendix C.1.1). Raises UserError where images [C, *spatial] are not of the configured dimensions.
-    """
-    config = run.model
-    loss = cast(type[losses.Loss], losses.get(run.method.name))
+
+def build_loss(run: RunConfig, **decided: object) -> Loss:
+    """The configured loss, told those of `decided` that it asks for, and `max_epochs`."""
+    if run.training.views < cast(type[Loss], losses.get(run.method.name)).min_views:
+        raise UserError(f"training.views is {run.training.views}; allowed with {run.method.name}: 2")
+    decided["max_epochs"] = run.training.epochs
+    accepted = inspect.signature(losses.get(run.method.name)).parameters
+    known = {name: value for name, value in decided.items() if name in accepted}
+    return losses.build(run.method.name, **known | run.method.params)
+
+
+def build_encoder(model: ModelConfig, image_shape: tuple[int, ...]) -> nn.Module:
+    """The encoder of a configuration for images (C, *S)."""
     dims = len(image_shape) - 1
-    if dims != config.spatial_dims:
+    if dims != model.spatial_dims:
         raise UserError(
-            f"model.spatial_dims is {config.spatial_dims}; allowed for prepared images {list(image_shape)}: {dims}"
+            f"model.spatial_dims is {model.spatial_dims}; allowed for prepared images {list(image_shape)}: {dims}"
         )
-    encoder = encoders.build(
-        config.encoder, spatial_dims=config.spatial_dims, in_channels=image_shape[0], width=config.width
-    )
-    width = cast(int, encoder.feature_dim)
-    if loss.end_to_end:
-        return Network(encoder, Prediction(width, label_mean, label_std), "output")
-    head = nn.Sequential(
-        nn.Linear(width, config.head_hidden), nn.ReLU(), nn.Linear(config.head_hidden, config.embedding)
-    )
-    return Network(encoder, head, loss.features if config.features == "published" else config.features)
+    params = {"width": model.width, "depth": model.depth} | model.encoder_params
+    return encoders.build(model.encoder, image_shape=image_shape, **params)

@@ -23,9 +23,7 @@ class Network(nn.Module):
         features: what the probe reads: the `encoder`'s features, or the L2-normalised `projection`.
     """
 
-    def __init__(
-        self, encoder: nn.Module, head: nn.Module | None, features: Literal["encoder", "projection"]
-    ) -> None:
+    def __init__(self, encoder: nn.Module, head: nn.Module | None, features: Literal["encoder", "projection"]) -> None:
         super().__init__()
         self.encoder, self.head, self.features = encoder, head, features
 

@@ -1,6 +1,5 @@
 """The worker loop of one configuration and one seed: under Ray Train, or alone in a plain process."""
 
-import inspect
 import math
 import time
 from collections.abc import Callable
@@ -9,15 +8,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from trainers import losses
 from trainers.augmentations import Augmenter
 from trainers.config import RunConfig
 from trainers.data.feeds import Batch, Feed
-from trainers.distributed import gather_rows, gather_views, rank, world_size
+from trainers.distributed import gather_views, rank, world_size
 from trainers.errors import Diverged
 from trainers.evaluate import evaluate
 from trainers.history import COMPLETE, PRUNED, RUNNING, History, Row, Verdict
-from trainers.losses import Loss
+from trainers.losses import Rows
 from trainers.schedule import learning_rate
 from trainers.seeding import fold
 from trainers.state import TrainState
@@ -54,7 +52,6 @@ def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, 
         UserError: the loss refuses its parameters or the batch.
     """
     make_deterministic(run.training.cpus_per_worker)
-    loss = build_loss(run, feed).to(device)
     augment = Augmenter(run.training.augmentations, feed.image_shape, run.seed)
     state = TrainState.start(run, feed, folder, device)
     history, epochs = state.history, run.training.epochs
@@ -62,9 +59,9 @@ def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, 
         epoch, started = len(history.epochs), time.monotonic()
         lr = learning_rate(run.training, epoch)
         state.begin_epoch(lr)
-        row: Row = {"epoch": epoch, "lr": lr, "loss": train_epoch(state, loss, augment, feed, run, epoch)}
+        row: Row = {"epoch": epoch, "lr": lr, "loss": train_epoch(state, augment, feed, run, epoch)}
         if (epoch + 1) % run.training.evaluate_every == 0 or epoch + 1 == epochs:
-            metrics, probe = evaluate(state.evaluated, feed, batch_size=run.training.batch_size, device=device)
+            metrics, probe = evaluate(state.evaluated, feed, run, device)
             row |= metrics
             if row["validation_mae"] < history.best:
                 state.save_best(folder, probe, row)
@@ -85,43 +82,42 @@ def make_deterministic(threads: int) -> None:
     torch.backends.cudnn.deterministic = True
 
 
-def train_epoch(state: TrainState, loss: Loss, augment: Augmenter, feed: Feed, run: RunConfig, epoch: int) -> float:
+def train_epoch(state: TrainState, augment: Augmenter, feed: Feed, run: RunConfig, epoch: int) -> float:
     """One pass over the training split; returns the mean loss of its steps, the same on every worker."""
-    config = run.training
+    config, loss = run.training, state.model.loss
     share = feed.epoch(epoch, seed=run.seed, batch_size=config.batch_size, rank=rank(), world_size=world_size())
     values = []
     for step, batch in enumerate(share):
+        images = augment(batch.images.to(state.device), batch.rows, epoch=epoch, views=config.views)
+        y, group = labels_of(batch, config.views, state.device)
+        torch.manual_seed(fold(run.seed, epoch, step, "mix"))
+        images, y = loss.mix(images, y, group, config.views)
         torch.manual_seed(fold(run.seed, epoch, step, rank()))
-        images = augment(batch.images, batch.rows, epoch=epoch, views=config.views).to(state.device)
         with state.autocast():
-            embeddings = state.network(images).output
+            z = state.network(images).output
+        rows = global_rows(z, y, group, epoch=epoch, views=config.views)
         torch.manual_seed(fold(run.seed, epoch, step, "loss"))
-        value = global_loss(loss, embeddings, batch, epoch=epoch, views=config.views)
+        value = loss(*rows)
         state.step(value)
+        loss.remember(rows._replace(z=rows.z.detach().float()))
         values.append(value.detach())
+    loss.end_epoch(epoch)
     mean = float(torch.stack(values).mean())
     if not math.isfinite(mean):
         raise Diverged(f"the loss is {mean} in epoch {epoch} of seed {run.seed}")
     return mean
 
 
-def global_loss(loss: Loss, embeddings: Tensor, batch: Batch, *, epoch: int, views: int) -> Tensor:
-    """The loss of the global batch from this worker's embeddings [views * b, D], with gradients to them."""
-    z = gather_views(embeddings, views)
-    y, group = (
-        None if part is None else gather_rows(part.to(z.device)).repeat(views) for part in (batch.labels, batch.groups)
-    )
-    assert y is not None
-    value: Tensor = loss(z, y, epoch=epoch, views=views, group=group)
-    return value
+def labels_of(batch: Batch, views: int, device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """Labels and groups [views * b] of this worker's rows."""
+    group = None if batch.groups is None else batch.groups.to(device).repeat(views)
+    return batch.labels.to(device).repeat(views), group
 
 
-def build_loss(run: RunConfig, feed: Feed) -> Loss:
-    """The configured loss, told what training and data decide: `max_epochs` and `label_range`."""
-    decided = {"max_epochs": run.training.epochs, "label_range": feed.label_range}
-    accepted = inspect.signature(losses.get(run.method.name)).parameters
-    known = {name: value for name, value in decided.items() if name in accepted}
-    return losses.build(run.method.name, **known | run.method.params)
+def global_rows(z: Tensor, y: Tensor, group: Tensor | None, *, epoch: int, views: int) -> Rows:
+    """The global batch out of every worker's rows [views * b], with gradients to this worker's z."""
+    everyone = None if group is None else gather_views(group, views)
+    return Rows(gather_views(z, views), gather_views(y, views), epoch, views, everyone, None)
 
 
 def agree(ask: Ask, row: Row, device: torch.device) -> Verdict:

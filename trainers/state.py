@@ -17,8 +17,8 @@ from trainers.config import RunConfig, TrainingConfig
 from trainers.data.feeds import Feed
 from trainers.distributed import rank, world_size
 from trainers.history import History, Row
-from trainers.model import Network, build_model
-from trainers.probe import Probe
+from trainers.model import Model, build_model
+from trainers.probes import Probe
 from trainers.seeding import fold
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -26,16 +26,15 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 
 @dataclass
 class TrainState:
-    """Network, optimiser, averaged weights and history of one run."""
+    """Model, optimiser, averaged weights and history of one run; `network` is the model's, distributed."""
 
     config: TrainingConfig
-    bare: Network
+    model: Model
     network: nn.Module
     ema: AveragedModel | None
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     device: torch.device
-    labels: dict[str, float]
     history: History
 
     @classmethod
@@ -43,19 +42,18 @@ class TrainState:
         """A fresh state, or the one saved in `folder`."""
         config = run.training
         torch.manual_seed(fold(run.seed, "weights"))
-        labels = {"label_mean": feed.label_mean, "label_std": feed.label_std}
-        bare = build_model(run, feed.image_shape, **labels).to(device)
+        model = build_model(run, feed).to(device)
         if world_size() > 1 and device.type == "cuda":
-            bare = cast(Network, nn.SyncBatchNorm.convert_sync_batchnorm(bare))
+            model.network = nn.SyncBatchNorm.convert_sync_batchnorm(model.network)
+        ema = AveragedModel(model, multi_avg_fn=moving_average(config.ema), use_buffers=True) if config.ema else None
         state = cls(
             config=config,
-            bare=bare,
-            network=distribute(bare) if world_size() > 1 else bare,
-            ema=AveragedModel(bare, multi_avg_fn=moving_average(config.ema), use_buffers=True) if config.ema else None,
-            optimizer=torch.optim.Adam(parameter_groups(bare, config.weight_decay), lr=config.lr),
+            model=model,
+            network=distribute(model.network) if world_size() > 1 else model.network,
+            ema=ema,
+            optimizer=torch.optim.Adam(parameter_groups(model, config.weight_decay), lr=config.lr),
             scaler=torch.amp.GradScaler(device.type, enabled=config.precision == "fp16"),
             device=device,
-            labels=labels,
             history=History(seed=run.seed),
         )
         if (folder / "latest.pt").exists():
@@ -63,9 +61,9 @@ class TrainState:
         return state
 
     @property
-    def evaluated(self) -> Network:
+    def evaluated(self) -> Model:
         """The weights that are evaluated and kept: the moving average where there is one."""
-        return cast(Network, self.ema.module) if self.ema else self.bare
+        return cast(Model, self.ema.module) if self.ema else self.model
 
     def autocast(self) -> AbstractContextManager[object]:
         """Mixed precision for the forward pass; full precision where the configuration says fp32."""
@@ -74,7 +72,7 @@ class TrainState:
 
     def begin_epoch(self, lr: float) -> None:
         """Training mode, and the learning rate of every parameter."""
-        self.network.train()
+        self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = lr
 
@@ -84,17 +82,17 @@ class TrainState:
         self.scaler.scale(loss).backward()
         if self.config.clip_norm:
             self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.bare.parameters(), self.config.clip_norm)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.ema:
-            self.ema.update_parameters(self.bare)
+            self.ema.update_parameters(self.model)
 
     def save_best(self, folder: Path, probe: Probe, row: Row) -> None:
         """Write `best.pt`: all that predicting needs."""
         if rank() == 0:
-            best = {"model": self.evaluated.state_dict(), "probe": probe.state(), "epoch": row["epoch"]}
-            checkpoint.save(folder / "best.pt", best | {"validation_mae": row["validation_mae"]} | self.labels)
+            best = {"model": self.evaluated.network.state_dict(), "probe": probe.state(), "epoch": row["epoch"]}
+            checkpoint.save(folder / "best.pt", best | {"validation_mae": row["validation_mae"]})
 
     def save_latest(self, folder: Path) -> None:
         """Write `history.json`, and then `latest.pt`, from which training goes on.
@@ -104,7 +102,7 @@ class TrainState:
         if rank() == 0:
             self.history.write(folder)
             latest = {
-                "model": self.bare.state_dict(),
+                "model": self.model.state_dict(),
                 "ema": self.ema.state_dict() if self.ema else None,
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": self.scaler.state_dict(),
@@ -114,7 +112,7 @@ class TrainState:
 
     def _restore(self, folder: Path) -> None:
         latest = checkpoint.load(folder / "latest.pt", self.device)
-        self.bare.load_state_dict(latest["model"])
+        self.model.load_state_dict(latest["model"])
         if self.ema:
             self.ema.load_state_dict(latest["ema"])
         self.optimizer.load_state_dict(latest["optimizer"])
@@ -145,9 +143,9 @@ def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
     return update
 
 
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Weights with decay; biases and norms without (SupReMix, appendix C)."""
-    parameters = list(network.parameters())
+    parameters = list(model.parameters())
     return [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},

@@ -61,7 +61,7 @@ def test_override_searches_training_fields_apart(study: optuna.Study) -> None:
         "supremix.window": Range(low=1, high=2),
     }
     configuration = search_spaces.suggest(study.ask(), ["vanilla"], YEARS, override, {})
-    assert configuration.params == {"kind": "l1"}
+    assert configuration.params == search_spaces.load("vanilla").PUBLISHED
     assert configuration.training.keys() == {"lr", "step_epochs"}
     assert isinstance(configuration.training["step_epochs"], int)
 
@@ -179,5 +179,14 @@ def test_refuses_labels_without_a_range() -> None:
 
 
 def test_refuses_an_unknown_space() -> None:
-    with pytest.raises(ValueError, match="unknown search space 'dynlocrap'; allowed: dynlocrep"):
+    with pytest.raises(ValueError, match="unknown search space 'dynlocrap'; allowed: adacon"):
         search_spaces.load("dynlocrap")
+
+
+def test_a_parameter_that_is_off_can_be_fixed_to_a_number() -> None:
+    assert search_spaces.load("supcon").PUBLISHED["bin_size"] is None
+    search_spaces.check("supcon", YEARS, {}, {"supcon.bin_size": 5.0})
+    with pytest.raises(ValueError, match=r"supcon.bin_size: wide is not allowed: must be a number"):
+        search_spaces.check("supcon", YEARS, {}, {"supcon.bin_size": "wide"})
+    with pytest.raises(ValueError, match=r"supcon.bin_size: 0 is not allowed: must be above 0"):
+        search_spaces.check("supcon", YEARS, {}, {"supcon.bin_size": 0.0})

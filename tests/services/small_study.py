@@ -33,7 +33,7 @@ SPEC: dict[str, Any] = {
 
 
 def write_study(folder: Path, **changes: dict[str, Any]) -> LoadedSpec:
-    """Images, table and spec under `folder`; `changes` go into the sections of the spec that they name."""
+    """Images, table and spec under `folder`; `changes` go into the sections that they name."""
     rng = np.random.default_rng(0)
     (folder / "images").mkdir(parents=True, exist_ok=True)
     lines = ["participant_id\tage"]
@@ -42,7 +42,9 @@ def write_study(folder: Path, **changes: dict[str, Any]) -> LoadedSpec:
         np.save(folder / "images" / f"sub-{number:02d}.npy", image.astype(np.float32))
         lines.append(f"sub-{number:02d}\t{age:.1f}")
     (folder / "participants.tsv").write_text("\n".join(lines) + "\n")
-    spec = {key: value | changes.get(key, {}) if isinstance(value, dict) else value for key, value in SPEC.items()}
+    spec = changes | {
+        key: value | changes.get(key, {}) if isinstance(value, dict) else value for key, value in SPEC.items()
+    }
     (folder / "study.yaml").write_text(yaml.safe_dump(spec))
     return load_spec(folder / "study.yaml")
 

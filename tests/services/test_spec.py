@@ -13,7 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import search_spaces
-from services.spec import LoadedSpec, SweepSpec, check_against_data, check_spec, load_spec, parse_spec
+from services.spec import (
+    LoadedSpec,
+    SweepSpec,
+    check_against_data,
+    check_image_shape,
+    check_spec,
+    load_spec,
+    parse_spec,
+)
 from trainers import losses
 from trainers.errors import UserError
 
@@ -208,6 +216,11 @@ def test_the_id_is_name_and_hash() -> None:
         ("search/override", {"dynlocrep.sigma": {"low": "a", "high": 2}}, "low: a is not allowed: must be a number"),
         ("search/override", {"dynlocrep.sigma": {"low": 3, "high": 2}}, "low 3 and high 2 must be finite and in order"),
         ("budget", {"hours": 0}, "budget.hours: 0 is not allowed: must be greater than 0"),
+        ("probe", {"ridge": {}, "linear": {}}, "probe: ['ridge', 'linear'] is not allowed: one name"),
+        ("model", {"encoder_params": {"width": 2}}, "model.encoder_params: 'width' is not allowed"),
+        ("probe", 3, "probe: 3 is not allowed: must be a mapping"),
+        ("probe", {"finetune": {"epoch": 3}}, "probe: finetune.epoch: unknown key; did you mean 'epochs'?"),
+        ("probe", {"finetune": {"lr": 0}}, "probe: finetune.lr: 0 is not allowed: must be greater than 0"),
     ],
 )
 def test_refuses(path: str, value: Any, said: str) -> None:
@@ -281,6 +294,13 @@ def test_refuses_a_folder(tmp_path: Path) -> None:
             {"dynlocrep.nn_finl": 3},
             "unknown parameter 'dynlocrep.nn_finl'; did you mean 'dynlocrep.nn_fi",
         ),
+        ("model", {"encoder": "tcn"}, "encoder 'tcn': images have 3 spatial dimensions; allowed: 1"),
+        ("model", {"width": 1e-6}, "encoder 'resnet18': width is 1e-06; allowed: numbers from"),
+        ("model", {"encoder_params": {"patch": 8}}, "encoder 'resnet18' has no parameter 'patch'"),
+        ("probe", "rigde", "probe: unknown probe 'rigde'; did you mean 'ridge'?"),
+        ("probe", {"linear": {"epoch": 3}}, "probe 'linear' has no parameter 'epoch'; did you mean 'epochs'?"),
+        ("probe", {"finetune": {"method": "supremix"}}, "probe.finetune.method: unknown method that trains end to end"),
+        ("probe", {"finetune": {"params": {"kind": "l3"}}}, "loss 'vanilla': unknown kind 'l3'"),
         ("search/fix", {"training.lr": 3}, "search.fix: 'training.lr' is fixed already: set it under training"),
         (
             "search/fix",
@@ -327,7 +347,37 @@ def test_check_accepts_overrides_of_training() -> None:
     check_spec(loaded(changed("search/override", override)))
 
 
+def test_check_refuses_one_view_where_a_method_needs_two() -> None:
+    document = changed("search", {"spaces": ["simclr"]}) | {"training": {"views": 1}}
+    with pytest.raises(UserError, match=r"^study.yaml: search: training.views: 1 is not allowed: simclr needs two"):
+        check_spec(loaded(document))
+
+
+@pytest.mark.parametrize("probe", ["linear", {"linear": {"epochs": 5, "kind": "huber"}}, {"finetune": {"epochs": 5}}])
+def test_check_accepts_probes(probe: Any) -> None:
+    check_spec(loaded(changed("probe", probe)))
+
+
+def test_a_probe_is_the_same_with_and_without_its_mapping() -> None:
+    assert parsed(changed("probe", {"ridge": {}})).sweep_id == parsed(MINIMAL).sweep_id
+    assert parsed(changed("probe", "ridge")).sweep_id == parsed(MINIMAL).sweep_id
+
+
+def test_rungs_are_epochs_of_fine_tuning_where_there_is_any() -> None:
+    racing = {"search": {**MINIMAL["search"], "racing": {"rungs": [5]}}}
+    spec = parsed(changed("probe", {"finetune": {"epochs": 6}}) | racing)
+    assert (spec.epochs, spec.judged_epochs) == (56, 6)
+    said = r"search.racing.rungs: 5 is not allowed: must be below probe.finetune.epochs 5"
+    with pytest.raises(UserError, match=said):
+        parsed(changed("probe", {"finetune": {"epochs": 5}}) | racing)
+
+
 # refused once the data are known
+
+
+def test_refuses_mae_on_another_encoder() -> None:
+    with pytest.raises(UserError, match=r"^study.yaml: loss 'mae': encoder is 'resnet18'; allowed: vit$"):
+        check_image_shape(loaded(changed("search", {"spaces": ["mae"]})), (1, 16, 16, 16))
 
 
 def test_refuses_a_batch_larger_than_the_training_split() -> None:

@@ -28,6 +28,7 @@ from services.sweep import run_sweep
 from tests.services.small_study import results, settings_in, write_study
 from trainers.data.store import VolumeStore
 from trainers.errors import UserError
+from trainers.history import History
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -158,6 +159,30 @@ def test_a_streamed_sweep_equals_a_resident_one(finished: tuple[LoadedSpec, Sett
     run_quietly(resident, settings_in(tmp_path / "home2"))
     assert streamed.spec.sweep_id == resident.spec.sweep_id
     assert results(streamed, settings_in(tmp_path / "home")) == results(resident, settings_in(tmp_path / "home2"))
+
+
+def test_fine_tuned_configurations_are_compared_by_what_fine_tuning_reached(tmp_path: Path, ray_local: None) -> None:
+    loaded = write_study(
+        tmp_path,
+        search={"spaces": ["supremix"], "trials": 2, "seeds": [0], "racing": {"rungs": [1], "finalists": 1}},
+        probe={"finetune": {"method": "c_mixup", "epochs": 2, "lr": 3e-3}},
+    )
+    settings = settings_in(tmp_path / "home")
+    printed = run_quietly(loaded, settings)
+    sweep = Path(settings.storage_path) / loaded.spec.sweep_id
+    best = min(read_records(sweep), key=lambda record: record.objective(2))
+    assert len(best.histories[0].epochs) == 2 and "2 seed runs" in printed
+    first = History.read(seed_folder(sweep, best.number, 0) / "pretraining")
+    assert first and len(first.epochs) == 3
+    client = mlflow.MlflowClient(tracking_uri=settings.tracking_uri)
+    experiment = client.get_experiment_by_name(loaded.spec.name)
+    assert experiment
+    seeds = [run for run in client.search_runs([experiment.experiment_id]) if "loss" in run.data.metrics]
+    assert all({"pretraining_loss", "pretraining_validation_mae"} <= run.data.metrics.keys() for run in seeds)
+    test_mae = FinalReport.read(settings.sweeps / loaded.spec.sweep_id / "final.json").metrics["mae"].value
+    model = mlflow.pyfunc.load_model(str(settings.sweeps / loaded.spec.sweep_id / "model"))
+    assert model.predict(np.zeros((2, 1, 16, 16), dtype=np.float32)).shape == (2,)
+    assert test_mae > 0
 
 
 def test_two_workers_survive_the_death_of_one(tmp_path: Path, ray_local: None) -> None:

@@ -11,21 +11,23 @@ from torch import nn
 from tests.trainers import tiny
 from trainers.errors import Diverged
 from trainers.evaluate import embed, evaluate
+from trainers.losses import Loss, Rows
 from trainers.metrics import METRICS
-from trainers.model import Network, Prediction, build_model
-from trainers.probe import DirectProbe, RidgeProbe, fit_ridge
+from trainers.model import Model, build_model
+from trainers.network import Network
+from trainers.probes import Probe
+from trainers.probes.ridge import Ridge, RidgeProbe
 
 CPU = torch.device("cpu")
 
 
-def network(method: str = "exponential", **model: Any) -> Network:
+def built(method: str = "exponential", **model: Any) -> Model:
     torch.manual_seed(0)
-    feed = tiny.feed()
-    return build_model(tiny.run(method, model=model), feed.image_shape, feed.label_mean, feed.label_std)
+    return build_model(tiny.run(method, model=model), tiny.feed())
 
 
 def test_rows_come_in_the_stores_order() -> None:
-    feed, model = tiny.feed(), network()
+    feed, model = tiny.feed(), built().network
     batches = list(feed.evaluation("train", batch_size=4, rank=0, world_size=1))
     forward, backward = embed(model, batches, CPU), embed(model, batches[::-1], CPU)
     whole = tiny.split(18, first_row=0, seed=1)
@@ -35,12 +37,12 @@ def test_rows_come_in_the_stores_order() -> None:
 
 
 def test_the_size_of_the_batch_does_not_count() -> None:
-    rows = [evaluate(network(), tiny.feed(), batch_size=size, device=CPU)[0] for size in (3, 18)]
+    rows = [evaluate(built(), tiny.feed(), tiny.run(batch_size=size), CPU)[0] for size in (3, 18)]
     assert rows[0] == pytest.approx(rows[1], rel=1e-4)
 
 
 def test_embedding_leaves_the_network_as_it_was() -> None:
-    model = network().train()
+    model = built().network.train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     embedding = embed(model, tiny.feed().evaluation("train", batch_size=8, rank=0, world_size=1), CPU)
     assert not embedding.features.requires_grad
@@ -48,17 +50,18 @@ def test_embedding_leaves_the_network_as_it_was() -> None:
 
 
 def test_the_probe_is_fitted_on_training_and_judged_on_validation() -> None:
-    feed, model = tiny.feed(), network()
-    row, probe = evaluate(model, feed, batch_size=8, device=CPU)
+    feed, model = tiny.feed(), built()
+    row, probe = evaluate(model, feed, tiny.run(), CPU)
     train, validation = (
-        embed(model, feed.evaluation(split, batch_size=8, rank=0, world_size=1), CPU)
+        embed(model.network, feed.evaluation(split, batch_size=8, rank=0, world_size=1), CPU)
         for split in ("train", "validation")
     )
-    own = fit_ridge(*train, *validation)
+    own = Ridge().fit(*train, *validation)
     assert isinstance(probe, RidgeProbe)
     assert torch.equal(probe.weight, own.weight)
     truth, predicted = validation.labels.numpy(), own.predict(validation.features).numpy()
-    assert row.keys() == {f"validation_{name}" for name in METRICS} | {"train_mae"}
+    assert row.keys() == {f"validation_{name}" for name in METRICS} | {"train_mae", "validation_mae_few"}
+    assert row["validation_mae_few"] == row["validation_mae"], "18 people make no label frequent"
     assert row["validation_mae"] == pytest.approx(np.abs(truth - predicted).mean())
     assert row["validation_pearson"] == pytest.approx(np.corrcoef(truth, predicted)[0, 1])
     fitted = own.predict(train.features).numpy()
@@ -72,20 +75,38 @@ class Brightness(nn.Module):
         return images.mean((2, 3))
 
 
+class Line:
+    """Features [N, 1] -> 20 x + 3."""
+
+    def predict(self, features: torch.Tensor) -> torch.Tensor:
+        return 20 * features.double().squeeze(1) + 3
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+
+class Straight(Loss):
+    """A loss that trained a line along."""
+
+    def compute(self, rows: Rows) -> torch.Tensor:
+        return rows.z.sum()
+
+    def probe(self) -> Probe:
+        return Line()
+
+
 def test_an_end_to_end_network_is_judged_by_its_own_head() -> None:
-    head = Prediction(1, label_mean=0.0, label_std=1.0)
-    nn.init.constant_(head.linear.weight, 20.0)
-    nn.init.constant_(head.linear.bias, 3.0)
-    row, probe = evaluate(Network(Brightness(), head, "output"), tiny.feed(), batch_size=8, device=CPU)
+    model = Model(Network(Brightness(), None, "encoder"), Straight())
+    row, probe = evaluate(model, tiny.feed(), tiny.run("vanilla"), CPU)
     whole = tiny.split(10, first_row=1, seed=2)
     expected = np.abs(20 * whole.images.mean((1, 2, 3)) + 3 - whole.labels).mean()
-    assert isinstance(probe, DirectProbe)
+    assert isinstance(probe, Line) and "train_mae" not in row
     assert row["validation_mae"] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_features_that_are_not_finite(bad: float) -> None:
-    model = network()
-    nn.init.constant_(model.head[-1].bias, bad)  # type: ignore[index]
+    model = built()
+    nn.init.constant_(model.network.head[-1].bias, bad)  # type: ignore[index]
     with pytest.raises(Diverged, match="embedding holds numbers that are not finite"):
-        evaluate(model, tiny.feed(), batch_size=8, device=CPU)
+        evaluate(model, tiny.feed(), tiny.run(), CPU)

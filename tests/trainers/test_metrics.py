@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as reference
 
-from trainers.metrics import METRICS, bootstrap, geometric_mean, mae, mse, pearson, r2
+from trainers.metrics import METRICS, bootstrap, geometric_mean, mae, mse, pearson, r2, shot_mae
 
 
 @pytest.fixture
@@ -85,3 +85,23 @@ def test_bootstrap_leaves_out_resamples_without_a_correlation() -> None:
 def test_bootstrap_of_an_undefined_metric_is_nan_and_not_an_error() -> None:
     interval = bootstrap([1.0, 2.0, 3.0], [[2.0, 2.0, 2.0]], repeats=16)["pearson"]
     assert all(map(math.isnan, (interval.value, interval.low, interval.high)))
+
+
+@pytest.mark.parametrize("bin_size", [1.0, 2.5])
+def test_shot_mae_is_a_plain_loop_over_subjects(bin_size: float) -> None:
+    draws = np.random.default_rng(0)
+    train_labels, y = draws.gamma(9.0, 4.0, 2000), draws.uniform(0, 90, 200)
+    predictions = y + draws.normal(size=200)
+    errors: dict[str, list[float]] = {"many": [], "medium": [], "few": []}
+    for label, prediction in zip(y, predictions, strict=True):
+        low = math.floor(label / bin_size) * bin_size
+        shots = sum(low <= other < low + bin_size for other in train_labels)
+        errors["many" if shots > 100 else "few" if shots < 20 else "medium"].append(abs(label - prediction))
+    expected = {region: np.mean(values) for region, values in errors.items() if values}
+    assert shot_mae(y, predictions, train_labels, bin_size) == pytest.approx(expected)
+    assert expected.keys() >= {"medium", "few"}
+
+
+@pytest.mark.parametrize(("shots", "region"), [(19, "few"), (20, "medium"), (100, "medium"), (101, "many")])
+def test_bounds_of_the_shot_regions(shots: int, region: str) -> None:
+    assert shot_mae([30.2], [31.2], [30.9] * shots) == {region: pytest.approx(1.0)}

@@ -1,17 +1,17 @@
-import copy
-
+import numpy as np
 import pytest
 import torch
 
 from tests.trainers import tiny
 from trainers import losses
 from trainers.errors import UserError
-from trainers.model import Network, build_model
+from trainers.model import build_model, build_network
+from trainers.network import Network
 
 
 def model(method: str = "exponential", **config: object) -> Network:
     torch.manual_seed(0)
-    return build_model(tiny.run(method, model=config), tiny.IMAGE_SHAPE, label_mean=50.0, label_std=10.0).eval()
+    return build_network(tiny.run(method, model=config), tiny.IMAGE_SHAPE).eval()
 
 
 def images(count: int = 4) -> torch.Tensor:
@@ -29,39 +29,39 @@ def test_the_probe_reads_the_encoder() -> None:
     network = model(features="encoder")
     output, features = network(images())
     assert torch.equal(features, network.encoder(images()))
+    assert network.head is not None
     assert torch.equal(output, network.head(features))
     assert features.shape == (4, 32)
 
 
-@pytest.mark.parametrize("method", [name for name in losses.names() if not losses.build(name).end_to_end])
+@pytest.mark.parametrize("method", ["dynlocrep", "exponential", "supremix"])
 def test_published_is_the_losss_choice(method: str) -> None:
     assert model(method).features == losses.build(method).features
 
 
 @pytest.mark.parametrize("features", ["published", "encoder", "projection"])
-def test_end_to_end_gives_its_own_prediction_to_loss_and_probe(features: str) -> None:
-    output, read = model("vanilla", features=features)(images())
+@pytest.mark.parametrize("method", ["vanilla", "rank_n_contrast"])
+def test_methods_that_read_the_encoder_have_no_head(method: str, features: str) -> None:
+    network = model(method, features=features)
+    output, read = network(images())
+    assert network.head is None
     assert output is read
-    assert output.shape == (4, 1)
+    assert output.shape == (4, 32)
 
 
-def test_end_to_end_is_in_the_labels_unit() -> None:
-    network = model("vanilla")
-    standardised = network.head.linear(network.encoder(images()))  # type: ignore[operator]
-    torch.testing.assert_close(network(images()).output, 50 + 10 * standardised)
-
-
-def test_label_statistics_travel_with_the_weights() -> None:
-    trained, other = model("vanilla"), copy.deepcopy(model("vanilla"))
-    other.head.label_mean.fill_(0)  # type: ignore[operator]
-    other.load_state_dict(trained.state_dict())
-    assert torch.equal(other(images()).output, trained(images()).output)
+def test_the_head_of_an_end_to_end_method_starts_at_the_labels_mean() -> None:
+    feed = tiny.feed()
+    loss = build_model(tiny.run("vanilla"), feed).loss
+    probe = loss.probe()
+    assert probe is not None
+    predictions = probe.predict(torch.zeros(1, 32))
+    assert float(predictions) == pytest.approx(np.mean(feed.train_labels), abs=np.std(feed.train_labels))
 
 
 def test_weights_come_from_torchs_generator() -> None:
     same, again = model().state_dict(), model().state_dict()
     assert all(torch.equal(same[name], again[name]) for name in same)
-    drawn_later = build_model(tiny.run(), tiny.IMAGE_SHAPE, 50.0, 10.0).state_dict()
+    drawn_later = build_network(tiny.run(), tiny.IMAGE_SHAPE).state_dict()
     assert not torch.equal(same["head.0.weight"], drawn_later["head.0.weight"])
 
 

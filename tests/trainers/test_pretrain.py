@@ -20,9 +20,9 @@ from trainers.errors import Diverged, UserError
 from trainers.evaluate import embed
 from trainers.history import COMPLETE, PRUNED, RUNNING, History, Row, Verdict
 from trainers.metrics import mae
-from trainers.model import build_model
-from trainers.pretrain import build_loss, go_on, pretrain
-from trainers.probe import load_probe
+from trainers.model import build_model, build_network
+from trainers.pretrain import go_on, pretrain
+from trainers.probes import load_probe
 
 CPU = torch.device("cpu")
 ROOT = str(Path(__file__).parents[2])
@@ -215,7 +215,7 @@ def test_best_checkpoint_predicts_what_the_history_says(method: str, tmp_path: P
 
 def error_of(run: RunConfig, feed: ResidentFeed, best: dict[str, Any]) -> float:
     """The validation MAE of a model built from nothing but `best.pt`."""
-    network = build_model(run, feed.image_shape, best["label_mean"], best["label_std"])
+    network = build_network(run, feed.image_shape)
     network.load_state_dict(best["model"])
     batches = feed.evaluation("validation", batch_size=run.training.batch_size, rank=0, world_size=1)
     features, labels = embed(network, batches, CPU)
@@ -262,9 +262,14 @@ def test_volumes_and_series_train(method: str, tmp_path: Path) -> None:
 
 def test_the_loss_is_told_what_training_and_data_decide() -> None:
     feed = tiny.feed()
-    dynlocrep, supremix = (build_loss(tiny.run(method, epochs=9), feed) for method in ("dynlocrep", "supremix"))
+    dynlocrep, supremix = (build_model(tiny.run(method, epochs=9), feed).loss for method in ("dynlocrep", "supremix"))
     assert dynlocrep.max_epochs == 9
     assert supremix.label_range == feed.label_range > 0
+
+
+def test_two_views_where_the_method_needs_them(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"training.views is 1; allowed with simclr: 2"):
+        train(tiny.run("simclr", views=1), tmp_path)
 
 
 def test_runs_where_ray_and_trackers_are_not_installed() -> None:

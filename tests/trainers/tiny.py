@@ -40,7 +40,15 @@ def run(
     method: str = "exponential", *, seed: int = 0, model: dict[str, Any] | None = None, **training: Any
 ) -> RunConfig:
     """Three epochs of a narrow ResNet with two cut-out views, unless told otherwise."""
-    small = {"encoder": "resnet18", "spatial_dims": 2, "width": 0.0625, "head_hidden": 16, "embedding": 8}
+    small: dict[str, Any] = {
+        "encoder": "resnet18",
+        "spatial_dims": 2,
+        "width": 0.0625,
+        "head_hidden": 16,
+        "embedding": 8,
+    }
+    if method == "mae":
+        small |= {"encoder": "vit", "depth": 0.1, "encoder_params": {"patch": 4}}
     defaults = {"epochs": 3, "batch_size": 8, "lr": 1e-3, "augmentations": {"cutout": {}}}
     return RunConfig(
         model=ModelConfig(**small | (model or {})),

@@ -23,15 +23,21 @@ def logsumexp(logits: Tensor, log_weight: Tensor) -> Tensor:
     return sums
 
 
+def softmax_and_sum(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Softmax [N, M] and log-sum-exp [N] of logits [N, M] at the price of one: the softmax's largest entry is
+    exp(maximum - log-sum-exp)."""
+    softmax = logits.softmax(1)
+    return softmax, logits.amax(1) - softmax.amax(1).log_()
+
+
 class _LogSumExp(torch.autograd.Function):
-    """Keeps one matrix for the backward pass, the softmax; its largest entry is exp(maximum - log-sum-exp)."""
+    """Keeps one matrix for the backward pass, the softmax."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, log_weight: Tensor) -> Tensor:
-        weighted = logits + log_weight
-        softmax = weighted.softmax(1)
+        softmax, log_sum = softmax_and_sum(logits + log_weight)
         ctx.save_for_backward(softmax)
-        return weighted.amax(1) - softmax.amax(1).log_()
+        return log_sum
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:

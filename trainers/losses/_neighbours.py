@@ -26,14 +26,13 @@ def scheduled_neighbours(samples: int, views: int, epoch: int, *, final: int, st
     return min(max(samples - fallen, final, 2 if views == 1 else 1), samples)
 
 
-@torch.no_grad()
-def log_nearness(z: Tensor, log_pairs: Tensor, count: int, distance: str, lam: float) -> Tensor:
+def log_nearness(d: Tensor, log_pairs: Tensor, count: int, lam: float) -> Tensor:
     """Log-weights [N, N] of the rows that repel: nu_it = min(1, r_i / d_it)^lam (Appendix A.1), MASKED outside.
 
-    r_i is the distance to the `count`-th nearest row of the anchor's own pairs; rows as far as it count
-    as neighbours too. `lam` = inf leaves the neighbours alone.
+    d [N, N] are distances, without gradient; r_i is that to the `count`-th nearest row of the anchor's own pairs;
+    rows as far as it count as neighbours too. `lam` = inf leaves the neighbours alone.
     """
-    d = pairwise_distance(z, distance) - log_pairs
+    d = d - log_pairs
     radius = _kth_smallest(d, min(count, len(d)))
     if math.isinf(lam):
         return log_pairs + MASKED * (d > radius).to(d)
@@ -42,9 +41,7 @@ def log_nearness(z: Tensor, log_pairs: Tensor, count: int, distance: str, lam: f
 
 
 def pairwise_distance(z: Tensor, distance: str) -> Tensor:
-    """Distances between unit rows [N, D] -> [N, N]; each pair is measured once, which cdist does not do."""
-    if distance == "cosine":
-        return (1 - z @ z.T).clamp_min_(0)
+    """Distances between rows [N, D] under a norm -> [N, N]; each pair is measured once, which cdist does not do."""
     upper = torch.ones(len(z), len(z), dtype=torch.bool, device=z.device).triu_(1)
     d = z.new_zeros(len(z), len(z)).masked_scatter_(upper, F.pdist(z, p=_NORMS[distance]))
     return d + d.T

@@ -15,6 +15,11 @@ def unit(z: Tensor) -> Tensor:
     return F.normalize(z, dim=1, eps=SMALLEST_NORM)
 
 
+def similarity(z: Tensor, temperature: float) -> Tensor:
+    """s_ik = z_i . z_k / temperature over unit rows [N, D] -> [N, N]."""
+    return (z / temperature) @ z.T
+
+
 def label_distance(y: Tensor, dtype: torch.dtype) -> Tensor:
     """|y_i - y_k| in label units, [N, N]: subtracted in the labels' own precision, returned as `dtype`."""
     return (y[:, None] - y[None, :]).abs_().to(dtype)

@@ -2,13 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from trainers.config import ModelConfig
 from trainers.errors import UserError
+from trainers.network import Network, projection_head
+from trainers.probes import Probe
 from trainers.registry import Registry
 
 LossClass = TypeVar("LossClass", bound="type[Loss]")
@@ -27,11 +29,11 @@ def register(name: str) -> Callable[[LossClass], LossClass]:
     return add
 
 
-@dataclass(frozen=True)
-class Rows:
-    """The checked rows of one global batch: view 0 of all samples, then view 1, N = views * B.
+class Rows(NamedTuple):
+    """The rows of one global batch: view 0 of all samples, then view 1, N = views * B.
 
-    z [N, D] is float32 or float64; y [N] keeps its own precision; group [N] and mix_ratio [N, N] are optional.
+    z [N, D] is float32 or float64 once checked; y [N] keeps its own precision; group [N] and mix_ratio [N, N]
+    are optional. They are the arguments of a loss, in order.
     """
 
     z: Tensor
@@ -45,17 +47,51 @@ class Rows:
 class Loss(nn.Module, ABC):
     """Base of all losses; a loss implements `compute` and registers itself in one file of this package.
 
-    `features` is what the method's probe reads as published. `end_to_end` losses read predictions
-    [N, 1] in label units instead of embeddings, and need no probe.
+    A loss may own parameters, which are trained with the network's, and buffers of fixed shape, which are saved
+    with them; it sees the global batch, so that both are the same on every worker.
+
+    Attributes:
+        features: what the method's probe reads as published.
+        reads: what z is: the projection head's output, or the encoder's own features; then no head is built.
+        columns: how many columns z must have; None where any number will do.
+        end_to_end: trains its own regression head, which `probe` returns.
+        min_views: the least number of views of each sample that the method is made for.
     """
 
     name: ClassVar[str]
     features: ClassVar[Literal["projection", "encoder"]] = "projection"
     end_to_end: ClassVar[bool] = False
+    min_views: ClassVar[int] = 1
+    reads: Literal["projection", "encoder"] = "projection"
+    columns: int | None = None
 
     @abstractmethod
     def compute(self, rows: Rows) -> Tensor:
-        """The loss of checked rows, a scalar; runs outside autocast."""
+        """The loss of checked rows, a scalar; runs outside autocast. Random draws apart, it depends on nothing else."""
+
+    def network(self, encoder: nn.Module, model: ModelConfig) -> Network:
+        """What makes z of images: `encoder`, and a projection head where z is a projection."""
+        if self.reads == "encoder":
+            return Network(encoder, None, "encoder")
+        features = self.features if model.features == "published" else model.features
+        return Network(encoder, projection_head(encoder, model), features)
+
+    def mix(self, images: Tensor, y: Tensor, group: Tensor | None, views: int) -> tuple[Tensor, Tensor]:
+        """This worker's images [views * b, C, *S] and labels [views * b] as the network and the loss shall see them.
+
+        torch's generator is in the same state on every worker.
+        """
+        return images, y
+
+    def remember(self, rows: Rows) -> None:
+        """Take note of a batch, z detached, after the step on it."""
+
+    def end_epoch(self, epoch: int) -> None:
+        """Take note that `epoch` is over."""
+
+    def probe(self) -> Probe | None:
+        """The regression head that was trained along, where there is one."""
+        return None
 
     def forward(
         self,
@@ -80,9 +116,8 @@ class Loss(nn.Module, ABC):
 
     def _check(self, z: Tensor, y: Tensor, views: int, group: Tensor | None, mix_ratio: Tensor | None) -> None:
         n = len(z)
-        width = "1" if self.end_to_end else "D"
-        if z.ndim != 2 or not z.is_floating_point() or (self.end_to_end and z.shape[1] != 1):
-            self._refuse(f"z is {z.dtype} {list(z.shape)}; allowed: floating point [N, {width}]")
+        if z.ndim != 2 or not z.is_floating_point() or self.columns not in (None, z.shape[1]):
+            self._refuse(f"z is {z.dtype} {list(z.shape)}; allowed: floating point [N, {self.columns or 'D'}]")
         for name, value, shape in (("y", y, (n,)), ("group", group, (n,)), ("mix_ratio", mix_ratio, (n, n))):
             if value is not None and value.shape != shape:
                 self._refuse(f"{name} has shape {list(value.shape)}; allowed with {n} rows of z: {list(shape)}")

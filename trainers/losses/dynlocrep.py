@@ -7,7 +7,7 @@ from torch import Tensor
 
 from trainers.losses import _checks
 from trainers.losses._masked import nonempty
-from trainers.losses._neighbours import DISTANCES, log_nearness, scheduled_neighbours
+from trainers.losses._neighbours import DISTANCES, log_nearness, pairwise_distance, scheduled_neighbours
 from trainers.losses.base import Rows, register
 from trainers.losses.exponential import Exponential
 
@@ -72,7 +72,7 @@ class DynLocRep(Exponential):
             return super().attraction_shares(log_weight)
         return nonempty(log_weight).sum() * log_weight.flatten().softmax(0).view_as(log_weight)
 
-    def log_repulsion(self, rows: Rows, z: Tensor, pairs: Tensor) -> Tensor:
+    def log_repulsion(self, rows: Rows, z: Tensor, logits: Tensor, pairs: Tensor) -> Tensor:
         samples = len(z) // rows.views
         if self.nn_final > samples:
             self._refuse(f"nn_final is {self.nn_final}; allowed: at most the global batch size, {samples}")
@@ -86,4 +86,6 @@ class DynLocRep(Exponential):
         )
         if neighbours == len(z) or self.lam == 0:
             return pairs
-        return log_nearness(z, pairs, neighbours - 1, self.distance, self.lam)
+        cosine = self.distance == "cosine"
+        d = (1 - self.temperature * logits).clamp_min_(0) if cosine else pairwise_distance(z, self.distance)
+        return log_nearness(d, pairs, neighbours - 1, self.lam)

@@ -7,7 +7,7 @@ from torch import Tensor
 from trainers.losses import _checks
 from trainers.losses._kernels import KERNELS, positiveness, warn_of_flat_kernel
 from trainers.losses._masked import logsumexp, nonempty
-from trainers.losses._pairs import label_distance, log_pairs, unit
+from trainers.losses._pairs import label_distance, log_pairs, similarity, unit
 from trainers.losses._reductions import reduce_anchors
 from trainers.losses.base import Loss, Rows, register
 
@@ -59,13 +59,12 @@ class Exponential(Loss):
         pairs = log_pairs(z, rows.group)
         log_positiveness = self.kernel(label_distance(rows.y, z.dtype), self.sigma)
         attraction = log_positiveness + pairs
-        repulsion = self.log_repulsion(rows, z.detach(), pairs)
-
-        logits = (z / self.temperature) @ z.T
+        logits = similarity(z, self.temperature)
+        repulsion = self.log_repulsion(rows, z.detach(), logits.detach(), pairs)
         if self.variant == "reference":
             logits = logits - logits.detach().amax(1, keepdim=True)
         shares = self.attraction_shares(attraction)
-        log_denominator = logsumexp(logits * (1 - positiveness(log_positiveness)), repulsion)
+        log_denominator = logsumexp(self.repulsion_logits(logits, log_positiveness), repulsion)
         values = shares.sum(1) * log_denominator - (shares * logits).sum(1)
         return reduce_anchors(values, nonempty(attraction) & nonempty(repulsion), self.reduction)
 
@@ -73,6 +72,11 @@ class Exponential(Loss):
         """w_ik / sum_t w_it, [N, N], from log-weights [N, N]."""
         return log_weight.softmax(1)
 
-    def log_repulsion(self, rows: Rows, z: Tensor, pairs: Tensor) -> Tensor:
-        """Log-weights [N, N] of the rows that repel each anchor; here all its pairs alike."""
+    def repulsion_logits(self, logits: Tensor, log_positiveness: Tensor) -> Tensor:
+        """Logits [N, N] of the denominator, s_it (1 - w_it)."""
+        return logits * (1 - positiveness(log_positiveness))
+
+    def log_repulsion(self, rows: Rows, z: Tensor, logits: Tensor, pairs: Tensor) -> Tensor:
+        """Log-weights [N, N] of the rows that repel each anchor, given z and its logits without gradient; here all
+        its pairs alike."""
         return pairs

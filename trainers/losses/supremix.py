@@ -11,7 +11,7 @@ from torch import Tensor
 from trainers.losses import _checks
 from trainers.losses._masked import MASKED, logsumexp
 from trainers.losses._mixtures import negative_logits, positive_sums
-from trainers.losses._pairs import label_distance, log_pairs, unit
+from trainers.losses._pairs import label_distance, log_pairs, similarity, unit
 from trainers.losses._reductions import reduce_anchors
 from trainers.losses._windows import Window
 from trainers.losses.base import Loss, Rows, register
@@ -100,20 +100,20 @@ class SupReMix(Loss):
         distance = label_distance(rows.y, z.dtype)
         pairs = log_pairs(z, rows.group)
         label_range = self._range(distance)
-        logits = (z / self.temperature) @ z.T
+        logits = similarity(z, self.temperature)
         same = ((distance == 0) & (pairs == 0)).to(z.dtype)
 
         denominators = [logsumexp(logits, pairs + self.log_weight(distance, label_range))]
         total, positives = (same * logits).sum(1), same.sum(1)
-        mixing, cosines = self._mixing(z, logits)
+        mixing, squared = self._mixing(z, logits)
         if self.mix_neg:
             ratio = self._draw(z) if rows.mix_ratio is None else rows.mix_ratio.to(z)
             weight = self.log_weight((1 - ratio) * distance, label_range)
-            negatives = negative_logits(mixing, cosines, ratio, self.temperature)
+            negatives = negative_logits(mixing, squared, ratio, self.temperature)
             denominators.append(logsumexp(negatives, pairs + MASKED * same + weight))
         if self.mix_pos:
             windows = self._windows(rows)
-            mixed_total, log_sum = positive_sums(mixing, cosines, windows)
+            mixed_total, log_sum = positive_sums(mixing, squared, windows)
             total, positives = total + mixed_total, positives + _count(windows).to(positives)
             denominators.append(log_sum + self.log_weight(distance.new_zeros(()), label_range))
 
@@ -130,11 +130,12 @@ class SupReMix(Loss):
         return torch.where(widest > 0, widest, 1.0)
 
     def _mixing(self, z: Tensor, logits: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Logits of anchors with rows to be mixed, and cosines of those rows where they are renormalised, [N, N]."""
+        """Logits of anchors with rows to be mixed, and those rows' squared distances where mixtures are
+        renormalised, [N, N]."""
         if self.detach_mixtures:
             logits = (z / self.temperature) @ z.detach().T
         cosines = (logits.detach() if self.detach_mixtures else logits) * self.temperature
-        return logits, cosines if self.renormalise else None
+        return logits, 2 - 2 * cosines if self.renormalise else None
 
     def _draw(self, z: Tensor) -> Tensor:
         quantiles = torch.randint(len(self.ratios), (len(z), len(z)), device=z.device)

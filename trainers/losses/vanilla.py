@@ -1,20 +1,25 @@
 """Direct regression, trained end to end: the baseline of both papers."""
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Sequence
 
+import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from trainers import regression
 from trainers.losses import _checks
 from trainers.losses.base import Loss, Rows, register
-
-_KINDS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l1": F.l1_loss, "mse": F.mse_loss, "huber": F.huber_loss}
+from trainers.probes import Probe
+from trainers.regression import Kind, RegressionHead
 
 
 @register("vanilla")
 class Vanilla(Loss):
-    """Mean error of predictions z [N, 1] in label units: absolute (`l1`), squared (`mse`) or Huber with a bend at 1.
+    """Mean error of predictions: absolute (`l1`), squared (`mse`), `huber` with a bend at `bend` label units, or
+    deep expectation over `bins` label bins (`dex`), all as `trainers.regression.readout` has them.
+
+    In training, z are the encoder's features [N, width] and the loss trains its own RegressionHead. Without a
+    `width` they are the head's outputs themselves: predictions [N, 1] in label units, for `dex` logits [N, bins].
+    The range of the bins is that of `train_labels`, or of the batch where there are none.
 
     >>> import torch
     >>> float(Vanilla()(torch.tensor([[30.0], [44.0]]), torch.tensor([31.0, 41.0])))
@@ -22,12 +27,48 @@ class Vanilla(Loss):
     """
 
     features = "encoder"
+    reads = "encoder"
     end_to_end = True
 
-    def __init__(self, *, kind: Literal["l1", "mse", "huber"] = "l1") -> None:
+    def __init__(
+        self,
+        *,
+        kind: Kind = "l1",
+        bend: float = 1.0,
+        bins: int = 101,
+        train_labels: Sequence[float] | None = None,
+        width: int | None = None,
+    ) -> None:
         super().__init__()
-        _checks.require_one_of(self.name, "kind", kind, _KINDS)
-        self.kind = kind
+        _checks.require_one_of(self.name, "kind", kind, regression.KINDS)
+        _checks.require_positive(self.name, bend=bend)
+        _checks.require_at_least(self.name, 2, bins=bins)
+        self.kind, self.bend, self.bins = kind, bend, bins
+        self.train_labels = train_labels
+        self.head: RegressionHead | None = None
+        self.columns = width or (bins if kind == "dex" else 1)
+        if width is not None:
+            assert train_labels is not None, "training decides width and train_labels together"
+            self.head = RegressionHead(width, train_labels, kind, bend=bend, bins=bins)
 
     def compute(self, rows: Rows) -> Tensor:
-        return _KINDS[self.kind](rows.z.squeeze(1), rows.y.to(rows.z.dtype))
+        return (self.weights(rows.y).to(rows.z.dtype) * self.errors(rows)).mean()
+
+    def errors(self, rows: Rows) -> Tensor:
+        """The error [N] of each row."""
+        if self.head is not None:
+            return self.head.errors(self.head(self.calibrated(rows)), rows.y)
+        labels = rows.y if self.train_labels is None else self.train_labels
+        reading = regression.readout(self.kind, labels, bend=self.bend, bins=self.bins)
+        return reading.to(rows.z.device).errors(rows.z, rows.y)
+
+    def calibrated(self, rows: Rows) -> Tensor:
+        """The features [N, width] that the head reads."""
+        return rows.z
+
+    def weights(self, y: Tensor) -> Tensor:
+        """What the error of each row with labels y [N] counts, [N]."""
+        return torch.ones_like(y)
+
+    def probe(self) -> Probe | None:
+        return None if self.head is None else self.head.probe()

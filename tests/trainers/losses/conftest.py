@@ -9,6 +9,7 @@ from torch import Tensor
 from trainers import losses
 
 SMALL: dict[str, dict[str, Any]] = {
+    "adacon": {"train_labels": list(range(20, 80))},
     "dynlocrep": {"nn_final": 1, "max_epochs": 10},
     "supremix": {"window": 20.0},
 }
@@ -20,9 +21,9 @@ def small(name: str, **params: Any) -> losses.Loss:
 
 
 def embeddings(loss: losses.Loss, rows: int, *, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:
-    """Seeded embeddings [rows, D], or predictions [rows, 1] for an end-to-end loss."""
+    """Seeded embeddings [rows, D], as wide as the loss asks for."""
     generator = torch.Generator().manual_seed(seed)
-    width = 1 if loss.end_to_end else 6
+    width = loss.columns or 6
     return torch.randn(rows, width, generator=generator, dtype=torch.float64).to(dtype).requires_grad_()
 
 

@@ -65,6 +65,67 @@ def dynlocrep_reference(z: Tensor, y: Tensor, rows: int, sigma: float = 2.0) -> 
     return -total / weights
 
 
+def weighted_mean(terms: list[tuple[float, float]], weight: float) -> float:
+    return sum(w * value for w, value in terms) / weight
+
+
+def y_aware(z: Tensor, y: Tensor, *, kernel: str = "rbf", sigma: float = 2.0) -> float:
+    """Mean over anchors, at temperature 0.1."""
+    z = torch.stack([unit(v) for v in z])
+    values = []
+    for i in range(len(z)):
+        others = [k for k in range(len(z)) if k != i]
+        s = {k: float(z[i] @ z[k]) / 0.1 for k in others}
+        w = {k: KERNELS[kernel](float(y[i] - y[k]), sigma) for k in others}
+        log_all = math.log(sum(math.exp(s[t]) for t in others))
+        values.append(weighted_mean([(w[k], log_all - s[k]) for k in others], sum(w.values())))
+    return sum(values) / len(values)
+
+
+def threshold(z: Tensor, y: Tensor, *, kernel: str = "rbf", sigma: float = 2.0) -> float:
+    """Mean over the anchors with a term, at temperature 0.1; terms without a farther row are dropped."""
+    z = torch.stack([unit(v) for v in z])
+    values = []
+    for i in range(len(z)):
+        others = [k for k in range(len(z)) if k != i]
+        s = {k: float(z[i] @ z[k]) / 0.1 for k in others}
+        w = {k: KERNELS[kernel](float(y[i] - y[k]), sigma) for k in others}
+        terms = []
+        for k in others:
+            farther = [t for t in others if abs(y[i] - y[t]) > abs(y[i] - y[k])]
+            if farther and w[k] > 0:
+                terms.append((w[k], math.log(sum(math.exp(s[t]) for t in farther)) - s[k]))
+        if terms:
+            values.append(weighted_mean(terms, sum(w.values())))
+    return sum(values) / len(values) if values else 0.0
+
+
+def threshold_reference(z: Tensor, y: Tensor, sigma: float = 2.0) -> float:
+    """The public code: the exponentials of an anchor's rows summed over every (t, k) with w_tk < w_ti."""
+    z = torch.stack([unit(v) for v in z])
+    n = len(z)
+    s = (z @ z.T / 0.1).tolist()
+    w = [[KERNELS["rbf"](float(a - b), sigma) for b in y] for a in y]
+    values = []
+    for i in range(n):
+        others = [k for k in range(n) if k != i]
+        shared = math.log(sum(math.exp(s[i][t]) for t in others for k in range(n) if w[t][k] < w[t][i]))
+        values.append(weighted_mean([(w[i][k], shared - s[i][k]) for k in others], sum(w[i][k] for k in others)))
+    return sum(values) / n
+
+
+def rank_n_contrast(z: Tensor, y: Tensor, temperature: float = 2.0) -> Tensor:
+    """Mean over ordered pairs."""
+    values = []
+    for i in range(len(z)):
+        others = [k for k in range(len(z)) if k != i]
+        s = {k: -(z[i] - z[k]).norm() / temperature for k in others}
+        for j in others:
+            at_least_as_far = [s[k] for k in others if abs(y[i] - y[k]) >= abs(y[i] - y[j])]
+            values.append(torch.stack(at_least_as_far).logsumexp(0) - s[j])
+    return torch.stack(values).mean()
+
+
 def supremix(
     z: Tensor,
     y: Tensor,

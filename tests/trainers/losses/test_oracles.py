@@ -36,8 +36,10 @@ def call_of(key: str) -> tuple[str, dict[str, Any], str]:
         labels, window, _, norm, weight, reduction = parts
         params = {"window": float(window.removeprefix("gamma").removesuffix("incl")), "renormalise": norm == "renorm"}
         return loss, {**params, "weight": weight.removeprefix("weight="), "reduction": reduction}, labels
+    if loss == "rank_n_contrast":
+        return loss, {"temperature": float(parts[0].removeprefix("t"))}, "y"
     sigma = {"sigma": float(parts[0].removeprefix("rbf"))}
-    if loss == "exponential":
+    if loss != "dynlocrep":
         return loss, {**sigma, "reduction": parts[1]}, "y"
     rows = int(parts[2].removeprefix("k").split("_")[0])
     return loss, {**sigma, "distance": parts[1], "nn_final": rows // 2, "reduction": parts[3]}, "y"

@@ -72,6 +72,13 @@ def test_decimal_labels_reach_the_end_of_the_window(dtype: torch.dtype) -> None:
     assert float(loss(Z[:3], y, mix_ratio=RATIO[:3, :3])) != 0
 
 
+def test_labels_apart_by_rounding_alone() -> None:
+    y = torch.tensor([0.3, 0.1 + 0.2, 0.5, 0.7, 0.9], dtype=torch.float64)
+    z, ratio = Z[:5].float(), RATIO[:5, :5]
+    value = losses.build("supremix", window=0.3)(z, y, mix_ratio=ratio)
+    torch.testing.assert_close(value, plain.supremix(Z[:5], y, ratio, 0.3 + 1e-9).float())
+
+
 def test_groups_are_separate_batches() -> None:
     group = (torch.arange(8) % 2).repeat(2)
     loss = losses.build("supremix", window=20.0, label_range=60.0, reduction="eq6")
@@ -124,3 +131,64 @@ def test_the_range_does_not_change_the_gradient_of_ratio_weights() -> None:
         return z.grad
 
     torch.testing.assert_close(gradient(None), gradient(100.0))
+
+
+def similarity_gradients(weight: str) -> torch.Tensor:
+    """dL / ds_ib [2, negatives] for the two anchors of Theorem 3.1's test, from dL / dz_b = sum_i dL / ds_ib z_i.
+
+    Mixtures are constants, so z_b acts through s_ib alone; what normalisation takes from dL / dz_b lies along z_b.
+    """
+    loss = losses.build("supremix", window=1.0, detach_mixtures=True, weight=weight)
+    units = torch.nn.functional.normalize(Z[:6]).requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(units, DISTANCE_MAGNIFYING, mix_ratio=RATIO[:6, :6]), units)
+    anchors, negatives = units[:2].detach(), units[2:].detach()
+    tangents = anchors - (negatives @ anchors.T)[:, :, None] * negatives[:, None, :]
+    solved: torch.Tensor = torch.linalg.lstsq(tangents.mT, gradient[2:, :, None]).solution
+    return solved.squeeze(2).T
+
+
+DISTANCE_MAGNIFYING = torch.tensor([50.0, 50.0, 53.0, 60.0, 70.0, 20.0], dtype=torch.float64)
+"""Labels of two anchors and four negatives, none of which has a positive."""
+
+
+def test_the_weight_magnifies_distances() -> None:
+    """Theorem 3.1 and Eq. 8: with w, a farther negative's gradient grows against a nearer one's by w' / w''."""
+    with_weight, without = similarity_gradients("ratio"), similarity_gradients("none")
+    assert (with_weight > 0).all() and (without > 0).all()
+    weight = 1 + (DISTANCE_MAGNIFYING[2:] - 50).abs()
+    magnified = (with_weight[:, :, None] / with_weight[:, None, :]) / (without[:, :, None] / without[:, None, :])
+    torch.testing.assert_close(magnified, (weight[:, None] / weight[None, :]).expand_as(magnified))
+    assert (magnified[:, weight[:, None] > weight[None, :]] > 1).all()
+
+
+def lower_bound(y: torch.Tensor, window: float) -> float:
+    """L* of Lemma 3.2 (Eq. 10): each anchor's positives p, real ones and Mix-pos, give p log(p / range) / k_m."""
+    labels_of_rows = y.tolist()
+    label_range, bound = max(labels_of_rows) - min(labels_of_rows), 0.0
+    for label in labels_of_rows:
+        same = labels_of_rows.count(label)
+        lower = sum(0 < label - other <= window for other in labels_of_rows)
+        upper = sum(0 < other - label <= window for other in labels_of_rows)
+        positives = same - 1 + lower * upper
+        bound += positives * math.log(positives / label_range) / same if positives else 0
+    return bound
+
+
+@pytest.mark.parametrize("y", [Y, TIED], ids=["continuous", "tied"])
+@pytest.mark.parametrize("window", [5.0, 20.0, math.inf])
+@pytest.mark.parametrize("temperature", [0.5, 5.0])
+def test_the_loss_stays_above_its_lower_bound(y: torch.Tensor, window: float, temperature: float) -> None:
+    loss = losses.build("supremix", window=window, temperature=temperature, reduction="eq6")
+    for scatter in (0.0, 0.1, 1.0):
+        z = torch.ones_like(Z) + scatter * Z
+        assert float(loss(z, y, mix_ratio=RATIO)) > lower_bound(y, window)
+
+
+def test_the_lower_bound_is_reached_by_ordered_embeddings() -> None:
+    """Theorem 3.3: labels far apart along an arc, the middle one's Mix-pos on its own embedding."""
+    y = torch.tensor([20.0, 40.0, 60.0], dtype=torch.float64).repeat(3)
+    angle = (y - 20) * math.pi / 80
+    z = torch.stack([angle.cos(), angle.sin()], 1)
+    ratio = torch.full((9, 9), 0.2, dtype=torch.float64)
+    loss = losses.build("supremix", window=20.0, temperature=0.01, reduction="eq6")
+    assert float(loss(z, y, mix_ratio=ratio)) == pytest.approx(lower_bound(y, 20.0), abs=1e-5)

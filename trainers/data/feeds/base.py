@@ -30,15 +30,14 @@ class Batch:
 class Feed(ABC):
     """Batches of the training and validation splits. The test split is out of reach.
 
-    `image_shape` is (C, *S); label statistics are of the training split, in the label's unit.
+    `image_shape` is (C, *S); `train_labels` and their range are in the label's unit.
     """
 
     def __init__(self, image_shape: tuple[int, ...], train_labels: NDArray[np.float64]) -> None:
         self.image_shape = image_shape
         self.label_range = float(np.ptp(train_labels))
-        self.label_mean = float(train_labels.mean())
-        self.label_std = float(train_labels.std())
         self.train_size = len(train_labels)
+        self.train_labels = tuple(train_labels.tolist())
 
     @abstractmethod
     def epoch(self, epoch: int, *, seed: int, batch_size: int, rank: int, world_size: int) -> Iterator[Batch]:

@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import Ridge
+from sklearn import linear_model
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from trainers import checkpoint
-from trainers.probe import PENALTIES, DirectProbe, RidgeProbe, fit_ridge, load_probe
+from trainers.probes import load_probe
+from trainers.probes.ridge import PENALTIES, Ridge, RidgeProbe
 
 
 def data(train: int, held_out: int, features: int, *, noise: float = 5.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -25,7 +26,7 @@ def data(train: int, held_out: int, features: int, *, noise: float = 5.0) -> tup
 
 def sklearn_predictions(penalty: float, train: Tensor, labels: Tensor, held_out: Tensor) -> np.ndarray:
     scaler = StandardScaler().fit(train.double())
-    model = Ridge(alpha=penalty).fit(scaler.transform(train.double()), labels)
+    model = linear_model.Ridge(alpha=penalty).fit(scaler.transform(train.double()), labels)
     return np.asarray(model.predict(scaler.transform(held_out.double())))
 
 
@@ -35,7 +36,7 @@ SHAPES = pytest.mark.parametrize(("train", "features"), [(60, 10), (20, 50)], id
 @SHAPES
 def test_predicts_as_scikit_learn(train: int, features: int) -> None:
     x, y, held_out, held_out_y = data(train, 30, features)
-    probe = fit_ridge(x, y, held_out, held_out_y)
+    probe = Ridge().fit(x, y, held_out, held_out_y)
     expected = sklearn_predictions(float(probe.penalty), x, y, held_out)
     np.testing.assert_allclose(probe.predict(held_out).numpy(), expected, rtol=1e-9)
 
@@ -46,7 +47,7 @@ def test_keeps_the_penalty_that_validates_best(train: int, features: int) -> Non
     errors = [
         np.abs(sklearn_predictions(float(penalty), x, y, held_out) - held_out_y.numpy()).mean() for penalty in PENALTIES
     ]
-    chosen = float(fit_ridge(x, y, held_out, held_out_y).penalty)
+    chosen = float(Ridge().fit(x, y, held_out, held_out_y).penalty)
     assert chosen == pytest.approx(float(PENALTIES[int(np.argmin(errors))]))
     assert float(PENALTIES[0]) < chosen < float(PENALTIES[-1]), "an end of the grid would show nothing"
 
@@ -55,7 +56,7 @@ def test_labels_unrelated_to_the_features_give_nearly_the_mean() -> None:
     x, _, held_out, _ = data(40, 40, 30)
     generator = torch.Generator().manual_seed(0)
     y, held_out_y = (50 + 10 * torch.randn(40, generator=generator, dtype=torch.float64) for _ in range(2))
-    predicted = fit_ridge(x, y, held_out, held_out_y).predict(held_out)
+    predicted = Ridge().fit(x, y, held_out, held_out_y).predict(held_out)
     assert (predicted - y.mean()).abs().max() < 3
 
 
@@ -65,27 +66,30 @@ def test_a_dead_feature_changes_nothing() -> None:
     def with_dead(features: Tensor) -> Tensor:
         return torch.cat([features, torch.full((len(features), 2), 0.3)], dim=1)
 
-    plain = fit_ridge(x, y, held_out, held_out_y)
-    dead = fit_ridge(with_dead(x), y, with_dead(held_out), held_out_y)
+    plain = Ridge().fit(x, y, held_out, held_out_y)
+    dead = Ridge().fit(with_dead(x), y, with_dead(held_out), held_out_y)
     torch.testing.assert_close(dead.predict(with_dead(held_out)), plain.predict(held_out), rtol=1e-6, atol=0)
 
 
 def test_an_embedding_that_collapsed_predicts_the_mean() -> None:
     labels = torch.tensor([20.0, 40.0, 90.0])
-    probe = fit_ridge(torch.ones(3, 4), labels, torch.ones(2, 4), torch.tensor([30.0, 60.0]))
+    probe = Ridge().fit(torch.ones(3, 4), labels, torch.ones(2, 4), torch.tensor([30.0, 60.0]))
     torch.testing.assert_close(probe.predict(torch.ones(2, 4)), torch.full((2,), 50.0, dtype=torch.float64))
 
 
 def test_ridge_round_trip(tmp_path: Path) -> None:
     x, y, held_out, held_out_y = data(60, 30, 10)
-    probe = fit_ridge(x, y, held_out, held_out_y)
+    probe = Ridge().fit(x, y, held_out, held_out_y)
     checkpoint.save(tmp_path / "best.pt", {"probe": probe.state()})
     loaded = load_probe(checkpoint.load(tmp_path / "best.pt")["probe"])
     assert isinstance(loaded, RidgeProbe)
     assert torch.equal(loaded.predict(held_out), probe.predict(held_out))
 
 
-def test_direct_round_trip(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path / "best.pt", {"probe": DirectProbe().state()})
-    loaded = load_probe(checkpoint.load(tmp_path / "best.pt")["probe"])
-    assert loaded.predict(torch.tensor([[20.5], [30.0]])).tolist() == [20.5, 30.0]
+def test_order_of_the_subjects_does_not_matter() -> None:
+    x, y, held_out, held_out_y = data(60, 30, 10)
+    order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
+    plain = Ridge().fit(x, y, held_out, held_out_y)
+    shuffled = Ridge().fit(x[order], y[order], held_out.flip(0), held_out_y.flip(0))
+    assert shuffled.penalty == plain.penalty
+    torch.testing.assert_close(shuffled.predict(held_out), plain.predict(held_out), rtol=1e-9, atol=1e-9)

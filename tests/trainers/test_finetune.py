@@ -1,0 +1,83 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.trainers import tiny
+from trainers import checkpoint
+from trainers.config import RunConfig
+from trainers.finetune import train_seed
+from trainers.history import COMPLETE, RUNNING, History, Row, Verdict
+from trainers.inference import Predictor
+from trainers.metrics import mae
+from trainers.pretrain import go_on
+
+CPU = torch.device("cpu")
+
+
+def two_stages(pretrained: str = "exponential", **finetune: Any) -> RunConfig:
+    run = tiny.run(pretrained, epochs=2)
+    return run.model_copy(update={"probe": {"finetune": {"epochs": 3, "lr": 2e-3} | finetune}})
+
+
+def without_times(history: History) -> list[Row]:
+    return [{key: value for key, value in row.items() if not key.endswith("epoch_s")} for row in history.epochs]
+
+
+def test_without_fine_tuning_it_is_pretraining(tmp_path: Path) -> None:
+    history = train_seed(tiny.run(), tiny.feed(), tmp_path, device=CPU)
+    assert (history.state, len(history.epochs)) == (COMPLETE, 3)
+    assert not (tmp_path / "pretraining").exists()
+
+
+def test_the_second_stage_starts_from_the_best_of_the_first(tmp_path: Path) -> None:
+    """With a learning rate of next to nothing the encoder stays what pretraining made of it."""
+    train_seed(two_stages(lr=1e-12), tiny.feed(), tmp_path, device=CPU)
+    first = checkpoint.load(tmp_path / "pretraining" / "best.pt")["model"]
+    second = checkpoint.load(tmp_path / "best.pt")["model"]
+    trained = [name for name in second if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))]
+    assert trained
+    for name in trained:
+        torch.testing.assert_close(second[name], first[name], rtol=0, atol=1e-6)
+
+
+def test_the_second_stage_is_judged_and_the_first_is_watched(tmp_path: Path) -> None:
+    asked: list[Row] = []
+    watched: list[Row] = []
+
+    def ask(row: Row) -> Verdict:
+        asked.append(row)
+        return Verdict.GO
+
+    def watch(row: Row) -> Verdict:
+        watched.append(row)
+        return Verdict.GO
+
+    history = train_seed(two_stages(), tiny.feed(), tmp_path, device=CPU, ask=ask, watch=watch)
+    assert asked == history.epochs == (History.read(tmp_path) or history).epochs
+    assert [row["lr"] for row in asked] == [2e-3] * 3
+    assert [row["epoch"] for row in watched] == [0, 1]
+    assert {"pretraining_loss", "pretraining_validation_mae"} <= watched[0].keys()
+    assert not {"loss", "validation_mae"} & watched[0].keys()
+
+
+@pytest.mark.parametrize("stage", ["first", "second"])
+def test_paused_and_resumed_is_never_interrupted(stage: str, tmp_path: Path) -> None:
+    def pause(row: Row) -> Verdict:
+        return Verdict.PAUSE
+
+    whole = train_seed(two_stages(), tiny.feed(), tmp_path / "whole", device=CPU)
+    ask, watch = (go_on, pause) if stage == "first" else (pause, go_on)
+    paused = train_seed(two_stages(), tiny.feed(), tmp_path / "paused", device=CPU, ask=ask, watch=watch)
+    assert paused.state == RUNNING
+    resumed = train_seed(two_stages(), tiny.feed(), tmp_path / "paused", device=CPU)
+    assert without_times(resumed) == without_times(whole)
+
+
+def test_the_kept_model_predicts_what_the_history_says(tmp_path: Path) -> None:
+    run, feed = two_stages("supremix", method="vanilla", params={"kind": "huber"}), tiny.feed()
+    history = train_seed(run, feed, tmp_path, device=CPU)
+    whole = tiny.split(10, first_row=1, seed=2)
+    inferred = Predictor.load(run, tmp_path / "best.pt", feed.image_shape).infer(whole.images)
+    assert float(mae(whole.labels, inferred.predictions)) == pytest.approx(history.best, rel=1e-5)

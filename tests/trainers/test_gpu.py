@@ -1,0 +1,41 @@
+"""Every loss and every encoder takes a step on a GPU under bf16 autocast."""
+
+import pytest
+import torch
+from torch import nn
+
+from tests.trainers.encoders.test_contract import dimensions
+from tests.trainers.losses.conftest import small
+from trainers import encoders, losses
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+SIZE = {1: (96,), 2: (96, 96), 3: (32, 96, 96)}
+
+
+def assert_step(model: nn.Module, given: torch.Tensor, value: torch.Tensor) -> None:
+    value.backward()
+    assert torch.isfinite(value)
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("name", losses.names())
+def test_losses(name: str) -> None:
+    torch.manual_seed(0)
+    loss = small(name).cuda()
+    model = nn.Linear(8, loss.columns or 16).cuda()
+    given, y = torch.randn(32, 8, device="cuda"), torch.linspace(20, 80, 16, device="cuda").repeat(2)
+    with torch.autocast("cuda", dtype=torch.bfloat16):
+        z = model(given)
+        value = loss(z, y, epoch=5, views=2)
+    assert z.dtype == torch.bfloat16
+    assert_step(model, given, value)
+
+
+@pytest.mark.parametrize(("name", "dims"), [(name, dims) for name in encoders.names() for dims in dimensions(name)])
+def test_encoders(name: str, dims: int) -> None:
+    torch.manual_seed(0)
+    encoder = encoders.build(name, image_shape=(1, *SIZE[dims]), width=0.25).cuda()
+    given = torch.randn(4, 1, *SIZE[dims], device="cuda")
+    with torch.autocast("cuda", dtype=torch.bfloat16):
+        features = encoder(given)
+    assert_step(encoder, given, features.float().square().mean())

@@ -1,0 +1,75 @@
+"""How often labels near a given one are seen in training (Yang et al. 2021, Deep Imbalanced Regression)."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from trainers.errors import UserError
+from trainers.losses import _checks
+
+Reweight: TypeAlias = Literal["sqrt_inverse", "inverse"]
+
+REWEIGHTS: tuple[Reweight, ...] = ("sqrt_inverse", "inverse")
+
+_LEAST, _MOST = 5.0, 1000.0
+"""What counts are clipped to before they are inverted, as the authors' code does."""
+
+
+class LabelBins(nn.Module):
+    """The M label bins floor(y / bin_size) that `labels` [n] fall into, and a Gaussian kernel over bins.
+
+    The kernel is exp(-k^2 / 2 sigma^2) for bins up to `kernel_size` // 2 away. Only bins with labels are kept, so
+    that neither gaps nor the range of the labels cost anything. `bin_size` is in label units, `sigma` in bins.
+    """
+
+    occupied: Tensor
+    counts: Tensor
+
+    def __init__(self, labels: Sequence[float] | Tensor, *, bin_size: float, kernel_size: int, sigma: float) -> None:
+        super().__init__()
+        self.bin_size, self.reach, self.sigma = bin_size, kernel_size // 2, sigma
+        occupied, counts = self._bins(torch.as_tensor(labels)).unique(return_counts=True)
+        self.register_buffer("occupied", occupied, persistent=False)
+        self.register_buffer("counts", counts.double(), persistent=False)
+
+    def places(self, y: Tensor) -> Tensor:
+        """Where in `occupied` the bins of labels y [N] stand; of the next one up, or the last, for empty bins."""
+        return self._find(self._bins(y))
+
+    def smooth(self, values: Tensor, empty: float = 0.0) -> Tensor:
+        """sum_k kernel(k) values[bin + k] of each bin, [M, F] -> [M, F], with `empty` as the value of empty bins."""
+        smoothed = torch.zeros_like(values)
+        for shift in range(-self.reach, self.reach + 1):
+            places = self._find(self.occupied + shift)
+            found = (self.occupied[places] == self.occupied + shift)[:, None]
+            smoothed += math.exp(-(shift**2) / (2 * self.sigma**2)) * torch.where(found, values[places], empty)
+        return smoothed
+
+    def rarity(self, reweight: Reweight) -> Tensor:
+        """Weight [M] of a label in each bin: one over the smoothed density, with mean 1 over the labels.
+
+        `sqrt_inverse` smooths roots of counts; `inverse` smooths counts clipped to 5 to 1000, an empty bin's to 5.
+        """
+        if reweight == "inverse":
+            density = self.smooth(self.counts.clamp(_LEAST, _MOST)[:, None], empty=_LEAST)
+        else:
+            density = self.smooth(self.counts.sqrt()[:, None])
+        weights = 1 / density.squeeze(1)
+        return weights * self.counts.sum() / (self.counts @ weights)
+
+    def _bins(self, y: Tensor) -> Tensor:
+        return (y.double() / self.bin_size).floor()
+
+    def _find(self, bins: Tensor) -> Tensor:
+        return torch.searchsorted(self.occupied, bins).clamp(max=len(self.occupied) - 1)
+
+
+def check_kernel(loss: str, bin_size: float, kernel_size: int, sigma: float) -> None:
+    """Raise UserError where bins and kernel cannot be built."""
+    _checks.require_positive(loss, bin_size=bin_size, sigma=sigma)
+    _checks.require_at_least(loss, 1, kernel_size=kernel_size)
+    if kernel_size % 2 == 0:
+        raise UserError(f"loss '{loss}': kernel_size is {kernel_size!r}; allowed: odd numbers from 1")

@@ -1,0 +1,149 @@
+"""Direct regression on features whose statistics vary smoothly with the label (Yang et al. 2021)."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from trainers.errors import UserError
+from trainers.losses import _checks
+from trainers.losses._label_density import LabelBins, check_kernel
+from trainers.losses.base import Rows, register
+from trainers.losses.vanilla import Vanilla
+from trainers.regression import Kind
+
+_LEAST, _MOST = 0.1, 10.0
+"""Bounds of the ratio of a smoothed variance to the bin's own, as the authors' code has them."""
+
+
+@register("fds")
+class FDS(Vanilla):
+    """Feature distribution smoothing: `vanilla` on features z that are recoloured, bin by bin, to smoothed statistics:
+
+        z' = (v'_b / v_b)^(1/2) (z - m_b) + m'_b,   m'_b = sum_b' k(b, b') m_b',   v'_b = sum_b' k(b, b') v_b'
+
+    (Yang et al. 2021, Eq. 2-5), each feature apart as in the authors' code, and v'_b / v_b clipped to 0.1 to 10. m and
+    v are moving averages over epochs, with `momentum`, of the mean and variance of features in label bin b; k is
+    a Gaussian over `kernel_size` bins of `bin_size` label units, `sigma` in bins, that sums to 1 over the bins with
+    data. A feature that does not vary in its bin stays as it is.
+
+    Statistics of an epoch are of its batches as they were trained on, and serve from the next epoch on, at the
+    earliest `start_smooth` (from 0). Only training smooths; `probe` reads plain features. Without `width` there are no
+    features, and nothing is smoothed. `reweight` adds the weights of `lds` (LDS + FDS). Other parameters are
+    those of `vanilla`.
+
+    >>> import torch
+    >>> loss = FDS(train_labels=[20.0, 50.0, 80.0], width=4)
+    >>> loss(torch.zeros(3, 4), torch.tensor([20.0, 50.0, 80.0])).shape
+    torch.Size([])
+    """
+
+    def __init__(
+        self,
+        *,
+        bin_size: float = 1.0,
+        kernel_size: int = 5,
+        sigma: float = 2.0,
+        momentum: float = 0.9,
+        start_smooth: int = 1,
+        reweight: bool = False,
+        kind: Kind = "l1",
+        bend: float = 1.0,
+        bins: int = 101,
+        train_labels: Sequence[float] | None = None,
+        width: int | None = None,
+    ) -> None:
+        super().__init__(kind=kind, bend=bend, bins=bins, train_labels=train_labels, width=width)
+        check_kernel(self.name, bin_size, kernel_size, sigma)
+        _checks.require_at_least(self.name, 0, start_smooth=start_smooth)
+        if not _checks.is_number(momentum) or not 0 <= momentum < 1:
+            raise UserError(f"loss '{self.name}': momentum is {momentum!r}; allowed: numbers from 0 to below 1")
+        self.momentum, self.start_smooth, self.reweight = momentum, start_smooth, reweight
+        self.binning = partial(LabelBins, bin_size=bin_size, kernel_size=kernel_size, sigma=sigma)
+        self.label_bins = None if train_labels is None else self.binning(train_labels)
+        self.statistics: Statistics | None = None
+        if width is not None and self.label_bins is not None:
+            self.statistics = Statistics(self.label_bins, width)
+
+    def calibrated(self, rows: Rows) -> Tensor:
+        if self.statistics is None or rows.epoch < self.start_smooth:
+            return rows.z
+        return self.statistics.recolour(rows.z, rows.y)
+
+    def weights(self, y: Tensor) -> Tensor:
+        if not self.reweight:
+            return super().weights(y)
+        label_bins = self.binning(y) if self.label_bins is None else self.label_bins
+        return label_bins.rarity("sqrt_inverse")[label_bins.places(y)]
+
+    def remember(self, rows: Rows) -> None:
+        if self.statistics is not None:
+            self.statistics.add(rows.z, rows.y)
+
+    def end_epoch(self, epoch: int) -> None:
+        if self.statistics is not None:
+            self.statistics.roll(self.momentum)
+
+
+class Statistics(nn.Module):
+    """Means and variances of features [F] in each of M label bins: of this epoch, over epochs, and smoothed.
+
+    Buffers, float64: `count` [M, 1], `total` and `squares` [M, F] of this epoch; `seen` [M, 1], 1 for bins that
+    have had data, and their `mean` and `variance` [M, F]; `scale` and `shift` [M, F] of the recolouring.
+    """
+
+    count: Tensor
+    total: Tensor
+    squares: Tensor
+    seen: Tensor
+    mean: Tensor
+    variance: Tensor
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, label_bins: LabelBins, width: int) -> None:
+        super().__init__()
+        self.label_bins = label_bins
+        bins = len(label_bins.occupied)
+        for name in ("count", "seen"):
+            self.register_buffer(name, torch.zeros(bins, 1, dtype=torch.float64))
+        for name in ("total", "squares", "mean", "variance", "shift"):
+            self.register_buffer(name, torch.zeros(bins, width, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones(bins, width, dtype=torch.float64))
+
+    def recolour(self, z: Tensor, y: Tensor) -> Tensor:
+        """Features z [N, F] of labels y [N] as smoothed; those of bins without statistics as they are."""
+        places = self.label_bins.places(y)
+        return z * self.scale[places].to(z.dtype) + self.shift[places].to(z.dtype)
+
+    def add(self, z: Tensor, y: Tensor) -> None:
+        """Count features z [N, F] of labels y [N]."""
+        places, z = self.label_bins.places(y), z.double()
+        self.count.index_add_(0, places, torch.ones_like(z[:, :1]))
+        self.total.index_add_(0, places, z)
+        self.squares.index_add_(0, places, z.square())
+
+    def roll(self, momentum: float) -> None:
+        """Take the epoch's statistics into the moving averages, smooth these, and start counting again.
+
+        A bin's first epoch is taken whole; a bin without data keeps what it had.
+        """
+        rows = self.count.clamp_min(1)
+        mean = self.total / rows
+        variance = (self.squares - rows * mean.square()).clamp_min(0) / (rows - 1).clamp_min(1)
+        share = torch.where(self.count > 0, 1 - momentum * self.seen, 0.0)
+        self.mean.lerp_(mean, share)
+        self.variance.lerp_(variance, share)
+        self.seen.copy_(torch.maximum(self.seen, (self.count > 0).double()))
+        for ended in (self.count, self.total, self.squares):
+            ended.zero_()
+        self._smooth()
+
+    def _smooth(self) -> None:
+        kernel_sum = self.label_bins.smooth(self.seen)
+        mean, variance = (self.label_bins.smooth(own) / kernel_sum.clamp_min(1) for own in (self.mean, self.variance))
+        varies = self.variance > 0
+        ratio = variance / torch.where(varies, self.variance, 1.0)
+        self.scale.copy_(torch.where(varies, ratio.clamp(_LEAST, _MOST).sqrt(), 1.0))
+        self.shift.copy_(torch.where(varies, mean - self.scale * self.mean, 0.0))

@@ -1,0 +1,65 @@
+"""Direct regression on mixed images: mixup (Zhang et al. 2018) at the input."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from trainers.distributed import gather_views, own_rows
+from trainers.losses import _checks
+from trainers.losses.base import register
+from trainers.losses.vanilla import Vanilla
+from trainers.regression import Kind
+
+
+@register("mixup")
+class Mixup(Vanilla):
+    """`vanilla` on mixtures of each image and its label with a partner's:
+
+        x = m x_i + (1 - m) x_j,   y = m y_i + (1 - m) y_j,   m ~ Beta(alpha, alpha)
+
+    with j drawn evenly, with replacement, out of the global batch. There is one m for a batch, as in the public
+    code of mixup and of C-Mixup (Yao et al. 2022); `alpha` 2 and `mse` are what the latter takes for regression.
+    Partners are of the same group. A view mixes with the partner's view of the same number, so that the views of a
+    sample keep one label. Other parameters are those of `vanilla`.
+
+    >>> loss = Mixup(alpha=1.0)
+    >>> images, y = loss.mix(torch.zeros(4, 1, 8, 8), torch.full((4,), 30.0), None, views=1)
+    >>> y
+    tensor([30., 30., 30., 30.])
+    """
+
+    def __init__(
+        self,
+        *,
+        alpha: float = 2.0,
+        kind: Kind = "mse",
+        bend: float = 1.0,
+        bins: int = 101,
+        train_labels: Sequence[float] | None = None,
+        width: int | None = None,
+    ) -> None:
+        super().__init__(kind=kind, bend=bend, bins=bins, train_labels=train_labels, width=width)
+        _checks.require_positive(self.name, alpha=alpha)
+        self.alpha = alpha
+
+    def mix(self, images: Tensor, y: Tensor, group: Tensor | None, views: int) -> tuple[Tensor, Tensor]:
+        everyone, labels = gather_views(images, views), gather_views(y, views)
+        groups = None if group is None else gather_views(group, views)
+        share = float(torch.distributions.Beta(self.alpha, self.alpha).sample())
+        partner = own_rows(self.partners(labels, groups, views), views)
+        return torch.lerp(everyone[partner], images, share), torch.lerp(labels[partner], y, share)
+
+    def partners(self, y: Tensor, group: Tensor | None, views: int) -> Tensor:
+        """The row that each row of the global batch is mixed with, [N], maybe itself."""
+        samples = len(y) // views
+        log_density = self.log_density(y[:samples])
+        if group is not None:
+            group = group[:samples]
+            log_density = log_density.masked_fill(group[:, None] != group[None, :], -torch.inf)
+        drawn = torch.multinomial(log_density.softmax(1), 1).squeeze(1)
+        return torch.cat([drawn + view * samples for view in range(views)])
+
+    def log_density(self, y: Tensor) -> Tensor:
+        """Log-probability [B, B] of each partner, up to a constant, for samples with labels y [B]."""
+        return torch.zeros(len(y), len(y), dtype=torch.float64, device=y.device)

@@ -1,0 +1,52 @@
+"""Rank-N-Contrast (Zha et al., NeurIPS 2023, arXiv 2210.01189)."""
+
+from typing import Literal
+
+from torch import Tensor
+
+from trainers.losses import _checks
+from trainers.losses._neighbours import pairwise_distance
+from trainers.losses._pairs import label_distance, log_pairs
+from trainers.losses._ranked import ranked_contrast
+from trainers.losses._reductions import reduce_anchors
+from trainers.losses.base import Loss, Rows, register
+
+
+@register("rank_n_contrast")
+class RankNContrast(Loss):
+    """Each pair is contrasted with the rows at least as far from the anchor in label:
+
+        l_i = - 1 / (N - 1) sum_{j != i} log( exp(s_ij) / sum_{k != i, |y_i - y_k| >= |y_i - y_j|} exp(s_ik) )
+
+    with s_ij = -|f_i - f_j| / temperature, the Euclidean distance of embeddings as they are, not normalised.
+    `on` says whose: the `encoder`'s features, as published, or those of a `projection` head.
+
+    >>> import torch
+    >>> loss = RankNContrast()
+    >>> loss(torch.eye(4), torch.tensor([20.0, 30.0, 40.0, 50.0])).shape
+    torch.Size([])
+    """
+
+    features = "encoder"
+
+    def __init__(
+        self,
+        *,
+        temperature: float = 2.0,
+        on: Literal["encoder", "projection"] = "encoder",
+        reduction: Literal["mean", "sum"] = "mean",
+    ) -> None:
+        super().__init__()
+        _checks.require_positive(self.name, temperature=temperature)
+        _checks.require_one_of(self.name, "on", on, ("encoder", "projection"))
+        _checks.require_one_of(self.name, "reduction", reduction, ("mean", "sum"))
+        self.temperature = temperature
+        self.reads = on
+        self.reduction = reduction
+
+    def compute(self, rows: Rows) -> Tensor:
+        pairs = log_pairs(rows.z, rows.group)
+        logits = pairwise_distance(rows.z, "euclidean") / -self.temperature
+        distance = label_distance(rows.y, rows.z.dtype)
+        values, counted = ranked_contrast(logits, pairs, pairs, distance, strict=False)
+        return reduce_anchors(values, counted, self.reduction)

@@ -1,0 +1,60 @@
+"""Supervised contrastive learning (Khosla et al., NeurIPS 2020, arXiv 2004.11362, Eq. 2)."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from trainers.losses import _checks
+from trainers.losses._masked import logsumexp
+from trainers.losses._pairs import log_pairs, similarity, unit
+from trainers.losses._reductions import reduce_anchors
+from trainers.losses.base import Loss, Rows, register
+
+
+@register("supcon")
+class SupCon(Loss):
+    """Rows of one class attract, all rows repel:
+
+        l_i = - mean_p log( exp(s_ip) / sum_{t != i} exp(s_it) )
+
+    with s = cosine / temperature; p runs over the other rows of the anchor's class. A class is a label, or with
+    `bin_size` in label units all labels with the same floor(y / bin_size).
+
+    >>> import torch
+    >>> loss = SupCon(bin_size=5.0)
+    >>> loss(torch.eye(4), torch.tensor([20.0, 21.0, 40.0, 42.0])).shape
+    torch.Size([])
+    """
+
+    features = "encoder"
+
+    def __init__(
+        self,
+        *,
+        temperature: float = 0.1,
+        bin_size: float | None = None,
+        reduction: Literal["mean", "sum"] = "mean",
+    ) -> None:
+        super().__init__()
+        _checks.require_positive(self.name, temperature=temperature)
+        if bin_size is not None:
+            _checks.require_positive(self.name, bin_size=bin_size)
+        _checks.require_one_of(self.name, "reduction", reduction, ("mean", "sum"))
+        self.temperature = temperature
+        self.bin_size = bin_size
+        self.reduction = reduction
+
+    def classes(self, rows: Rows) -> Tensor:
+        """What rows of one class share, [N]."""
+        return rows.y if self.bin_size is None else torch.floor(rows.y.double() / self.bin_size)
+
+    def compute(self, rows: Rows) -> Tensor:
+        z = unit(rows.z)
+        pairs = log_pairs(z, rows.group)
+        logits = similarity(z, self.temperature)
+        classes = self.classes(rows)
+        positive = ((classes[:, None] == classes[None, :]) & (pairs == 0)).to(z.dtype)
+        positives = positive.sum(1)
+        values = logsumexp(logits, pairs) - (positive * logits).sum(1) / positives.clamp_min(1)
+        return reduce_anchors(values, positives > 0, self.reduction)

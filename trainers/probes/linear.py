@@ -1,0 +1,100 @@
+"""A linear layer trained by gradient descent on the frozen features: the probe of the SupReMix paper."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainers.errors import UserError, nearest
+from trainers.probes._standardise import moments
+from trainers.probes.base import PROBES
+from trainers.probes.head import HeadProbe
+from trainers.regression import KINDS, Kind, RegressionHead
+
+
+@PROBES.register("linear")
+@dataclass(frozen=True)
+class Linear:
+    """Linear probing: a regression head trained for `epochs` on features that are computed once.
+
+    SGD with momentum on standardised features and labels, the learning rate falling to 0 along a cosine. `lr` is
+    divided by the curvature of the mean squared error and the noise of its batches, so that it means the same for
+    every embedding and `mse` does not diverge up to an `lr` of 1. The paper gives the 100 epochs alone; the weight
+    decay, of weights and not of the bias, is its pre-training's. Held-out rows are never looked at.
+
+    Args:
+        kind, bend, bins: the error, as `trainers.regression.readout` has it; `bend` in label units.
+    """
+
+    kind: Kind = "l1"
+    epochs: int = 100
+    lr: float = 0.3
+    batch_size: int = 64
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    bend: float = 1.0
+    bins: int = 101
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UserError(f"probe 'linear': unknown kind '{self.kind}'; {nearest(str(self.kind), KINDS)}")
+        for field, least in (("epochs", 1), ("batch_size", 1), ("bins", 2)):
+            value = getattr(self, field)
+            _require(field, value, type(value) is int and value >= least, f"whole numbers from {least}")
+        for field in ("lr", "bend"):
+            value = getattr(self, field)
+            _require(field, value, _is_number(value) and value > 0, "numbers above 0")
+        _require("momentum", self.momentum, _is_number(self.momentum) and 0 <= self.momentum < 1, "from 0 to below 1")
+        decays = _is_number(self.weight_decay) and self.weight_decay >= 0
+        _require("weight_decay", self.weight_decay, decays, "numbers from 0")
+
+    def fit(
+        self, features: Tensor, labels: Tensor, held_out: Tensor, held_out_labels: Tensor, seed: int = 0
+    ) -> HeadProbe:
+        """As `Fitter.fit`."""
+        mean, scale = moments(features.double())
+        standardised = (features.double() - mean) / scale
+        scale = scale * _steepness(standardised, self.batch_size * (1 - self.momentum)).clamp_min(1)
+        centre, spread = labels.double().mean(), moments(labels.double()[:, None])[1]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            trained = self._train((features.double() - mean) / scale, (labels.double() - centre) / spread, spread)
+        weight = trained.weight / scale
+        bias = trained.bias - weight @ mean
+        if trained.centres is None:
+            return HeadProbe(spread * weight, spread * bias + centre)
+        return HeadProbe(weight, bias, spread * trained.centres + centre)
+
+    def _train(self, features: Tensor, labels: Tensor, spread: Tensor) -> HeadProbe:
+        """The head after the last epoch, on standardised features and labels."""
+        head = RegressionHead(features.shape[1], labels, self.kind, bend=self.bend / float(spread), bins=self.bins)
+        head.double()
+        weight, bias = head.linear.weight, head.linear.bias
+        groups = [{"params": [weight], "weight_decay": self.weight_decay}, {"params": [bias], "weight_decay": 0.0}]
+        optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum)
+        steps = self.epochs * math.ceil(len(labels) / self.batch_size)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        for _ in range(self.epochs):
+            for rows in torch.randperm(len(labels)).split(self.batch_size):
+                optimizer.zero_grad()
+                head.errors(head(features[rows]), labels[rows]).mean().backward()
+                optimizer.step()
+                schedule.step()
+        return head.probe()
+
+
+def _steepness(standardised: Tensor, rows: float) -> Tensor:
+    """Root of the covariance of features [N, F] along its widest direction, and of its noise in a mean over `rows`."""
+    curvature = torch.linalg.eigvalsh(standardised.T @ standardised / len(standardised))[-1]
+    steepness: Tensor = (curvature + standardised.square().sum(1).mean() / rows).sqrt()
+    return steepness
+
+
+def _require(field: str, value: object, allowed: bool, what: str) -> None:
+    if not allowed:
+        raise UserError(f"probe 'linear': {field} is {value!r}; allowed: {what}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
