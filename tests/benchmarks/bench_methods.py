@@ -11,10 +11,9 @@ import numpy as np
 from rich.console import Console
 
 from services.demo import SUBJECTS
-from services.prepare import prepare
+from services.environment import set_ray_environment
 from services.settings import Settings
 from services.spec import LoadedSpec, load_spec
-from services.sweep import run_sweep
 from trainers.data.phantom import write_phantom
 from trainers.metrics import mae
 
@@ -31,6 +30,8 @@ def loaded(path: Path, folder: Path) -> LoadedSpec:
 
 def guessing(spec: LoadedSpec, volumes: Path) -> float:
     """The validation MAE of the mean training label."""
+    from services.prepare import prepare
+
     prepared = prepare(spec.spec.data, spec.base, volumes, lambda done, total: None)
     train, validation = (
         prepared.store.labels[prepared.store.rows_of(ids)]
@@ -43,6 +44,9 @@ def main(path: Path, folder: Path) -> None:
     """Run and print the leaderboard, and what guessing gives."""
     folder.mkdir(parents=True, exist_ok=True)
     spec, settings = loaded(path, folder), Settings(home=folder / "home")
+    set_ray_environment(settings)
+    from services.sweep import run_sweep
+
     run_sweep(spec, settings, Console(width=160))
     print(f"predict-the-mean on the validation split: {guessing(spec, settings.volumes):.3f}")
 

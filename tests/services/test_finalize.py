@@ -22,20 +22,11 @@ from services.record import seed_folder, write_configuration
 from services.spec import SweepSpec, parse_spec
 from services.tracking import Tracker
 from services.trial import run_config
+from tests.trainers.data.small_store import write_store
 from trainers.config import SplitConfig
 from trainers.data.feeds.resident import ResidentFeed, load_resident
 from trainers.data.splits import store_splits
-from trainers.data.store import (
-    FORMAT,
-    LabelStatistics,
-    Manifest,
-    StoredSubject,
-    Volume,
-    VolumeStore,
-    columns,
-    write_manifest,
-    write_shard,
-)
+from trainers.data.store import Volume, VolumeStore
 from trainers.errors import UserError
 from trainers.inference import Predictor
 from trainers.pretrain import pretrain
@@ -62,29 +53,13 @@ class Study:
 
 def _store(folder: Path) -> VolumeStore:
     """40 subjects whose brightness follows age."""
-    folder.mkdir()
     rng = np.random.default_rng(0)
     ages = rng.uniform(20, 80, 40)
     images = (rng.normal(size=(40, *SHAPE)) + ages[:, None, None, None] / 20).astype(np.float32)
     volumes = [
         Volume(f"s{row:02d}", age, None, image) for row, (age, image) in enumerate(zip(ages, images, strict=True))
     ]
-    shard = write_shard(folder / "shard-00000.parquet", volumes, SHAPE)
-    assert shard
-    subjects = (StoredSubject(id=v.subject, path="", digest="", label=v.label, group=None, strata={}) for v in volumes)
-    manifest = Manifest(
-        format=FORMAT,
-        version="0" * 64,
-        columns=columns(SHAPE),
-        image_shape=SHAPE,
-        labels=LabelStatistics(column="age", count=40, minimum=20, maximum=80, mean=50, std=17),
-        transforms=(),
-        subjects=tuple(subjects),
-        rejected=(),
-        shards=(shard,),
-    )
-    write_manifest(folder, manifest)
-    return VolumeStore.open(folder)
+    return write_store(folder, volumes, per_shard=40)
 
 
 @pytest.fixture(scope="module")
