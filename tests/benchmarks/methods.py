@@ -1,6 +1,6 @@
 """Every method at its published point, equal epochs, three seeds, as a sweep without a search.
 
-`python tests/benchmarks/bench_methods.py SPEC FOLDER`, with one of `tests/specs/*_methods.yaml`. Everything is kept
+`python tests/benchmarks/methods.py SPEC FOLDER`, with one of `tests/specs/*_methods.yaml`. Everything is kept
 in FOLDER, where a second call goes on; a phantom that the spec names is generated there.
 """
 
