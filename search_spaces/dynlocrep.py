@@ -33,7 +33,9 @@ def suggest(trial: Suggests, context: Context) -> dict[str, Value]:
 
 
 def check(params: Mapping[str, Value], context: Context) -> None:
-    """0 <= nn_final <= batch, 1 <= nn_step_size < epochs, temperature and sigma > 0, lam >= 0."""
+    """0 <= nn_final <= batch, 1 <= nn_step_size < epochs, temperature and sigma > 0, lam >= 0; two epochs or more."""
+    if context.epochs < 2:
+        raise ValueError("training.epochs: 1 is not allowed: dynlocrep's schedule needs 2 or more")
     above_zero(params, "dynlocrep", "temperature", "sigma")
     whole_number_in(params, "dynlocrep", "nn_final", 0, context.batch_size, "training.batch_size")
     whole_number_in(params, "dynlocrep", "nn_step_size", 1, context.epochs - 1, "training.epochs - 1")

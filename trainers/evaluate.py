@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +18,9 @@ from trainers.metrics import METRICS, shot_mae
 from trainers.model import Model
 from trainers.network import Network
 from trainers.probes import Probe
+
+SHOT_BINS = 60
+"""Labels are frequent or rare within a unit, or within this part of their range where that is less."""
 
 
 class Embedding(NamedTuple):
@@ -69,10 +73,17 @@ def evaluate(model: Model, feed: Feed, run: RunConfig, device: torch.device) -> 
 
 
 def judge(probe: Probe, validation: Embedding, train_labels: Sequence[float]) -> Row:
-    """Each metric of a probe's predictions, left out where it is undefined, as r is of equal predictions."""
+    """Each metric of a probe's predictions, left out where it is undefined, as r is of equal predictions.
+
+    Raises Diverged where a prediction is not finite.
+    """
     truth, predicted = validation.labels.double().numpy(), probe.predict(validation.features).numpy()
+    if not np.isfinite(predicted).all():
+        raise Diverged("the probe's predictions hold numbers that are not finite")
     values = {f"validation_{name}": float(metric(truth, predicted)) for name, metric in METRICS.items()}
-    values |= {f"validation_mae_{name}": value for name, value in shot_mae(truth, predicted, train_labels).items()}
+    bin_size = min(1.0, float(np.ptp(train_labels)) / SHOT_BINS)
+    shots = shot_mae(truth, predicted, train_labels, bin_size)
+    values |= {f"validation_mae_{name}": value for name, value in shots.items()}
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
+
+from trainers.label_bins import label_bins
 
 FloatArray = NDArray[np.float64]
 
@@ -124,7 +127,7 @@ def shot_mae(y: ArrayLike, predictions: ArrayLike, train_labels: ArrayLike, bin_
 
 
 def _bins(labels: ArrayLike, bin_size: float) -> FloatArray:
-    return np.floor(np.asarray(labels, np.float64) / bin_size)
+    return label_bins(torch.from_numpy(np.asarray(labels, np.float64)), bin_size).numpy()
 
 
 def _interval(value: float, resampled: FloatArray) -> Interval:

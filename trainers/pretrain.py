@@ -12,7 +12,7 @@ from trainers.augmentations import Augmenter
 from trainers.config import RunConfig
 from trainers.data.feeds import Batch, Feed
 from trainers.distributed import gather_views, rank, world_size
-from trainers.errors import Diverged
+from trainers.errors import Diverged, UserError
 from trainers.evaluate import evaluate
 from trainers.history import COMPLETE, PRUNED, RUNNING, History, Row, Verdict
 from trainers.losses import Rows
@@ -83,7 +83,10 @@ def make_deterministic(threads: int) -> None:
 
 
 def train_epoch(state: TrainState, augment: Augmenter, feed: Feed, run: RunConfig, epoch: int) -> float:
-    """One pass over the training split; returns the mean loss of its steps, the same on every worker."""
+    """One pass over the training split; returns the mean loss of its steps, the same on every worker.
+
+    A batch in which no row counts has a loss of exactly 0, and is left out of the mean.
+    """
     config, loss = run.training, state.model.loss
     share = feed.epoch(epoch, seed=run.seed, batch_size=config.batch_size, rank=rank(), world_size=world_size())
     values = []
@@ -102,7 +105,14 @@ def train_epoch(state: TrainState, augment: Augmenter, feed: Feed, run: RunConfi
         loss.remember(rows._replace(z=rows.z.detach().float()))
         values.append(value.detach())
     loss.end_epoch(epoch)
-    mean = float(torch.stack(values).mean())
+    told = torch.stack(values)
+    told = told[told != 0]
+    if not len(told):
+        raise UserError(
+            f"method '{run.method.name}': no row of epoch {epoch} had another to attract; "
+            f"training.views: 2 gives each one, as do labels that repeat"
+        )
+    mean = float(told.mean())
     if not math.isfinite(mean):
         raise Diverged(f"the loss is {mean} in epoch {epoch} of seed {run.seed}")
     return mean

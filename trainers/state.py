@@ -40,7 +40,9 @@ class TrainState:
     @classmethod
     def start(cls, run: RunConfig, feed: Feed, folder: Path, device: torch.device) -> "TrainState":
         """A fresh state, or the one saved in `folder`."""
-        config = run.training
+        config, latest = run.training, folder / "latest.pt"
+        if latest.exists():
+            run = run.model_copy(update={"model": run.model.model_copy(update={"init_from": None})})
         torch.manual_seed(fold(run.seed, "weights"))
         model = build_model(run, feed).to(device)
         if world_size() > 1 and device.type == "cuda":
@@ -56,7 +58,7 @@ class TrainState:
             device=device,
             history=History(seed=run.seed),
         )
-        if (folder / "latest.pt").exists():
+        if latest.exists():  # asked once more: the first worker may have had to write it when the others came here
             state._restore(folder)
         return state
 

@@ -68,6 +68,12 @@ def test_the_probe_is_fitted_on_training_and_judged_on_validation() -> None:
     assert row["train_mae"] == pytest.approx(np.abs(train.labels.numpy() - fitted).mean())
 
 
+def test_predictions_that_are_not_finite() -> None:
+    run = tiny.run().model_copy(update={"probe": {"linear": {"kind": "mse", "lr": 1e9, "epochs": 300}}})
+    with pytest.raises(Diverged, match="the probe's predictions hold numbers that are not finite"):
+        evaluate(built(), tiny.feed(), run, CPU)
+
+
 class Brightness(nn.Module):
     """Images [N, 1, H, W] -> their mean [N, 1]."""
 

@@ -267,6 +267,20 @@ def test_the_loss_is_told_what_training_and_data_decide() -> None:
     assert supremix.label_range == feed.label_range > 0
 
 
+def test_batches_in_which_nothing_attracts(tmp_path: Path) -> None:
+    said = "method 'supcon': no row of epoch 0 had another to attract; training.views: 2"
+    with pytest.raises(UserError, match=said):
+        train(tiny.run("supcon", views=1), tmp_path)
+
+
+def test_resuming_needs_no_weights_to_start_from(tmp_path: Path) -> None:
+    train(tiny.run(epochs=1), tmp_path / "first")
+    run = tiny.run(model={"init_from": str(tmp_path / "first" / "best.pt")})
+    paused = train(run, tmp_path / "second", ask=lambda row: Verdict.PAUSE)
+    (tmp_path / "first" / "best.pt").unlink()
+    assert (paused.state, train(run, tmp_path / "second").state) == (RUNNING, COMPLETE)
+
+
 def test_two_views_where_the_method_needs_them(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"training.views is 1; allowed with simclr: 2"):
         train(tiny.run("simclr", views=1), tmp_path)

@@ -9,6 +9,7 @@ from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trainers.errors import UserError
 from trainers.registry import Registry
 from trainers.seeding import fold
 
@@ -35,7 +36,32 @@ class Augmentation(Protocol):
 
 
 _registry: Registry[Augmentation] = Registry("augmentation", __name__)
-register, build, get, names = _registry.register, _registry.build, _registry.get, _registry.names
+register, get, names = _registry.register, _registry.get, _registry.names
+
+
+def build(name: str, *, image_shape: tuple[int, ...], in_plane: bool = False, **params: object) -> Augmentation:
+    """Build `name` for images (C, *spatial).
+
+    `in_plane` leaves the first spatial axis alone, which is a video's time or the slices of an anisotropic volume:
+    all its planes change alike. Raises UserError on unknown names and parameters, and on wrong values.
+    """
+    if type(in_plane) is not bool or (in_plane and len(image_shape) != 4):
+        allowed = "true, false" if len(image_shape) == 4 else "false, as the images have no planes"
+        raise UserError(f"augmentation '{name}': in_plane is {in_plane!r}; allowed: {allowed}")
+    if not in_plane:
+        return _registry.build(name, image_shape=image_shape, **params)
+    channels, planes, *plane = image_shape
+    return _InPlane(_registry.build(name, image_shape=(channels * planes, *plane), **params))
+
+
+class _InPlane:
+    """An augmentation of images [n, C * T, H, W] on those of shape [n, C, T, H, W]."""
+
+    def __init__(self, augmentation: Augmentation) -> None:
+        self.prob, self.draw, self._apply = augmentation.prob, augmentation.draw, augmentation.apply
+
+    def apply(self, images: Tensor, draws: NDArray[np.float64]) -> Tensor:
+        return self._apply(images.flatten(1, 2), draws).view(images.shape)
 
 
 class Augmenter:

@@ -18,7 +18,7 @@ class Cutout:
     def __init__(self, *, image_shape: tuple[int, ...], size: float = 0.4, prob: float = 1.0) -> None:
         _checks.require_within("cutout", 0, 1, size=size, prob=prob)
         self.prob = prob
-        self._box = [max(1, round(size * side)) for side in image_shape[1:]]
+        self._box = [round(size * side) for side in image_shape[1:]]
         self._starts = [side - box + 1 for side, box in zip(image_shape[1:], self._box, strict=True)]
 
     def draw(self, rng: Generator) -> NDArray[np.float64]:

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from trainers.errors import UserError, nearest
 
 
-def require_positive(loss: str, **values: float) -> None:
-    """Every value is a number above 0 (infinity counts)."""
+def require_positive(loss: str, *, finite: bool = True, **values: float) -> None:
+    """Every value is a number above 0, and below infinity where `finite`."""
     for field, value in values.items():
-        if not is_number(value) or not value > 0:
+        if not is_number(value) or not value > 0 or (finite and math.isinf(value)):
             raise UserError(f"loss '{loss}': {field} is {value!r}; allowed: numbers above 0")
 
 
@@ -20,6 +20,13 @@ def require_at_least(loss: str, least: float, **values: float) -> None:
         if not is_number(value) or not value >= least or (whole and not isinstance(value, int)):
             kind = "whole numbers" if whole else "numbers"
             raise UserError(f"loss '{loss}': {field} is {value!r}; allowed: {kind} from {least:g}")
+
+
+def require_truth(loss: str, **values: bool) -> None:
+    """Every value is true or false, and no word that means either."""
+    for field, value in values.items():
+        if not isinstance(value, bool):
+            raise UserError(f"loss '{loss}': {field} is {value!r}; allowed: true, false")
 
 
 def require_one_of(loss: str, field: str, value: str, allowed: Iterable[str]) -> None:

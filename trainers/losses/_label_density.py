@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from trainers.errors import UserError
+from trainers.label_bins import label_bins
 from trainers.losses import _checks
 
 Reweight: TypeAlias = Literal["sqrt_inverse", "inverse"]
@@ -31,13 +32,13 @@ class LabelBins(nn.Module):
     def __init__(self, labels: Sequence[float] | Tensor, *, bin_size: float, kernel_size: int, sigma: float) -> None:
         super().__init__()
         self.bin_size, self.reach, self.sigma = bin_size, kernel_size // 2, sigma
-        occupied, counts = self._bins(torch.as_tensor(labels)).unique(return_counts=True)
+        occupied, counts = label_bins(torch.as_tensor(labels, dtype=torch.float64), bin_size).unique(return_counts=True)
         self.register_buffer("occupied", occupied, persistent=False)
         self.register_buffer("counts", counts.double(), persistent=False)
 
     def places(self, y: Tensor) -> Tensor:
         """Where in `occupied` the bins of labels y [N] stand; of the next one up, or the last, for empty bins."""
-        return self._find(self._bins(y))
+        return self._find(label_bins(y, self.bin_size))
 
     def smooth(self, values: Tensor, empty: float = 0.0) -> Tensor:
         """sum_k kernel(k) values[bin + k] of each bin, [M, F] -> [M, F], with `empty` as the value of empty bins."""
@@ -59,9 +60,6 @@ class LabelBins(nn.Module):
             density = self.smooth(self.counts.sqrt()[:, None])
         weights = 1 / density.squeeze(1)
         return weights * self.counts.sum() / (self.counts @ weights)
-
-    def _bins(self, y: Tensor) -> Tensor:
-        return (y.double() / self.bin_size).floor()
 
     def _find(self, bins: Tensor) -> Tensor:
         return torch.searchsorted(self.occupied, bins).clamp(max=len(self.occupied) - 1)

@@ -48,7 +48,8 @@ class AdaCon(Loss):
     ) -> None:
         super().__init__()
         _checks.require_positive(self.name, temperature=temperature)
-        _checks.require_at_least(self.name, 0.0, margin=margin)
+        if margin != 0:
+            _checks.require_positive(self.name, margin=margin)
         _checks.require_one_of(self.name, "reduction", reduction, ("mean", "sum"))
         self.temperature = temperature
         self.margin = margin

@@ -57,6 +57,7 @@ class FDS(Vanilla):
         super().__init__(kind=kind, bend=bend, bins=bins, train_labels=train_labels, width=width)
         check_kernel(self.name, bin_size, kernel_size, sigma)
         _checks.require_at_least(self.name, 0, start_smooth=start_smooth)
+        _checks.require_truth(self.name, reweight=reweight)
         if not _checks.is_number(momentum) or not 0 <= momentum < 1:
             raise UserError(f"loss '{self.name}': momentum is {momentum!r}; allowed: numbers from 0 to below 1")
         self.momentum, self.start_smooth, self.reweight = momentum, start_smooth, reweight

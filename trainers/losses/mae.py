@@ -44,6 +44,7 @@ class MAE(Loss):
         super().__init__()
         if not _checks.is_number(mask_ratio) or not 0 < mask_ratio < 1:
             self._refuse(f"mask_ratio is {mask_ratio!r}; allowed: numbers between 0 and 1")
+        _checks.require_truth(self.name, norm_patches=norm_patches)
         _checks.require_at_least(self.name, 1, decoder_width=decoder_width, decoder_blocks=decoder_blocks)
         self.mask_ratio = mask_ratio
         self.norm_patches = norm_patches

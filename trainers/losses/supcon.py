@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-import torch
 from torch import Tensor
 
+from trainers.label_bins import label_bins
 from trainers.losses import _checks
 from trainers.losses._masked import logsumexp
 from trainers.losses._pairs import log_pairs, similarity, unit
@@ -47,7 +47,7 @@ class SupCon(Loss):
 
     def classes(self, rows: Rows) -> Tensor:
         """What rows of one class share, [N]."""
-        return rows.y if self.bin_size is None else torch.floor(rows.y.double() / self.bin_size)
+        return rows.y if self.bin_size is None else label_bins(rows.y, self.bin_size)
 
     def compute(self, rows: Rows) -> Tensor:
         z = unit(rows.z)

@@ -73,7 +73,10 @@ class SupReMix(Loss):
         variant: Literal["paper", "reference"] = "paper",
     ) -> None:
         super().__init__()
-        _checks.require_positive(self.name, temperature=temperature, window=window, alpha=alpha, beta=beta)
+        _checks.require_positive(self.name, temperature=temperature, alpha=alpha, beta=beta)
+        _checks.require_positive(self.name, finite=False, window=window)
+        _checks.require_truth(self.name, mix_neg=mix_neg, mix_pos=mix_pos)
+        _checks.require_truth(self.name, renormalise=renormalise, detach_mixtures=detach_mixtures)
         if label_range is not None:
             _checks.require_positive(self.name, label_range=label_range)
         _checks.require_one_of(self.name, "window_unit", window_unit, ("label", "rank"))

@@ -163,3 +163,23 @@ def test_the_same_augmentation_draws_apart_from_its_neighbours() -> None:
 def test_an_unknown_name() -> None:
     with pytest.raises(UserError, match=r"unknown augmentation 'cutuot'; did you mean 'cutout'\?"):
         Augmenter({"cutuot": {}}, (1, 4, 4), seed=0)
+
+
+def test_cutout_of_nothing_changes_nothing() -> None:
+    image = torch.ones(1, 8, 8)
+    assert torch.equal(augmented({"cutout": {"size": 0}}, image), image.expand(32, 1, 8, 8))
+
+
+@pytest.mark.parametrize("name", ["rotation", "zoom", "affine", "crop_resize", "flip", "cutout"])
+def test_in_plane_treats_every_frame_as_the_image_it_is(name: str) -> None:
+    frames = torch.randn(1, 3, 12, 10, generator=torch.Generator().manual_seed(0))
+    video = augmented({name: {"in_plane": True}}, frames)
+    for number in range(3):
+        torch.testing.assert_close(video[:, :, number], augmented({name: {}}, frames[:, number]))
+    assert not torch.equal(video, frames.expand_as(video))
+
+
+@pytest.mark.parametrize(("shape", "value"), [((1, 8, 8), True), ((1, 4, 8, 8), "yes")])
+def test_in_plane_is_for_what_has_planes(shape: tuple[int, ...], value: Any) -> None:
+    with pytest.raises(UserError, match=rf"augmentation 'flip': in_plane is {value!r}; allowed: "):
+        build("flip", image_shape=shape, in_plane=value)

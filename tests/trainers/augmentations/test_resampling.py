@@ -141,7 +141,8 @@ def test_crop_resize_interpolates_the_box_along_each_axis(
 
 def boxes(shape: tuple[int, ...], **params: float) -> tuple[Any, Any]:
     """Starts and sides [2000, d] of boxes, in units of the image's sides."""
-    built, rng = build("crop_resize", image_shape=shape, **params), np.random.default_rng(0)
+    built = build("crop_resize", image_shape=shape, **params)  # type: ignore[arg-type]
+    rng = np.random.default_rng(0)
     starts, sides = np.split(np.stack([built.draw(rng) for _ in range(2000)]), 2, axis=1)
     return starts / shape[1:], sides / shape[1:]
 

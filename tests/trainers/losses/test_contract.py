@@ -194,6 +194,23 @@ def test_numbers_that_must_be_positive(name: str, field: str, value: object) -> 
 
 
 @pytest.mark.parametrize(
+    ("name", "field"), fields("temperature", "sigma", "alpha", "beta", "bin_size", "label_range", "bend", "bandwidth")
+)
+def test_only_windows_and_exponents_have_no_end(name: str, field: str) -> None:
+    with pytest.raises(UserError, match=rf"loss '{name}': {field} is inf; allowed: numbers above 0"):
+        losses.build(name, **{field: math.inf})
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    fields("mix_neg", "mix_pos", "renormalise", "detach_mixtures", "norm_patches"),
+)
+def test_words_are_not_true_or_false(name: str, field: str) -> None:
+    with pytest.raises(UserError, match=rf"loss '{name}': {field} is 'no'; allowed: true, false"):
+        losses.build(name, **{field: "no"})
+
+
+@pytest.mark.parametrize(
     ("name", "field"), fields("kernel", "distance", "weight", "window_unit", "reduction", "variant", "kind", "on")
 )
 def test_unknown_choices_are_refused(name: str, field: str) -> None:
