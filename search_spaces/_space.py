@@ -93,12 +93,17 @@ class Range(BaseModel):
         return self
 
     def ends(self) -> tuple[Value, ...]:
-        """The values that bound the range; every choice where it is a list."""
-        return self.choices if self.choices is not None else (self.low, self.high)
+        """The values that bound the range, and of whole numbers the second one; every choice where it is a list."""
+        if self.choices is not None:
+            return self.choices
+        if isinstance(self.low, int) and self.is_integer() and self.high != self.low:
+            return (self.low, min(self.low + int(self.step or 1), int(self.high or 0)), self.high)
+        return (self.low, self.high)
 
     def numbers(self) -> tuple[Value, ...]:
         """Everything given that must be of the parameter's kind: the ends, and the step."""
-        return self.ends() if self.step is None else (*self.ends(), self.step)
+        given = self.choices if self.choices is not None else (self.low, self.high)
+        return given if self.step is None else (*given, self.step)
 
     def is_integer(self) -> bool:
         """Whether everything given is a whole number."""

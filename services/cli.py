@@ -88,11 +88,12 @@ def plan(spec: SpecPath) -> None:
     set_ray_environment(settings)
     from services.cluster import cluster
     from services.plan import local_node
+    from services.pretrained import find_weights
     from services.validation import show_plan
 
     here = settings.ray_address == "local"
-    with nullcontext([local_node()]) if here else cluster(settings) as nodes:
-        show_plan(loaded, settings, nodes, console)
+    with find_weights(loaded, settings) as weights, nullcontext([local_node()]) if here else cluster(settings) as nodes:
+        show_plan(loaded, settings, nodes, console, weights)
 
 
 @app.command()
@@ -225,3 +226,7 @@ def _run(loaded: LoadedSpec) -> None:
     if state.state == STOPPED:
         console.print(f"stopped; go on with: contrasweep resume {loaded.spec.sweep_id}", soft_wrap=True)
         sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -255,8 +255,11 @@ def _check_encoder(model: ModelConfig) -> None:
     from trainers.model import build_encoder
 
     _known("model.encoder", "encoder", model.encoder, encoders.names())
-    with torch.device("meta"):
-        build_encoder(model, (1, *[128] * model.spatial_dims))
+    try:
+        with torch.device("meta"):
+            build_encoder(model, (1, *[128] * model.spatial_dims))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"model: {' '.join(str(error).split())}") from error
 
 
 def _check_networks(spec: SweepSpec, image_shape: tuple[int, ...]) -> None:
@@ -284,17 +287,26 @@ def _check_probe(spec: SweepSpec) -> None:
         return
     end_to_end = [loss for loss in losses.names() if cast(type[losses.Loss], losses.get(loss)).end_to_end]
     _known(f"probe.{FINETUNE}.method", "method that trains end to end", tune.method, end_to_end)
-    losses.build(tune.method, **tune.params)
+    fixed = {f"{tune.method}.{key}": value for key, value in tune.params.items()}
+    own = search_spaces.parameters(tune.method)
+    for key in fixed:
+        _known(f"probe.{FINETUNE}.params", "parameter", key, list(own))
+    try:
+        context = Context(spec.training.batch_size, tune.epochs, views=1)
+        search_spaces.check(tune.method, context, {}, fixed)
+        losses.build(tune.method, **tune.params)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"probe.{FINETUNE}.params: {error}") from error
 
 
 def _check_augmentations(spec: SweepSpec) -> None:
     """Every augmentation can be built, for an image of any size."""
-    from trainers import augmentations
+    from trainers.augmentations import Augmenter
 
     image_shape = (1, *[32] * spec.model.spatial_dims)
     for name, params in spec.training.augmentations.items():
         try:
-            augmentations.build(name, **{**params, "image_shape": image_shape})
+            Augmenter({name: params}, image_shape, seed=0)
         except (TypeError, ValueError) as error:
             raise ValueError(f"training.augmentations.{name}: {' '.join(str(error).split())}") from error
 

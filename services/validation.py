@@ -12,7 +12,7 @@ from services.plan import RESERVED_CPUS, Node, allot, estimate
 from services.prepare import check_rejected, load_volume
 from services.pretrained import check_weights
 from services.settings import Settings
-from services.spec import LoadedSpec, check_against_data
+from services.spec import LoadedSpec, check_against_data, check_image_shape
 from trainers.data.participants import Rejected, Subject, read_subjects
 from trainers.data.readers import UnreadableError, read_shape
 from trainers.data.splits import split_sizes
@@ -56,17 +56,24 @@ def validate_data(loaded: LoadedSpec, console: Console, weights: Path | None = N
     if len(rejected) > SHOWN:
         console.print(f"  ... and {len(rejected) - SHOWN} more")
     _check_counts(loaded, subjects, rejected)
+    shape = _prepared_shape(loaded, subjects)
+    check_image_shape(loaded, shape)
     if weights:
-        check_weights(loaded, weights, _prepared_shape(loaded, subjects), console)
+        check_weights(loaded, weights, shape, console)
     console.print(f"{loaded.path} is valid; sweep id {loaded.spec.sweep_id}", soft_wrap=True, markup=False)
 
 
-def show_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], console: Console) -> None:
-    """Print what the sweep would take on `nodes`. Raises UserError on what would block it."""
+def show_plan(
+    loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], console: Console, weights: Path | None = None
+) -> None:
+    """Print what the sweep would take on `nodes`, and what `weights` fit. Raises UserError on what would block it."""
     spec = loaded.spec
     allotment = allot(spec, nodes)
     subjects = check_table(loaded)
     shape = _prepared_shape(loaded, subjects)
+    check_image_shape(loaded, shape)
+    if weights:
+        check_weights(loaded, weights, shape, console)
     train = split_sizes(len(subjects), spec.data.split)["train"]
     cost = estimate(spec, allotment, shape, train)
     training, search = spec.training, spec.search

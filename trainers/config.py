@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Factor = Annotated[float, Field(gt=0, le=100)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -63,8 +64,8 @@ class ModelConfig(Frozen):
 
     encoder: str = "resnet18"
     spatial_dims: Literal[1, 2, 3] = 3
-    width: Positive = 1.0
-    depth: Positive = 1.0
+    width: Factor = 1.0
+    depth: Factor = 1.0
     encoder_params: dict[str, Any] = {}
     head_hidden: Count = 2048
     embedding: Count = 128
@@ -76,7 +77,7 @@ class ModelConfig(Frozen):
     def _are_the_encoders_own(cls, params: dict[str, Any]) -> dict[str, Any]:
         for key in ("image_shape", "width", "depth"):
             if key in params:
-                raise ValueError(f"'{key}' is not allowed: the data or model.{key} decide it")
+                raise ValueError(f"'{key}' is not allowed: it is no encoder's own parameter")
         return params
 
 

@@ -92,9 +92,16 @@ def read_weights(path: str | Path, seed: int) -> dict[str, Tensor]:
             content: object = checkpoint.load(file)
     except Exception as error:  # torch.load passes on whatever goes wrong in its several readers
         raise UserError(f"model.init_from: {file}: {_why(error)}; allowed: {_ALLOWED}") from error
-    tensors = {name: tensor for name, tensor in _innermost(content).items() if isinstance(tensor, Tensor)}
+    tensors = {
+        name: tensor
+        for name, tensor in _innermost(content).items()
+        if isinstance(name, str) and isinstance(tensor, Tensor)
+    }
     if not tensors:
         raise UserError(f"model.init_from: {file}: holds no tensors by name; allowed: {_ALLOWED}")
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise UserError(f"model.init_from: {file}: {name} holds numbers that are not finite")
     return tensors
 
 

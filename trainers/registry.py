@@ -56,5 +56,6 @@ class Registry(Generic[T]):
         accepted = list(inspect.signature(factory).parameters)
         for key in params:
             if key not in accepted:
-                raise UserError(f"{self.kind} '{name}' has no parameter '{key}'; {nearest(key, accepted)}")
+                free = [other for other in accepted if other not in params]
+                raise UserError(f"{self.kind} '{name}' has no parameter '{key}'; {nearest(key, free)}")
         return factory(**params)

@@ -58,7 +58,7 @@ class TrainState:
             device=device,
             history=History(seed=run.seed),
         )
-        if latest.exists():  # asked once more: the first worker may have had to write it when the others came here
+        if latest.exists():  # asked again: distributing the network waited for the first worker to have written it
             state._restore(folder)
         return state
 

@@ -300,7 +300,20 @@ def test_refuses_a_folder(tmp_path: Path) -> None:
         ("probe", "rigde", "probe: unknown probe 'rigde'; did you mean 'ridge'?"),
         ("probe", {"linear": {"epoch": 3}}, "probe 'linear' has no parameter 'epoch'; did you mean 'epochs'?"),
         ("probe", {"finetune": {"method": "supremix"}}, "probe.finetune.method: unknown method that trains end to end"),
-        ("probe", {"finetune": {"params": {"kind": "l3"}}}, "loss 'vanilla': unknown kind 'l3'"),
+        ("probe", {"finetune": {"params": {"kind": "l3"}}}, "probe.finetune.params: loss 'vanilla': unknown kind 'l3'"),
+        ("probe", {"finetune": {"params": {"width": 8}}}, "probe.finetune.params: unknown parameter 'vanilla.width'"),
+        ("probe", {"finetune": {"params": {"bend": 0}}}, "probe.finetune.params: vanilla.bend: 0 is not allowed"),
+        (
+            "probe",
+            {"finetune": {"method": "fds", "params": {"reweight": "no"}}},
+            "fds.reweight: no is not allowed: must be true or false",
+        ),
+        (
+            "training/augmentations",
+            {"flip": {"image_shape": [1]}},
+            "augmentation 'flip' has no parameter 'image_shape'",
+        ),
+        ("model", {"width": 1e6}, "model.width: 1000000.0 is not allowed: must be less than or equal to 100"),
         ("search/fix", {"training.lr": 3}, "search.fix: 'training.lr' is fixed already: set it under training"),
         (
             "search/fix",
@@ -345,6 +358,14 @@ def test_check_refuses_a_window_of_zero() -> None:
 def test_check_accepts_overrides_of_training() -> None:
     override = {"training.lr": {"low": 1e-5, "high": 1e-2, "log": True}, "training.ema": {"choices": [0.99, 0.999]}}
     check_spec(loaded(changed("search/override", override)))
+
+
+def test_check_refuses_a_range_that_steps_on_what_is_not_allowed() -> None:
+    search = {"spaces": ["lds"], "override": {"lds.kernel_size": {"low": 3, "high": 9}}}
+    with pytest.raises(UserError, match=r"lds.kernel_size: 4 is not allowed: must be odd"):
+        check_spec(loaded(changed("search", search)))
+    search["override"] = {"lds.kernel_size": {"low": 3, "high": 9, "step": 2}}
+    check_spec(loaded(changed("search", search)))
 
 
 def test_check_refuses_one_view_where_a_method_needs_two() -> None:

@@ -118,7 +118,7 @@ def test_the_plan(scans: Path) -> None:
 
 
 def test_images_of_other_dimensions_than_the_model(scans: Path) -> None:
-    with pytest.raises(UserError, match=r"model.spatial_dims is 2; allowed for prepared images \[1, 8, 9, 10\]: 3"):
+    with pytest.raises(UserError, match=r"study.yaml: model.spatial_dims: 2 is not allowed: prepared images \[1"):
         plan(of(scans, model={"spatial_dims": 2}), scans / "home")
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from tests.trainers import tiny
 from trainers.errors import Diverged
-from trainers.evaluate import embed, evaluate
+from trainers.evaluate import Embedding, embed, evaluate, judge
 from trainers.losses import Loss, Rows
 from trainers.metrics import METRICS
 from trainers.model import Model, build_model
@@ -68,12 +68,6 @@ def test_the_probe_is_fitted_on_training_and_judged_on_validation() -> None:
     assert row["train_mae"] == pytest.approx(np.abs(train.labels.numpy() - fitted).mean())
 
 
-def test_predictions_that_are_not_finite() -> None:
-    run = tiny.run().model_copy(update={"probe": {"linear": {"kind": "mse", "lr": 1e9, "epochs": 300}}})
-    with pytest.raises(Diverged, match="the probe's predictions hold numbers that are not finite"):
-        evaluate(built(), tiny.feed(), run, CPU)
-
-
 class Brightness(nn.Module):
     """Images [N, 1, H, W] -> their mean [N, 1]."""
 
@@ -108,6 +102,16 @@ def test_an_end_to_end_network_is_judged_by_its_own_head() -> None:
     expected = np.abs(20 * whole.images.mean((1, 2, 3)) + 3 - whole.labels).mean()
     assert isinstance(probe, Line) and "train_mae" not in row
     assert row["validation_mae"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_predictions_that_are_not_finite() -> None:
+    class Lost(Line):
+        def predict(self, features: torch.Tensor) -> torch.Tensor:
+            return super().predict(features) * math.inf
+
+    validation = Embedding(torch.ones(3, 1), torch.tensor([20.0, 30.0, 40.0]))
+    with pytest.raises(Diverged, match="the probe's predictions hold numbers that are not finite"):
+        judge(Lost(), validation, [20.0, 80.0])
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

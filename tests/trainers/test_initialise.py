@@ -196,3 +196,16 @@ def test_runs_of_all_kinds_start_one_another(pretrained: Path, source: str, targ
 
 def test_a_network_to_be_filled_with_trained_weights_reads_no_file(tmp_path: Path) -> None:
     build_network(of("exponential", tmp_path / "gone.pt"), tiny.IMAGE_SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({1: torch.zeros(3)}, "holds no tensors by name"),
+        ({"conv1.weight": torch.tensor([1.0, float("nan")])}, "conv1.weight holds numbers that are not finite"),
+    ],
+)
+def test_what_is_no_state_dict(content: object, said: str, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "odd.pt")
+    with pytest.raises(UserError, match=said):
+        read_weights(tmp_path / "odd.pt", seed=0)

@@ -74,7 +74,7 @@ class Augmenter:
     """
 
     def __init__(self, config: Mapping[str, Mapping[str, Any]], image_shape: Sequence[int], seed: int) -> None:
-        self._augmentations = [build(name, image_shape=tuple(image_shape), **params) for name, params in config.items()]
+        self._augmentations = [_build_configured(name, params, image_shape) for name, params in config.items()]
         self._seed = seed
 
     def __call__(self, images: Tensor, rows: NDArray[np.int64], *, epoch: int, views: int) -> Tensor:
@@ -87,6 +87,12 @@ class Augmenter:
         for position, augmentation in enumerate(self._augmentations):
             drawn = _augmented(augmentation, drawn, [default_rng(fold(*key, position)) for key in keys])
         return drawn
+
+
+def _build_configured(name: str, params: Mapping[str, Any], image_shape: Sequence[int]) -> Augmentation:
+    if "image_shape" in params:
+        raise UserError(f"augmentation '{name}' has no parameter 'image_shape': the data decide it")
+    return build(name, image_shape=tuple(image_shape), **params)
 
 
 def _augmented(augmentation: Augmentation, images: Tensor, rngs: Sequence[Generator]) -> Tensor:

@@ -10,8 +10,9 @@ from torch.nn import functional as F
 
 from trainers.encoders import _checks, register
 from trainers.encoders._scale import scaled
+from trainers.errors import UserError
 
-_HIDDEN, _BLOCKS, _HEAD_SIZE = 768, 12, 64
+_HIDDEN, _BLOCKS, _HEAD_SIZE, _PATCH = 768, 12, 64, 16
 
 
 @register("vit")
@@ -23,16 +24,18 @@ class VisionTransformer(ViT):
     al. 2022 probe too. An image whose sides are no multiples of `patch` is padded with zeros, evenly on both
     sides: 91 x 109 x 91 voxels make 6 x 7 x 6 patches of 16.
 
-    Raises UserError for a patch that is no whole number from 1.
+    Raises UserError for a patch that is no whole number from 1, or larger than 16 and the image.
     """
 
     narrowest = _HIDDEN // 2  # the norms make a constant of a single channel
 
     def __init__(
-        self, *, image_shape: tuple[int, ...], width: float = 1.0, depth: float = 1.0, patch: int = 16
+        self, *, image_shape: tuple[int, ...], width: float = 1.0, depth: float = 1.0, patch: int = _PATCH
     ) -> None:
         _checks.require_from("vit", 1, patch=patch)
         channels, *sides = image_shape
+        if patch > max(_PATCH, *sides):
+            raise UserError(f"encoder 'vit': patch is {patch}; allowed for {sides} pixels: up to {max(_PATCH, *sides)}")
         (blocks,) = scaled([_BLOCKS], depth)
         heads, hidden = heads_and_hidden(_HIDDEN * width, _HEAD_SIZE)
         super().__init__(

@@ -46,7 +46,9 @@ class LabelBins(nn.Module):
         for shift in range(-self.reach, self.reach + 1):
             places = self._find(self.occupied + shift)
             found = (self.occupied[places] == self.occupied + shift)[:, None]
-            smoothed += math.exp(-(shift**2) / (2 * self.sigma**2)) * torch.where(found, values[places], empty)
+            smoothed += math.exp(-(shift / self.sigma) * (shift / self.sigma) / 2) * torch.where(
+                found, values[places], empty
+            )
         return smoothed
 
     def rarity(self, reweight: Reweight) -> Tensor:

@@ -11,6 +11,9 @@ from trainers.losses.base import register
 from trainers.losses.vanilla import Vanilla
 from trainers.regression import Kind
 
+_LEAST_ALPHA = 1e-3
+"""Below, draws from Beta(alpha, alpha) underflow to 0 / 0."""
+
 
 @register("mixup")
 class Mixup(Vanilla):
@@ -41,6 +44,7 @@ class Mixup(Vanilla):
     ) -> None:
         super().__init__(kind=kind, bend=bend, bins=bins, train_labels=train_labels, width=width)
         _checks.require_positive(self.name, alpha=alpha)
+        _checks.require_at_least(self.name, _LEAST_ALPHA, alpha=alpha)
         self.alpha = alpha
 
     def mix(self, images: Tensor, y: Tensor, group: Tensor | None, views: int) -> tuple[Tensor, Tensor]:

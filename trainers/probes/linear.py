@@ -42,9 +42,8 @@ class Linear:
         for field, least in (("epochs", 1), ("batch_size", 1), ("bins", 2)):
             value = getattr(self, field)
             _require(field, value, type(value) is int and value >= least, f"whole numbers from {least}")
-        for field in ("lr", "bend"):
-            value = getattr(self, field)
-            _require(field, value, _is_number(value) and value > 0, "numbers above 0")
+        _require("lr", self.lr, _is_number(self.lr) and 0 < self.lr <= 1, "numbers above 0, up to 1")
+        _require("bend", self.bend, _is_number(self.bend) and self.bend > 0, "numbers above 0")
         _require("momentum", self.momentum, _is_number(self.momentum) and 0 <= self.momentum < 1, "from 0 to below 1")
         decays = _is_number(self.weight_decay) and self.weight_decay >= 0
         _require("weight_decay", self.weight_decay, decays, "numbers from 0")
