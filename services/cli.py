@@ -63,6 +63,16 @@ def init(
 
 
 @app.command()
+def explain(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of them.", show_default=False)] = None,
+) -> None:
+    """What a spec can name - methods, encoders, augmentations, probes - or what one of them is and takes."""
+    from services.explain import explain as explained
+
+    explained(name, console)
+
+
+@app.command()
 def validate(spec: SpecPath) -> None:
     """Check a spec and read every scan's header: counts, shapes, labels, what is missing."""
     from services.pretrained import find_weights
