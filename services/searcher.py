@@ -44,7 +44,7 @@ def make_sampler(name: str, number: int) -> optuna.samplers.BaseSampler:
         if name == "tpe":
             return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
         if name == "gp":
-            return optuna.samplers.GPSampler(seed=seed, deterministic_objective=False)
+            return optuna.samplers.GPSampler(seed=seed, deterministic_objective=False, warn_independent_sampling=False)
         independent = optuna.samplers.RandomSampler(seed=seed)
         if name == "qmc":  # one sequence for all; what depends on the method is outside it
             return optuna.samplers.QMCSampler(

@@ -191,10 +191,10 @@ def test_suggestions_do_not_depend_on_timing(tmp_path: Path, sampler: str) -> No
 def test_every_sampler_draws_from_a_conditional_space(
     tmp_path: Path, sampler: str, recwarn: pytest.WarningsRecorder
 ) -> None:
-    bench = Bench(tmp_path, spec(spaces=search_spaces.names(), sampler=sampler, trials=20, parallel=2, seeds=[0]))
+    bench = Bench(tmp_path, spec(spaces=search_spaces.names(), sampler=sampler, trials=36, parallel=2, seeds=[0]))
     bench.run()
     drawn = [record.configuration for record in read_records(bench.sweep)]
-    assert len(drawn) == 20
+    assert len(drawn) == 36
     sampled = drawn[len(search_spaces.names()) :]
     assert len({one.method for one in sampled}) > 2
     temperatures = [one.params["temperature"] for one in sampled if "temperature" in one.params]
