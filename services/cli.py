@@ -77,7 +77,8 @@ def validate(spec: SpecPath) -> None:
     """Check a spec and read every scan's header: counts, shapes, labels, what is missing."""
     from services.pretrained import find_weights
     from services.settings import load_settings
-    from services.spec import check_spec, load_spec
+    from services.spec import load_spec
+    from services.spec_checks import check_spec
     from services.validation import validate_data
 
     loaded = load_spec(spec)
@@ -91,7 +92,8 @@ def plan(spec: SpecPath) -> None:
     """What a sweep would take: runs, workers, what runs at once, hours, disk."""
     from services.environment import set_ray_environment
     from services.settings import load_settings
-    from services.spec import check_spec, load_spec
+    from services.spec import load_spec
+    from services.spec_checks import check_spec
 
     loaded, settings = load_spec(spec), load_settings()
     check_spec(loaded)
@@ -111,7 +113,8 @@ def prepare(spec: SpecPath) -> None:
     """Read and transform every scan once, into a volume store. A second time is instant."""
     from services.environment import set_ray_environment
     from services.settings import load_settings
-    from services.spec import check_spec, load_spec
+    from services.spec import load_spec
+    from services.spec_checks import check_spec
     from services.validation import check_table
 
     loaded, settings = load_spec(spec), load_settings()

@@ -8,7 +8,8 @@ import ray
 
 from services.prepare import Prepared
 from services.settings import Settings
-from services.spec import LoadedSpec, check_against_data, check_image_shape
+from services.spec import LoadedSpec
+from services.spec_checks import check_against_data, check_image_shape
 from trainers.data.feeds import Feed, choose_feed
 from trainers.data.feeds.resident import ResidentFeed, load_resident
 from trainers.data.feeds.stream import StreamFeed

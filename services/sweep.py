@@ -29,7 +29,8 @@ from services.record import Record, read_records, trial_folder
 from services.report import print_final, print_leaderboard, print_prepared, show_sweep
 from services.searcher import SweepSearcher
 from services.settings import Settings
-from services.spec import LoadedSpec, SweepSpec, check_spec
+from services.spec import LoadedSpec, SweepSpec
+from services.spec_checks import check_spec
 from services.study import open_storage, open_study
 from services.tracking import Tracker
 from services.trial import Job, run_trial

@@ -12,7 +12,8 @@ from services.plan import RESERVED_CPUS, Node, allot, estimate
 from services.prepare import check_rejected, load_volume
 from services.pretrained import check_weights
 from services.settings import Settings
-from services.spec import LoadedSpec, check_against_data, check_image_shape
+from services.spec import LoadedSpec
+from services.spec_checks import check_against_data, check_image_shape
 from trainers.data.participants import Rejected, Subject, read_subjects
 from trainers.data.readers import UnreadableError, read_shape
 from trainers.data.splits import split_sizes

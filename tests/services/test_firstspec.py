@@ -11,7 +11,8 @@ from PIL import Image
 from rich.console import Console
 
 from services.firstspec import write_first_spec
-from services.spec import LoadedSpec, check_spec, load_spec
+from services.spec import LoadedSpec, load_spec
+from services.spec_checks import check_spec
 from services.validation import validate_data
 from trainers.errors import UserError
 
