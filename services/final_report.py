@@ -18,6 +18,7 @@ class FinalReport(Frozen):
         seed_mae: test MAE of each seed; `sd` is their standard deviation, 0 for one seed.
         ensemble_mae: test MAE of the mean prediction over seeds, which is what the registered model predicts.
         baseline_mae: test MAE of predicting the mean of the training labels for everyone.
+        shot_mae: test MAE apart for labels with many, a medium number of and few training subjects, mean over seeds.
         subjects, labels, predictions: of the test split, in the store's order; predictions by seed.
     """
 
@@ -32,6 +33,7 @@ class FinalReport(Frozen):
     sd: float
     ensemble_mae: float
     baseline_mae: float
+    shot_mae: dict[str, float]
     subjects: tuple[str, ...]
     labels: tuple[float, ...]
     predictions: dict[int, tuple[float, ...]]

@@ -26,7 +26,7 @@ from trainers.config import RunConfig
 from trainers.data.locked import load_test
 from trainers.errors import UserError
 from trainers.inference import Inference, Predictor, save_ensemble
-from trainers.metrics import bootstrap, mae
+from trainers.metrics import bootstrap, mae, shot_mae
 
 _SERVED = ("torch", "monai", "einops", "numpy", "pydantic")
 """What `trainers.inference` imports, for whoever serves the model elsewhere."""
@@ -108,9 +108,9 @@ def _evaluate(spec: SweepSpec, winner: Winner, prepared: Prepared, final: Path) 
         seed: Predictor.load(run, best, store.image_shape, device).infer(test.images)
         for seed, (run, best) in winner.members.items()
     }
-    training_mean = float(store.labels[store.rows_of(splits.train)].mean())
+    train_labels = store.labels[store.rows_of(splits.train)]
     subjects = tuple(store.subjects[row].id for row in test.rows)
-    report = _report(winner.record, subjects, test.labels, inferred, training_mean)
+    report = _report(winner.record, subjects, test.labels, inferred, train_labels)
     _draw(report, spec.data.label, winner.record, inferred, final.parent / "figures")
     export_model(final.parent / "model", winner.members, store.image_shape)
     report.write(final)
@@ -121,7 +121,7 @@ def _report(
     subjects: tuple[str, ...],
     y: NDArray[np.float64],
     inferred: Mapping[int, Inference],
-    training_mean: float,
+    train_labels: NDArray[np.float64],
 ) -> FinalReport:
     predictions = np.stack([inference.predictions for inference in inferred.values()])
     seed_mae = dict(zip(inferred, mae(y, predictions).tolist(), strict=True))
@@ -134,7 +134,8 @@ def _report(
         seed_mae=seed_mae,
         sd=statistics.stdev(seed_mae.values()) if len(seed_mae) > 1 else 0.0,
         ensemble_mae=float(mae(y, predictions.mean(axis=0))),
-        baseline_mae=float(mae(y, training_mean)),
+        baseline_mae=float(mae(y, train_labels.mean())),
+        shot_mae=shot_mae(y, predictions, train_labels),
         subjects=subjects,
         labels=tuple(y.tolist()),
         predictions={seed: tuple(inference.predictions.tolist()) for seed, inference in inferred.items()},
@@ -173,6 +174,7 @@ def _publish(report: FinalReport, winner: Winner, folder: Path, tracker: Tracker
     }
     for name, interval in report.metrics.items():
         metrics |= {f"test_{name}{end}": getattr(interval, of) for end, of in _ENDS}
+    metrics |= {f"test_mae_{name}": value for name, value in report.shot_mae.items()}
     tracker.metrics(metrics)
     for name in _OVERALL:
         tracker.artifact((), folder / f"figures/{name}.png", "figures")

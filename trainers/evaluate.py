@@ -19,9 +19,6 @@ from trainers.model import Model
 from trainers.network import Network
 from trainers.probes import Probe
 
-SHOT_BINS = 60
-"""Labels are frequent or rare within a unit, or within this part of their range where that is less."""
-
 
 class Embedding(NamedTuple):
     """Features [N, F] and labels [N] of a split, in the store's order, on the CPU."""
@@ -81,9 +78,7 @@ def judge(probe: Probe, validation: Embedding, train_labels: Sequence[float]) ->
     if not np.isfinite(predicted).all():
         raise Diverged("the probe's predictions hold numbers that are not finite")
     values = {f"validation_{name}": float(metric(truth, predicted)) for name, metric in METRICS.items()}
-    bin_size = min(1.0, float(np.ptp(train_labels)) / SHOT_BINS)
-    shots = shot_mae(truth, predicted, train_labels, bin_size)
-    values |= {f"validation_mae_{name}": value for name, value in shots.items()}
+    values |= {f"validation_mae_{name}": value for name, value in shot_mae(truth, predicted, train_labels).items()}
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 

@@ -77,6 +77,8 @@ def r2(y: ArrayLike, prediction: ArrayLike) -> FloatArray:
     return 1 - _ratio(residual, np.sum(_centred(y) ** 2, axis=-1))
 
 
+_SHOT_BINS = 60
+
 METRICS: Mapping[str, Callable[[ArrayLike, ArrayLike], FloatArray]] = MappingProxyType(
     {"mae": mae, "mse": mse, "gm": geometric_mean, "pearson": pearson, "r2": r2}
 )
@@ -108,22 +110,27 @@ def bootstrap(y: ArrayLike, predictions: ArrayLike, repeats: int = 2000, seed: i
     }
 
 
-def shot_mae(y: ArrayLike, predictions: ArrayLike, train_labels: ArrayLike, bin_size: float = 1.0) -> dict[str, float]:
+def shot_mae(
+    y: ArrayLike, predictions: ArrayLike, train_labels: ArrayLike, bin_size: float | None = None
+) -> dict[str, float]:
     """MAE apart for labels with many, a medium number of, and few training subjects (Yang et al. 2021).
 
     `many`: over 100 of `train_labels` [n] in the label's bin floor(y / bin_size); `medium`: 20 to 100; `few`: under
-    20, none included. `y` and `predictions` are [N]. A region that no subject is in is left out.
+    20, none included. Bins are a label unit wide, or a sixtieth of the training labels' range where that is less.
+    `y` is [N], `predictions` [N] or [S, N], of which the mean is taken. A region that no subject is in is left out.
 
     >>> shot_mae([1.0, 7.0], [2.0, 9.0], [1.0] * 101)
     {'many': 1.0, 'few': 2.0}
     """
     errors = np.abs(_errors(y, predictions))
+    if bin_size is None:
+        bin_size = min(1.0, float(np.ptp(np.asarray(train_labels))) / _SHOT_BINS) or 1.0
     occupied, counts = np.unique(_bins(train_labels, bin_size), return_counts=True)
     bins = _bins(y, bin_size)
     places = np.searchsorted(occupied, bins).clip(max=occupied.size - 1)
     shots = np.where(occupied[places] == bins, counts[places], 0)
     regions = {"many": shots > 100, "medium": (shots >= 20) & (shots <= 100), "few": shots < 20}
-    return {name: float(errors[inside].mean()) for name, inside in regions.items() if inside.any()}
+    return {name: float(errors[..., inside].mean()) for name, inside in regions.items() if inside.any()}
 
 
 def _bins(labels: ArrayLike, bin_size: float) -> FloatArray:

@@ -130,6 +130,7 @@ def test_the_report_is_what_the_checkpoints_predict_for_the_test_split(finalized
     assert report.ensemble_mae == pytest.approx(abs(ensemble - labels).mean())
     training = [subject.label for subject in store.subjects if subject.id in splits.train]
     assert report.baseline_mae == pytest.approx(abs(np.mean(training) - labels).mean())
+    assert report.shot_mae == {"few": pytest.approx(report.metrics["mae"].value)}, "no label of 40 people is frequent"
 
 
 @pytest.mark.parametrize(("worse", "method"), [(0, "vanilla"), (1, "exponential")])
@@ -195,6 +196,7 @@ def test_metrics_figures_and_checkpoints_reach_mlflow(finalized: Path, trained: 
     assert parent.data.metrics["test_mae"] == pytest.approx(report.metrics["mae"].value)
     assert parent.data.metrics["test_pearson_high"] == pytest.approx(report.metrics["pearson"].high)
     assert parent.data.metrics["test_mae_baseline"] == pytest.approx(report.baseline_mae)
+    assert parent.data.metrics["test_mae_few"] == pytest.approx(report.shot_mae["few"])
     artifacts = Path(parent.info.artifact_uri or "")
     assert (artifacts / "figures/predicted-against-true.png").stat().st_size > 5000
     for seed in trained.spec.search.seeds:

@@ -105,3 +105,13 @@ def test_shot_mae_is_a_plain_loop_over_subjects(bin_size: float) -> None:
 @pytest.mark.parametrize(("shots", "region"), [(19, "few"), (20, "medium"), (100, "medium"), (101, "many")])
 def test_bounds_of_the_shot_regions(shots: int, region: str) -> None:
     assert shot_mae([30.2], [31.2], [30.9] * shots) == {region: pytest.approx(1.0)}
+
+
+def test_shot_mae_of_several_seeds_is_their_mean() -> None:
+    assert shot_mae([30.2], [[31.2], [33.2]], [30.9] * 101) == {"many": pytest.approx(2.0)}
+
+
+def test_shot_mae_of_small_label_units_has_bins_of_their_size() -> None:
+    """SUVR from 0.5 to 2.5: one bin a unit would make every label frequent."""
+    train = np.concatenate([np.full(150, 1.0), [0.5, 2.5]])
+    assert shot_mae([1.0, 2.5], [1.1, 2.7], train) == {"many": pytest.approx(0.1), "few": pytest.approx(0.2)}
