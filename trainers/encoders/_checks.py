@@ -15,3 +15,10 @@ def require_probability(encoder: str, **values: float) -> None:
     for field, value in values.items():
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
             raise UserError(f"encoder '{encoder}': {field} is {value!r}; allowed: numbers from 0 to below 1")
+
+
+def require_truth(encoder: str, **values: bool) -> None:
+    """Every value is true or false, and no word that means either."""
+    for field, value in values.items():
+        if not isinstance(value, bool):
+            raise UserError(f"encoder '{encoder}': {field} is {value!r}; allowed: true, false")

@@ -82,6 +82,7 @@ class TCN(nn.Module):
         super().__init__()
         _checks.require_from("tcn", 2, kernel=kernel)
         _checks.require_probability("tcn", dropout=dropout)
+        _checks.require_truth("tcn", causal=causal)
         (self.feature_dim,), (blocks,) = scaled([150], width), scaled([4], depth)
         channels = [image_shape[0], *[self.feature_dim] * blocks]
         self.layers = nn.Sequential(

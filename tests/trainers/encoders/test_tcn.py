@@ -94,3 +94,8 @@ def test_dropout_leaves_out_whole_channels_in_training() -> None:
 def test_parameters_that_are_refused(params: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=f"^encoder 'tcn': {message}$"):
         built(**params)
+
+
+def test_causal_is_true_or_false() -> None:
+    with pytest.raises(UserError, match="encoder 'tcn': causal is 'no'; allowed: true, false"):
+        encoders.build("tcn", (4, 32), causal="no")
