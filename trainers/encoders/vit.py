@@ -1,7 +1,7 @@
 """Vision transformer for series, images and volumes, from MONAI."""
 
 from collections.abc import Iterable
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from monai.networks.nets.vit import ViT
@@ -17,12 +17,14 @@ _HIDDEN, _BLOCKS, _HEAD_SIZE, _PATCH = 768, 12, 64, 16
 
 @register("vit")
 class VisionTransformer(ViT):
-    """ViT-B (Dosovitskiy et al. 2021): [N, C, *S] -> [N, 768 * width], the class token after the last norm.
+    """ViT-B (Dosovitskiy et al. 2021): [N, C, *S] -> [N, 768 * width].
+
+    Features are, after the last norm, the class `token` as published, or the `mean` of the patches' tokens (`pool`).
 
     12 * depth blocks with heads of 64 channels, 12 of them at width 1, learned positions, no dropout; ViT-L is
-    width 4/3 and depth 2. SupReMix (section 5.4, Table 20) names ViT-B and no more: the class token is what He et
-    al. 2022 probe too. An image whose sides are no multiples of `patch` is padded with zeros, evenly on both
-    sides: 91 x 109 x 91 voxels make 6 x 7 x 6 patches of 16.
+    width 4/3 and depth 2. SupReMix (section 5.4, Table 20) names ViT-B and no more; He et al. 2022 probe the class
+    token, and find the mean as good. An image whose sides are no multiples of `patch` is padded with zeros, evenly on
+    both sides: 91 x 109 x 91 voxels make 6 x 7 x 6 patches of 16.
 
     Raises UserError for a patch that is no whole number from 1, or larger than 16 and the image.
     """
@@ -30,9 +32,17 @@ class VisionTransformer(ViT):
     narrowest = _HIDDEN // 2  # the norms make a constant of a single channel
 
     def __init__(
-        self, *, image_shape: tuple[int, ...], width: float = 1.0, depth: float = 1.0, patch: int = _PATCH
+        self,
+        *,
+        image_shape: tuple[int, ...],
+        width: float = 1.0,
+        depth: float = 1.0,
+        patch: int = _PATCH,
+        pool: Literal["token", "mean"] = "token",
     ) -> None:
         _checks.require_from("vit", 1, patch=patch)
+        if pool not in ("token", "mean"):
+            raise UserError(f"encoder 'vit': pool is {pool!r}; allowed: token, mean")
         channels, *sides = image_shape
         if patch > max(_PATCH, *sides):
             raise UserError(f"encoder 'vit': patch is {patch}; allowed for {sides} pixels: up to {max(_PATCH, *sides)}")
@@ -51,12 +61,13 @@ class VisionTransformer(ViT):
         )
         drop_unused(self.blocks)
         self.cls_token = nn.Parameter(0.02 * torch.randn(1, 1, hidden))
-        self.patch = patch
+        self.patch, self.pool = patch, pool
         self.feature_dim = hidden
 
     def forward(self, images: Tensor) -> Tensor:
         """Features [N, feature_dim] of images [N, C, *S]."""
-        return self.encode(self.embed(self.pad(images)))[:, 0]
+        tokens = self.encode(self.embed(self.pad(images)))
+        return tokens[:, 0] if self.pool == "token" else tokens[:, 1:].mean(1)
 
     def pad(self, images: Tensor) -> Tensor:
         """Images [N, C, *S] with zeros around them, so that patches tile them."""

@@ -96,6 +96,14 @@ def test_every_parameter_has_a_gradient() -> None:
     assert all(parameter.grad is not None for parameter in encoder.parameters())
 
 
+def test_features_are_the_class_token_or_the_mean_of_the_others() -> None:
+    token, mean = build().eval(), build(pool="mean").eval()
+    given = images((1, 16, 16))
+    tokens = token.encode(token.embed(token.pad(given)))
+    torch.testing.assert_close(token(given), tokens[:, 0])
+    torch.testing.assert_close(mean(given), tokens[:, 1:].mean(1))
+
+
 @pytest.mark.parametrize("hidden", [2, 48, 100, 192, 384, 769, 1280])
 def test_heads_divide_the_channels(hidden: int) -> None:
     heads, channels = heads_and_hidden(hidden, 64)
@@ -111,6 +119,8 @@ def test_heads_divide_the_channels(hidden: int) -> None:
         ({"width": 0.9 / 384}, "width is 0.00234375; allowed: numbers from 0.00260417"),
         ({"patch": 0}, "patch is 0; allowed: whole numbers from 1"),
         ({"patch": 2.5}, "patch is 2.5; allowed: whole numbers from 1"),
+        ({"patch": 17}, r"patch is 17; allowed for \[16, 16\] pixels: up to 16"),
+        ({"pool": "max"}, "pool is 'max'; allowed: token, mean"),
     ],
 )
 def test_what_leaves_nothing_is_refused(params: dict[str, Any], message: str) -> None:
