@@ -20,7 +20,7 @@ from services.tracking import quieten_mlflow, sqlite_file
 from trainers.atomic import write_atomically
 from trainers.config import MethodConfig, RunConfig
 from trainers.errors import UserError, nearest
-from trainers.initialise import initialise, read_weights, seed_files
+from trainers.initialise import initialise, read_weights, seed_files, weights_file
 from trainers.model import build_network
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ def find_weights(loaded: LoadedSpec, settings: Settings) -> Iterator[Path | None
     with tempfile.TemporaryDirectory() as scratch:
         with _naming(loaded):
             weights = _find(loaded, settings, Path(scratch))
-            for seed in loaded.spec.search.seeds:
-                if weights:
-                    read_weights(weights, seed)
+            if weights:
+                for file in dict.fromkeys(weights_file(weights, seed) for seed in loaded.spec.search.seeds):
+                    read_weights(file, seed=0)
         yield weights
 
 

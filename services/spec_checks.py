@@ -1,11 +1,10 @@
 """What can be known to be wrong with a spec before anything is spent: names, values, and what the data decide."""
 
-import inspect
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -106,7 +105,7 @@ def _check_probe(spec: SweepSpec) -> None:
     if tune is None:
         probes.build(name, **params)
         return
-    end_to_end = [loss for loss in losses.names() if cast(type[losses.Loss], losses.get(loss)).end_to_end]
+    end_to_end = [loss for loss in losses.names() if losses.get(loss).end_to_end]
     _known(f"probe.{FINETUNE}.method", "method that trains end to end", tune.method, end_to_end)
     fixed = {f"{tune.method}.{key}": value for key, value in tune.params.items()}
     own = search_spaces.parameters(tune.method)
@@ -172,11 +171,9 @@ def _check_methods(spec: SweepSpec, context: Context) -> None:
 def _build_loss(name: str, params: dict[str, search_spaces.Value], context: Context) -> "Loss":
     from trainers import losses
 
-    decided = {"max_epochs": context.epochs, "label_range": context.label_range}
-    accepted = inspect.signature(losses.get(name)).parameters
-    if context.views < cast(type[losses.Loss], losses.get(name)).min_views:
+    if context.views < losses.get(name).min_views:
         raise ValueError(f"training.views: {context.views} is not allowed: {name} needs two views of each subject")
-    return losses.build(name, **params, **{key: value for key, value in decided.items() if key in accepted})
+    return losses.build_decided(name, params, max_epochs=context.epochs, label_range=context.label_range)
 
 
 def _known(field: str, kind: str, name: str, allowed: list[str]) -> None:

@@ -1,8 +1,5 @@
 """All that is trained: encoder, head, and what the loss has of its own."""
 
-import inspect
-from typing import cast
-
 from torch import nn
 
 from trainers import encoders, losses
@@ -28,7 +25,7 @@ def build_model(run: RunConfig, feed: Feed) -> Model:
     Raises UserError where the images [C, *spatial] do not suit the encoder, or the loss refuses its parameters.
     """
     encoder = build_encoder(run.model, feed.image_shape)
-    reads = cast(type[Loss], losses.get(run.method.name)).reads
+    reads = losses.get(run.method.name).reads
     width = encoder.feature_dim if reads == "encoder" else run.model.embedding
     loss = build_loss(run, label_range=feed.label_range, train_labels=feed.train_labels, width=width)
     network = loss.network(encoder, run.model)
@@ -44,12 +41,9 @@ def build_network(run: RunConfig, image_shape: tuple[int, ...]) -> Network:
 
 def build_loss(run: RunConfig, **decided: object) -> Loss:
     """The configured loss, told those of `decided` that it asks for, and `max_epochs`."""
-    if run.training.views < cast(type[Loss], losses.get(run.method.name)).min_views:
+    if run.training.views < losses.get(run.method.name).min_views:
         raise UserError(f"training.views is {run.training.views}; allowed with {run.method.name}: 2")
-    decided["max_epochs"] = run.training.epochs
-    accepted = inspect.signature(losses.get(run.method.name)).parameters
-    known = {name: value for name, value in decided.items() if name in accepted}
-    return losses.build(run.method.name, **known | run.method.params)
+    return losses.build_decided(run.method.name, run.method.params, max_epochs=run.training.epochs, **decided)
 
 
 def build_encoder(model: ModelConfig, image_shape: tuple[int, ...]) -> nn.Module:

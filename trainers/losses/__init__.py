@@ -1,9 +1,23 @@
 """Training objectives, one file each, built by name: `build("supremix", window=5.0)`."""
 
+import inspect
+from collections.abc import Mapping
+from typing import cast
+
 from trainers.losses.base import LOSSES, Loss, Rows
 
 names = LOSSES.names
-get = LOSSES.get
 build = LOSSES.build
 
-__all__ = ["Loss", "Rows", "build", "get", "names"]
+__all__ = ["Loss", "Rows", "build", "build_decided", "get", "names"]
+
+
+def get(name: str) -> type[Loss]:
+    """The class of the loss `name`. Raises UserError with the nearest name where there is none."""
+    return cast(type[Loss], LOSSES.get(name))
+
+
+def build_decided(name: str, params: Mapping[str, object], **decided: object) -> Loss:
+    """Build `name` with a user's `params`, and what training and data have `decided`, as far as it asks for that."""
+    accepted = inspect.signature(get(name)).parameters
+    return build(name, **{key: value for key, value in decided.items() if key in accepted} | dict(params))

@@ -7,15 +7,14 @@ import torch
 from torch import Tensor
 
 from trainers.losses import _checks
-from trainers.losses._masked import logsumexp
-from trainers.losses._pairs import label_distance, log_pairs, similarity, unit
-from trainers.losses._reductions import reduce_anchors
-from trainers.losses.base import Loss, Rows, register
+from trainers.losses._pairs import label_distance
+from trainers.losses.base import Rows, register
+from trainers.losses.supcon import SupCon
 
 
 @register("adacon")
-class AdaCon(Loss):
-    """Rows of the anchor's label attract; the others repel, the more the more of the labels lie in between:
+class AdaCon(SupCon):
+    """`supcon` with margins: rows of other labels repel, the more the more of the labels lie in between:
 
         l_i = - mean_p log( exp(s_ip) / sum_{t != i} exp(s_it + m_it / temperature) )
         m_it = margin * |F(y_i) - F(y_t)|
@@ -34,7 +33,6 @@ class AdaCon(Loss):
     torch.Size([])
     """
 
-    features = "encoder"
     min_views = 2
     labels: Tensor | None
 
@@ -46,29 +44,18 @@ class AdaCon(Loss):
         reduction: Literal["mean", "sum"] = "mean",
         train_labels: Sequence[float] | None = None,
     ) -> None:
-        super().__init__()
-        _checks.require_positive(self.name, temperature=temperature)
+        super().__init__(temperature=temperature, reduction=reduction)
         if margin != 0:
             _checks.require_positive(self.name, margin=margin)
-        _checks.require_one_of(self.name, "reduction", reduction, ("mean", "sum"))
-        self.temperature = temperature
         self.margin = margin
-        self.reduction = reduction
         labels = None if train_labels is None else torch.tensor(train_labels, dtype=torch.float64)
         self.register_buffer("labels", labels, persistent=False)
 
-    def compute(self, rows: Rows) -> Tensor:
-        z = unit(rows.z)
-        pairs = log_pairs(z, rows.group)
+    def log_repulsion(self, rows: Rows, pairs: Tensor) -> Tensor:
         y = rows.y if rows.y.is_floating_point() else rows.y.double()
         levels = distribution(y, y if self.labels is None else self.labels.to(y))
-        margins = self.margin * label_distance(levels, z.dtype)
-
-        logits = similarity(z, self.temperature)
-        same = ((y[:, None] == y[None, :]) & (pairs == 0)).to(z.dtype)
-        positives = same.sum(1)
-        values = logsumexp(logits, pairs + margins / self.temperature) - (same * logits).sum(1) / positives.clamp_min(1)
-        return reduce_anchors(values, positives > 0, self.reduction)
+        margins = self.margin * label_distance(levels, pairs.dtype)
+        return pairs + margins / self.temperature
 
 
 def distribution(y: Tensor, labels: Tensor) -> Tensor:

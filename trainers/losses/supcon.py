@@ -56,5 +56,10 @@ class SupCon(Loss):
         classes = self.classes(rows)
         positive = ((classes[:, None] == classes[None, :]) & (pairs == 0)).to(z.dtype)
         positives = positive.sum(1)
-        values = logsumexp(logits, pairs) - (positive * logits).sum(1) / positives.clamp_min(1)
+        log_denominator = logsumexp(logits, self.log_repulsion(rows, pairs))
+        values = log_denominator - (positive * logits).sum(1) / positives.clamp_min(1)
         return reduce_anchors(values, positives > 0, self.reduction)
+
+    def log_repulsion(self, rows: Rows, pairs: Tensor) -> Tensor:
+        """Log-weights [N, N] of the rows in each anchor's denominator; here all its pairs alike."""
+        return pairs
