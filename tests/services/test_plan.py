@@ -5,7 +5,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from services import plan
-from services.plan import RESERVED_CPUS, Allotment, Node, allot, estimate
+from services.plan import MAX_DRIVERS, RESERVED_CPUS, Allotment, Node, allot, estimate
 from services.spec import SweepSpec
 from tests.services.past import spec
 from trainers.errors import UserError
@@ -94,7 +94,8 @@ def test_what_runs_at_once_fits(nodes: list[Node], workers: int, cpus: int, gpus
     if workers > 1:
         reading = RESERVED_CPUS - allotment.concurrent * allotment.trial["CPU"]
         assert reading >= 0.5, "drivers leave room on the reserve for two reads of a quarter"
-    assert (allotment.concurrent + 1) * workers > fits or allotment.concurrent == min(parallel, 250)
+    most = parallel if workers == 1 else min(parallel, MAX_DRIVERS)
+    assert (allotment.concurrent + 1) * workers > fits or allotment.concurrent == most
 
 
 def places(node: Node, cpus: int, gpus: float) -> int:
