@@ -51,22 +51,44 @@ def contrasweep(
 @app.command()
 def init(
     spec: SpecPath,
-    participants: Annotated[Path, typer.Option(help="Table of subjects: .tsv or .csv.")],
-    image: Annotated[str, typer.Option(help="Path of a scan from the table's folder, columns as {name}.")],
     label: Annotated[str, typer.Option(help="Column to predict.")],
+    participants: Annotated[str | None, typer.Option(help="Table of subjects: .tsv or .csv.")] = None,
+    image: Annotated[
+        str | None, typer.Option(help="Path of a scan from the table's folder, columns as {name}.")
+    ] = None,
+    bids: Annotated[str | None, typer.Option(help="BIDS data set, in place of a table and --image.")] = None,
+    suffix: Annotated[
+        str | None, typer.Option(help="What names of the data set's images end in: T1w, bold ...")
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Prepare as published for a modality; `contrasweep explain` lists them.")
+    ] = None,
+    values: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Fill a blank of the recipe, such as template."),
+    ] = None,
 ) -> None:
-    """Write a first spec for your table and scans."""
+    """Write a first spec for your table and scans, or your BIDS data set."""
     from services.firstspec import write_first_spec
 
-    write_first_spec(spec, participants, image, label)
+    options = {"participants": participants, "image": image, "bids": bids, "suffix": suffix, "label": label}
+    given = {name: value for name, value in options.items() if value is not None}
+    write_first_spec(spec, given, recipe, dict(_pair(value) for value in values or ()))
     console.print(f"wrote {spec}; next: contrasweep validate {spec}", soft_wrap=True)
+
+
+def _pair(value: str) -> tuple[str, str]:
+    name, sign, rest = value.partition("=")
+    if not sign:
+        raise UserError(f"--set: '{value}' is not allowed: NAME=VALUE")
+    return name, rest
 
 
 @app.command()
 def explain(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of them.", show_default=False)] = None,
 ) -> None:
-    """What a spec can name - methods, encoders, augmentations, probes - or what one of them is and takes."""
+    """What a spec can name - methods, encoders, augmentations, transforms, probes - and recipes, or one of them."""
     from services.explain import explain as explained
 
     explained(name, console)
@@ -126,6 +148,19 @@ def prepare(spec: SpecPath) -> None:
 
     with cluster(settings):
         prepare_data(loaded, settings, console)
+
+
+@app.command()
+def inspect(
+    target: Annotated[
+        str, typer.Argument(metavar="SPEC|STORE", help="A study, or a volume store.", show_default=False)
+    ],
+) -> None:
+    """Look at every image: leaks between splits, duplicates, outliers, mixed sources; on the screen and as a page."""
+    from services.inspection.command import inspect as inspected
+    from services.settings import load_settings
+
+    inspected(target, load_settings(), console)
 
 
 @app.command()

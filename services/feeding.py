@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import ray
+from upath import UPath
 
 from services.prepare import Prepared
 from services.settings import Settings
@@ -13,6 +13,7 @@ from services.spec_checks import check_against_data, check_image_shape
 from trainers.data.feeds import Feed, choose_feed
 from trainers.data.feeds.resident import ResidentFeed, load_resident
 from trainers.data.feeds.stream import StreamFeed
+from trainers.data.normalization import Normalization
 from trainers.data.splits import Splits
 
 
@@ -31,22 +32,25 @@ class Resident:
 class Streamed:
     """Opens a feed that streams the volume store."""
 
-    store: Path
+    store: UPath
     splits: Splits
+    normalization: Normalization | None
 
     def __call__(self) -> Feed:
         """A feed in bounded memory."""
-        return StreamFeed(self.store, self.splits)
+        return StreamFeed(self.store, self.splits, self.normalization)
 
 
 def open_data(loaded: LoadedSpec, settings: Settings, prepared: Prepared) -> Callable[[], Feed]:
     """How workers open the data: decoded once for the sweep, or streamed where they are too large for that."""
-    store, splits = prepared.store, prepared.splits
+    store, splits, normalization = prepared.store, prepared.splits, prepared.normalization
     check_image_shape(loaded, store.image_shape)
     resident = choose_feed(loaded.spec.data.feed, store.nbytes, settings.resident_limit_bytes) == "resident"
-    store.verify()
     opened: Callable[[], Feed]
-    opened = Resident(ray.put(load_resident(store, splits))) if resident else Streamed(store.folder, splits)
+    if resident:
+        opened = Resident(ray.put(load_resident(store, splits, normalization)))
+    else:
+        opened = Streamed(store.folder, splits, normalization)
     feed = opened()
     check_against_data(loaded, feed.train_size, feed.label_range)
     return opened

@@ -19,7 +19,8 @@ class FinalReport(Frozen):
         ensemble_mae: test MAE of the mean prediction over seeds, which is what the registered model predicts.
         baseline_mae: test MAE of predicting the mean of the training labels for everyone.
         shot_mae: test MAE apart for labels with many, a medium number of and few training subjects, mean over seeds.
-        subjects, labels, predictions: of the test split, in the store's order; predictions by seed.
+        scans, subjects, labels, predictions: of the test split, in the store's order: id, whose scan it is,
+            label, and predictions by seed. Each of a subject's scans counts in the errors.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
@@ -34,6 +35,7 @@ class FinalReport(Frozen):
     ensemble_mae: float
     baseline_mae: float
     shot_mae: dict[str, float]
+    scans: tuple[str, ...]
     subjects: tuple[str, ...]
     labels: tuple[float, ...]
     predictions: dict[int, tuple[float, ...]]
@@ -41,7 +43,13 @@ class FinalReport(Frozen):
     @property
     def n_test(self) -> int:
         """How many subjects the test split has."""
-        return len(self.subjects)
+        return len(set(self.subjects))
+
+    @property
+    def sample(self) -> str:
+        """The test split's size in words: `7 subjects`, or `7 subjects (9 scans)`."""
+        scans = f" ({len(self.scans)} scans)" if len(self.scans) > self.n_test else ""
+        return f"{self.n_test} subjects{scans}"
 
     @classmethod
     def read(cls, path: Path) -> "FinalReport":

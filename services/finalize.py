@@ -4,7 +4,7 @@ import shutil
 import statistics
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +24,7 @@ from services.tracking import Tracker, quieten_mlflow
 from services.trial import run_config
 from trainers.config import RunConfig
 from trainers.data.locked import load_test
+from trainers.data.store import StoredSubject
 from trainers.errors import UserError
 from trainers.inference import Inference, Predictor, save_ensemble
 from trainers.metrics import bootstrap, mae, shot_mae
@@ -103,39 +104,48 @@ def _evaluate(spec: SweepSpec, winner: Winner, prepared: Prepared, final: Path) 
     """Open the test split; write figures and model, then `final`, whose presence says that all is there."""
     store, splits = prepared.store, prepared.splits
     device = torch.device("cuda" if spec.training.gpus_per_worker and torch.cuda.is_available() else "cpu")
-    test = load_test(store, splits)
-    inferred = {
-        seed: Predictor.load(run, best, store.image_shape, device).infer(test.images)
-        for seed, (run, best) in winner.members.items()
+    predictors = {
+        seed: Predictor.load(run, best, store.image_shape, device) for seed, (run, best) in winner.members.items()
     }
-    train_labels = store.labels[store.rows_of(splits.train)]
-    subjects = tuple(store.subjects[row].id for row in test.rows)
-    report = _report(winner.record, subjects, test.labels, inferred, train_labels)
+    parts = [
+        {seed: predictor.infer(test.images) for seed, predictor in predictors.items()}
+        for test in load_test(store, splits)
+    ]
+    inferred = {seed: _joined([part[seed] for part in parts]) for seed in predictors}
+    rows, train_labels = store.rows_of(splits.test), store.labels[store.rows_of(splits.train)]
+    scans = [store.subjects[row] for row in rows]
+    report = _report(winner.record, scans, store.labels[rows], inferred, train_labels)
     _draw(report, spec.data.label, winner.record, inferred, final.parent / "figures")
     export_model(final.parent / "model", winner.members, store.image_shape)
     report.write(final)
 
 
+def _joined(parts: Sequence[Inference]) -> Inference:
+    return Inference(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
 def _report(
     record: Record,
-    subjects: tuple[str, ...],
+    scans: Sequence[StoredSubject],
     y: NDArray[np.float64],
     inferred: Mapping[int, Inference],
     train_labels: NDArray[np.float64],
 ) -> FinalReport:
     predictions = np.stack([inference.predictions for inference in inferred.values()])
+    subjects = tuple(scan.subject for scan in scans)
     seed_mae = dict(zip(inferred, mae(y, predictions).tolist(), strict=True))
     return FinalReport(
         trial=record.number,
         method=record.configuration.method,
         params=record.configuration.params,
         training=record.configuration.training,
-        metrics=bootstrap(y, predictions),
+        metrics=bootstrap(y, predictions, clusters=subjects),
         seed_mae=seed_mae,
         sd=statistics.stdev(seed_mae.values()) if len(seed_mae) > 1 else 0.0,
         ensemble_mae=float(mae(y, predictions.mean(axis=0))),
         baseline_mae=float(mae(y, train_labels.mean())),
         shot_mae=shot_mae(y, predictions, train_labels),
+        scans=tuple(scan.id for scan in scans),
         subjects=subjects,
         labels=tuple(y.tolist()),
         predictions={seed: tuple(inference.predictions.tolist()) for seed, inference in inferred.items()},

@@ -4,13 +4,19 @@ import csv
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from services import recipes
+from services.complaints import complaint
+from services.recipes import Recipe
+from services.spec import LoadedSpec, parse_spec
 from services.strict_yaml import load_mapping
 from trainers.config import DataConfig
 from trainers.data.participants import Subject, read_subjects
-from trainers.data.readers import UnreadableError, read_shape
+from trainers.data.readers import UnreadableError, read, read_header
 from trainers.errors import UserError
 
 ID_COLUMNS = ("participant_id", "subject_id", "subject", "id")
@@ -18,22 +24,18 @@ LONGEST_SIDE = {1: 512, 2: 224, 3: 96}
 
 SPEC = """\
 # {title}: what to run. Where it runs is settings (CONTRASWEEP_*), so this file means the same everywhere.
-name: {name}
+{about}name: {name}
 data:
-  participants: {participants}        # relative to this file
-  id: {id}
-  image: {image}        # relative to the table
+{source}
   label: {label}
   # group: sex                          # pairs are formed only inside a group
-  transforms:                           # MONAI, by name; run once, kept in the volume store
-{transforms}
+{data}
   split: {{test: 0.2, validation: 0.2, stratify: [{label}], seed: 0}}
-model: {{encoder: resnet18, spatial_dims: {dims}, width: 0.5}}
+{model}
 training:
   epochs: 50
   batch_size: {batch}
-  views: 2
-  augmentations: {{cutout: {{}}}}
+{training}
   lr: 1.0e-3
   workers: 1
   gpus_per_worker: 0                    # 1 where there is a GPU
@@ -45,34 +47,107 @@ search:
 budget: {{hours: 8}}
 """
 
+TABLE = """\
+  participants: {participants}        # relative to this file
+  id: {id}
+  image: {image}        # relative to the table"""
 
-def write_first_spec(path: Path, participants: Path, image: str, label: str) -> None:
-    """Write a spec to `path`, fitted to the first scan that can be read.
+BIDS = """\
+  bids: {bids}        # relative to this file
+  suffix: {suffix}
+  # entities: {{task: rest}}              # where several images of a subject have the suffix"""
 
-    Raises UserError where `path` exists, the table or one of the named columns is missing, or no scan is readable.
+PLAIN = """\
+data:
+  transforms:                           # ours (contrasweep explain) and MONAI's, by name; run once, kept in the store
+{transforms}
+model: {{encoder: resnet18, spatial_dims: {dims}, width: 0.5}}
+training:
+  views: 2
+  augmentations: {{cutout: {{}}}}
+"""
+
+
+def write_first_spec(
+    path: Path, given: Mapping[str, str], recipe: str | None = None, values: Mapping[str, str] | None = None
+) -> None:
+    """Write a spec to `path`, fitted to the first scan that can be read, or with the parts that a recipe decides.
+
+    `given` are fields of the spec's `data`, their paths relative to this folder; `values` fill the recipe's blanks.
+    Raises UserError where `path` exists, the table or one of the named columns is missing, no scan is readable, or
+    the recipe does not suit the first that is.
     """
     if path.exists():
         raise UserError(f"{path}: exists already; give another name, or remove it first")
-    subject_id = _id_column(participants, image)
-    config = DataConfig(participants=participants.name, id=subject_id, image=image, label=label)
+    if values and recipe is None:
+        raise UserError(f"--set: {', '.join(values)} is for a recipe; name it with --recipe")
+    filled = recipes.fill(recipe, _from(path.parent, values or {})) if recipe is not None else None
+    config = _config(given)
     try:
-        subjects, _ = read_subjects(config, participants.parent)
+        subjects, _ = read_subjects(config, Path())
     except UserError as error:  # named as the options are that were given
         raise UserError(f"--{str(error).removeprefix('data.')}") from None
-    shape = _first_shape(subjects, participants.parent / image)
-    text = SPEC.format(
+    first, shape = _first(subjects, config)
+    text = _written(path, config, len(subjects), Recipe.parse(filled or _plain(shape)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    loaded = LoadedSpec(parse_spec(text, str(path)), path, path.resolve().parent)
+    if recipe is not None:
+        _check_suits(recipe, loaded, first)
+    path.write_text(text, encoding="utf-8")
+
+
+def _from(folder: Path, values: Mapping[str, str]) -> dict[str, str]:
+    """The values as YAML, those that are files here relative to `folder`."""
+    return {key: _scalar(_relative(value, folder)) if Path(value).is_file() else value for key, value in values.items()}
+
+
+def _config(given: Mapping[str, str]) -> DataConfig:
+    fields = dict(given)
+    if "participants" in fields and "image" in fields:
+        fields["id"] = _id_column(Path(fields["participants"]), fields["image"])
+    try:
+        return DataConfig.model_validate(fields)
+    except ValidationError as error:
+        raise UserError(f"init: {complaint(error, DataConfig)}") from error
+
+
+def _written(path: Path, config: DataConfig, count: int, recipe: Recipe) -> str:
+    return SPEC.format(
         title=path.name,
         name=_slug(path.stem),
-        participants=_scalar(Path(os.path.relpath(participants, path.parent)).as_posix()),
-        id=_scalar(subject_id),
-        image=_scalar(image),
-        label=_scalar(label),
-        transforms=_transforms(shape),
-        dims=len(shape) - 1,
-        batch=max(2, min(32, len(subjects) // 8 * 2)),
+        source=_source(config, path.parent),
+        label=_scalar(config.label),
+        batch=max(2, min(32, count // 8 * 2)),
+        about=recipe.about,
+        data=recipe.data,
+        model=recipe.model,
+        training=recipe.training,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+
+
+def _source(config: DataConfig, folder: Path) -> str:
+    if config.bids is not None:
+        return BIDS.format(bids=_scalar(_relative(config.bids, folder)), suffix=_scalar(str(config.suffix)))
+    participants = _scalar(_relative(config.table, folder))
+    return TABLE.format(participants=participants, id=_scalar(config.id), image=_scalar(str(config.image)))
+
+
+def _relative(path: str, folder: Path) -> str:
+    return Path(os.path.relpath(path, folder)).as_posix()
+
+
+def _check_suits(recipe: str, loaded: LoadedSpec, first: Subject) -> None:
+    """The spec is valid, and the recipe makes of the first scan what its encoder takes."""
+    from services.spec_checks import check_image_shape, check_spec
+    from trainers.data.transforms import build_transforms
+
+    check_spec(loaded)
+    pipeline = build_transforms(loaded.spec.data.transforms, loaded.base)
+    try:
+        shape = pipeline(read(first.path), first.numbers).shape
+    except UnreadableError as error:
+        raise UserError(f"--recipe: {recipe} does not suit {first.path}: {error}") from error
+    check_image_shape(loaded, shape)
 
 
 def _id_column(participants: Path, image: str) -> str:
@@ -86,25 +161,29 @@ def _id_column(participants: Path, image: str) -> str:
     return next((column for column in (*ID_COLUMNS, *used) if column in header), (header or [ID_COLUMNS[0]])[0])
 
 
-def _first_shape(subjects: Sequence[Subject], pattern: Path) -> tuple[int, ...]:
+def _first(subjects: Sequence[Subject], config: DataConfig) -> tuple[Subject, tuple[int, ...]]:
+    """The first scan that can be read, and its shape (C, *S)."""
     for subject in subjects:
         try:
-            shape = read_shape(subject.path)
+            shape = read_header(subject.path).shape
         except UnreadableError:
             continue
         if len(shape) - 1 in LONGEST_SIDE:
-            return shape
-    raise UserError(f"--image: no file like {pattern} can be read as an image of 1 to 3 dimensions")
+            return subject, shape
+    what = f"--image: no file like {config.image}" if config.bids is None else f"--suffix: no {config.suffix} image"
+    raise UserError(f"{what} can be read as an image of 1 to 3 dimensions")
 
 
-def _transforms(shape: tuple[int, ...]) -> str:
+def _plain(shape: tuple[int, ...]) -> str:
+    """What is written without a recipe, for images (C, *S)."""
     spatial = shape[1:]
     longest = LONGEST_SIDE[len(spatial)]
     lines = []
     if max(spatial) > longest and len(spatial) > 1:
         size = [max(1, round(side * longest / max(spatial))) for side in spatial]
         lines = [f"    - Resize: {{spatial_size: {size}}}"]
-    return "\n".join([*lines, "    - NormalizeIntensity: {nonzero: true}"])
+    lines.append("    - NormalizeIntensity: {nonzero: true}")
+    return PLAIN.format(transforms="\n".join(lines), dims=len(spatial))
 
 
 def _slug(stem: str) -> str:

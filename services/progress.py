@@ -1,8 +1,8 @@
 """What a person sees while a long step runs: a bar on a terminal, a plain line every 30 s elsewhere."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -44,3 +44,18 @@ def meter(console: Console, title: str) -> Iterator[Meter]:
     shown = [TextColumn(column) if isinstance(column, str) else column for column in columns]
     with Progress(*shown, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
         yield Meter(console, title, bar)
+
+
+@contextmanager
+def steps(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """What to call with a step's name and how many scans of how many are done; each step has a meter of its own."""
+    with ExitStack() as stack:
+        shown: dict[str, Meter] = {}
+
+        def update(step: str, done: int, total: int) -> None:
+            if step not in shown:
+                stack.close()
+                shown[step] = stack.enter_context(meter(console, step))
+            shown[step].update(done, total, unit="scans")
+
+        yield update

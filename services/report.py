@@ -13,14 +13,17 @@ from rich.text import Text
 from search_spaces import Value
 from services.final_report import FinalReport
 from services.folder import SweepFolder
+from services.inspection import leaks
 from services.prepare import Prepared
 from services.record import Record, leaderboard, read_records
 from services.spec import SweepSpec
+from trainers.data.store import MANIFEST
 from trainers.history import COMPLETE, RUNNING
 
 SHORT = {"temperature": "tau", "nn_step_size": "step", "distance": "dist", "weight_decay": "decay"}
 """Parameters by the names that the leaderboard's columns have."""
 WIDEST = 10_000
+SHOWN = 10
 
 SHOWN_STATES = {RUNNING: "unfinished"}
 
@@ -75,7 +78,7 @@ def print_leaderboard(console: Console, spec: SweepSpec, records: Sequence[Recor
 
 
 def print_prepared(console: Console, prepared: Prepared, took_s: float) -> None:
-    """Print where the volume store is, its size, and who was rejected and why."""
+    """Print where the volume store is, its size, who was rejected and why, and what is on both sides of a split."""
     store = prepared.store
     size_mb = sum(shard.bytes for shard in store.manifest.shards) / 1e6
     verb = "reused  " if prepared.reused else "prepared"
@@ -85,8 +88,12 @@ def print_prepared(console: Console, prepared: Prepared, took_s: float) -> None:
         soft_wrap=True,
         markup=False,
     )
-    for left_out in prepared.rejected:
+    for left_out in prepared.rejected[:SHOWN]:
         console.print(f"  rejected {left_out.subject}: {left_out.reason}", soft_wrap=True, markup=False)
+    if len(prepared.rejected) > SHOWN:
+        console.print(f"  ... and {len(prepared.rejected) - SHOWN} more; {MANIFEST} there names all")
+    for leak in leaks(store, prepared.splits):
+        console.print(f"  leak: {leak.text}; see contrasweep inspect", style="bold red", soft_wrap=True, markup=False)
 
 
 def print_final(console: Console, spec: SweepSpec, report: FinalReport) -> None:
@@ -95,7 +102,7 @@ def print_final(console: Console, spec: SweepSpec, report: FinalReport) -> None:
     spread = f"mean of {len(report.seed_mae)} seeds (sd {report.sd:.3f})"
     console.print(
         f"final     test MAE {mae.value:.3f} [{mae.low:.3f}, {mae.high:.3f}] {spec.data.label} "
-        f"over {report.n_test} subjects, {spread}, "
+        f"over {report.sample}, {spread}, "
         f"{report.ensemble_mae:.3f} for their mean prediction; predict-the-mean {report.baseline_mae:.3f}",
         soft_wrap=True,
         markup=False,

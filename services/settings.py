@@ -9,6 +9,7 @@ from typing import Annotated
 import psutil
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from upath import UPath
 
 from services.complaints import complaint, foremost
 from trainers.errors import UserError, nearest
@@ -28,11 +29,16 @@ def _local_folder(path: str) -> str:
     return str(_absolute(Path(path)))
 
 
+def _folder_or_url(path: UPath) -> UPath:
+    return UPath(_absolute(path)) if isinstance(path, Path) else path
+
+
 class Settings(BaseSettings):
     """Where things are, from `CONTRASWEEP_*` in the environment, else contrasweep.toml, else the defaults.
 
     `home` is the folder of everything local; the stores default to SQLite files in it, and `storage_path` (of
-    the checkpoints; a folder that all nodes see) to a folder in it. Relative paths start at the current folder.
+    the checkpoints; a folder that all nodes see) and `volumes` (the prepared volume stores; a folder, or a URL such as
+    s3://bucket/volumes) to folders in it. Relative paths start at the current folder.
     `resident_limit_gb` (10^9 bytes) is what decoded data may take of memory before they are streamed instead; None
     is a quarter of what is available, which Ray's object store has room for. `ray_address` "local" starts Ray on
     this machine.
@@ -47,6 +53,9 @@ class Settings(BaseSettings):
     storage_path: Annotated[str, AfterValidator(_local_folder)] = Field(
         default_factory=lambda known: f"{known['home']}/storage"
     )
+    volumes: Annotated[UPath, AfterValidator(_folder_or_url)] = Field(
+        default_factory=lambda known: UPath(known["home"]) / "volumes"
+    )
     resident_limit_gb: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
     @property
@@ -55,11 +64,6 @@ class Settings(BaseSettings):
         if self.resident_limit_gb is None:
             return int(psutil.virtual_memory().available // 4)
         return int(self.resident_limit_gb * 1e9)
-
-    @property
-    def volumes(self) -> Path:
-        """Folder of the prepared volume stores."""
-        return self.home / "volumes"
 
     @property
     def sweeps(self) -> Path:

@@ -23,7 +23,7 @@ def check_spec(loaded: LoadedSpec) -> None:
     """Check every name and value of the spec that needs no data. Raises UserError on the first that is wrong."""
     spec = loaded.spec
     with _naming(loaded.path):
-        _check_components(spec)
+        _check_components(spec, loaded.base)
         _check_search_keys(spec)
         _check_training_ranges(spec)
         _check_methods(spec, spec.context())
@@ -56,14 +56,14 @@ def check_image_shape(loaded: LoadedSpec, image_shape: tuple[int, ...]) -> None:
         _check_networks(spec, image_shape)
 
 
-def _check_components(spec: SweepSpec) -> None:
+def _check_components(spec: SweepSpec, base: Path) -> None:
     from trainers.data.transforms import build_transforms
 
     _check_encoder(spec.model)
     _check_probe(spec)
     for space in spec.search.spaces:
         _known("search.spaces", "search space", space, search_spaces.names())
-    build_transforms(spec.data.transforms)
+    build_transforms(spec.data.transforms, base)
     _check_augmentations(spec)
 
 

@@ -23,7 +23,7 @@ from services.follower import Follower, interruption
 from services.plan import Allotment, allot, local_node
 from services.prepare import Prepared, prepare
 from services.pretrained import Start, check_weights, find_weights, keep_weights
-from services.progress import meter
+from services.progress import meter, steps
 from services.racing import Referee, Rule
 from services.record import Record, read_records, trial_folder
 from services.report import print_final, print_leaderboard, print_prepared, show_sweep
@@ -89,13 +89,12 @@ def _check_volumes(folder: SweepFolder, state: SweepState, version: str) -> None
 def prepare_data(loaded: LoadedSpec, settings: Settings, console: Console) -> Prepared:
     """The volume store of a spec, made where it is not there yet, and what was rejected, on the screen."""
     began = time.monotonic()
-    with meter(console, "preparing") as shown:
-        prepared = prepare(
-            loaded.spec.data,
-            loaded.base,
-            settings.volumes,
-            lambda done, total: shown.update(done, total, unit="volumes"),
-        )
+    try:
+        with steps(console) as shown:
+            prepared = prepare(loaded.spec.data, loaded.base, settings.volumes, shown)
+    except KeyboardInterrupt:
+        console.print("stopped; what was prepared is kept, and the next time goes on with it")
+        raise
     print_prepared(console, prepared, time.monotonic() - began)
     return prepared
 

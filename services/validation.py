@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +10,22 @@ from rich.console import Console
 from rich.table import Table
 
 from services.plan import RESERVED_CPUS, Node, allot, estimate
-from services.prepare import check_rejected, load_volume
+from services.prepare import check_rejected
 from services.pretrained import check_weights
 from services.settings import Settings
 from services.spec import LoadedSpec
 from services.spec_checks import check_against_data, check_image_shape
+from trainers.config import DataConfig
 from trainers.data.participants import Rejected, Subject, read_subjects
-from trainers.data.readers import UnreadableError, read_shape
+from trainers.data.readers import UnreadableError, read_header
 from trainers.data.splits import split_sizes
-from trainers.data.transforms import build_transforms
+from trainers.data.transforms import Pipeline, build_transforms
+from trainers.data.volume import load_scan
 from trainers.errors import UserError
 
 SHOWN = 10
+_READERS = 8
+"""Headers read at a time: they wait for the disk."""
 
 
 def check_table(loaded: LoadedSpec) -> list[Subject]:
@@ -29,7 +34,7 @@ def check_table(loaded: LoadedSpec) -> list[Subject]:
     Raises UserError where the table is unusable, more is rejected than the spec allows, or what is left does
     not suit the spec.
     """
-    subjects, rejected = read_subjects(loaded.spec.data, loaded.base)
+    subjects, rejected = read_subjects(loaded.spec.data, loaded.base, _pipeline(loaded).columns)
     _check_counts(loaded, subjects, rejected)
     return subjects
 
@@ -39,7 +44,7 @@ def validate_data(loaded: LoadedSpec, console: Console, weights: Path | None = N
 
     Raises UserError as `check_table` does, a scan without a readable header counting as rejected.
     """
-    listed, rejected = read_subjects(loaded.spec.data, loaded.base)
+    listed, rejected = read_subjects(loaded.spec.data, loaded.base, _pipeline(loaded).columns)
     shapes, unreadable = _headers(listed)
     rejected = [*rejected, *unreadable]
     left_out = {one.subject for one in unreadable}
@@ -75,10 +80,10 @@ def show_plan(
     check_image_shape(loaded, shape)
     if weights:
         check_weights(loaded, weights, shape, console)
-    train = split_sizes(len(subjects), spec.data.split)["train"]
+    train = _train_size(subjects, spec.data)
     cost = estimate(spec, allotment, shape, train)
     training, search = spec.training, spec.search
-    store_gb = len(subjects) * 4 * float(np.prod(shape)) / 1e9
+    store_gb = len(subjects) * np.dtype(spec.data.dtype).itemsize * float(np.prod(shape)) / 1e9
     feed = "resident" if store_gb * 1e9 <= settings.resident_limit_bytes else "streamed"
     runs = search.trials * len(search.seeds)
     workers = f"{training.workers} x {training.cpus_per_worker} CPUs, {training.gpus_per_worker:g} GPUs"
@@ -100,32 +105,49 @@ def show_plan(
 def _headers(subjects: list[Subject]) -> tuple[Counter[tuple[int, ...]], list[Rejected]]:
     shapes: Counter[tuple[int, ...]] = Counter()
     unreadable = []
-    for subject in subjects:
-        try:
-            shapes[read_shape(subject.path)] += 1
-        except UnreadableError as error:
-            unreadable.append(Rejected(subject.id, subject.path, str(error)))
+    with ThreadPoolExecutor(_READERS) as pool:
+        for subject, found in zip(subjects, pool.map(_shape, subjects), strict=True):
+            if isinstance(found, str):
+                unreadable.append(Rejected(subject.id, subject.path, found))
+            else:
+                shapes[found] += 1
     return shapes, unreadable
+
+
+def _shape(subject: Subject) -> tuple[int, ...] | str:
+    """Of a scan's header, or why there is none."""
+    try:
+        return read_header(subject.path).shape
+    except UnreadableError as error:
+        return str(error)
+
+
+def _train_size(subjects: Sequence[Subject], data: DataConfig) -> int:
+    """Of the training split: its subjects, each of whom has a scan at least."""
+    return split_sizes(len({subject.subject for subject in subjects}), data.split)["train"]
 
 
 def _check_counts(loaded: LoadedSpec, subjects: Sequence[Subject], rejected: Sequence[Rejected]) -> None:
     data = loaded.spec.data
     check_rejected(rejected, len(subjects) + len(rejected), data)
     if not subjects:
-        raise UserError(f"data.participants: no subject of {data.participants} can be used")
+        raise UserError(f"data.participants: no subject of {data.table} can be used")
     labels = [subject.label for subject in subjects]
-    check_against_data(loaded, split_sizes(len(subjects), data.split)["train"], max(labels) - min(labels))
+    check_against_data(loaded, _train_size(subjects, data), max(labels) - min(labels))
 
 
 def _prepared_shape(loaded: LoadedSpec, subjects: list[Subject]) -> tuple[int, ...]:
-    transform = build_transforms(loaded.spec.data.transforms)
-    reasons = []
+    pipeline, reasons = _pipeline(loaded), []
     for subject in subjects:
         try:
-            return tuple(load_volume(subject.path, transform).shape)
+            return load_scan(subject, pipeline, loaded.spec.data.dtype).values.shape
         except UnreadableError as error:
             reasons.append(f"{subject.path}: {error}")
     raise UserError(f"data.image: none of the {len(subjects)} images can be used; first: {reasons[0]}")
+
+
+def _pipeline(loaded: LoadedSpec) -> Pipeline:
+    return build_transforms(loaded.spec.data.transforms, loaded.base)
 
 
 def _sum(nodes: Sequence[Node]) -> str:

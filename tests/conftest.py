@@ -4,13 +4,24 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+from upath import UPath
 
 from services.environment import set_ray_environment
 from services.settings import Settings
 
 # Ray reads its environment when it is imported, which collecting the tests already does.
 set_ray_environment(Settings(home=Path(tempfile.mkdtemp(prefix="contrasweep-tests-"))))
+
+
+hypothesis.settings.register_profile("reproducible", derandomize=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The same examples in every run of the usual tests; `make test-all` looks for new ones."""
+    if config.option.markexpr:
+        hypothesis.settings.load_profile("reproducible")
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +32,19 @@ def ray_local() -> Iterator[None]:
     ray.init("local", num_cpus=3, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[UPath]:
+    """An empty bucket on a local server that speaks S3."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    options = {"endpoint_url": f"http://{host}:{port}", "key": "testing", "secret": "testing"}
+    names = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
+    boto3.client("s3", endpoint_url=options["endpoint_url"], **names).create_bucket(Bucket="volumes")
+    yield UPath("s3://volumes", **options)
+    server.stop()

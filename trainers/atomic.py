@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from upath import UPath
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
@@ -22,7 +24,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         partial.unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` by `content`, whole or not at all."""
+def write_atomically(path: Path | UPath, content: bytes) -> None:
+    """Replace `path` by `content`, whole or not at all, which is how object stores write anyway."""
+    if not isinstance(path, Path):
+        path.write_bytes(content)
+        return
     with replacing(path) as file:
         file.write(content)

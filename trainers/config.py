@@ -35,18 +35,47 @@ class DataConfig(Frozen):
     """Where the scans are and how they become fixed-shape volumes.
 
     `participants` is relative to the spec's folder, `image` (a template over the table's columns) to
-    the table's folder. `transforms` are MONAI names with their arguments, run once.
+    the table's folder. `bids`, a BIDS data set's folder, takes the place of both: images are the files that end in
+    `_suffix` and have the `entities` in their names, or, where one is null, have it not; `datatype` (anat, func ...)
+    and `extension` count as entities. `session` is a column that tells a subject's scans apart; a
+    subject's scans are all on one side of a split. `censored` says what a label such as `89+` is: `reject` leaves the
+    scan out, `keep` reads 89. `transforms` run once. `normalize: training` subtracts the mean of the training
+    split and divides by its sd, channel by channel, when images are read.
     """
 
-    participants: str
+    participants: str | None = None
+    bids: str | None = None
+    suffix: str | None = None
+    entities: dict[str, str | None] = {}
     id: str = "participant_id"
-    image: str
+    session: str | None = None
+    image: str | None = None
     label: str
+    censored: Literal["reject", "keep"] = "reject"
     group: str | None = None
     transforms: tuple[dict[str, dict[str, Any]], ...] = ()
+    dtype: Literal["float32", "float16", "uint8"] = "float32"
+    normalize: Literal["training"] | None = None
     split: SplitConfig = SplitConfig()
     feed: Literal["auto", "resident", "stream"] = "auto"
     max_rejected: Annotated[float, Field(ge=0, le=1)] = 0.05
+
+    @model_validator(mode="after")
+    def _names_its_files(self) -> "DataConfig":
+        table, bids = ("participants", "image"), ("suffix", "entities")
+        wanted, useless = (table, bids) if self.bids is None else (("suffix",), (*table, "session"))
+        for key in useless:
+            if getattr(self, key):
+                raise ValueError(f"{key} is not allowed {'with' if self.bids else 'without'} bids")
+        for key in wanted:
+            if getattr(self, key) is None:
+                raise ValueError(f"{key} is missing; give participants and image, or bids and suffix")
+        return self
+
+    @property
+    def table(self) -> str:
+        """The participants table, relative to the spec's folder."""
+        return str(self.participants) if self.bids is None else f"{self.bids}/participants.tsv"
 
     @property
     def strata(self) -> tuple[str, ...]:

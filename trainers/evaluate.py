@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainers import probes
 from trainers.config import RunConfig
-from trainers.data.feeds import Batch, Feed
+from trainers.data.feeds import Batch, Feed, arriving
 from trainers.distributed import rank, world_size
 from trainers.errors import Diverged
 from trainers.history import Row
@@ -28,15 +28,14 @@ class Embedding(NamedTuple):
 
 
 @torch.no_grad()
-def embed(network: Network, batches: Iterable[Batch], device: torch.device) -> Embedding:
-    """Embed this worker's batches without augmentation, then gather all workers' rows.
+def embed(network: Network, batches: Iterable[Batch]) -> Embedding:
+    """Embed this worker's batches, which are on the network's device, then gather all workers' rows.
 
     Raises Diverged where a feature is not finite.
     """
     network.eval()
     own = [
-        (torch.as_tensor(batch.rows), network(batch.images.to(device)).features.float().cpu(), batch.labels)
-        for batch in batches
+        (torch.as_tensor(batch.rows), network(batch.images).features.float().cpu(), batch.labels) for batch in batches
     ]
     rows, features, labels = (torch.cat(parts) for parts in zip(*_all_workers(own), strict=True))
     if not features.isfinite().all():
@@ -56,7 +55,7 @@ def evaluate(model: Model, feed: Feed, run: RunConfig, device: torch.device) -> 
 
     def split(name: Literal["train", "validation"]) -> Embedding:
         share = feed.evaluation(name, batch_size=run.training.batch_size, rank=rank(), world_size=world_size())
-        return embed(model.network, share, device)
+        return embed(model.network, arriving(share, device, feed.normalization))
 
     validation = split("validation")
     trained = model.loss.probe()

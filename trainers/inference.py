@@ -5,15 +5,17 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from trainers import checkpoint
 from trainers.atomic import write_atomically
 from trainers.config import RunConfig
+from trainers.data.normalization import Normalization
 from trainers.model import build_network
 from trainers.network import Network
 from trainers.probes import Probe, load_probe
@@ -35,6 +37,7 @@ class Predictor:
     network: Network
     probe: Probe
     device: torch.device
+    normalization: Normalization | None
 
     @classmethod
     def load(
@@ -45,14 +48,22 @@ class Predictor:
         with torch.random.fork_rng(devices=[]):
             network = build_network(run.finetuning(), image_shape)
         network.load_state_dict(state["model"])
-        return cls(network.eval().to(device), load_probe(state["probe"]), torch.device(device))
+        kept = state["normalization"]
+        normalization = Normalization(**{name: tuple(of) for name, of in kept.items()}) if kept else None
+        return cls(network.eval().to(device), load_probe(state["probe"]), torch.device(device), normalization)
 
     @torch.inference_mode()
-    def infer(self, images: NDArray[np.float32], batch_size: int = 64) -> Inference:
-        """Embed and predict images [N, C, *S], N at least 1."""
-        batches = torch.from_numpy(np.ascontiguousarray(images, np.float32)).split(batch_size)
-        features = torch.cat([self.network(batch.to(self.device)).features.float().cpu() for batch in batches])
+    def infer(self, images: NDArray[Any], batch_size: int = 64) -> Inference:
+        """Embed and predict images [N, C, *S] as a store holds them, N at least 1."""
+        batches = torch.from_numpy(np.ascontiguousarray(images)).split(batch_size)
+        features = torch.cat([self._embed(batch) for batch in batches])
         return Inference(features.numpy(), self.probe.predict(features).numpy())
+
+    def _embed(self, images: Tensor) -> Tensor:
+        images = images.to(self.device).float()
+        normalized = self.normalization(images) if self.normalization else images
+        features: Tensor = self.network(normalized).features
+        return features.float().cpu()
 
 
 def save_ensemble(folder: Path, members: Mapping[int, tuple[RunConfig, Path]], image_shape: tuple[int, ...]) -> None:

@@ -1,6 +1,6 @@
 """Regression metrics and their subject bootstrap, in float64."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -84,23 +84,30 @@ METRICS: Mapping[str, Callable[[ArrayLike, ArrayLike], FloatArray]] = MappingPro
 )
 
 
-def bootstrap(y: ArrayLike, predictions: ArrayLike, repeats: int = 2000, seed: int = 0) -> dict[str, Interval]:
+def bootstrap(
+    y: ArrayLike,
+    predictions: ArrayLike,
+    repeats: int = 2000,
+    seed: int = 0,
+    *,
+    clusters: Sequence[Hashable] | None = None,
+) -> dict[str, Interval]:
     """Every metric with a 95 % percentile interval over `repeats` resamples of the subjects.
 
-    `y` [N] and `predictions` [S, N], one row for each seed. The value is the mean over seeds of the
-    metric, and so it is inside each resample: all seeds see the same resampled subjects. Resamples in
-    which a metric is undefined (a constant sample) do not count.
+    `y` [N] and `predictions` [S, N], one row for each seed. `clusters` [N] says whose each scan is, where subjects
+    have several: these are drawn together (cluster bootstrap), for they are alike. The value is the mean over
+    seeds of the metric, and so it is inside each resample: all seeds see the same resampled subjects. Resamples
+    in which a metric is undefined (a constant sample) do not count.
 
     >>> bootstrap([1.0, 2.0, 3.0], [[2.0, 3.0, 4.0]])["mae"]
     Interval(value=1.0, low=1.0, high=1.0)
     """
     labels, outputs = np.asarray(y, np.float64), np.asarray(predictions, np.float64)
     assert outputs.ndim == 2 and outputs.shape[1:] == labels.shape and labels.size, (labels.shape, outputs.shape)
-    draws = np.random.default_rng(seed).integers(labels.size, size=(repeats, labels.size))
-    rows = max(1, _BLOCK_BYTES // (8 * outputs.size))
-    blocks = [draws[start : start + rows] for start in range(0, repeats, rows)]
+    members = _members(range(labels.size) if clusters is None else clusters)
+    draws = np.random.default_rng(seed).integers(len(members), size=(repeats, len(members)))
     resampled: dict[str, list[FloatArray]] = {name: [] for name in METRICS}
-    for block in blocks:
+    for block in _blocks(members, draws, max(1, _BLOCK_BYTES // (8 * outputs.size))):
         block_y, block_outputs = labels[block], outputs[:, block]
         for name, metric in METRICS.items():
             resampled[name].append(np.mean(metric(block_y, block_outputs), axis=0))
@@ -108,6 +115,25 @@ def bootstrap(y: ArrayLike, predictions: ArrayLike, repeats: int = 2000, seed: i
         name: _interval(float(np.mean(metric(labels, outputs))), np.concatenate(resampled[name]))
         for name, metric in METRICS.items()
     }
+
+
+def _members(clusters: Sequence[Hashable]) -> NDArray[np.int64]:
+    """Rows of each cluster [clusters, largest], in order of appearance and filled up with -1."""
+    rows: dict[Hashable, list[int]] = {}
+    for row, cluster in enumerate(clusters):
+        rows.setdefault(cluster, []).append(row)
+    largest = max(map(len, rows.values()))
+    return np.array([[*some, *[-1] * (largest - len(some))] for some in rows.values()])
+
+
+def _blocks(members: NDArray[np.int64], draws: NDArray[np.int64], at_most: int) -> Iterator[NDArray[np.int64]]:
+    """The rows of each draw of clusters, as arrays of up to `at_most` draws that have equally many rows."""
+    counts = np.sum(members >= 0, axis=1)[draws].sum(axis=1)
+    for count in np.unique(counts):
+        alike = draws[counts == count]
+        for start in range(0, len(alike), at_most):
+            rows = members[alike[start : start + at_most]]
+            yield rows[rows >= 0].reshape(len(rows), count)
 
 
 def shot_mae(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainers.augmentations import Augmenter
 from trainers.config import RunConfig
-from trainers.data.feeds import Batch, Feed
+from trainers.data.feeds import Batch, Feed, arriving
 from trainers.distributed import gather_views, rank, world_size
 from trainers.errors import Diverged, UserError
 from trainers.evaluate import evaluate
@@ -31,15 +31,16 @@ def go_on(row: Row) -> Verdict:
 def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, ask: Ask = go_on) -> History:
     """Train one configuration with one seed, or go on from where `folder` says it was interrupted.
 
-    Interrupted after any epoch and resumed gives the same bits as never interrupted, on one machine's CPUs:
-    every draw is keyed by what it is for. (CUDA has no deterministic kernel for some backward passes.) With
+    Interrupted anywhere and resumed gives the same bits as never interrupted, on one machine's CPUs: every draw
+    is keyed by what it is for. (CUDA has no deterministic kernel for some backward passes.) With
     several workers, each calls this in its own process with torch.distributed initialised; the loss sees the
     global batch.
 
     Args:
         run: model, training, method and seed.
         feed: batches of the training split and both splits for evaluation; never the test split.
-        folder: receives `latest.pt`, `best.pt` (least validation MAE) and `history.json`.
+        folder: receives `latest.pt` (after every epoch, and every `SAVE_EVERY_S` of a long one), `best.pt` (least
+            validation MAE) and `history.json`.
         device: where this worker computes.
         ask: called on rank 0 with each epoch's metrics; all workers follow its verdict.
 
@@ -59,7 +60,7 @@ def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, 
         epoch, started = len(history.epochs), time.monotonic()
         lr = learning_rate(run.training, epoch)
         state.begin_epoch(lr)
-        row: Row = {"epoch": epoch, "lr": lr, "loss": train_epoch(state, augment, feed, run, epoch)}
+        row: Row = {"epoch": epoch, "lr": lr, "loss": train_epoch(state, augment, feed, run, folder)}
         if (epoch + 1) % run.training.evaluate_every == 0 or epoch + 1 == epochs:
             metrics, probe = evaluate(state.evaluated, feed, run, device)
             row |= metrics
@@ -82,16 +83,16 @@ def make_deterministic(threads: int) -> None:
     torch.backends.cudnn.deterministic = True
 
 
-def train_epoch(state: TrainState, augment: Augmenter, feed: Feed, run: RunConfig, epoch: int) -> float:
-    """One pass over the training split; returns the mean loss of its steps, the same on every worker.
+def train_epoch(state: TrainState, augment: Augmenter, feed: Feed, run: RunConfig, folder: Path) -> float:
+    """One pass over the training split, or the rest of it; the mean loss of its steps, the same on every worker.
 
     A batch in which no row counts has a loss of exactly 0, and is left out of the mean.
     """
-    config, loss = run.training, state.model.loss
-    share = feed.epoch(epoch, seed=run.seed, batch_size=config.batch_size, rank=rank(), world_size=world_size())
-    values = []
-    for step, batch in enumerate(share):
-        images = augment(batch.images.to(state.device), batch.rows, epoch=epoch, views=config.views)
+    config, loss, epoch, done = run.training, state.model.loss, len(state.history.epochs), len(state.losses)
+    ranks = {"rank": rank(), "world_size": world_size()}
+    share = feed.epoch(epoch, seed=run.seed, batch_size=config.batch_size, start=done, **ranks)
+    for step, batch in enumerate(arriving(share, state.device, feed.normalization), done):
+        images = augment(batch.images, batch.rows, epoch=epoch, views=config.views)
         y, group = labels_of(batch, config.views, state.device)
         torch.manual_seed(fold(run.seed, epoch, step, "mix"))
         images, y = loss.mix(images, y, group, config.views)
@@ -103,10 +104,11 @@ def train_epoch(state: TrainState, augment: Augmenter, feed: Feed, run: RunConfi
         value = loss(*rows)
         state.step(value)
         loss.remember(rows._replace(z=rows.z.detach().float()))
-        values.append(value.detach())
+        state.losses.append(value.detach())
+        state.save_in_time(folder)
     loss.end_epoch(epoch)
-    told = torch.stack(values)
-    told = told[told != 0]
+    told = torch.stack(state.losses)
+    state.losses, told = [], told[told != 0]
     if not len(told):
         raise UserError(
             f"method '{run.method.name}': no row of epoch {epoch} had another to attract; "

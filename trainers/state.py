@@ -1,9 +1,10 @@
 """All that changes while a run trains, and how it is saved and restored."""
 
+import time
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,18 +16,23 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from trainers import checkpoint
 from trainers.config import RunConfig, TrainingConfig
 from trainers.data.feeds import Feed
+from trainers.data.normalization import Normalization
 from trainers.distributed import rank, world_size
 from trainers.history import History, Row
 from trainers.model import Model, build_model
 from trainers.probes import Probe
 from trainers.seeding import fold
 
+SAVE_EVERY_S = 600.0
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass
 class TrainState:
-    """Model, optimiser, averaged weights and history of one run; `network` is the model's, distributed."""
+    """Model, optimiser, averaged weights and history of one run; `network` is the model's, distributed.
+
+    `losses` are those of the steps of the epoch under way, `saved_at` the monotonic time of the last checkpoint.
+    """
 
     config: TrainingConfig
     model: Model
@@ -36,6 +42,9 @@ class TrainState:
     scaler: torch.amp.GradScaler
     device: torch.device
     history: History
+    normalization: Normalization | None
+    losses: list[Tensor] = field(default_factory=list)
+    saved_at: float = field(default_factory=time.monotonic)
 
     @classmethod
     def start(cls, run: RunConfig, feed: Feed, folder: Path, device: torch.device) -> "TrainState":
@@ -57,6 +66,7 @@ class TrainState:
             scaler=torch.amp.GradScaler(device.type, enabled=config.precision == "fp16"),
             device=device,
             history=History(seed=run.seed),
+            normalization=feed.normalization,
         )
         if latest.exists():  # asked again: distributing the network waited for the first worker to have written it
             state._restore(folder)
@@ -93,8 +103,19 @@ class TrainState:
     def save_best(self, folder: Path, probe: Probe, row: Row) -> None:
         """Write `best.pt`: all that predicting needs."""
         if rank() == 0:
-            best = {"model": self.evaluated.network.state_dict(), "probe": probe.state(), "epoch": row["epoch"]}
-            checkpoint.save(folder / "best.pt", best | {"validation_mae": row["validation_mae"]})
+            best = {
+                "model": self.evaluated.network.state_dict(),
+                "normalization": asdict(self.normalization) if self.normalization else None,
+                "probe": probe.state(),
+                "epoch": row["epoch"],
+                "validation_mae": row["validation_mae"],
+            }
+            checkpoint.save(folder / "best.pt", best)
+
+    def save_in_time(self, folder: Path) -> None:
+        """Write `latest.pt` in the middle of an epoch, where the last one is `SAVE_EVERY_S` old."""
+        if time.monotonic() - self.saved_at >= SAVE_EVERY_S:
+            self.save_latest(folder)
 
     def save_latest(self, folder: Path) -> None:
         """Write `history.json`, and then `latest.pt`, from which training goes on.
@@ -109,8 +130,10 @@ class TrainState:
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": self.scaler.state_dict(),
                 "history": asdict(self.history),
+                "losses": torch.stack(self.losses) if self.losses else torch.empty(0),
             }
             checkpoint.save(folder / "latest.pt", latest)
+            self.saved_at = time.monotonic()
 
     def _restore(self, folder: Path) -> None:
         latest = checkpoint.load(folder / "latest.pt", self.device)
@@ -120,6 +143,7 @@ class TrainState:
         self.optimizer.load_state_dict(latest["optimizer"])
         self.scaler.load_state_dict(latest["scaler"])
         self.history = History(**latest["history"])
+        self.losses = list(latest["losses"])
 
 
 def distribute(network: nn.Module) -> nn.Module:

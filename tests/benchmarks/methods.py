@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from upath import UPath
 
 from services.demo import SUBJECTS
 from services.environment import set_ray_environment
@@ -21,18 +22,18 @@ from trainers.metrics import mae
 def loaded(path: Path, folder: Path) -> LoadedSpec:
     """The spec; one over a phantom is read as if it lay in `folder`."""
     spec = load_spec(path)
-    if not spec.spec.data.participants.startswith("phantom/"):
+    if not spec.spec.data.table.startswith("phantom/"):
         return spec
     if not (folder / "phantom" / "participants.tsv").exists():
         write_phantom(folder / "phantom", subjects=SUBJECTS)
     return LoadedSpec(spec.spec, path, folder)
 
 
-def guessing(spec: LoadedSpec, volumes: Path) -> float:
+def guessing(spec: LoadedSpec, volumes: UPath) -> float:
     """The validation MAE of the mean training label."""
     from services.prepare import prepare
 
-    prepared = prepare(spec.spec.data, spec.base, volumes, lambda done, total: None)
+    prepared = prepare(spec.spec.data, spec.base, volumes, lambda *_: None)
     train, validation = (
         prepared.store.labels[prepared.store.rows_of(ids)]
         for ids in (prepared.splits.train, prepared.splits.validation)

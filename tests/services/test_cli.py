@@ -205,9 +205,9 @@ def test_a_truncated_scan(study: Study, contrasweep: Run) -> None:
     study.cut(4)
     ended = contrasweep("validate", "study.yaml")
     assert ended.code == 0, "1 of 20 is within 5 %"
-    assert "rejected s04: cannot be read" in ended.out
+    assert "rejected s04: ends early" in ended.out
     study.cut(5)
-    message = r"participants.tsv: 2 of 20 subjects are rejected.*first: s04: cannot be read: .*s04.nii.gz"
+    message = r"participants.tsv: 2 of 20 subjects are rejected.*first: s04: ends early.*s04.nii.gz"
     check_refused(contrasweep("validate", "study.yaml"), message, study.folder)
 
 

@@ -74,7 +74,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Study:
         for seed in spec.search.seeds:
             run = run_config(spec, configuration, seed)
             pretrain(run, feed, seed_folder(folder / "storage", number, seed), device=torch.device("cpu"))
-    return Study(spec, folder / "storage", Prepared(store=store, splits=splits, rejected=(), reused=True))
+    return Study(spec, folder / "storage", Prepared(store, splits, None, rejected=(), reused=True))
 
 
 @pytest.fixture

@@ -43,6 +43,10 @@ def dataset(folder: Path, ending: str, write: Callable[[Path, np.random.Generato
     return table
 
 
+def given(table: Path, image: str, label: str) -> dict[str, str]:
+    return {"participants": str(table), "image": image, "label": label}
+
+
 @pytest.mark.parametrize(
     ("ending", "write", "dims", "transforms"),
     [
@@ -60,7 +64,7 @@ def test_the_first_spec_is_valid(
 ) -> None:
     table = dataset(tmp_path / "data", ending, write)
     path = tmp_path / "specs" / "My Study 2.yaml"
-    write_first_spec(path, table, f"{{subject_id}}{ending}", "age")
+    write_first_spec(path, given(table, f"{{subject_id}}{ending}", "age"))
     loaded = load_spec(path)
     check_spec(loaded)
     printed = validated(loaded)
@@ -86,7 +90,7 @@ def test_the_id_is_a_column_of_the_template_where_none_has_a_usual_name(tmp_path
     table.write_text(table.read_text().replace("subject_id\tage\tsite name", "code\tage\tsite").replace("\tA", "\tB"))
     lines = [line.split("\t") for line in table.read_text().splitlines()]
     table.write_text("\n".join("\t".join((site, code, age)) for code, age, site in lines) + "\n")
-    write_first_spec(tmp_path / "study.yaml", table, "{code}.npy", "age")
+    write_first_spec(tmp_path / "study.yaml", given(table, "{code}.npy", "age"))
     assert load_spec(tmp_path / "study.yaml").spec.data.id == "code"
 
 
@@ -94,7 +98,7 @@ def test_the_id_is_a_column_of_the_template_where_none_has_a_usual_name(tmp_path
 def test_a_label_that_yaml_would_misread(tmp_path: Path, label: str) -> None:
     table = dataset(tmp_path, ".npy", write_npy)
     table.write_text(table.read_text().replace("\tage\t", f"\t{label}\t"))
-    write_first_spec(tmp_path / "study.yaml", table, "{subject_id}.npy", label)
+    write_first_spec(tmp_path / "study.yaml", given(table, "{subject_id}.npy", label))
     spec = load_spec(tmp_path / "study.yaml").spec
     assert spec.data.label == label
     assert spec.data.split.stratify == (label,)
@@ -117,10 +121,11 @@ def test_a_label_that_yaml_would_misread(tmp_path: Path, label: str) -> None:
 )
 def test_mistakes(tmp_path: Path, options: dict[str, str], message: str) -> None:
     dataset(tmp_path, ".npy", write_npy)
-    given = {"participants": "participants.tsv", "image": "{subject_id}.npy", "label": "age", **options}
+    right = {"participants": "participants.tsv", "image": "{subject_id}.npy", "label": "age"}
+    named = {**right, **options}
     path = tmp_path / "study.yaml"
     with pytest.raises(UserError) as error:
-        write_first_spec(path, tmp_path / given["participants"], given["image"], given["label"])
+        write_first_spec(path, given(tmp_path / named["participants"], named["image"], named["label"]))
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
     assert not path.exists()
@@ -131,5 +136,47 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text("mine")
     with pytest.raises(UserError, match="exists already"):
-        write_first_spec(path, table, "{subject_id}.npy", "age")
+        write_first_spec(path, given(table, "{subject_id}.npy", "age"))
     assert path.read_text() == "mine"
+
+
+def bids(folder: Path) -> dict[str, str]:
+    """A BIDS data set of 40 subjects, each with a T1w and a T2w."""
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        anat = folder / f"sub-{number:02d}" / "anat"
+        anat.mkdir(parents=True)
+        for suffix in ("T1w", "T2w"):
+            write_nifti(anat / f"sub-{number:02d}_{suffix}.nii.gz", rng)
+    rows = [f"sub-{number:02d}\t{20 + number}" for number in range(40)]
+    (folder / "participants.tsv").write_text("\n".join(["participant_id\tage", *rows]) + "\n")
+    return {"bids": str(folder), "suffix": "T1w", "label": "age"}
+
+
+def test_a_bids_data_set(tmp_path: Path) -> None:
+    options = bids(tmp_path / "raw")
+    path = tmp_path / "specs" / "study.yaml"
+    write_first_spec(path, options)
+    loaded = load_spec(path)
+    assert (loaded.spec.data.bids, loaded.spec.data.suffix) == ("../raw", "T1w")
+    check_spec(loaded)
+    assert "40 usable, 0 rejected" in validated(loaded)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "added", "message"),
+    [
+        (["bids", "suffix"], {}, "init: participants is missing; give participants and image, or bids and suffix"),
+        (["suffix"], {}, "init: suffix is missing; give participants and image, or bids and suffix"),
+        ([], {"participants": "participants.tsv"}, "init: participants is not allowed with bids"),
+        ([], {"bids": "raww"}, "--bids: no such folder: raww"),
+    ],
+)
+def test_mistakes_in_what_names_the_files(
+    tmp_path: Path, left_out: list[str], added: dict[str, str], message: str
+) -> None:
+    options = {key: value for key, value in (bids(tmp_path) | added).items() if key not in left_out}
+    with pytest.raises(UserError) as error:
+        write_first_spec(tmp_path / "study.yaml", options)
+    assert str(error.value).startswith(message)
+    assert not (tmp_path / "study.yaml").exists()

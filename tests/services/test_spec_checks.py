@@ -29,7 +29,7 @@ def test_the_specs_beside_the_tests_are_sound(path: Path) -> None:
         ("training/augmentations", {"cutout": {"sise": 1}}, "augmentation 'cutout' has no parameter 'sise'; did you"),
         ("training/augmentations", {"cutout": {"size": "big"}}, "training.augmentations.cutout: "),
         ("search/spaces", ["dynlocrap"], "search.spaces: unknown search space 'dynlocrap'; did you mean 'dynlocrep'?"),
-        ("data/transforms", [{"Resise": {}}], "unknown MONAI transform 'Resise'; did you mean 'Resize'?"),
+        ("data/transforms", [{"Resise": {}}], "unknown transform 'Resise'; did you mean 'Resize'?"),
         (
             "search/fix",
             {"dynlocrep.nn_finl": 3},

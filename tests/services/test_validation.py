@@ -67,7 +67,7 @@ def test_one_truncated_scan_among_many_is_a_rejected_row(scans: Path) -> None:
     cut(scans / "s07.nii.gz", 0.02)
     lines = printed(of(scans))
     assert "39 usable, 1 rejected" in lines[0]
-    assert [line for line in lines if line.startswith("  rejected s07: cannot be read")]
+    assert [line for line in lines if line.startswith("  rejected s07: ends early")]
 
 
 def test_too_many_truncated_scans_are_an_error_that_names_one(scans: Path) -> None:
@@ -77,7 +77,7 @@ def test_too_many_truncated_scans_are_an_error_that_names_one(scans: Path) -> No
         printed(of(scans))
     assert str(error.value).startswith(
         "participants.tsv: 3 of 40 subjects are rejected, more than data.max_rejected 0.05 allows; "
-        "first: s03: cannot be read"
+        "first: s03: ends early"
     )
     assert "s03.nii.gz" in str(error.value)
     assert "3 rejected" in printed(of(scans, data={"max_rejected": 0.1}))[0]

@@ -29,7 +29,7 @@ def built(method: str = "exponential", **model: Any) -> Model:
 def test_rows_come_in_the_stores_order() -> None:
     feed, model = tiny.feed(), built().network
     batches = list(feed.evaluation("train", batch_size=4, rank=0, world_size=1))
-    forward, backward = embed(model, batches, CPU), embed(model, batches[::-1], CPU)
+    forward, backward = embed(model, batches), embed(model, batches[::-1])
     whole = tiny.split(18, first_row=0, seed=1)
     assert forward.labels.tolist() == whole.labels.tolist()
     torch.testing.assert_close(forward.features, model(torch.from_numpy(whole.images)).features)
@@ -44,7 +44,7 @@ def test_the_size_of_the_batch_does_not_count() -> None:
 def test_embedding_leaves_the_network_as_it_was() -> None:
     model = built().network.train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    embedding = embed(model, tiny.feed().evaluation("train", batch_size=8, rank=0, world_size=1), CPU)
+    embedding = embed(model, tiny.feed().evaluation("train", batch_size=8, rank=0, world_size=1))
     assert not embedding.features.requires_grad
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
@@ -53,7 +53,7 @@ def test_the_probe_is_fitted_on_training_and_judged_on_validation() -> None:
     feed, model = tiny.feed(), built()
     row, probe = evaluate(model, feed, tiny.run(), CPU)
     train, validation = (
-        embed(model.network, feed.evaluation(split, batch_size=8, rank=0, world_size=1), CPU)
+        embed(model.network, feed.evaluation(split, batch_size=8, rank=0, world_size=1))
         for split in ("train", "validation")
     )
     own = Ridge().fit(*train, *validation)

@@ -87,6 +87,35 @@ def test_bootstrap_of_an_undefined_metric_is_nan_and_not_an_error() -> None:
     assert all(map(math.isnan, (interval.value, interval.low, interval.high)))
 
 
+def test_clusters_of_one_are_the_bootstrap_of_subjects(sample: tuple[np.ndarray, np.ndarray]) -> None:
+    names = [f"sub-{place:02d}" for place in reversed(range(40))]
+    assert bootstrap(*sample, repeats=50, clusters=names) == bootstrap(*sample, repeats=50)
+
+
+@given(st.lists(st.integers(0, 5), min_size=4, max_size=20))
+def test_bootstrap_of_clusters_is_a_plain_loop_over_drawn_clusters(whose: list[int]) -> None:
+    y = np.random.default_rng(1).normal(size=len(whose))
+    predictions = y + np.random.default_rng(2).normal(size=(2, len(whose)))
+    scans = {subject: [row for row, other in enumerate(whose) if other == subject] for subject in dict.fromkeys(whose)}
+    draws = np.random.default_rng(0).integers(len(scans), size=(30, len(scans)))
+    errors = []
+    for drawn in draws:
+        rows = [row for one in drawn for row in list(scans.values())[one]]
+        errors.append(np.mean(np.abs(y[rows] - predictions[:, rows])))
+    found = bootstrap(y, predictions, repeats=30, clusters=whose)["mae"]
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(errors, [2.5, 97.5])))
+    assert found.value == pytest.approx(np.mean(np.abs(y - predictions)))
+
+
+def test_a_subject_scanned_often_is_not_many_subjects() -> None:
+    errors = np.random.default_rng(0).normal(size=30)
+    often = np.repeat(errors, 9)
+    once = bootstrap(np.zeros(30), errors[None])["mae"]
+    nine_times = bootstrap(np.zeros(270), often[None], clusters=list(np.repeat(np.arange(30), 9)))["mae"]
+    assert (nine_times.low, nine_times.high) == pytest.approx((once.low, once.high))
+    assert bootstrap(np.zeros(270), often[None])["mae"].high < once.high
+
+
 @pytest.mark.parametrize("bin_size", [1.0, 2.5])
 def test_shot_mae_is_a_plain_loop_over_subjects(bin_size: float) -> None:
     draws = np.random.default_rng(0)

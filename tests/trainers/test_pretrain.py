@@ -4,7 +4,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from tests.trainers import tiny
-from trainers import checkpoint, losses
+from trainers import checkpoint, losses, state
 from trainers.config import RunConfig
+from trainers.data.feeds import Batch
 from trainers.data.feeds.resident import ResidentFeed
 from trainers.errors import Diverged, UserError
 from trainers.evaluate import embed
@@ -150,6 +151,45 @@ def test_a_crash_between_two_files_changes_nothing(
     assert_same_run(tmp_path / "once", tmp_path / "crashed")
 
 
+class CrashingFeed(ResidentFeed):
+    """Breaks off after the first batch of an epoch, once."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(tiny.data())
+        self.crash_in = epoch
+        self.starts: list[int] = []
+
+    def epoch(self, epoch: int, **how: int) -> Iterator[Batch]:
+        self.starts.append(how["start"])
+        batches = super().epoch(epoch, **how)
+        if epoch == self.crash_in:
+            self.crash_in = -1
+            yield next(batches)
+            raise Crash
+        yield from batches
+
+
+@pytest.mark.parametrize("method", losses.names())
+def test_killed_in_the_middle_of_an_epoch_goes_on_from_the_last_checkpoint(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tiny.run(method, **EVERYTHING)
+    train(run, tmp_path / "once")
+    monkeypatch.setattr(state, "SAVE_EVERY_S", 0.0)
+    feed = CrashingFeed(epoch=1)
+    with pytest.raises(Crash):
+        train(run, tmp_path / "killed", feed=feed)
+    train(run, tmp_path / "killed", feed=feed)
+    assert feed.starts == [0, 0, 1, 0], "the step that was done is not done again"
+    assert_same_run(tmp_path / "once", tmp_path / "killed")
+
+
+def test_checkpoints_inside_an_epoch_are_rare(tmp_path: Path) -> None:
+    with pytest.raises(Crash):
+        train(tiny.run(), tmp_path, feed=CrashingFeed(epoch=0))
+    assert not (tmp_path / "latest.pt").exists()
+
+
 def test_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:
     run = tiny.run(epochs=1)
     train(run, tmp_path)
@@ -218,7 +258,7 @@ def error_of(run: RunConfig, feed: ResidentFeed, best: dict[str, Any]) -> float:
     network = build_network(run, feed.image_shape)
     network.load_state_dict(best["model"])
     batches = feed.evaluation("validation", batch_size=run.training.batch_size, rank=0, world_size=1)
-    features, labels = embed(network, batches, CPU)
+    features, labels = embed(network, batches)
     return float(mae(labels.numpy(), load_probe(best["probe"]).predict(features).numpy()))
 
 

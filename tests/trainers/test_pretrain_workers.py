@@ -154,7 +154,7 @@ def test_the_kept_checkpoint_has_the_kept_error(folder: Path) -> None:
     run, feed, best = with_batch_norm(), tiny.feed(), checkpoint.load(folder / "whole" / "best.pt")
     network = build_network(run, feed.image_shape)
     network.load_state_dict(best["model"])
-    features, labels = embed(network, feed.evaluation("validation", batch_size=8, rank=0, world_size=1), CPU)
+    features, labels = embed(network, feed.evaluation("validation", batch_size=8, rank=0, world_size=1))
     error = mae(labels.numpy(), load_probe(best["probe"]).predict(features).numpy())
     assert error == pytest.approx(best["validation_mae"], rel=1e-6)
     assert best["validation_mae"] == read(folder / "whole").best

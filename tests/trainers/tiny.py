@@ -26,14 +26,19 @@ def split(count: int, *, first_row: int, seed: int, image_shape: tuple[int, ...]
     return Rows(images.astype(np.float32), labels, np.arange(count) % 2, rows)
 
 
-def feed(*, train: int = 18, validation: int = 10, image_shape: tuple[int, ...] = IMAGE_SHAPE) -> ResidentFeed:
+def data(*, train: int = 18, validation: int = 10, image_shape: tuple[int, ...] = IMAGE_SHAPE) -> ResidentData:
     """Two whole batches of 8 for training, with two people over."""
-    data = ResidentData(
+    return ResidentData(
         train=split(train, first_row=0, seed=1, image_shape=image_shape),
         validation=split(validation, first_row=1, seed=2, image_shape=image_shape),
         train_shards=np.arange(train) // 5,
+        normalization=None,
     )
-    return ResidentFeed(data)
+
+
+def feed(*, train: int = 18, validation: int = 10, image_shape: tuple[int, ...] = IMAGE_SHAPE) -> ResidentFeed:
+    """A feed of `data`."""
+    return ResidentFeed(data(train=train, validation=validation, image_shape=image_shape))
 
 
 def run(

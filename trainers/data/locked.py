@@ -1,9 +1,18 @@
 """The test split, read once, by the final evaluation of the chosen configuration and by nothing else."""
 
+from collections.abc import Iterator
+
+import numpy as np
+
 from trainers.data.splits import Splits
 from trainers.data.store import Rows, VolumeStore
 
+_PART_BYTES = 256 * 2**20
 
-def load_test(store: VolumeStore, splits: Splits) -> Rows:
-    """The test split's rows. Nothing that trains, chooses or prunes may call this."""
-    return store.load(splits.test)
+
+def load_test(store: VolumeStore, splits: Splits) -> Iterator[Rows]:
+    """The test split in store order, in parts of bounded size. Nothing that trains, chooses or prunes may call this."""
+    rows = store.rows_of(splits.test)
+    size = max(1, _PART_BYTES // store.volume_nbytes)
+    for part in np.split(rows, range(size, len(rows), size)):
+        yield store.load(store.subjects[row].id for row in part)

@@ -1,217 +1,198 @@
-"""The participants table: one row, one subject, one scan, one label."""
+"""The participants: one scan, one row of a table, one label."""
 
-import csv
-import math
-import string
-from collections.abc import Iterator, Sequence
+import os
+import unicodedata
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from trainers.config import DataConfig
-from trainers.errors import UserError, nearest
+from trainers.data import readers
+from trainers.data.bids import list_bids
+from trainers.data.listing import Listed, Listing, list_table
+from trainers.data.table import bound, check_columns, is_missing, number
+from trainers.data.template import ImageTemplate
+from trainers.errors import UserError
 
-MISSING = frozenset({"", "n/a", "na", "nan", "null", "none"})
-_DELIMITERS = {".tsv": "\t", ".txt": "\t", ".csv": ","}
+DESCRIBING = frozenset({"site", "center", "centre", "scanner", "study", "institution", "sex", "gender"})
+"""Columns, in upper or lower case, that tell site and sex."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A subject with a usable row; whether the scan can be read shows when it is read.
+    """One scan with a usable row; whether it can be read shows when it is read.
 
-    `label` is in the table's own unit. `strata` holds the values of the `stratify` columns: numbers where
-    the whole column is numeric, strings otherwise, "" where missing.
+    `id` is unique among all scans: the subject's, with `_session` where there are sessions; `subject` is whose
+    scan it is. `label` is in the table's own unit. `strata` holds the values of the `stratify` columns: numbers where
+    the column is numeric for all usable scans, strings otherwise, "" where missing; `described` those of
+    columns that tell site and sex; `numbers` those that the transforms read.
     """
 
     id: str
+    subject: str
     path: Path
     label: float
     group: str | None
     strata: dict[str, str | float]
+    described: dict[str, str]
+    numbers: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """A subject left out, and why."""
+    """A scan left out, by its id, and why."""
 
     subject: str
     path: Path | None
     reason: str
 
 
-@dataclass(frozen=True)
-class _Table:
-    name: str
-    columns: list[str]
-    rows: list[dict[str, str]]
-    lines: list[int]
+def read_subjects(config: DataConfig, base: Path, columns: Sequence[str] = ()) -> tuple[list[Subject], list[Rejected]]:
+    """Usable scans of the table or BIDS data set sorted by id, and those that are not, sorted as well.
 
-
-def read_subjects(config: DataConfig, base: Path) -> tuple[list[Subject], list[Rejected]]:
-    """Subjects of the table sorted by id, and the rows that cannot be used, sorted as well.
-
-    `config.participants` is relative to `base`, the image template to the table's folder.
+    `config.participants` and `config.bids` are relative to `base`, the image template to the table's folder.
+    `columns` are those whose numbers the transforms read.
 
     Raises UserError on what makes the whole table unusable: no such file, a missing column, an unknown
-    field in the image template, a subject twice, a label column without numbers, one label for all.
+    field in the image template, a scan twice, a label column without numbers, one label for all.
     """
-    path = base / config.participants
-    table = _read_table(path)
-    template = _parse_template(config.image)
-    _check_columns(table, config, template)
-    _check_unique(table, config.id)
-    numeric = {column for column in config.strata if _is_numeric(table, column)}
-    subjects: list[Subject] = []
+    listing = list_table(config, base) if config.bids is None else list_bids(config, base)
+    check_columns(listing.name, listing.columns, _wanted(config, columns))
+    usable: list[Listed] = []
     rejected: list[Rejected] = []
-    for row, line in zip(table.rows, table.lines, strict=True):
-        made = _subject(row, line, config, template, numeric, path.parent)
-        if isinstance(made, Subject):
-            subjects.append(made)
+    for scan in listing.scans:
+        reason = _problem(scan, config, columns)
+        if reason is None:
+            usable.append(scan)
         else:
-            rejected.append(made)
-    _check_labels(table, config, subjects)
+            rejected.append(Rejected(scan.id, scan.path, reason))
+    numeric = {name for name in config.strata if all(_is_quantity(scan.row[name]) for scan in usable)}
+    subjects = [_subject(scan, config, columns, numeric) for scan in usable]
+    _check_labels(listing, config.label)
+    check_label_range([subject.label for subject in subjects], config.label)
     return sorted(subjects, key=lambda s: s.id), sorted(rejected, key=lambda r: r.subject)
 
 
 def check_label_range(labels: Sequence[float], column: str) -> None:
     """Raise UserError where all labels are equal: there is nothing to learn."""
-    if labels and min(labels) == max(labels):
+    if len(labels) > 1 and min(labels) == max(labels):
         raise UserError(
             f"data.label: the range of '{column}' is zero: all {len(labels)} labels are {labels[0]:g}; "
             "at least two different values are needed"
         )
 
 
-def _read_table(path: Path) -> _Table:
-    if not path.is_file():
-        raise UserError(f"data.participants: no such file: {path}{_similar(path)}")
-    delimiter = _DELIMITERS.get(path.suffix.lower())
-    if delimiter is None:
-        raise UserError(f"data.participants: {path} ends in '{path.suffix}'; {nearest(path.suffix, _DELIMITERS)}")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, delimiter=delimiter, restval="")
-            pairs = [(row, reader.line_num) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"data.participants: {path} cannot be read: {error}") from error
-    columns = [name.strip() for name in reader.fieldnames or ()]
-    for row, line in pairs:
-        if None in row:
-            raise UserError(f"data.participants: {path} line {line} has more values than the {len(columns)} columns")
-    if not pairs:
-        raise UserError(f"data.participants: {path} has no rows; a header and one row for each subject are needed")
-    rows = [{name.strip(): value.strip() for name, value in row.items()} for row, _ in pairs]
-    return _Table(path.name, columns, rows, [line for _, line in pairs])
+def unlisted_images(config: DataConfig, base: Path) -> list[Path]:
+    """Files that the image template fits, that a reader may read, and that no row of the table names, sorted.
 
-
-def _similar(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f" (the folder {path.parent} does not exist)"
-    tables = [entry.name for entry in path.parent.iterdir() if entry.suffix.lower() in _DELIMITERS]
-    return f"; {nearest(path.name, tables)}" if tables else ""
-
-
-def _parse_template(image: str) -> list[tuple[str, str | None]]:
-    """Pairs of literal text and the column that follows it.
-
-    >>> _parse_template("maps/{id}.png")
-    [('maps/', 'id'), ('.png', None)]
+    None for BIDS, where `read_subjects` rejects them.
     """
-    try:
-        parsed = [(text, field, spec, conversion) for text, field, spec, conversion in string.Formatter().parse(image)]
-    except ValueError as error:
-        raise UserError(f"data.image: '{image}' is no template: {error}; write columns as {{name}}") from error
-    if any(spec or conversion or field == "" for _, field, spec, conversion in parsed):
-        raise UserError(f"data.image: '{image}' holds more than plain column names; write columns as {{name}}")
-    if all(field is None for _, field, _, _ in parsed):
-        raise UserError(f"data.image: '{image}' names no column; write at least one as {{name}}")
-    return [(text, field) for text, field, _, _ in parsed]
+    if config.bids is not None:
+        return []
+    table = base / config.table
+    named = {_composed(scan.path) for scan in list_table(config, base).scans if scan.path}
+    endings = tuple(set(readers.names()) - {readers.FOLDER})
+    images = [path for path in ImageTemplate.parse(str(config.image), table.parent).existing() if path != table]
+    return [path for path in images if path.name.lower().endswith(endings) and _composed(path) not in named]
 
 
-def _check_columns(table: _Table, config: DataConfig, template: list[tuple[str, str | None]]) -> None:
-    wanted = [("data.id", config.id), ("data.label", config.label)]
-    wanted += [("data.image", field) for _, field in template if field is not None]
+def _composed(path: Path) -> str:
+    return unicodedata.normalize("NFC", os.path.abspath(path))
+
+
+def _wanted(config: DataConfig, columns: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of the spec's field and the column it names."""
+    wanted = [("data.label", config.label)]
     wanted += [("data.group", config.group)] if config.group is not None else []
     wanted += [("data.split.stratify", column) for column in config.strata]
-    for key, column in wanted:
-        if column not in table.columns:
-            raise UserError(f"{key}: {table.name} has no column '{column}'; {nearest(column, table.columns)}")
+    return wanted + [("data.transforms", column) for column in columns]
 
 
-def _check_unique(table: _Table, column: str) -> None:
-    first: dict[str, int] = {}
-    for row, line in zip(table.rows, table.lines, strict=True):
-        subject = row[column]
-        if subject in first and not _is_missing(subject):
-            raise UserError(
-                f"data.participants: {table.name} has subject '{subject}' twice, in lines {first[subject]} and {line}; "
-                "one row for each subject is allowed"
-            )
-        first[subject] = line
+def _problem(scan: Listed, config: DataConfig, columns: Sequence[str]) -> str | None:
+    if scan.problem is not None:
+        return scan.problem
+    if config.group is not None and is_missing(scan.row[config.group]):
+        return f"missing value: column '{config.group}' is '{scan.row[config.group]}'"
+    for column in columns:
+        if number(scan.row[column]) is None:
+            return f"is no finite number, which the transforms need: column '{column}' is '{scan.row[column]}'"
+    return _label_problem(scan.row[config.label], config) or _file_problem(scan.path)
 
 
-def _is_missing(value: str) -> bool:
-    return value.lower() in MISSING
-
-
-def _number(value: str) -> float | None:
-    try:
-        number = float(value)
-    except ValueError:
+def _label_problem(cell: str, config: DataConfig) -> str | None:
+    if is_missing(cell):
+        return f"missing label: column '{config.label}' is '{cell}'"
+    if number(cell) is not None:
         return None
-    return number if math.isfinite(number) else None
+    lowest = bound(cell)
+    if lowest is None:
+        return f"label is no finite number: column '{config.label}' is '{cell}'{_comma(cell)}"
+    if config.censored == "keep":
+        return None
+    return f"label '{cell}' is censored; data.censored: keep reads it as {lowest:g}"
 
 
-def _is_numeric(table: _Table, column: str) -> bool:
-    return all(_is_missing(row[column]) or _number(row[column]) is not None for row in table.rows)
+def _comma(cell: str) -> str:
+    return " (a decimal comma? write a point)" if number(cell.replace(",", ".")) is not None else ""
 
 
-def _subject(
-    row: dict[str, str],
-    line: int,
-    config: DataConfig,
-    template: list[tuple[str, str | None]],
-    numeric: set[str],
-    folder: Path,
-) -> Subject | Rejected:
-    if _is_missing(row[config.id]):
-        return Rejected(f"line {line}", None, f"no subject id: column '{config.id}' is '{row[config.id]}'")
-    for reason in _problems(row, config, template):
-        return Rejected(row[config.id], None, reason)
-    path = folder / "".join(text + (row[field] if field is not None else "") for text, field in template)
-    if not path.is_file():
-        return Rejected(row[config.id], path, "is no file" if path.exists() else "no such image")
+def _file_problem(path: Path | None) -> str | None:
+    assert path is not None
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return (
+            f"is a link to {path.readlink()}, which is missing (git annex get?)"
+            if path.is_symlink()
+            else "no such image"
+        )
+    except OSError as error:
+        return f"cannot be opened: {error.strerror}"
+    return None
+
+
+def _subject(scan: Listed, config: DataConfig, columns: Sequence[str], numeric: Collection[str]) -> Subject:
+    """A scan without a problem."""
+    row = scan.row
+    assert scan.path is not None
     return Subject(
-        id=row[config.id],
-        path=path,
-        label=float(row[config.label]),
+        id=scan.id,
+        subject=scan.subject,
+        path=scan.path,
+        label=_value(row[config.label]),
         group=row[config.group] if config.group is not None else None,
         strata={column: _stratum(row[column], column in numeric) for column in config.strata},
+        described={column: _described(cell) for column, cell in row.items() if column.lower() in DESCRIBING},
+        numbers={column: _value(row[column]) for column in columns},
     )
 
 
-def _problems(row: dict[str, str], config: DataConfig, template: list[tuple[str, str | None]]) -> Iterator[str]:
-    if _is_missing(row[config.label]):
-        yield f"missing label: column '{config.label}' is '{row[config.label]}'"
-    elif _number(row[config.label]) is None:
-        yield f"label is no finite number: column '{config.label}' is '{row[config.label]}'"
-    columns = [field for _, field in template if field is not None]
-    columns += [config.group] if config.group is not None else []
-    for column in columns:
-        if _is_missing(row[column]):
-            yield f"missing value: column '{column}' is '{row[column]}'"
+def _value(cell: str) -> float:
+    """The number that a cell is, or the bound that it gives."""
+    value = number(cell)
+    value = bound(cell) if value is None else value
+    assert value is not None, cell
+    return value
 
 
-def _stratum(value: str, numeric: bool) -> str | float:
-    if _is_missing(value):
+def _is_quantity(cell: str) -> bool:
+    return is_missing(cell) or number(cell) is not None or bound(cell) is not None
+
+
+def _stratum(cell: str, numeric: bool) -> str | float:
+    if is_missing(cell):
         return ""
-    return float(value) if numeric else value
+    return _value(cell) if numeric else cell
 
 
-def _check_labels(table: _Table, config: DataConfig, subjects: list[Subject]) -> None:
-    values = [row[config.label] for row in table.rows]
-    if all(_number(value) is None for value in values):
+def _described(cell: str) -> str:
+    return "n/a" if is_missing(cell) else cell
+
+
+def _check_labels(listing: Listing, column: str) -> None:
+    cells = [scan.row[column] for scan in listing.scans if scan.row]
+    if cells and all(is_missing(cell) or not _is_quantity(cell) for cell in cells):
         raise UserError(
-            f"data.label: column '{config.label}' of {table.name} holds no numbers; "
-            f"the first value is '{values[0]}', numbers are needed"
+            f"data.label: column '{column}' of {listing.name} holds no numbers; "
+            f"the first value is '{cells[0]}'{_comma(cells[0])}, numbers are needed"
         )
-    check_label_range([subject.label for subject in subjects], config.label)

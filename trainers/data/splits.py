@@ -15,28 +15,32 @@ _BINS = 10
 
 
 class Splits(Frozen):
-    """Subject ids of each split, sorted."""
+    """Ids of the scans in each split, sorted."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
 
 
-def make_splits(subjects: Sequence[StoredSubject], config: SplitConfig) -> Splits:
-    """Cut subjects into train, validation and test.
+def make_splits(scans: Sequence[StoredSubject], config: SplitConfig) -> Splits:
+    """Cut subjects, each with all its scans, into train, validation and test.
 
-    Strata are the values of the `stratify` columns together: tenths by quantile for numbers, values for
-    strings. Strata too small to reach every split are merged with their neighbours in sorted order.
+    Strata are the values of the `stratify` columns together, of a subject's first scan: tenths by quantile for
+    numbers, values for strings. Strata too small to reach every split are merged with their neighbours in sorted order.
 
     Raises UserError where a split would be empty.
     """
+    of_subject: dict[str, list[StoredSubject]] = {}
+    for scan in scans:
+        of_subject.setdefault(scan.subject, []).append(scan)
+    subjects = list(of_subject.values())
     sizes = split_sizes(len(subjects), config)
-    strata = _strata(subjects, config.stratify or ())
+    strata = _strata([several[0] for several in subjects], config.stratify or ())
     everyone = list(range(len(subjects)))
     rest, test = _cut(everyone, sizes["test"], strata, config.seed)
     train, validation = _cut(rest, sizes["validation"], strata, config.seed)
     named = {"train": train, "validation": validation, "test": test}
-    return Splits(**{name: tuple(sorted(subjects[i].id for i in part)) for name, part in named.items()})
+    return Splits(**{name: tuple(sorted(s.id for i in part for s in subjects[i])) for name, part in named.items()})
 
 
 def store_splits(store: VolumeStore, config: SplitConfig) -> Splits:

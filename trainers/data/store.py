@@ -1,21 +1,29 @@
-"""The volume store: Parquet shards of fixed-shape tensors, sorted by subject, beside a manifest.
+"""The volume store: Parquet shards of fixed-shape tensors, sorted by id, beside a manifest.
 
     <name>-<version>/
-      shard-00000.parquet ...   columns subject, label, group, image (arrow.fixed_shape_tensor, float32 [C, *S])
-      splits-<hash>.json        the subjects of each split
+      shard-00000.parquet ...   columns id, label, group, image [C, *S]
+      splits-<hash>.json        the scans of each split
       manifest.json             written last: a folder without it is no store
 
-Plain pyarrow reads a shard back: `pyarrow.parquet.read_table(path)["image"].combine_chunks().to_numpy_ndarray()`.
+The folder is a local one or any that fsspec reaches (s3://, gs://). An image is one value of the column `image`, its
+bytes in C order and little-endian: Parquet handles each number of a list by itself, which reads six times slower. Plain
+pyarrow reads a shard back, with the manifest's dtype and shape, which are the column's metadata, too:
+
+    image = pyarrow.parquet.read_table(path)["image"].combine_chunks()
+    numpy.frombuffer(image.buffers()[1], dtype).reshape(-1, *image_shape)
 """
 
 import hashlib
 import json
 import math
 import os
-import uuid
+import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -25,15 +33,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from upath import UPath
 
 from trainers.atomic import write_atomically
 from trainers.config import Frozen
 from trainers.errors import UserError
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
-_GROUP_BYTES = 8 * 2**20
-_GROUP_ROWS = 1024
+Dtype = Literal["float32", "float16", "uint8"]
+_GROUP_BYTES = 256 * 2**10
+"""Of a row group, the least that can be read: small, so that a shuffled batch decodes little else."""
+_OPEN_SHARDS = 64
+_DIGEST_BYTES = 2**20
 
 
 class Shard(Frozen):
@@ -45,15 +57,34 @@ class Shard(Frozen):
     digest: str
 
 
+class Source(Frozen):
+    """An image as its file held it: shape (C, *S), voxel size, axes such as "LPS", and its finite values' range."""
+
+    shape: tuple[int, ...]
+    spacing_mm: tuple[float, ...] | None
+    orientation: str | None
+    minimum: float
+    maximum: float
+    mean: float
+
+
 class StoredSubject(Frozen):
-    """One stored subject; `path` is relative to the participants table, `digest` the source file's sha256."""
+    """One stored scan; see `participants.Subject` for what the table says of it.
+
+    `path` is relative to the participants table, `digest` the source file's sha256, `content` that of the stored
+    values: equal for the same image in two files.
+    """
 
     id: str
+    subject: str
     path: str
     digest: str
+    content: str
     label: float
     group: str | None
     strata: dict[str, str | float]
+    described: dict[str, str]
+    source: Source
 
 
 class LeftOut(Frozen):
@@ -78,9 +109,10 @@ class LabelStatistics(Frozen):
 class Manifest(Frozen):
     """What a store holds and what it was made from."""
 
-    format: Literal[1]
+    format: Literal[2]
     version: str
     columns: dict[str, str]
+    dtype: Dtype
     image_shape: tuple[int, ...]
     labels: LabelStatistics
     transforms: tuple[dict[str, dict[str, Any]], ...]
@@ -89,21 +121,21 @@ class Manifest(Frozen):
     shards: tuple[Shard, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Volume:
-    """One image [C, *S] float32 on its way into a shard."""
+    """One image [C, *S], in the store's dtype, on its way into a shard."""
 
-    subject: str
+    id: str
     label: float
     group: str | None
-    image: NDArray[np.float32]
+    image: NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Decoded rows of a store: images [n, C, *S] float32, labels [n] float64, groups [n] int64, rows [n] int64."""
+    """Decoded rows of a store: images [n, C, *S] in its dtype, labels [n] float64, groups [n] int64, rows [n] int64."""
 
-    images: NDArray[np.float32]
+    images: NDArray[Any]
     labels: NDArray[np.float64]
     groups: NDArray[np.int64] | None
     rows: NDArray[np.int64]
@@ -112,17 +144,30 @@ class Rows:
 class VolumeStore:
     """A finished store, open for reading. A row index is a subject's place in `subjects`, sorted by id."""
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: UPath, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
 
     @classmethod
-    def open(cls, folder: Path) -> "VolumeStore":
-        """Open a store. Raises UserError where there is none, or where a shard is missing or cut short."""
-        store = cls(folder, read_manifest(folder))
-        for shard in store.damaged():
-            raise UserError(f"volume store {folder}: {shard.file} is missing or cut short; prepare again to rebuild it")
+    def open(cls, folder: str | Path | UPath) -> "VolumeStore":
+        """Open the store at a path or URL, every shard checked against its sha256.
+
+        Raises UserError where there is none, naming what is damaged.
+        """
+        store = cls.open_unchecked(folder)
+        damaged = [shard.file for shard in store.damaged()]
+        if damaged:
+            raise UserError(
+                f"volume store {folder}: {', '.join(damaged)} missing, cut short or changed since written; "
+                "contrasweep prepare makes it again"
+            )
         return store
+
+    @classmethod
+    def open_unchecked(cls, folder: str | Path | UPath) -> "VolumeStore":
+        """Open a store that was checked before; what is damaged since shows when it is read."""
+        path = UPath(folder)
+        return cls(path, read_manifest(path))
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -142,7 +187,7 @@ class VolumeStore:
     @property
     def volume_nbytes(self) -> int:
         """Bytes of one decoded image."""
-        return 4 * math.prod(self.image_shape)
+        return np.dtype(self.manifest.dtype).itemsize * math.prod(self.image_shape)
 
     @cached_property
     def labels(self) -> NDArray[np.float64]:
@@ -173,82 +218,120 @@ class VolumeStore:
         except KeyError as error:
             raise UserError(f"volume store {self.folder}: no subject {error}") from error
 
-    def read_rows(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Images [k, C, *S] in the order of `rows`, reading only the row groups that hold them."""
-        images = np.empty((len(rows), *self.image_shape), dtype=np.float32)
+    def read_rows(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Images [k, C, *S] in the order of `rows`, in the store's dtype, decoding only the row groups that hold them.
+
+        Raises UserError naming the shard where its bytes are damaged.
+        """
+        images = np.empty((len(rows), *self.image_shape), dtype=self.manifest.dtype)
         shards = self.shard_of[rows]
         for shard in np.unique(shards):
             places = np.flatnonzero(shards == shard)
             offsets = rows[places] - np.searchsorted(self.shard_of, shard)
-            _read_shard(self.folder / self.manifest.shards[shard].file, offsets, images, places)
+            path = self.folder / self.manifest.shards[shard].file
+            try:
+                _read_shard(path, offsets, images, places)
+            except (OSError, pa.ArrowException) as error:
+                raise UserError(
+                    f"volume store {self.folder}: {path.name} cannot be read: {' '.join(str(error).split())}; "
+                    "contrasweep prepare makes it again"
+                ) from error
         return images
 
     def load(self, ids: Iterable[str]) -> Rows:
-        """Everything about some subjects, in store order."""
+        """Everything about some scans, in store order; shards are decoded side by side."""
         rows = self.rows_of(ids)
-        groups = None if self.groups is None else self.groups[rows]
-        return Rows(self.read_rows(rows), self.labels[rows], groups, rows)
+        images = np.empty((len(rows), *self.image_shape), dtype=self.manifest.dtype)
+
+        def fill(places: NDArray[np.int64]) -> None:
+            images[places] = self.read_rows(rows[places])
+
+        per_shard = np.split(np.arange(len(rows)), np.flatnonzero(np.diff(self.shard_of[rows])) + 1)
+        with ThreadPoolExecutor(_threads()) as pool:
+            list(pool.map(fill, per_shard))
+        return Rows(images, self.labels[rows], None if self.groups is None else self.groups[rows], rows)
 
     def damaged(self) -> list[Shard]:
-        """Shards that are missing or of another size than the manifest says; no byte of them is read."""
-        paths = [(shard, self.folder / shard.file) for shard in self.manifest.shards]
-        return [shard for shard, path in paths if not path.is_file() or path.stat().st_size != shard.bytes]
-
-    def verify(self) -> None:
-        """Read every shard. Raises UserError naming the first whose sha256 is not the manifest's."""
-        for shard in self.manifest.shards:
-            path = self.folder / shard.file
-            if not path.is_file() or file_digest(path) != shard.digest:
-                raise UserError(
-                    f"volume store {self.folder}: {shard.file} does not match its sha256 {shard.digest[:12]} "
-                    "in manifest.json; delete it and prepare again"
-                )
+        """Shards that are missing, or whose sha256 is not the manifest's; every byte is read."""
+        with ThreadPoolExecutor(_threads()) as pool:
+            whole = pool.map(lambda shard: is_whole(self.folder, shard), self.manifest.shards)
+            return [shard for shard, ok in zip(self.manifest.shards, whole, strict=True) if not ok]
 
 
-def read_manifest(folder: Path) -> Manifest:
+def is_whole(folder: UPath, shard: Shard) -> bool:
+    """Whether a shard is in `folder`, as it was written."""
+    path = folder / shard.file
+    try:
+        return path.stat().st_size == shard.bytes and file_digest(path) == shard.digest
+    except OSError:
+        return False
+
+
+def read_manifest(folder: UPath) -> Manifest:
     """The manifest in `folder`. Raises UserError where there is none or it is not of this format."""
     path = folder / MANIFEST
     if not path.is_file():
         raise UserError(f"{folder} is no volume store: it has no {MANIFEST}; make it with contrasweep prepare")
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        manifest = Manifest.model_validate_json(_known_format(path))
+        if sum(shard.rows for shard in manifest.shards) != len(manifest.subjects):
+            raise ValueError("'shards': their rows are not as many as the subjects")
+        return manifest
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise UserError(f"{path}: '{field}': {first['msg']}; delete {folder} and prepare again") from error
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; delete {folder} and prepare again") from error
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
+def _known_format(path: UPath) -> bytes:
+    """The manifest's text. Raises UserError where a newer program wrote it, ValueError where it is no JSON."""
+    text = bytes(path.read_bytes())
+    content = json.loads(text)
+    version = content.get("format") if isinstance(content, dict) else None
+    if isinstance(version, int) and version > FORMAT:
+        raise UserError(f"{path}: 'format' {version} is of a newer contrasweep; this one reads up to {FORMAT}")
+    return text
+
+
+def write_manifest(folder: UPath, manifest: Manifest) -> None:
     """Write the manifest at once: it is there whole, or not at all."""
     write_atomically(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
 
 
-def write_shard(path: Path, volumes: Iterable[Volume], image_shape: tuple[int, ...]) -> Shard | None:
+def write_shard(path: UPath, volumes: Iterable[Volume], image_shape: tuple[int, ...], dtype: Dtype) -> Shard | None:
     """Write one shard, a row group at a time so that memory stays small. None, and no file, without volumes."""
-    schema = _schema(image_shape)
-    per_group = max(1, min(_GROUP_ROWS, _GROUP_BYTES // (4 * math.prod(image_shape))))
+    schema = _schema(image_shape, dtype)
+    per_group = max(1, _GROUP_BYTES // (np.dtype(dtype).itemsize * math.prod(image_shape)))
     source = iter(volumes)
     first = list(islice(source, per_group))
     if not first:
         return None
-    temporary = _temporary(path)
     rows = 0
-    try:
+    with ExitStack() as stack:
+        local = path.parent if isinstance(path, Path) else stack.enter_context(tempfile.TemporaryDirectory())
+        temporary = Path(local) / f".{path.name}.{os.getpid()}-{threading.get_ident()}"
+        stack.callback(temporary.unlink, missing_ok=True)
         with _writer(temporary, schema) as writer:
             for group in _groups(first, source, per_group):
                 writer.write_batch(_record_batch(group, schema), row_group_size=per_group)
                 rows += len(group)
         shard = Shard(file=path.name, rows=rows, bytes=temporary.stat().st_size, digest=file_digest(temporary))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        if isinstance(path, Path):
+            os.replace(temporary, path)
+        else:
+            path.fs.put_file(str(temporary), path.path)
     return shard
 
 
-def file_digest(path: Path) -> str:
+def file_digest(path: Path | UPath) -> str:
     """The sha256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(_DIGEST_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def json_digest(content: object) -> str:
@@ -257,32 +340,35 @@ def json_digest(content: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def columns(image_shape: tuple[int, ...]) -> dict[str, str]:
+def columns(image_shape: tuple[int, ...], dtype: Dtype) -> dict[str, str]:
     """The shards' columns and their types, as the manifest names them."""
-    return {field.name: str(field.type) for field in _schema(image_shape)}
+    return {field.name: str(field.type) for field in _schema(image_shape, dtype)}
 
 
-def _schema(image_shape: tuple[int, ...]) -> Any:
-    image = pa.fixed_shape_tensor(pa.float32(), image_shape)
+def _schema(image_shape: tuple[int, ...], dtype: Dtype) -> Any:
+    nbytes = np.dtype(dtype).itemsize * math.prod(image_shape)
     return pa.schema(
         [
-            pa.field("subject", pa.string(), nullable=False),
+            pa.field("id", pa.string(), nullable=False),
             pa.field("label", pa.float64(), nullable=False),
             pa.field("group", pa.string()),
-            pa.field("image", image, nullable=False),
+            pa.field(
+                "image", pa.binary(nbytes), nullable=False, metadata={"dtype": dtype, "shape": str(list(image_shape))}
+            ),
         ]
     )
 
 
 def _writer(path: Path, schema: Any) -> Any:
-    """Bytes of equal significance side by side compress smooth images to about two thirds, at a small cost."""
+    """zstd 1 decodes at 2 GB/s here, and halves to thirds images; checksums of pages find what rots later."""
     return pq.ParquetWriter(
         path,
         schema,
         compression="zstd",
         compression_level=1,
         use_dictionary=False,
-        use_byte_stream_split=["image.list.element"],
+        write_statistics=False,
+        write_page_checksum=True,
     )
 
 
@@ -295,28 +381,42 @@ def _groups(first: list[Volume], source: Iterator[Volume], size: int) -> Iterato
 
 def _record_batch(group: Sequence[Volume], schema: Any) -> Any:
     images = np.stack([volume.image for volume in group])
-    storage = pa.FixedSizeListArray.from_arrays(pa.array(images.reshape(-1)), math.prod(images.shape[1:]))
     arrays = [
-        pa.array([volume.subject for volume in group], pa.string()),
+        pa.array([volume.id for volume in group], pa.string()),
         pa.array([volume.label for volume in group], pa.float64()),
         pa.array([volume.group for volume in group], pa.string()),
-        pa.ExtensionArray.from_storage(schema.field("image").type, storage),
+        pa.FixedSizeBinaryArray.from_buffers(schema.field("image").type, len(group), [None, pa.py_buffer(images)]),
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _read_shard(path: Path, offsets: NDArray[np.int64], images: NDArray[np.float32], places: NDArray[np.int64]) -> None:
-    """Copy the rows at `offsets` of one shard to `images[places]`, decoding one row group at a time."""
-    with pq.ParquetFile(path, memory_map=True) as file:
-        sizes = [file.metadata.row_group(index).num_rows for index in range(file.metadata.num_row_groups)]
-        ends = np.cumsum(sizes)
-        groups = np.searchsorted(ends, offsets, side="right")
-        for group in np.unique(groups):
-            column = file.read_row_group(int(group), columns=["image"], use_threads=False).column("image")
-            decoded = column.combine_chunks().to_numpy_ndarray()
-            chosen = groups == group
-            images[places[chosen]] = decoded[offsets[chosen] - (ends[group] - sizes[group])]
+def _read_shard(path: UPath, offsets: NDArray[np.int64], images: NDArray[Any], places: NDArray[np.int64]) -> None:
+    """Copy the rows at `offsets` of one shard to `images[places]`."""
+    file, ends = _opened(path, _stamp(path), threading.get_ident())
+    group_of = np.searchsorted(ends, offsets, side="right")
+    for group in np.unique(group_of):
+        column = file.read_row_group(int(group), columns=["image"], use_threads=False).column("image").chunk(0)
+        decoded = np.frombuffer(column.buffers()[1], images.dtype).reshape(-1, *images.shape[1:])
+        chosen = group_of == group
+        images[places[chosen]] = decoded[offsets[chosen] - ends[group]]  # from the end: a group's last row is -1
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+def _stamp(path: UPath) -> tuple[int, int] | None:
+    """What changes when a local file is written anew."""
+    if not isinstance(path, Path):
+        return None
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns
+
+
+@lru_cache(maxsize=_OPEN_SHARDS)
+def _opened(path: UPath, stamp: tuple[int, int] | None, thread: int) -> tuple[Any, NDArray[np.int64]]:
+    """A shard, open for one thread as Parquet readers are not made for several, and the rows up to each group's end."""
+    filesystem = None if isinstance(path, Path) else path.fs
+    file = pq.ParquetFile(path.path, filesystem=filesystem, pre_buffer=True, page_checksum_verification=True)
+    groups = range(file.num_row_groups)
+    return file, np.cumsum([file.metadata.row_group(index).num_rows for index in groups])
+
+
+def _threads() -> int:
+    return len(os.sched_getaffinity(0))

@@ -1,15 +1,19 @@
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from trainers.config import SplitConfig
 from trainers.data import order
-from trainers.data.feeds import Batch, Feed, choose_feed
+from trainers.data.feeds import Batch, Feed, arriving, choose_feed
 from trainers.data.feeds.resident import ResidentFeed, load_resident
 from trainers.data.feeds.stream import StreamFeed
+from trainers.data.normalization import Normalization
 from trainers.data.splits import Splits, make_splits
 from trainers.data.store import VolumeStore, read_manifest
 from trainers.errors import UserError
@@ -89,6 +93,24 @@ def test_a_batch_larger_than_the_training_split_is_refused(feed: Feed) -> None:
         next(feed.epoch(0, seed=0, batch_size=40, rank=0, world_size=1))
 
 
+@pytest.mark.parametrize("start", [0, 1, 3, 4])
+def test_an_epoch_goes_on_from_any_batch(feed: Feed, start: int) -> None:
+    whole = list(feed.epoch(2, seed=3, batch_size=8, rank=0, world_size=2))
+    rest = list(feed.epoch(2, seed=3, batch_size=8, rank=0, world_size=2, start=start))
+    assert len(rest) == len(whole) - start
+    assert all(same(one, other) for one, other in zip(whole[start:], rest, strict=True))
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_local")
+def test_what_is_not_asked_for_is_not_read(store: VolumeStore, splits: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = stream(store, splits)
+    read: list[int] = []
+    monkeypatch.setattr(VolumeStore, "read_rows", lambda self, rows: read.extend(rows) or np.zeros((len(rows), 1)))
+    asked = [batch.rows for batch in feed.epoch(0, seed=0, batch_size=8, rank=1, world_size=2, start=2)]
+    assert sorted(read) == sorted(np.concatenate(asked).tolist())
+
+
 def test_a_feed_travels_to_a_worker(feed: Feed) -> None:
     copy: Feed = pickle.loads(pickle.dumps(feed))
     assert copy.train_size == feed.train_size
@@ -124,3 +146,51 @@ def test_poisoned_test_rows_change_no_batch(store: VolumeStore, splits: Splits) 
 def test_auto_goes_by_size() -> None:
     assert choose_feed("auto", nbytes=101, limit_bytes=100) == "stream"
     assert choose_feed("resident", nbytes=101, limit_bytes=100) == "resident"
+
+
+def batches(images: NDArray[Any]) -> Iterator[Batch]:
+    for row, image in enumerate(images):
+        yield Batch(torch.from_numpy(image[None]), torch.tensor([float(row)]), None, np.array([row]))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "uint8"])
+def test_batches_arrive_in_order_as_float32(dtype: str) -> None:
+    images = np.arange(10 * 2 * 3).reshape(10, 2, 3).astype(dtype)
+    arrived = list(arriving(batches(images), torch.device("cpu"), None))
+    assert [batch.rows.item() for batch in arrived] == list(range(10))
+    assert {batch.images.dtype for batch in arrived} == {torch.float32}
+    np.testing.assert_array_equal(torch.cat([batch.images for batch in arrived]), images.astype(np.float32))
+
+
+def test_batches_arrive_normalised() -> None:
+    images = np.stack([np.full((2, 3), 5.0, dtype=np.float32), np.full((2, 3), 7.0, dtype=np.float32)])
+    normalization = Normalization(mean=(5.0, 6.0), std=(2.0, 1.0))
+    first, second = arriving(batches(images), torch.device("cpu"), normalization)
+    assert first.images.tolist() == [[[0, 0, 0], [-1, -1, -1]]]
+    assert second.images.tolist() == [[[1, 1, 1], [1, 1, 1]]]
+
+
+def test_the_next_batch_is_fetched_while_one_is_in_use() -> None:
+    fetched = Event()
+
+    def two() -> Iterator[Batch]:
+        for batch in batches(np.zeros((2, 1, 1), dtype=np.float32)):
+            if batch.rows.item() == 1:
+                fetched.set()
+            yield batch
+
+    arrived = arriving(two(), torch.device("cpu"), None)
+    next(arrived)
+    assert fetched.wait(timeout=10)
+    arrived.close()  # type: ignore[attr-defined]
+
+
+def test_what_goes_wrong_with_a_batch_is_raised_where_it_is_used() -> None:
+    def broken() -> Iterator[Batch]:
+        yield from batches(np.zeros((1, 1, 1), dtype=np.float32))
+        raise UserError("the disk is gone")
+
+    arrived = arriving(broken(), torch.device("cpu"), None)
+    next(arrived)
+    with pytest.raises(UserError, match="the disk is gone"):
+        next(arrived)

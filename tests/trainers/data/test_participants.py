@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from trainers.config import DataConfig
-from trainers.data.participants import read_subjects
+from trainers.data.participants import read_subjects, unlisted_images
 from trainers.errors import UserError
 
 
@@ -12,7 +12,8 @@ def table(folder: Path, *rows: str, header: str = "id\tage\tsex") -> Path:
     path = folder / "people.tsv"
     path.write_text("\n".join([header, *rows]) + "\n")
     for row in rows:
-        (folder / f"{row.split()[0]}.png").touch()
+        name = row.split("\t")[0]
+        (folder / f"{name}.png").touch()
     return path
 
 
@@ -52,13 +53,6 @@ def test_a_missing_image_and_a_missing_group_reject_their_subjects(tmp_path: Pat
     ]
 
 
-def test_csv_and_a_byte_order_mark_are_read(tmp_path: Path) -> None:
-    (tmp_path / "people.csv").write_text("\ufeffid,age\na,20\nb,30\n")
-    for name in "ab":
-        (tmp_path / f"{name}.png").touch()
-    assert len(read_subjects(config(participants="people.csv"), tmp_path)[0]) == 2
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -69,9 +63,8 @@ def test_csv_and_a_byte_order_mark_are_read(tmp_path: Path) -> None:
         ({"group": "gender"}, "data.group: people.tsv has no column 'gender'"),
         ({"split": {"stratify": ["site"]}}, "data.split.stratify: people.tsv has no column 'site'"),
         ({"image": "{idd}.png"}, "data.image: people.tsv has no column 'idd'; did you mean 'id'"),
-        ({"image": "scan.png"}, "names no column"),
-        ({"image": "{id.png"}, "is no template"),
-        ({"image": "{id:03d}.png"}, "more than plain column names"),
+        ({"image": "{id.png"}, "data.image: .* is no template"),
+        ({"session": "ses"}, "data.session: people.tsv has no column 'ses'"),
         ({"label": "sex"}, "column 'sex' of people.tsv holds no numbers; the first value is 'F'"),
     ],
 )
@@ -94,10 +87,139 @@ def test_equal_labels_are_refused(tmp_path: Path) -> None:
         read_subjects(config(), tmp_path)
 
 
-def test_an_empty_table_and_a_ragged_row_are_refused(tmp_path: Path) -> None:
-    table(tmp_path)
-    with pytest.raises(UserError, match="has no rows"):
+def test_a_column_that_the_transforms_read_must_be_there(tmp_path: Path) -> None:
+    table(tmp_path, "a\t20\tF", "b\t30\tM")
+    with pytest.raises(UserError, match=r"data\.transforms: people\.tsv has no column 'agee'; did you mean 'age'"):
+        read_subjects(config(), tmp_path, ["agee"])
+
+
+def test_columns_that_the_transforms_read_are_numbers(tmp_path: Path) -> None:
+    table(tmp_path, "a\t20\t1.5", "b\t30\tn/a", "c\t40\t2e1", header="id\tage\tx")
+    subjects, rejected = read_subjects(config(), tmp_path, ["x", "age"])
+    assert [s.numbers for s in subjects] == [{"x": 1.5, "age": 20.0}, {"x": 20.0, "age": 40.0}]
+    reason = "is no finite number, which the transforms need: column 'x' is 'n/a'"
+    assert [(r.subject, r.reason) for r in rejected] == [("b", reason)]
+
+
+def test_columns_of_site_and_sex_are_described(tmp_path: Path) -> None:
+    table(tmp_path, "a\t20\tF\tLeeds\t1", "b\t30\t\tBonn\t2", header="id\tage\tSex\tSITE\tother")
+    subjects, _ = read_subjects(config(), tmp_path)
+    assert [s.described for s in subjects] == [{"Sex": "F", "SITE": "Leeds"}, {"Sex": "n/a", "SITE": "Bonn"}]
+
+
+CENSORED = ("a\t20\tF", "b\t89+\tF", "c\t> 85\tM", "d\t30\tM")
+
+
+def test_censored_labels_are_rejected_unless_asked_for(tmp_path: Path) -> None:
+    table(tmp_path, *CENSORED)
+    subjects, rejected = read_subjects(config(), tmp_path)
+    assert [s.id for s in subjects] == ["a", "d"]
+    assert [(r.subject, r.reason) for r in rejected] == [
+        ("b", "label '89+' is censored; data.censored: keep reads it as 89"),
+        ("c", "label '> 85' is censored; data.censored: keep reads it as 85"),
+    ]
+
+
+def test_censored_labels_are_kept_at_their_bound(tmp_path: Path) -> None:
+    table(tmp_path, *CENSORED)
+    subjects, rejected = read_subjects(config(censored="keep"), tmp_path)
+    assert [(s.id, s.label, s.strata) for s in subjects] == [
+        ("a", 20.0, {"age": 20.0}),
+        ("b", 89.0, {"age": 89.0}),
+        ("c", 85.0, {"age": 85.0}),
+        ("d", 30.0, {"age": 30.0}),
+    ]
+    assert not rejected
+
+
+def test_a_rejected_label_leaves_the_others_strata_numbers(tmp_path: Path) -> None:
+    table(tmp_path, "a\t20\tF", "b\told\tF", "c\t30\tM")
+    assert [s.strata["age"] for s in read_subjects(config(), tmp_path)[0]] == [20.0, 30.0]
+
+
+def test_a_decimal_comma_is_never_another_number(tmp_path: Path) -> None:
+    table(tmp_path, "a\t20\tF", 'b\t"12,5"\tF', "c\t12,5\tF", "d\t30\tM")
+    subjects, rejected = read_subjects(config(), tmp_path)
+    assert [s.label for s in subjects] == [20.0, 30.0]
+    assert [r.reason for r in rejected] == [
+        "label is no finite number: column 'age' is '12,5' (a decimal comma? write a point)"
+    ] * 2
+    table(tmp_path, "a\t12,5\tF", "b\t13,5\tF")
+    with pytest.raises(UserError, match=r"holds no numbers; the first value is '12,5' \(a decimal comma"):
         read_subjects(config(), tmp_path)
-    table(tmp_path, "a\t20\tF\textra")
-    with pytest.raises(UserError, match="line 2 has more values than the 3 columns"):
+
+
+def test_sessions_are_scans_of_one_subject(tmp_path: Path) -> None:
+    table(tmp_path, "a\t2\t21", "b\t1\t30", "a\t1\t20", "b\tn/a\t31", header="id\tvisit\tage")
+    subjects, rejected = read_subjects(config(session="visit"), tmp_path)
+    assert [(s.id, s.subject, s.label) for s in subjects] == [
+        ("a_1", "a", 20.0),
+        ("a_2", "a", 21.0),
+        ("b_1", "b", 30.0),
+    ]
+    assert [(r.subject, r.reason) for r in rejected] == [("b in line 5", "missing value: column 'visit' is 'n/a'")]
+
+
+def test_a_session_twice_is_refused(tmp_path: Path) -> None:
+    table(tmp_path, "a\t1\t20", "a\t2\t21", "a\t1\t22", header="id\tvisit\tage")
+    with pytest.raises(UserError, match="scan 'a_1' twice, in lines 2 and 4"):
+        read_subjects(config(session="visit"), tmp_path)
+    with pytest.raises(UserError, match=r"subject 'a' twice, in lines 2 and 3; .*data\.session"):
         read_subjects(config(), tmp_path)
+
+
+def test_two_pairs_of_subject_and_session_do_not_share_an_id(tmp_path: Path) -> None:
+    table(tmp_path, "a\tb_c\t20", "a_b\tc\t21", header="id\tvisit\tage")
+    with pytest.raises(UserError, match="scan 'a_b_c' twice"):
+        read_subjects(config(session="visit"), tmp_path)
+
+
+def test_ids_stay_the_text_that_they_are(tmp_path: Path) -> None:
+    names = ["001", "1", "1.0", "1e0", "A", "a", "a b", "a[1]", "a*?", "zo\u00eb"]
+    table(tmp_path, *(f"{name}\t{20 + age}\tF" for age, name in enumerate(names)))
+    subjects, rejected = read_subjects(config(), tmp_path)
+    assert [s.id for s in subjects] == sorted(names)
+    assert [s.path.name for s in subjects] == [f"{name}.png" for name in sorted(names)]
+    assert not rejected
+
+
+def test_a_subject_in_two_unicode_forms_is_there_twice(tmp_path: Path) -> None:
+    table(tmp_path, "zo\u00eb\t20\tF", "zoe\u0308\t30\tF")
+    with pytest.raises(UserError, match="twice, in lines 2 and 3"):
+        read_subjects(config(), tmp_path)
+
+
+def test_a_row_without_an_id_and_a_path_that_climbs_out_are_rejected(tmp_path: Path) -> None:
+    table(tmp_path, "a\t20\ta.png", "na\t25\ta.png", "b\t30\t../../etc/passwd", header="id\tage\tfile")
+    subjects, rejected = read_subjects(config(image="{file}"), tmp_path)
+    assert [s.id for s in subjects] == ["a"]
+    assert [(r.subject, r.reason) for r in rejected] == [
+        ("b", "'../../etc/passwd' climbs out of the folder of the table"),
+        ("line 3", "no subject id: column 'id' is 'na'"),
+    ]
+
+
+def test_links_and_folders(tmp_path: Path) -> None:
+    table(tmp_path, "a\t20\tF", "b\t30\tF", "c\t40\tF", "d\t50\tF", "e\t60\tF")
+    for name, target in {"b": ".git/annex/objects/b", "c": "c.png", "d": "a.png"}.items():
+        (tmp_path / f"{name}.png").unlink()
+        (tmp_path / f"{name}.png").symlink_to(target)
+    (tmp_path / "e.png").unlink()
+    (tmp_path / "e.png").mkdir()  # as a DICOM series is
+    subjects, rejected = read_subjects(config(), tmp_path)
+    assert [s.id for s in subjects] == ["a", "d", "e"]
+    assert [(r.subject, r.reason) for r in rejected] == [
+        ("b", "is a link to .git/annex/objects/b, which is missing (git annex get?)"),
+        ("c", "cannot be opened: Too many levels of symbolic links"),
+    ]
+
+
+def test_images_without_a_row_are_found(tmp_path: Path) -> None:
+    table(tmp_path, "a\t20\tF", "b\tn/a\tF", "c[1]\t30\tF", "zo\u00eb\t30\tF")
+    for name in ("c1.png", "more.png", "readme.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "zo\u00eb.png").rename(tmp_path / "zoe\u0308.png")
+    assert unlisted_images(config(), tmp_path) == [tmp_path / "c1.png", tmp_path / "more.png"]
+    assert unlisted_images(config(image="{id}.{sex}"), tmp_path) == [
+        tmp_path / name for name in ("a.png", "b.png", "c1.png", "c[1].png", "more.png", "zoe\u0308.png")
+    ]

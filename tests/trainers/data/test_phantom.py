@@ -44,7 +44,7 @@ def test_studies_have_the_sizes_and_ages_of_table_2(phantom: list[Subject]) -> N
 
 
 def test_maps_soften_with_age_and_miss_up_to_a_fifth(phantom: list[Subject]) -> None:
-    images = np.stack([readers.read(subject.path) for subject in phantom])
+    images = np.stack([readers.read(subject.path).values for subject in phantom])
     assert images.shape[1:] == (1, *SHAPE)
     ages = np.array([subject.label for subject in phantom])
     stiffness = np.array([image[image > 0].mean() for image in images])

@@ -1,10 +1,17 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
 
 from trainers.config import SplitConfig
 from trainers.data.splits import make_splits, store_splits
-from trainers.data.store import StoredSubject, VolumeStore
+from trainers.data.store import Source, StoredSubject, VolumeStore
 from trainers.errors import UserError
+
+SOURCE = Source(shape=(1, 2), spacing_mm=None, orientation=None, minimum=0.0, maximum=1.0, mean=0.5)
 
 
 def people(count: int, seed: int = 0) -> list[StoredSubject]:
@@ -14,8 +21,10 @@ def people(count: int, seed: int = 0) -> list[StoredSubject]:
     return [
         StoredSubject(
             id=f"s{i:04d}",
+            subject=f"s{i:04d}",
             path="",
             digest="",
+            content="",
             label=float(ages[i]),
             group=None,
             strata={
@@ -23,6 +32,8 @@ def people(count: int, seed: int = 0) -> list[StoredSubject]:
                 "bmi": "" if i % 5 == 0 else float(i),
                 "site": "rare" if i < 2 else "ab"[i % 2],
             },
+            described={},
+            source=SOURCE,
         )
         for i in range(count)
     ]
@@ -50,6 +61,43 @@ def test_the_seed_decides() -> None:
     first, again, other = (make_splits(people(50), SplitConfig(seed=seed)) for seed in (0, 0, 1))
     assert first == again
     assert first != other
+
+
+def test_a_single_stratum_is_cut_as_scikit_learn_does() -> None:
+    rest, test = train_test_split(range(50), test_size=10, random_state=4, stratify=[0] * 50)
+    _, validation = train_test_split(sorted(rest), test_size=10, random_state=4, stratify=[0] * 40)
+    splits = make_splits(people(50), SplitConfig(stratify=(), seed=4))
+    assert splits.test == tuple(f"s{i:04d}" for i in sorted(test))
+    assert splits.validation == tuple(f"s{i:04d}" for i in sorted(validation))
+
+
+def with_sessions(subjects: Sequence[StoredSubject], counts: Sequence[int]) -> list[StoredSubject]:
+    """Each subject `counts` times, older and elsewhere from time to time."""
+    return [
+        subject.model_copy(
+            update={
+                "id": f"{subject.id}_{session}",
+                "strata": subject.strata | ({"age": 200.0 + session, "site": f"site{session}"} if session else {}),
+            }
+        )
+        for subject, count in zip(subjects, counts, strict=True)
+        for session in range(count)
+    ]
+
+
+@given(st.lists(st.integers(1, 4), min_size=5, max_size=60), st.integers(0, 3), st.sampled_from([(), ("age", "site")]))
+def test_a_subjects_sessions_go_where_its_first_scan_goes(
+    counts: list[int], seed: int, stratify: tuple[str, ...]
+) -> None:
+    subjects = people(len(counts))
+    config = SplitConfig(stratify=stratify, seed=seed)
+    scans = with_sessions(subjects, counts)
+    splits, alone = make_splits(scans, config), make_splits(subjects, config)
+    parts = [(splits.train, alone.train), (splits.validation, alone.validation), (splits.test, alone.test)]
+    assert sorted(sum((part for part, _ in parts), ())) == [scan.id for scan in scans]
+    for part, ids in parts:
+        assert list(part) == sorted(part)
+        assert {scan.partition("_")[0] for scan in part} == set(ids)
 
 
 def test_an_empty_split_is_refused() -> None:

@@ -1,15 +1,21 @@
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from trainers.data.readers import Image
 from trainers.data.transforms import build_transforms
 from trainers.errors import UserError
 
 
 def test_transforms_run_in_order_and_give_float32() -> None:
-    apply = build_transforms([{"Resize": {"spatial_size": [2, 5]}}, {"NormalizeIntensity": {"nonzero": True}}])
-    image = apply(np.random.default_rng(0).uniform(1, 2, (1, 4, 10)).astype(np.float32))
+    steps: list[dict[str, dict[str, Any]]] = [
+        {"Resize": {"spatial_size": [2, 5]}},
+        {"NormalizeIntensity": {"nonzero": True}},
+    ]
+    given = np.random.default_rng(0).uniform(1, 2, (1, 4, 10)).astype(np.float32)
+    image = build_transforms(steps, Path())(Image(values=given), {})
     assert image.shape == (1, 2, 5)
     assert image.dtype == np.float32
     assert image.mean() == pytest.approx(0, abs=1e-5)
@@ -18,21 +24,21 @@ def test_transforms_run_in_order_and_give_float32() -> None:
 
 def test_without_transforms_the_image_stays() -> None:
     image = np.ones((1, 2), dtype=np.float32)
-    np.testing.assert_array_equal(build_transforms([])(image), image)
+    np.testing.assert_array_equal(build_transforms([], Path())(Image(values=image), {}), image)
 
 
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"Resise": {}}, r"data.transforms\[0\]: unknown MONAI transform 'Resise'; did you mean 'Resize'"),
+        ({"Resise": {}}, r"data.transforms\[0\]: unknown transform 'Resise'; did you mean 'Resize'"),
         ({"Resize": {"spatial_sise": [2]}}, "no argument 'spatial_sise'; did you mean 'spatial_size'"),
         ({"Resize": {}}, "Resize refuses {}"),
         ({"RandFlip": {}}, "'RandFlip' is random"),
-        ({"LoadImage": {}}, "unknown MONAI transform 'LoadImage'"),
-        ({"Lambda": {"func": "exit"}}, "unknown MONAI transform 'Lambda'"),
+        ({"LoadImage": {}}, "unknown transform 'LoadImage'"),
+        ({"Lambda": {"func": "exit"}}, "unknown transform 'Lambda'"),
         ({"Resize": {}, "Flip": {}}, "one transform for each list entry"),
     ],
 )
 def test_a_wrong_transform_is_named(entry: dict[str, dict[str, Any]], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        build_transforms([entry])
+        build_transforms([entry], Path())

@@ -2,9 +2,10 @@
 
 from typing import Literal
 
+from trainers.data.feeds.arrival import arriving
 from trainers.data.feeds.base import Batch, Feed
 
-__all__ = ["Batch", "Feed", "choose_feed"]
+__all__ = ["Batch", "Feed", "arriving", "choose_feed"]
 
 
 def choose_feed(

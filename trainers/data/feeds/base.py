@@ -3,19 +3,20 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trainers.data.normalization import Normalization
 from trainers.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """images float32 [b, C, *S]; labels float64 [b]; groups int64 [b] or None; rows int64 [b].
+    """images [b, C, *S] in the store's dtype; labels float64 [b]; groups int64 [b] or None; rows int64 [b].
 
     `rows` are the subjects' places in the store: they name a sample wherever it turns up, so that draws
     for its augmentation do not depend on the number of workers.
@@ -30,18 +31,24 @@ class Batch:
 class Feed(ABC):
     """Batches of the training and validation splits. The test split is out of reach.
 
-    `image_shape` is (C, *S); `train_labels` and their range are in the label's unit.
+    `image_shape` is (C, *S); `train_labels` and their range are in the label's unit; `normalization` is
+    applied to images on their way to a device (`arriving`).
     """
 
-    def __init__(self, image_shape: tuple[int, ...], train_labels: NDArray[np.float64]) -> None:
+    def __init__(
+        self, image_shape: tuple[int, ...], train_labels: NDArray[np.float64], normalization: Normalization | None
+    ) -> None:
         self.image_shape = image_shape
+        self.normalization = normalization
         self.label_range = float(np.ptp(train_labels))
         self.train_size = len(train_labels)
         self.train_labels = tuple(train_labels.tolist())
 
     @abstractmethod
-    def epoch(self, epoch: int, *, seed: int, batch_size: int, rank: int, world_size: int) -> Iterator[Batch]:
-        """One pass over the training split in an order given by (seed, epoch).
+    def epoch(
+        self, epoch: int, *, seed: int, batch_size: int, rank: int, world_size: int, start: int = 0
+    ) -> Iterator[Batch]:
+        """One pass over the training split in an order given by (seed, epoch), from batch `start` on.
 
         `batch_size` is global: this rank gets its slice of `batch_size // world_size` rows of each. The last
         rows that fill no batch are dropped. Raises UserError where batch_size exceeds the training split.
@@ -62,7 +69,11 @@ class LabelledRows:
     groups: NDArray[np.int64] | None
     rows: NDArray[np.int64]
 
-    def batch(self, images: NDArray[np.float32], places: NDArray[np.int64]) -> Batch:
+    def places(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where `rows` [b] of the store stand in this split."""
+        return np.searchsorted(self.rows, rows)
+
+    def batch(self, images: NDArray[Any], places: NDArray[np.int64]) -> Batch:
         """A batch of the given images [b, C, *S], which stand at `places` [b] of this split."""
         return Batch(
             images=torch.from_numpy(images),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.data.feeds.base import Batch, Feed, LabelledRows, check_batch_size, evaluation_places
+from trainers.data.normalization import Normalization
 from trainers.data.order import epoch_order, rank_rows
 from trainers.data.splits import Splits
 from trainers.data.store import Rows, VolumeStore
@@ -15,7 +16,7 @@ from trainers.data.store import Rows, VolumeStore
 
 @dataclass(frozen=True, eq=False)
 class ResidentData:
-    """The decoded training and validation splits; arrays only, so that Ray's object store maps them uncopied.
+    """The decoded training and validation splits; its arrays are mapped by Ray's object store, not copied.
 
     `train_shards` [n] is the shard of each training row: the order of an epoch depends on it.
     """
@@ -23,22 +24,25 @@ class ResidentData:
     train: Rows
     validation: Rows
     train_shards: NDArray[np.int64]
+    normalization: Normalization | None
 
 
-def load_resident(store: VolumeStore, splits: Splits) -> ResidentData:
+def load_resident(store: VolumeStore, splits: Splits, normalization: Normalization | None = None) -> ResidentData:
     """Decode the training and validation splits."""
     train = store.load(splits.train)
-    return ResidentData(train, store.load(splits.validation), store.shard_of[train.rows])
+    return ResidentData(train, store.load(splits.validation), store.shard_of[train.rows], normalization)
 
 
 class ResidentFeed(Feed):
     """Batches out of memory; see `trainers.data.feeds.Feed`."""
 
     def __init__(self, data: ResidentData) -> None:
-        super().__init__(tuple(data.train.images.shape[1:]), data.train.labels)
+        super().__init__(tuple(data.train.images.shape[1:]), data.train.labels, data.normalization)
         self._data = data
 
-    def epoch(self, epoch: int, *, seed: int, batch_size: int, rank: int, world_size: int) -> Iterator[Batch]:
+    def epoch(
+        self, epoch: int, *, seed: int, batch_size: int, rank: int, world_size: int, start: int = 0
+    ) -> Iterator[Batch]:
         """One pass over the training split; see `Feed.epoch`."""
         check_batch_size(batch_size, self.train_size)
         train = self._data.train
@@ -46,7 +50,7 @@ class ResidentFeed(Feed):
         order = np.concatenate(epoch_order(train.rows, self._data.train_shards, nbytes, seed=seed, epoch=epoch))
         mine = rank_rows(order, batch_size=batch_size, rank=rank, world_size=world_size)
         places = np.searchsorted(train.rows, mine)
-        for batch in places.reshape(-1, batch_size // world_size):
+        for batch in places.reshape(-1, batch_size // world_size)[start:]:
             yield _batch(train, batch)
 
     def evaluation(

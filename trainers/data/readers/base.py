@@ -1,22 +1,71 @@
-"""What a reader is."""
+"""What a reader is, and what it gives."""
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
+
+MOST_VALUES = 2**31
+"""The most values in one image: 8 GiB of float32. Headers that claim more are broken."""
 
 
 class UnreadableError(Exception):
     """A file that holds no image we can use; the message is the reason, in one line."""
 
 
-class Reader(Protocol):
-    """Reads one format. Both methods may raise anything on a broken file; the caller names the file."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Placed:
+    """Where an image's voxels lie, as far as its format tells.
 
-    def read(self, path: Path) -> NDArray[Any]:
+    `affine` [4, 4] takes voxel indices (of the axes that `read` gives) to millimetres in RAS+ world space;
+    `orientation` are the axes as the file holds them, such as "LPS", before any reordering.
+    """
+
+    affine: NDArray[np.float64] | None = None
+    orientation: str | None = None
+
+    @property
+    def spacing_mm(self) -> tuple[float, ...] | None:
+        """The voxel's edges in millimetres, or None where the format tells none."""
+        return None if self.affine is None else tuple(np.linalg.norm(self.affine[:3, :3], axis=0).tolist())
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Image(Placed):
+    """`values` [C, *S], channels first."""
+
+    values: NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Header(Placed):
+    """What is known without decoding: `shape` (C, *S)."""
+
+    shape: tuple[int, ...]
+
+
+class Reader(Protocol):
+    """Reads one format. Both methods may raise anything on a broken file; the caller names the file.
+
+    `path` is a file that can be opened and is not empty, or a folder where the reader is registered for `FOLDER`.
+    """
+
+    def read(self, path: Path) -> Image:
         """The image [C, *S], channels first."""
         ...
 
-    def shape(self, path: Path) -> tuple[int, ...]:
-        """(C, *S) without decoding the image."""
+    def header(self, path: Path) -> Header:
+        """What `read` would give, without decoding the image."""
         ...
+
+
+def check_shape(shape: Sequence[int]) -> None:
+    """Raise UnreadableError where a header's claim is no image: an edge below 1, or more than MOST_VALUES."""
+    if min(shape, default=0) < 1:
+        raise UnreadableError(f"holds no values: its shape is {' x '.join(map(str, shape)) or 'none'}")
+    if math.prod(shape) > MOST_VALUES:
+        raise UnreadableError(f"claims {' x '.join(map(str, shape))} values; allowed: up to {MOST_VALUES}")

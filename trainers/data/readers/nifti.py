@@ -1,14 +1,30 @@
 """NIfTI volumes through nibabel."""
 
+import gzip
+import logging
+import math
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
-import nibabel as nib
 import numpy as np
-from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
 from trainers.data.readers import UnreadableError, register
+from trainers.data.readers._orient import check_affine, to_ras
+from trainers.data.readers.base import Header, Image, check_shape
+
+GZIP = b"\x1f\x8b"
+DEFLATE = 1032
+"""The most bytes that one byte of a gzip stream can hold."""
+SIZE_TOLERANCE = 0.01
+"""How far the voxel sizes of sform and qform may differ, as a share."""
+
+# nibabel prints what it puts right in a header
+logging.getLogger("nibabel.global").disabled = True
 
 
 @register(".nii")
@@ -16,29 +32,140 @@ from trainers.data.readers import UnreadableError, register
 class Nifti:
     """[1, X, Y, Z], or [T, X, Y, Z] from a series, axes in the closest RAS+ order, scaled as the header says.
 
-    Reorienting makes files that differ only in how they were written equal voxel by voxel.
+    Reorienting makes files that differ only in how they were written equal voxel by voxel. A picture of two
+    dimensions stays as it is stored, [1, X, Y]; of more than four, all but one after the third must be 1.
+
+    Where both sform and qform are set, the sform counts, as in nibabel. They may speak of different spaces, but a file
+    whose forms disagree in orientation or by more than 1 % in voxel sizes is refused: one of them is wrong, and
+    left may be right. Where neither is set, axes are taken as nibabel takes them and `orientation` is None.
     """
 
-    def read(self, path: Path) -> NDArray[Any]:
+    def read(self, path: Path) -> Image:
         """Scaled values in the header's unit."""
-        image = _load(path)
-        if len(image.shape) >= 3:
-            image = nib.as_closest_canonical(image)
-        volume = np.asanyarray(image.dataobj, dtype=np.float32)
-        return np.moveaxis(volume, 3, 0) if volume.ndim == 4 else volume[None]
+        with _opened(path) as stream:
+            header = _header(stream, path)
+            volume = _series(_volume(header, stream))
+            while stream.read(1 << 20):  # gzip compares its checksum at the end of the file only
+                pass
+        return _placed(volume, header)
 
-    def shape(self, path: Path) -> tuple[int, ...]:
+    def header(self, path: Path) -> Header:
         """(1 or T, X, Y, Z) after reorienting."""
-        image = _load(path)
-        spatial = list(image.shape[:3])
-        if len(spatial) == 3:
-            for axis, (target, _) in enumerate(io_orientation(image.affine)):
-                spatial[int(target)] = image.shape[axis]
-        return (image.shape[3] if len(image.shape) == 4 else 1, *spatial)
+        with _opened(path) as stream:
+            header = _header(stream, path)
+        blank = np.broadcast_to(np.float32(0), header.get_data_shape())  # takes no memory
+        image = _placed(_series(blank), header)
+        return Header(shape=image.values.shape, affine=image.affine, orientation=image.orientation)
 
 
-def _load(path: Path) -> Any:
-    image: Any = nib.load(path)
-    if len(image.shape) > 4:
-        raise UnreadableError(f"has {len(image.shape)} dimensions {image.shape}; allowed: up to 3, and a series of 3")
-    return image
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """The file's bytes, unpacked."""
+    packed = path.name.lower().endswith(".gz")
+    with path.open("rb") as file:
+        if (file.read(2) == GZIP) != packed:
+            raise UnreadableError("is no gzip file" if packed else "is a gzip file: its name must end in .nii.gz")
+    try:
+        with path.open("rb") as file:
+            yield cast(IO[bytes], gzip.GzipFile(fileobj=file)) if packed else file
+    except EOFError:
+        raise UnreadableError("ends early: its gzip stream is cut off") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise UnreadableError(f"is damaged: {error}") from error
+
+
+def _header(stream: IO[bytes], path: Path) -> Any:
+    """The header at the start of `stream`, checked before anything is allocated by it."""
+    header = _parse(stream.read(540))
+    shape = header.get_data_shape()
+    check_shape(shape)
+    _check_voxel_sizes(header["pixdim"][1 : 1 + min(len(shape), 3)])
+    header.check_fix()
+    _check_kind(header.get_data_dtype())
+    _check_forms(header)
+    promised = header.get_data_offset() + math.prod(shape) * header.get_data_dtype().itemsize
+    size = path.stat().st_size
+    if promised > size * (DEFLATE if path.name.lower().endswith(".gz") else 1):
+        raise UnreadableError(f"ends early: its header promises {promised} bytes, the file has {size}")
+    return header
+
+
+def _parse(block: bytes) -> Any:
+    """A NIfTI-1 or NIfTI-2 header, as it is written."""
+    import nibabel as nib
+
+    kinds: tuple[Any, ...] = (nib.nifti1.Nifti1Header, nib.nifti2.Nifti2Header)
+    if len(block) < kinds[0].sizeof_hdr:
+        raise UnreadableError(f"ends early: it has {len(block)} bytes, a header {kinds[0].sizeof_hdr}")
+    for kind in kinds:
+        if kind.may_contain_header(block):
+            header = kind(block[: kind.sizeof_hdr], check=False)
+            break
+    else:
+        raise UnreadableError("is no NIfTI file")
+    if header["magic"].item() != header.single_magic:
+        raise UnreadableError("is the header of a .hdr and .img pair; one file with both is needed")
+    if header.get_data_offset() < header.single_vox_offset:
+        raise UnreadableError(f"says that its voxels begin at byte {header.get_data_offset()}, inside its header")
+    return header
+
+
+def _check_voxel_sizes(sizes: NDArray[Any]) -> None:
+    if not (np.isfinite(sizes) & (sizes != 0)).all():
+        raise UnreadableError(f"says that its voxels measure {_by(sizes)} mm")
+
+
+def _check_kind(dtype: np.dtype[Any]) -> None:
+    if dtype.kind not in "iuf":
+        raise UnreadableError(
+            f"holds {'complex numbers' if dtype.kind == 'c' else 'colours'}; one real number for each voxel is needed"
+        )
+
+
+def _check_forms(header: Any) -> None:
+    import nibabel as nib
+
+    check_affine(header.get_best_affine())
+    sform, qform = header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]
+    if sform is None or qform is None:
+        return
+    axes = ["".join(nib.aff2axcodes(form)) for form in (sform, qform)]
+    sizes = [nib.affines.voxel_sizes(form) for form in (sform, qform)]
+    if axes[0] != axes[1] or not np.allclose(sizes[0], sizes[1], rtol=SIZE_TOLERANCE, atol=0):
+        raise UnreadableError(
+            f"sform says {axes[0]} {_by(sizes[0])} mm, qform {axes[1]} {_by(sizes[1])} mm; "
+            "they must agree, or the wrong one have code 0"
+        )
+
+
+def _by(sizes: NDArray[Any]) -> str:
+    return " x ".join(f"{size:.4g}" for size in sizes)
+
+
+def _volume(header: Any, stream: IO[bytes]) -> NDArray[Any]:
+    try:
+        values: NDArray[Any] = header.data_from_fileobj(stream)
+    except gzip.BadGzipFile:
+        raise
+    except OSError as error:
+        raise UnreadableError("ends early: it unpacks to fewer bytes than its header promises") from error
+    return values
+
+
+def _series(volume: NDArray[Any]) -> NDArray[Any]:
+    """[X, Y, Z, T] of what has more axes than four, one of them of time or of components."""
+    if volume.ndim <= 3:
+        return volume
+    channels = [length for length in volume.shape[3:] if length > 1]
+    if len(channels) > 1:
+        raise UnreadableError(f"has shape {_by(np.array(volume.shape))}; allowed: three axes and a series of them")
+    return volume.reshape(*volume.shape[:3], *(channels or [1]), order="F")
+
+
+def _placed(volume: NDArray[Any], header: Any) -> Image:
+    known = header["sform_code"] > 0 or header["qform_code"] > 0
+    affine = header.get_best_affine()
+    if volume.ndim < 3:
+        return Image(values=volume[None], affine=affine)
+    image = to_ras(volume, affine)
+    return image if known else replace(image, orientation=None)

@@ -1,0 +1,66 @@
+"""Labels by split, site and sex."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainers.data.splits import Splits
+from trainers.data.store import StoredSubject
+
+GROUP = "group"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Of the scans with one value of a column; the labels themselves, sorted, for a histogram."""
+
+    value: str
+    values: tuple[float, ...]
+
+    @property
+    def figures(self) -> tuple[int, float, float, float, float]:
+        """Count, mean, sd, minimum and maximum."""
+        return (
+            len(self.values),
+            float(np.mean(self.values)),
+            float(np.std(self.values)),
+            self.values[0],
+            self.values[-1],
+        )
+
+
+def labels_by_column(subjects: Sequence[StoredSubject]) -> dict[str, list[Labels]]:
+    """For each column that tells site or sex, and for the group where it is another: labels by value."""
+    columns = {name: [scan.described.get(name, "n/a") for scan in subjects] for name in _columns(subjects)}
+    groups = [scan.group or "" for scan in subjects]
+    if any(groups) and groups not in columns.values():
+        columns[GROUP] = groups
+    return {name: _by_value(values, subjects) for name, values in columns.items()}
+
+
+def labels_by_split(subjects: Sequence[StoredSubject], splits: Splits) -> list[Labels]:
+    """Labels of each split's stored scans, in the order train, validation, test."""
+    label = {scan.id: scan.label for scan in subjects}
+    parts = {name: [label[scan] for scan in ids if scan in label] for name, ids in splits}
+    return [_sorted(name, values) for name, values in parts.items() if values]
+
+
+def all_labels(subjects: Sequence[StoredSubject]) -> Labels:
+    """Labels of everyone."""
+    return _sorted("all", [scan.label for scan in subjects])
+
+
+def _columns(subjects: Sequence[StoredSubject]) -> list[str]:
+    return sorted({name for scan in subjects for name in scan.described})
+
+
+def _by_value(values: Sequence[str], subjects: Sequence[StoredSubject]) -> list[Labels]:
+    found: dict[str, list[float]] = {}
+    for value, scan in zip(values, subjects, strict=True):
+        found.setdefault(value, []).append(scan.label)
+    return [_sorted(value, labels) for value, labels in sorted(found.items())]
+
+
+def _sorted(value: str, labels: Iterable[float]) -> Labels:
+    return Labels(value, tuple(sorted(labels)))

@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import numpy as np
+
+from services.inspection.labels import all_labels, labels_by_column, labels_by_split
+from tests.services.inspection.planted import images, store_of
+from trainers.data.splits import Splits
+
+
+def test_labels_by_site_sex_and_split(tmp_path: Path) -> None:
+    told = {
+        f"s{row:02d}": {"described": {"site": "ab"[row // 3], "sex": "FM"[row % 2]}, "group": "FM"[row % 2]}
+        for row in range(6)
+    }
+    subjects = store_of(tmp_path / "v", images(6), told).subjects  # labels 20 to 25
+    columns = labels_by_column(subjects)
+    assert list(columns) == ["sex", "site"]  # the group is the sex
+    assert [(part.value, part.values) for part in columns["site"]] == [("a", (20, 21, 22)), ("b", (23, 24, 25))]
+    assert [(part.value, part.values) for part in columns["sex"]] == [("F", (20, 22, 24)), ("M", (21, 23, 25))]
+    splits = Splits(train=("s00", "s05", "gone"), validation=(), test=("s01",))
+    assert [(part.value, part.values) for part in labels_by_split(subjects, splits)] == [
+        ("train", (20, 25)),
+        ("test", (21,)),
+    ]
+    count, *figures = all_labels(subjects).figures
+    assert count == 6
+    np.testing.assert_allclose(figures, [22.5, np.sqrt(35 / 12), 20, 25])  # the variance of n in a row: (n^2 - 1) / 12
+
+
+def test_a_group_of_its_own_is_a_column(tmp_path: Path) -> None:
+    told = {f"s{row:02d}": {"described": {"sex": "F"}, "group": "xy"[row % 2]} for row in range(4)}
+    assert list(labels_by_column(store_of(tmp_path / "v", images(4), told).subjects)) == ["sex", "group"]

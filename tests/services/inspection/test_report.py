@@ -1,0 +1,106 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from services.inspection.page import render, write_page
+from services.inspection.report import Report, inspect_store, rejections
+from services.inspection.screen import print_report
+from services.inspection.target import Target, open_target
+from services.settings import Settings
+from tests.services.inspection.planted import images, store_of
+from trainers.data.splits import Splits
+from trainers.data.store import LeftOut, VolumeStore
+
+SPLITS = Splits(
+    train=tuple(f"s{row:02d}" for row in range(10)),
+    validation=tuple(f"s{row:02d}" for row in range(10, 15)),
+    test=tuple(f"s{row:02d}" for row in range(15, 20)),
+)
+
+
+def looked_at(store: VolumeStore, **splits: Splits) -> Report:
+    return inspect_store(Target(store, splits), lambda done, total: None)
+
+
+@pytest.fixture
+def leaky(tmp_path: Path) -> Report:
+    """20 scans, one of them twice, on two sides of the split, and another nearly blank."""
+    scans = images(20)
+    scans["s17"] = scans["s02"]
+    scans["s05"] = scans["s05"] / np.float32(1000) + 100
+    told = {"s03": {"described": {"site": "<script>alert(1)</script>"}}}
+    return looked_at(store_of(tmp_path / "leaky-0", scans, told), one=SPLITS)
+
+
+def test_leaks_come_first(leaky: Report) -> None:
+    severities = [problem.severity for problem in leaky.problems]
+    assert severities[0] == "leak"
+    assert severities == sorted(severities, key=["leak", "warning", "note"].index)
+    assert leaky.problems[0].text == "the same image in several splits (1): s02 (train), s17 (test)"
+    assert leaky.verdict == "1 leak, 4 warnings, 0 notes"  # twice, with two labels, blank, an outlier
+
+
+def test_the_screen_ends_with_the_verdict_after_the_page(leaky: Report, tmp_path: Path) -> None:
+    console = Console(record=True, width=60, file=(tmp_path / "out").open("w"))
+    print_report(console, leaky, tmp_path / "page.html")
+    lines = console.export_text().rstrip().splitlines()
+    assert lines[0] == "leak     the same image in several splits (1): s02 (train), s17 (test)"
+    assert lines[-2:] == [f"report   {tmp_path / 'page.html'}", "1 leak, 4 warnings, 0 notes"]
+    assert ["validation", "5", "32", "1.414", "30", "34"] in [line.split() for line in lines]
+
+
+def test_the_page_needs_nothing_else_and_quotes_what_tables_say(leaky: Report, tmp_path: Path) -> None:
+    path = write_page(leaky, tmp_path / "reports")
+    page = path.read_text()
+    assert path.name == "inspect-leaky-0.html"
+    assert "s02 (train), s17 (test)" in page
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    sources = [part.split('"')[0] for part in page.split('src="')[1:]]
+    assert len(sources) == 5  # the sheet, labels, by split, by site, values
+    assert all(source.startswith("data:image/") for source in sources)
+    assert "@import" not in page and "url(" not in page and "<link" not in page
+
+
+def test_a_thousand_oddities_make_a_short_page(tmp_path: Path) -> None:
+    told = {f"s{row:02d}": {"described": {"site": f"site {row}"}, "label": 10.0**row} for row in range(30)}
+    page = render(looked_at(store_of(tmp_path / "v", images(30), told)))
+    assert "… and 19 more" in page  # of 30 sites and everyone
+    assert len(page) < 2_000_000
+
+
+def test_without_splits_it_is_said(tmp_path: Path) -> None:
+    report = looked_at(store_of(tmp_path / "v", images(12)))
+    assert [problem.text for problem in report.problems] == [
+        "the store holds no splits, so nothing is said of leaks between them"
+    ]
+
+
+def test_all_splits_of_a_store_are_looked_at_by_name(tmp_path: Path) -> None:
+    scans = images(20)
+    scans["s17"] = scans["s02"]
+    store = store_of(tmp_path / "v", scans)
+    sound = SPLITS.model_copy(update={"train": SPLITS.train[3:], "validation": (*SPLITS.validation, "s00", "s01")})
+    for name, splits in {"aaa": sound.model_copy(update={"test": (*SPLITS.test, "s02")}), "bbb": SPLITS}.items():
+        content = {"config": {}, "splits": splits.model_dump(mode="json")}
+        (tmp_path / "v" / f"splits-{name}.json").write_text(json.dumps(content))
+    target = open_target(str(store.folder), Settings(home=tmp_path / "home"), Console())
+    report = inspect_store(target, lambda done, total: None)
+    assert [problem.text for problem in report.problems if problem.severity == "leak"] == [
+        "splits-bbb: the same image in several splits (1): s02 (train), s17 (test)"
+    ]
+
+
+def test_rejections_are_grouped_by_reason() -> None:
+    rejected = [
+        LeftOut(subject="a", path=None, reason="3 of 288 voxels are not finite"),
+        LeftOut(subject="b", path=None, reason="missing label: column 'age' is 'n/a'"),
+        LeftOut(subject="c", path=None, reason="missing label: column 'age' is ''"),
+    ]
+    assert [(group.reason, group.scans) for group in rejections(rejected)] == [
+        ("missing label: column 'age' is 'n/a'", ("b", "c")),
+        ("3 of 288 voxels are not finite", ("a",)),
+    ]

@@ -1,0 +1,37 @@
+"""The last step of a batch: onto the device, as numbers to compute with, while the one before it is used."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
+
+import torch
+
+from trainers.data.feeds.base import Batch
+from trainers.data.normalization import Normalization
+
+
+def arriving(batches: Iterator[Batch], device: torch.device, normalization: Normalization | None) -> Iterator[Batch]:
+    """The batches with images float32 on `device`, normalised; each is fetched while the one before is in use.
+
+    For a GPU images are copied out of pinned memory, in the store's dtype and on a stream of their own.
+    """
+    stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+
+    def fetch() -> Batch | None:
+        batch = next(batches, None)
+        if batch is None:
+            return None
+        images = batch.images.pin_memory() if stream else batch.images
+        with torch.cuda.stream(stream) if stream else nullcontext():
+            images = images.to(device, non_blocking=True).float()
+            return replace(batch, images=normalization(images) if normalization else images)
+
+    with ThreadPoolExecutor(1) as thread:
+        fetched = thread.submit(fetch)
+        while batch := fetched.result():
+            if stream:
+                torch.cuda.current_stream(device).wait_stream(stream)
+                batch.images.record_stream(torch.cuda.current_stream(device))
+            fetched = thread.submit(fetch)
+            yield batch

@@ -1,0 +1,60 @@
+"""z-normalisation by the training split: subtract its mean, divide by its sd, channel by channel.
+
+DynLocRep (4.1) normalises "across the dataset"; here the held-out splits have no part in it.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainers.atomic import write_atomically
+from trainers.data.splits import Splits
+from trainers.data.store import VolumeStore, json_digest
+
+_CHUNK_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """`mean` [C] and `std` [C] over all voxels of the training split."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Images [N, C, *S] float32, normalised."""
+        shape = (1, -1, *[1] * (images.ndim - 2))
+        mean, std = (torch.tensor(of, dtype=images.dtype, device=images.device) for of in (self.mean, self.std))
+        return (images - mean.view(shape)) / std.view(shape)
+
+
+def store_normalization(store: VolumeStore, splits: Splits) -> Normalization:
+    """The normalisation by the training split, computed and written into the store on first use."""
+    path = store.folder / f"normalization-{json_digest(splits.train)[:12]}.json"
+    if path.is_file():
+        return Normalization(**{name: tuple(values) for name, values in json.loads(path.read_text()).items()})
+    fitted = fit_normalization(store, splits)
+    write_atomically(path, json.dumps(asdict(fitted)).encode())
+    return fitted
+
+
+def fit_normalization(store: VolumeStore, splits: Splits) -> Normalization:
+    """Mean and sd of the training split, in one pass and bounded memory; a channel without contrast has sd 1."""
+    rows = store.rows_of(splits.train)
+    per_chunk = max(1, _CHUNK_BYTES // store.volume_nbytes)
+    count, mean, spread = 0, np.zeros(store.image_shape[0]), np.zeros(store.image_shape[0])
+    for chunk in np.split(rows, range(per_chunk, len(rows), per_chunk)):
+        images = store.read_rows(chunk).astype(np.float32)
+        own = images.reshape(*images.shape[:2], -1).swapaxes(0, 1).reshape(images.shape[1], -1)
+        own_mean = own.mean(axis=1, dtype=np.float64)
+        own_spread = ((own - own_mean[:, None]) ** 2).sum(axis=1, dtype=np.float64)
+        total = count + own.shape[1]
+        shift = own_mean - mean
+        mean = mean + shift * own.shape[1] / total  # Chan et al. 1979: exact, and stable where the mean is large
+        spread = spread + own_spread + shift**2 * count * own.shape[1] / total
+        count = total
+    std = np.sqrt(spread / count)
+    return Normalization(tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist()))

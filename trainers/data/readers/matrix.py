@@ -1,0 +1,114 @@
+"""Tables of numbers in .csv and .tsv files."""
+
+import csv
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from trainers.data.readers import UnreadableError, register
+from trainers.data.readers.base import Header, Image
+
+MISSING = frozenset({"", "n/a", "na", "nan", "null", "none"})
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
+
+
+@register(".csv")
+@register(".tsv")
+class Matrix:
+    """[rows, columns] as channels and positions, the same as a 2-D .npy file: regions by time points.
+
+    Where rows are the time points, the transform `Transpose: {indices: [1, 0]}` turns them.
+
+    A first line without any number is a header and dropped. Missing cells (empty, n/a, nan) are NaN. A decimal comma in
+    quotes is read ("0,25"), unless it might separate thousands ("1,250"). A line or a column that counts 0, 1, 2 ... or
+    1, 2, 3 ... is refused: it is the index that other programs write beside the numbers.
+    """
+
+    def read(self, path: Path) -> Image:
+        """The table's numbers."""
+        lines = _lines(path)
+        first = 1 if _is_header(lines[0]) else 0
+        width = len(lines[0])
+        if len(lines) == first:
+            raise UnreadableError("holds a header and no numbers")
+        for line, cells in enumerate(lines[first:], first + 1):
+            if len(cells) != width:
+                raise UnreadableError(f"line {line} has {len(cells)} cells, line 1 has {width}")
+        values = np.array([_numbers(cells, line) for line, cells in enumerate(lines[first:], first + 1)])
+        _check_index(values)
+        return Image(values=values)
+
+    def header(self, path: Path) -> Header:
+        """(rows, columns): text tells its shape only when it is read."""
+        return Header(shape=self.read(path).values.shape)
+
+
+def _lines(path: Path) -> list[list[str]]:
+    """The cells of each line, blank lines at the end left out."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = list(csv.reader(file, delimiter=_DELIMITERS[path.suffix.lower()], strict=True))
+    except UnicodeDecodeError as error:
+        raise UnreadableError(f"is no UTF-8 text: byte {error.start}") from error
+    except csv.Error as error:
+        raise UnreadableError(f"is no table: {error}") from error
+    while lines and not any(cell.strip() for cell in lines[-1]):
+        lines.pop()
+    if not lines:
+        raise UnreadableError("holds no numbers")
+    return lines
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    names = [cell.strip() for cell in cells if cell.strip().lower() not in MISSING]
+    return bool(names) and all(_parsed(name) is None for name in names)
+
+
+def _numbers(cells: Sequence[str], line: int) -> list[float]:
+    try:
+        if _is_plain("".join(cells)):
+            return [float(cell) for cell in cells]
+    except ValueError:
+        pass
+    return [_number(cell.strip(), line, column) for column, cell in enumerate(cells, 1)]
+
+
+def _number(cell: str, line: int, column: int) -> float:
+    if cell.lower() in MISSING:
+        return float("nan")
+    number = _parsed(cell)
+    if number is None or _THOUSANDS.fullmatch(cell):
+        shown = cell if len(cell) <= 40 else f"{cell[:40]}..."
+        hint = "; cells are separated by commas in .csv, by tabs in .tsv files" if re.search("[;\t]", cell) else ""
+        raise UnreadableError(f"line {line}, column {column} is {shown!r}, no number{hint}")
+    return number
+
+
+def _parsed(cell: str) -> float | None:
+    if not _is_plain(cell):
+        return None
+    try:
+        return float(cell)
+    except ValueError:
+        return float(cell.replace(",", ".")) if _DECIMAL_COMMA.fullmatch(cell) else None
+
+
+def _is_plain(text: str) -> bool:
+    """False where float() would take what is no number in a table: 1_000, Arabic digits."""
+    return text.isascii() and "_" not in text
+
+
+def _check_index(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> None:
+    for what, numbers in (("line", values[0]), ("column", values[:, 0])):
+        counted = np.arange(len(numbers))
+        offset = 1 if np.isnan(numbers[0]) else 0  # the corner of a table that has both
+        for start in (0, 1):
+            if len(numbers) - offset > 2 and np.array_equal(numbers[offset:], counted[: len(numbers) - offset] + start):
+                raise UnreadableError(
+                    f"its first {what} counts {start}, {start + 1}, {start + 2} ...: an index, no values; "
+                    "write the table without it"
+                )

@@ -1,0 +1,100 @@
+"""Transforms by name, MONAI's and ours (one file each): what is done to each image once, before it is stored."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainers.data.readers.base import Image, UnreadableError
+from trainers.data.transforms.base import Transform
+from trainers.errors import UserError, nearest
+from trainers.registry import Registry
+
+_registry: Registry[Transform] = Registry("transform", "trainers.data.transforms")
+register = _registry.register
+names = _registry.names
+get = _registry.get
+
+__all__ = ["Pipeline", "Transform", "build_transforms", "get", "names", "register"]
+
+Steps = Sequence[Mapping[str, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Transforms one after the other."""
+
+    steps: tuple[Transform, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the participants table that are read, each once."""
+        return tuple(dict.fromkeys(column for step in self.steps for column in step.columns))
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Files that are read beside the images, each once."""
+        return tuple(dict.fromkeys(file for step in self.steps for file in step.files))
+
+    def __call__(self, image: Image, row: Mapping[str, float]) -> NDArray[np.float32]:
+        """The values to store, float32 [C', *S']. Raises UnreadableError with a one-line reason."""
+        shape = image.values.shape
+        try:
+            for step in self.steps:
+                image = step(image, row)
+        except UnreadableError:
+            raise
+        except Exception as error:  # libraries raise nearly anything on a shape or value that they cannot take
+            reason = " ".join(str(error).split())
+            raise UnreadableError(f"transforms fail on shape {shape}: {type(error).__name__}: {reason}") from error
+        return np.ascontiguousarray(image.values, dtype=np.float32)
+
+
+def build_transforms(transforms: Steps, base: Path) -> Pipeline:
+    """The pipeline of a spec's `data.transforms`; files that they name are relative to `base`.
+
+    Raises UserError on an unknown name or argument, a file that is missing, and a random transform: what is kept is
+    made once, so randomness belongs into the augmentations.
+
+    >>> halve = build_transforms([{"ScaleIntensityRange": {"a_min": 0, "a_max": 2, "b_min": 0, "b_max": 1}}], Path())
+    >>> halve(Image(values=np.ones((1, 2, 2), dtype=np.float32)), {}).tolist()
+    [[[0.5, 0.5], [0.5, 0.5]]]
+    """
+    return Pipeline(tuple(_build(f"data.transforms[{index}]", entry, base) for index, entry in enumerate(transforms)))
+
+
+def _build(where: str, entry: Mapping[str, Mapping[str, Any]], base: Path) -> Transform:
+    from trainers.data.transforms import _monai
+
+    if len(entry) != 1:
+        raise UserError(f"{where}: {len(entry)} names {sorted(entry)}; one transform for each list entry is allowed")
+    ((name, arguments),) = entry.items()
+    if name not in names():
+        return _monai.build(where, name, arguments, names())
+    accepted = inspect.signature(get(name)).parameters
+    for key in arguments:
+        if key not in accepted:
+            raise UserError(f"{where}: {name} has no argument '{key}'; {nearest(key, accepted)}")
+    try:
+        return get(name)(**_located(where, name, arguments, base))
+    except UserError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: {name}: {' '.join(str(error).split())}") from error
+
+
+def _located(where: str, name: str, arguments: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """The arguments, paths among them made absolute."""
+    located = dict(arguments)
+    for key in getattr(get(name), "path_arguments", ()):
+        if located.get(key) is None:
+            continue
+        path = base / str(located[key])
+        if not path.is_file():
+            raise UserError(f"{where}: {name}.{key}: no such file: {path}")
+        located[key] = path
+    return located

@@ -1,0 +1,32 @@
+"""What a transform is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+
+from trainers.data.readers.base import Image
+
+
+class Transform(ABC):
+    """One step from an image to the image that is stored; the same every time.
+
+    `columns` are columns of the participants table whose numbers `__call__` gets. A class's `path_arguments` name
+    those of its arguments, kept under the same names, that are files it reads beside the image: relative ones start
+    from the spec's folder.
+    """
+
+    path_arguments: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What is read beside the image."""
+        given = (getattr(self, name) for name in self.path_arguments)
+        return tuple(path for path in given if path is not None)
+
+    @abstractmethod
+    def __call__(self, image: Image, row: Mapping[str, float]) -> Image:
+        """The changed image. `row` has a finite number for each of `columns`.
+
+        Raises UnreadableError with a one-line reason where this image cannot be changed so.
+        """

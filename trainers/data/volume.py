@@ -1,0 +1,81 @@
+"""One scan on its way into a store: read, transformed, checked, in the store's dtype."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainers.data.participants import Subject
+from trainers.data.readers import Image, UnreadableError, read
+from trainers.data.store import Source
+from trainers.data.transforms import Pipeline
+
+ROUNDING = 0.1
+"""The most that rounding to whole numbers may cost: rms error by the image's own sd."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """`values` [C, *S] as they are stored, and what their file held."""
+
+    values: NDArray[Any]
+    source: Source
+
+
+def load_scan(subject: Subject, pipeline: Pipeline, dtype: str) -> Scan:
+    """Read and transform a subject's image. Raises UnreadableError with the reason where it cannot be used.
+
+    That is also an image without contrast, before or after transforms, one with values that are not finite, and
+    one that `dtype` cannot hold.
+    """
+    image = read(subject.path)
+    source = _source(image)
+    values = pipeline(image, subject.numbers)
+    bad = int(values.size - np.isfinite(values).sum())
+    if bad:
+        raise UnreadableError(f"{bad} of {values.size} voxels are not finite")
+    if values.min() == values.max():
+        raise UnreadableError(f"has no contrast after transforms: every voxel is {values.flat[0]:g}")
+    return Scan(cast(values, dtype), source)
+
+
+def _source(image: Image) -> Source:
+    values = image.values
+    if not values.size:
+        raise UnreadableError(f"is empty: its shape is {values.shape}")
+    if values.min() == values.max():
+        raise UnreadableError(f"has no contrast: every voxel is {values.flat[0]:g}")
+    finite = values if np.isfinite([values.min(), values.max()]).all() else values[np.isfinite(values)]
+    if not finite.size:
+        raise UnreadableError("none of its voxels is finite")
+    return Source(
+        shape=values.shape,
+        spacing_mm=image.spacing_mm,
+        orientation=image.orientation,
+        minimum=float(finite.min()),
+        maximum=float(finite.max()),
+        mean=float(finite.mean()),
+    )
+
+
+def cast(values: NDArray[np.float32], dtype: str) -> NDArray[Any]:
+    """`values` in another dtype. Raises UnreadableError where that would lose them.
+
+    >>> cast(np.float32([0.4, 254.6]), "uint8").tolist()
+    [0, 255]
+    """
+    if dtype == "float32":
+        return values
+    low, high = float(values.min()), float(values.max())
+    limits = (0.0, 255.0) if dtype == "uint8" else (-65504.0, 65504.0)
+    rounded = np.rint(values) if dtype == "uint8" else values
+    if low < limits[0] or rounded.max() > limits[1]:
+        raise UnreadableError(
+            f"values from {low:g} to {high:g} do not fit data.dtype {dtype}: {limits[0]:g} to {limits[1]:g}"
+        )
+    if dtype == "uint8" and np.sqrt(np.mean((values - rounded) ** 2)) > ROUNDING * values.std():
+        raise UnreadableError(
+            f"values from {low:g} to {high:g} would be lost in data.dtype uint8, which holds whole numbers"
+        )
+    return rounded.astype(dtype)
