@@ -3,9 +3,10 @@
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from trainers.data.feeds.stream import ordered_context
+if TYPE_CHECKING:
+    from ray.data import DataContext
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,6 +24,20 @@ def parallel(function: Callable[[Item], Result], items: Sequence[Item]) -> Itera
         results = ray.data.from_items(rows, override_num_blocks=len(rows)).map(partial(_call, function), num_cpus=1)
     for row in results.iter_rows():
         yield pickle.loads(row["result"])
+
+
+def ordered_context() -> "DataContext":
+    """Ray Data's settings for us: results in the order of the inputs, nothing printed."""
+    import logging
+
+    from ray.data import DataContext
+
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = DataContext.get_current().copy()
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    return context
 
 
 def _call(function: Callable[[Any], Any], row: dict[str, bytes]) -> dict[str, bytes]:

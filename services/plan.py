@@ -18,10 +18,10 @@ from trainers.errors import UserError
 from trainers.pretrain import pretrain
 
 RESERVED_CPUS = 1
-"""CPUs of each node that no training worker gets: drivers of worker groups and reads of Ray Data run on them."""
+"""CPUs of each node that no training worker gets: drivers of worker groups run on them."""
 DRIVER_CPU = 0.001
 MAX_DRIVERS = 250
-"""Drivers that together take a quarter of the reserve; the rest is for reading."""
+"""Drivers that together take a quarter of the reserve; the rest is for what Ray itself does."""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ from trainers.errors import UserError
 
 _DIGESTS = ".digests.json"
 _SAMPLE = 16
+_GOES_ON = "what was done is kept, prepare again goes on with it"
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,22 @@ def prepare(
     if not subjects:
         raise UserError(f"data.participants: no subject of {config.table} can be used; {_examples(rejected)}")
     sources = Sources(config, base, pipeline, tuple(subjects), tuple(rejected))
-    digests = Digests(UPath(volumes) / _DIGESTS).of([subject.path for subject in subjects], progress)
+    try:
+        return _prepared(sources, UPath(volumes), name or (base / config.table).resolve().parent.name, progress)
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
+        raise UserError(f"volume store in {volumes} cannot be made: {reason}; {_GOES_ON}") from error
+
+
+def _prepared(sources: Sources, volumes: UPath, name: str, progress: Progress) -> Prepared:
+    config = sources.config
+    known = Digests(volumes / _DIGESTS)
+    digests = known.of([subject.path for subject in sources.subjects], progress)
     version = sources.version(digests)
-    folder = UPath(volumes) / f"{_slug(name or (base / config.table).resolve().parent.name)}-{version[:12]}"
+    folder = volumes / f"{_slug(name)}-{version[:12]}"
     reused = (folder / MANIFEST).is_file() and _mend(folder, sources, progress)
     if not (folder / MANIFEST).is_file():
-        _build(folder, sources, version, digests, progress)
+        _build(folder, sources, version, digests, known, progress)
     store = VolumeStore.open_unchecked(folder)
     left_out = store.manifest.rejected
     check_rejected(left_out, len(store.subjects) + len(left_out), config)
@@ -143,17 +154,33 @@ def _mend(folder: UPath, sources: Sources, progress: Progress) -> bool:
     return False
 
 
-def _build(folder: UPath, sources: Sources, version: str, digests: dict[Path, str], progress: Progress) -> None:
+def _build(
+    folder: UPath, sources: Sources, version: str, digests: dict[Path, str], known: Digests, progress: Progress
+) -> None:
     """Make the shards, or those that an interrupted run did not get to; the manifest, last, makes it a store."""
     image_shape = _image_shape(sources)
-    made = _make(sources.tasks(image_shape), folder, progress)
     try:
+        made = _make(sources.tasks(image_shape), folder, progress)
+    except UserError:
+        if (folder / MANIFEST).is_file():  # another run has made it meanwhile, and removed what was half-written
+            return
+        raise
+    try:
+        _check_unchanged(sources, version, digests, known.of(list(digests), progress))
         manifest = _manifest(sources, version, digests, made, image_shape)
-    except UserError:  # nothing here will be of use once that is mended
-        folder.fs.rm(folder.path, recursive=True)
+    except UserError:
+        if not (folder / MANIFEST).is_file():  # nothing here will be of use once that is mended
+            folder.fs.rm(folder.path, recursive=True)
         raise
     write_manifest(folder, manifest)
     _forget_records(folder)
+
+
+def _check_unchanged(sources: Sources, version: str, before: dict[Path, str], now: dict[Path, str]) -> None:
+    """Raise UserError where a file changed between its checksum and its decoding, or since."""
+    if sources.version(now) != version:
+        changed = next((str(path) for path in before if now[path] != before[path]), "a file of data.transforms")
+        raise UserError(f"{sources.config.table}: {changed} changed while it was read; prepare again when it is done")
 
 
 def _image_shape(sources: Sources) -> tuple[int, ...]:
@@ -181,7 +208,7 @@ def _probe_shape(task: Task) -> tuple[int, ...] | str:
 
 
 def _make(tasks: Sequence[Task], folder: UPath, progress: Progress) -> list[Made]:
-    """Make shards in parallel; what became of each, in their order. Raises UserError where they cannot be written."""
+    """Make shards in parallel; what became of each, in their order. Raises UserError where they cannot be made."""
     if isinstance(folder, Path):
         folder.mkdir(parents=True, exist_ok=True)
     total = sum(len(task.subjects) for task in tasks)
@@ -189,7 +216,7 @@ def _make(tasks: Sequence[Task], folder: UPath, progress: Progress) -> list[Made
     made: list[Made] = []
     for result in parallel(_make_shard, [(task, folder) for task in tasks]):
         if isinstance(result, str):
-            raise UserError(f"volume store {folder}: {result}; what was done is kept, prepare again goes on with it")
+            raise UserError(f"volume store {folder}: {result}; {_GOES_ON}")
         made.append(result)
         progress("preparing", sum(len(part.outcomes) for part in made), total)
     return made
@@ -211,7 +238,7 @@ def _make_shard(item: tuple[Task, UPath]) -> Made | str:
         made = Made(shard=shard, outcomes=tuple(outcomes))
         write_atomically(record, made.model_dump_json().encode())
     except OSError as error:
-        return f"{task.file} cannot be written: {' '.join(str(error).split())}"
+        return f"{task.file} cannot be made: {' '.join(str(error).split())}"
     return made
 
 

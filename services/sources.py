@@ -16,6 +16,7 @@ from services.parallel import parallel
 from trainers.atomic import write_atomically
 from trainers.config import DataConfig
 from trainers.data.participants import Rejected, Subject
+from trainers.data.stamp import stamp
 from trainers.data.store import FORMAT, file_digest, json_digest
 from trainers.data.transforms import Pipeline
 
@@ -85,7 +86,7 @@ class Sources:
 
 
 class Digests:
-    """The sha256 of files seen before, believed while their size and time of change stay the same."""
+    """The sha256 of files seen before, believed while their stamps stay the same."""
 
     def __init__(self, path: UPath) -> None:
         self._path = path
@@ -93,7 +94,8 @@ class Digests:
 
     def of(self, paths: Sequence[Path], progress: Progress) -> dict[Path, str]:
         """The digest of each path, "" where it cannot be read; what is not known is read, in parallel."""
-        found = {path: self._get(path) for path in paths}
+        stamps = {path: _stamp(path) for path in paths}  # before reading, so that a change meanwhile is seen next time
+        found = {path: self._get(path, of_now) for path, of_now in stamps.items()}
         unknown = [path for path, digest in found.items() if digest is None]
         parts = [unknown[start : start + _FILES_PER_TASK] for start in range(0, len(unknown), _FILES_PER_TASK)]
         done = 0
@@ -102,16 +104,15 @@ class Digests:
             done += len(part)
             progress("checksums", done, len(unknown))
         if unknown:
-            self._add({path: found[path] or "" for path in unknown})
+            self._add({os.path.abspath(path): [stamps[path], found[path]] for path in unknown if found[path]})
         return {path: digest or "" for path, digest in found.items()}
 
-    def _get(self, path: Path) -> str | None:
+    def _get(self, path: Path, of_now: list[Any]) -> str | None:
         entry = self._known.get(os.path.abspath(path))
-        return str(entry[1]) if entry is not None and entry[0] == _stamp(path) else None
+        return str(entry[1]) if entry is not None and entry[0] == of_now else None
 
-    def _add(self, digests: Mapping[Path, str]) -> None:
-        """Keep digests for the next time, beside what another process has added meanwhile."""
-        new = {os.path.abspath(path): [_stamp(path), digest] for path, digest in digests.items() if digest}
+    def _add(self, new: Mapping[str, list[Any]]) -> None:
+        """Keep stamps and digests by path for the next time, beside what another process has added meanwhile."""
         self._known = {**self._load(), **new}
         write_atomically(self._path, json.dumps(self._known, separators=(",", ":")).encode())
 
@@ -123,14 +124,13 @@ class Digests:
 
 
 def _stamp(path: Path) -> list[Any]:
-    """Size and time of change of a file, or of every file in a folder."""
+    """The stamp of a file, or of every file in a folder; empty where there is none."""
     try:
         if path.is_dir():
             return [[entry.name, *_stamp(entry)] for entry in sorted(path.iterdir()) if entry.is_file()]
-        status = path.stat()
+        return list(stamp(path))
     except OSError:
         return []
-    return [status.st_size, status.st_mtime_ns]
 
 
 def _digests(paths: Sequence[Path]) -> list[str]:
@@ -143,7 +143,11 @@ def _digest(path: Path) -> str:
     try:
         if path.is_file():  # a pipe would wait for a writer
             return file_digest(path)
-        files = [f"{entry.name}\0{file_digest(entry)}\n" for entry in sorted(path.iterdir()) if entry.is_file()]
-        return hashlib.sha256("".join(files).encode()).hexdigest()
+        files = [
+            os.fsencode(entry.name) + f"\0{file_digest(entry)}\n".encode()
+            for entry in sorted(path.iterdir())
+            if entry.is_file()
+        ]
+        return hashlib.sha256(b"".join(files)).hexdigest()
     except OSError:  # reading the image says what is wrong
         return ""

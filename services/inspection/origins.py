@@ -48,7 +48,7 @@ def origin_problems(manifest: Manifest) -> list[Problem]:
     ]
     unknown = [scan.id for scan in manifest.subjects if _orientation(scan) == UNKNOWN]
     if unknown:
-        text = f"volumes that do not tell their orientation, taken as they are ({len(unknown):,}): {first_few(unknown)}"
+        text = f"volumes that do not tell their orientation, taken as LAS ({len(unknown):,}): {first_few(unknown)}"
         problems.append(Problem("warning", text))
     return problems
 

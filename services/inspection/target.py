@@ -1,11 +1,9 @@
 """What is inspected: a study, whose store is prepared first, or a store that is there."""
 
 import difflib
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pydantic import ValidationError
 from rich.console import Console
 from upath import UPath
 
@@ -15,7 +13,7 @@ from services.settings import Settings
 from services.spec import LoadedSpec, load_spec
 from services.spec_checks import check_spec
 from trainers.data.participants import unlisted_images
-from trainers.data.splits import Splits
+from trainers.data.splits import Splits, read_splits
 from trainers.data.store import MANIFEST, VolumeStore
 from trainers.errors import UserError
 
@@ -84,15 +82,7 @@ def _at_url(name: str) -> UPath:
 
 def _splits_in(folder: UPath) -> dict[str, Splits]:
     """All splits that a store holds, by their files' names."""
-    found = {}
-    for path in sorted(folder.glob("splits-*.json"), key=str):
-        try:
-            found[path.stem] = Splits.model_validate(json.loads(path.read_text())["splits"])
-        except (ValidationError, ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{path}: is no list of splits; delete it, and contrasweep prepare makes it again"
-            ) from error
-    return found
+    return {path.stem: read_splits(path) for path in sorted(folder.glob("splits-*.json"), key=str)}
 
 
 def _near(name: str, settings: Settings) -> str:

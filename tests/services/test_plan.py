@@ -92,8 +92,8 @@ def test_what_runs_at_once_fits(nodes: list[Node], workers: int, cpus: int, gpus
     assert 1 <= allotment.concurrent <= parallel, "at least one configuration makes progress"
     assert allotment.concurrent * workers <= fits, "every worker has its place"
     if workers > 1:
-        reading = RESERVED_CPUS - allotment.concurrent * allotment.trial["CPU"]
-        assert reading >= 0.5, "drivers leave room on the reserve for two reads of a quarter"
+        left = RESERVED_CPUS - allotment.concurrent * allotment.trial["CPU"]
+        assert left >= 0.5, "drivers leave room on the reserve"
     most = parallel if workers == 1 else min(parallel, MAX_DRIVERS)
     assert (allotment.concurrent + 1) * workers > fits or allotment.concurrent == most
 

@@ -191,25 +191,65 @@ def test_a_prepare_that_was_killed_leaves_no_store_and_goes_on(scans: Path, tmp_
         if step == "preparing" and done == sum(shard.rows for shard in shards[:2]):
             raise KilledError
 
-    shutil.rmtree(folder)
+    shutil.rmtree(str(folder))
     with pytest.raises(KilledError):
         prepare(config(), scans, tmp_path / "v", kill_after_two)
     with pytest.raises(UserError, match="is no volume store"):
         VolumeStore.open(folder)
     stamps = {shard.file: (folder / shard.file).stat().st_mtime_ns for shard in shards[:2]}
-    shutil.copy(folder / shards[0].file, folder / f".{shards[0].file}.1-2")  # half-written by a worker that was killed
+    shutil.copy(
+        str(folder / shards[0].file), str(folder / f".{shards[0].file}.1-2")
+    )  # half-written by a worker that was killed
     again = prepare(config(), scans, tmp_path / "v", quiet)
     assert again.store.manifest == made.store.manifest
     assert {name: (folder / name).stat().st_mtime_ns for name in stamps} == stamps, "what was done is not done again"
     assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
 
 
+def test_another_prepare_may_finish_the_store_meanwhile(scans: Path, tmp_path: Path) -> None:
+    others: list[VolumeStore] = []
+
+    def another(step: str, done: int, total: int) -> None:
+        if step == "preparing" and done and not others:
+            others.append(prepare(config(), scans, tmp_path / "v", quiet).store)
+
+    mine = prepare(config(), scans, tmp_path / "v", another).store
+    assert mine.manifest == others[0].manifest
+    assert not mine.damaged()
+
+
+def test_a_source_that_changes_after_it_was_stored_leaves_another_runs_store(scans: Path, tmp_path: Path) -> None:
+    others: list[VolumeStore] = []
+
+    def another_and_change(step: str, done: int, total: int) -> None:
+        if (step, done) == ("preparing", total):
+            others.append(prepare(config(), scans, tmp_path / "v", quiet).store)
+            shutil.copy(image_of(scans, 2), image_of(scans, 1))
+
+    with pytest.raises(UserError, match="changed while it was read"):
+        prepare(config(), scans, tmp_path / "v", another_and_change)
+    assert not others[0].damaged()
+    assert VolumeStore.open(others[0].folder).manifest == others[0].manifest
+
+
+def test_a_source_that_changes_after_its_checksum_makes_no_store(scans: Path, tmp_path: Path) -> None:
+    def change(step: str, done: int, total: int) -> None:
+        if (step, done) == ("preparing", 0):
+            shutil.copy(image_of(scans, 2), image_of(scans, 1))
+
+    with pytest.raises(UserError, match=r"sub-0001.* changed while it was read; prepare again when it is done"):
+        prepare(config(), scans, tmp_path / "v", change)
+    assert not list((tmp_path / "v").glob("*/manifest.json"))
+    first, second = prepare(config(), scans, tmp_path / "v", quiet).store.subjects[:2]
+    assert (first.digest, first.content) == (second.digest, second.content)
+
+
 def test_a_store_that_cannot_be_written_is_one_line(scans: Path, tmp_path: Path) -> None:
     folder = prepare(config(), scans, tmp_path / "v", quiet).store.folder
-    shutil.rmtree(folder)
+    shutil.rmtree(str(folder))
     folder.mkdir()
     (folder / "shard-00000.parquet").mkdir()
-    with pytest.raises(UserError, match=r"shard-00000.parquet cannot be written: .*is kept, prepare again") as caught:
+    with pytest.raises(UserError, match=r"shard-00000.parquet cannot be made: .*is kept, prepare again") as caught:
         prepare(config(), scans, tmp_path / "v", quiet)
     assert "\n" not in str(caught.value)
 
@@ -228,7 +268,8 @@ def test_values_are_kept_in_the_dtype_asked_for(scans: Path, tmp_path: Path, dty
 
 
 def test_values_that_the_dtype_would_lose_are_refused(scans: Path, tmp_path: Path) -> None:
-    for transform in ({"ScaleIntensity": {}}, {"NormalizeIntensity": {}}):
+    lossy: list[dict[str, dict[str, Any]]] = [{"ScaleIntensity": {}}, {"NormalizeIntensity": {}}]
+    for transform in lossy:
         with pytest.raises(UserError, match=r"none of 14 images out of 40 can be used.*data.dtype uint8"):
             prepare(config(transforms=[transform], dtype="uint8"), scans, tmp_path / "v", quiet)
 

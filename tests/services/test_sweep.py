@@ -1,8 +1,8 @@
 """Whole sweeps, for real: Ray, Optuna, MLflow, training."""
 
 import io
-import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +17,7 @@ import optuna
 import psutil
 import pytest
 from rich.console import Console
+from upath import UPath
 
 import search_spaces
 from services.final_report import FinalReport
@@ -26,7 +27,8 @@ from services.settings import Settings
 from services.spec import LoadedSpec
 from services.sweep import run_sweep
 from tests.services.small_study import results, settings_in, write_study
-from trainers.data.store import VolumeStore
+from trainers.data.splits import read_splits
+from trainers.data.store import VolumeStore, read_manifest, write_manifest
 from trainers.errors import UserError
 from trainers.history import History
 
@@ -134,18 +136,15 @@ def test_poisoned_test_labels_change_nothing_before_the_end(
     assert dirty > clean + 1e5, f"the final evaluation does read {store}"
 
 
-def poison_test_labels(clean: Settings, poisoned: Settings) -> Path:
+def poison_test_labels(clean: Settings, poisoned: Settings) -> UPath:
     """Copy the volumes with every test subject's label a million years off."""
-    import shutil
-
-    shutil.copytree(clean.volumes, poisoned.volumes, copy_function=shutil.copy2)
+    shutil.copytree(str(clean.volumes), str(poisoned.volumes), copy_function=shutil.copy2)
     (store,) = [manifest.parent for manifest in poisoned.volumes.glob("*/manifest.json")]
     (splits,) = store.glob("splits-*.json")
-    test = set(json.loads(splits.read_text())["splits"]["test"])
-    manifest = json.loads((store / "manifest.json").read_text())
-    for subject in manifest["subjects"]:
-        subject["label"] += 1e6 * (subject["id"] in test)
-    (store / "manifest.json").write_text(json.dumps(manifest))
+    test = read_splits(splits).test
+    manifest = read_manifest(store)
+    subjects = tuple(s.model_copy(update={"label": s.label + 1e6 * (s.id in test)}) for s in manifest.subjects)
+    write_manifest(store, manifest.model_copy(update={"subjects": subjects}))
     assert max(VolumeStore.open(store).labels) > 1e6
     return store
 

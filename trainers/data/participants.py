@@ -2,6 +2,7 @@
 
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,10 +59,13 @@ def read_subjects(config: DataConfig, base: Path, columns: Sequence[str] = ()) -
     """
     listing = list_table(config, base) if config.bids is None else list_bids(config, base)
     check_columns(listing.name, listing.columns, _wanted(config, columns))
+    images = Counter(scan.path for scan in listing.scans)
     usable: list[Listed] = []
     rejected: list[Rejected] = []
     for scan in listing.scans:
         reason = _problem(scan, config, columns)
+        if reason is None and images[scan.path] > 1:
+            reason = "the table gives its image to another scan, too"
         if reason is None:
             usable.append(scan)
         else:

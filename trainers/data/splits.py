@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from upath import UPath
 
 from trainers.atomic import write_atomically
 from trainers.config import Frozen, SplitConfig
@@ -47,11 +48,22 @@ def store_splits(store: VolumeStore, config: SplitConfig) -> Splits:
     """The splits that the store holds for `config`, made and written on first use."""
     path = store.folder / f"splits-{json_digest(config.model_dump(mode='json'))[:12]}.json"
     if path.is_file():
-        return Splits.model_validate(json.loads(path.read_text())["splits"])
+        return read_splits(path)
     splits = make_splits(store.subjects, config)
     content = {"config": config.model_dump(mode="json"), "splits": splits.model_dump(mode="json")}
     write_atomically(path, json.dumps(content, indent=1).encode())
     return splits
+
+
+def read_splits(path: UPath) -> Splits:
+    """The splits in a store's file. Raises UserError where it holds none."""
+    try:
+        splits = Splits.model_validate(json.loads(path.read_text())["splits"])
+        if len({*splits.train, *splits.validation, *splits.test}) < sum(map(len, splits.model_dump().values())):
+            raise ValueError("a scan in two splits")
+        return splits
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: is no list of splits; delete it, and contrasweep prepare makes it again") from error
 
 
 def split_sizes(count: int, config: SplitConfig) -> dict[str, int]:

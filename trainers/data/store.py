@@ -37,10 +37,12 @@ from upath import UPath
 
 from trainers.atomic import write_atomically
 from trainers.config import Frozen
+from trainers.data.stamp import Stamp, stamp
 from trainers.errors import UserError
 
 FORMAT = 2
 MANIFEST = "manifest.json"
+_DIGEST = "digest"
 Dtype = Literal["float32", "float16", "uint8"]
 _GROUP_BYTES = 256 * 2**10
 """Of a row group, the least that can be read: small, so that a shuffled batch decodes little else."""
@@ -231,7 +233,7 @@ class VolumeStore:
             path = self.folder / self.manifest.shards[shard].file
             try:
                 _read_shard(path, offsets, images, places)
-            except (OSError, pa.ArrowException) as error:
+            except (OSError, LookupError, ValueError, pa.ArrowException) as error:  # of a damaged footer, too
                 raise UserError(
                     f"volume store {self.folder}: {path.name} cannot be read: {' '.join(str(error).split())}; "
                     "contrasweep prepare makes it again"
@@ -268,14 +270,16 @@ def is_whole(folder: UPath, shard: Shard) -> bool:
 
 
 def read_manifest(folder: UPath) -> Manifest:
-    """The manifest in `folder`. Raises UserError where there is none or it is not of this format."""
+    """The manifest in `folder`. Raises UserError where there is none, it is not of this format, or was changed."""
     path = folder / MANIFEST
     if not path.is_file():
         raise UserError(f"{folder} is no volume store: it has no {MANIFEST}; make it with contrasweep prepare")
     try:
-        manifest = Manifest.model_validate_json(_known_format(path))
-        if sum(shard.rows for shard in manifest.shards) != len(manifest.subjects):
-            raise ValueError("'shards': their rows are not as many as the subjects")
+        content = _known_format(path)
+        digest = content.pop(_DIGEST, None)
+        manifest = Manifest.model_validate(content)
+        if json_digest(content) != digest:
+            raise ValueError(f"was changed since it was written: '{_DIGEST}' is not the sha256 of the rest")
         return manifest
     except ValidationError as error:
         first = error.errors()[0]
@@ -285,19 +289,22 @@ def read_manifest(folder: UPath) -> Manifest:
         raise UserError(f"{path}: {error}; delete {folder} and prepare again") from error
 
 
-def _known_format(path: UPath) -> bytes:
-    """The manifest's text. Raises UserError where a newer program wrote it, ValueError where it is no JSON."""
-    text = bytes(path.read_bytes())
-    content = json.loads(text)
-    version = content.get("format") if isinstance(content, dict) else None
+def _known_format(path: UPath) -> dict[str, Any]:
+    """What the manifest says. Raises UserError where a newer program wrote it, ValueError where it says nothing."""
+    content = json.loads(path.read_bytes())
+    if not isinstance(content, dict):
+        raise ValueError("is no JSON object")
+    version = content.get("format")
     if isinstance(version, int) and version > FORMAT:
         raise UserError(f"{path}: 'format' {version} is of a newer contrasweep; this one reads up to {FORMAT}")
-    return text
+    return content
 
 
 def write_manifest(folder: UPath, manifest: Manifest) -> None:
-    """Write the manifest at once: it is there whole, or not at all."""
-    write_atomically(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
+    """Write the manifest at once, there whole or not at all, with a digest: nothing in it is to be changed by hand."""
+    content = manifest.model_dump(mode="json")
+    sealed = {**content, _DIGEST: json_digest(content)}
+    write_atomically(folder / MANIFEST, json.dumps(sealed, indent=1).encode())
 
 
 def write_shard(path: UPath, volumes: Iterable[Volume], image_shape: tuple[int, ...], dtype: Dtype) -> Shard | None:
@@ -392,7 +399,8 @@ def _record_batch(group: Sequence[Volume], schema: Any) -> Any:
 
 def _read_shard(path: UPath, offsets: NDArray[np.int64], images: NDArray[Any], places: NDArray[np.int64]) -> None:
     """Copy the rows at `offsets` of one shard to `images[places]`."""
-    file, ends = _opened(path, _stamp(path), threading.get_ident())
+    unchanged = stamp(path) if isinstance(path, Path) else None
+    file, ends = _opened(path, unchanged, threading.get_ident())
     group_of = np.searchsorted(ends, offsets, side="right")
     for group in np.unique(group_of):
         column = file.read_row_group(int(group), columns=["image"], use_threads=False).column("image").chunk(0)
@@ -401,16 +409,8 @@ def _read_shard(path: UPath, offsets: NDArray[np.int64], images: NDArray[Any], p
         images[places[chosen]] = decoded[offsets[chosen] - ends[group]]  # from the end: a group's last row is -1
 
 
-def _stamp(path: UPath) -> tuple[int, int] | None:
-    """What changes when a local file is written anew."""
-    if not isinstance(path, Path):
-        return None
-    status = path.stat()
-    return status.st_ino, status.st_mtime_ns
-
-
 @lru_cache(maxsize=_OPEN_SHARDS)
-def _opened(path: UPath, stamp: tuple[int, int] | None, thread: int) -> tuple[Any, NDArray[np.int64]]:
+def _opened(path: UPath, unchanged: Stamp | None, thread: int) -> tuple[Any, NDArray[np.int64]]:
     """A shard, open for one thread as Parquet readers are not made for several, and the rows up to each group's end."""
     filesystem = None if isinstance(path, Path) else path.fs
     file = pq.ParquetFile(path.path, filesystem=filesystem, pre_buffer=True, page_checksum_verification=True)

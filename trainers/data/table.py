@@ -120,7 +120,10 @@ def _decode(content: bytes) -> str:
 
 
 def _lines(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
-    """Cells of all lines that are not blank, each with the number of its (last) line."""
+    """Cells of all lines that are not blank, each with the number of its (last) line.
+
+    Between tabs quotes are rare, and two that only begin a value would hide all the rows between them.
+    """
     source = io.StringIO(unicodedata.normalize("NFC", text), newline="")
     reader = csv.reader(source, delimiter=delimiter, skipinitialspace=True, strict=True)
     lines = [(0, [""])]
@@ -128,6 +131,9 @@ def _lines(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
         lines.extend((reader.line_num, [cell.strip() for cell in cells]) for cells in reader)
     except csv.Error as error:
         raise _Unusable(f'line {lines[-1][0] + 1} cannot be read: {error}; is a quote (") not closed?') from error
+    for line, cells in lines if delimiter == "\t" else ():
+        if any("\n" in cell or "\r" in cell for cell in cells):
+            raise _Unusable(f'line {line} ends a quoted value that runs over several lines; is a quote (") not closed?')
     return [(line, cells) for line, cells in lines if any(cells)]
 
 

@@ -12,7 +12,7 @@ from trainers.data.store import Source
 from trainers.data.transforms import Pipeline
 
 ROUNDING = 0.1
-"""The most that rounding to whole numbers may cost: rms error by the image's own sd."""
+"""The most that another dtype's rounding may cost: rms error by the image's own sd."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +44,10 @@ def _source(image: Image) -> Source:
     values = image.values
     if not values.size:
         raise UnreadableError(f"is empty: its shape is {values.shape}")
-    if values.min() == values.max():
-        raise UnreadableError(f"has no contrast: every voxel is {values.flat[0]:g}")
-    finite = values if np.isfinite([values.min(), values.max()]).all() else values[np.isfinite(values)]
+    low, high = values.min(), values.max()
+    if low == high:
+        raise UnreadableError(f"has no contrast: every voxel is {low:g}")
+    finite = values if np.isfinite([low, high]).all() else values[np.isfinite(values)]
     if not finite.size:
         raise UnreadableError("none of its voxels is finite")
     return Source(
@@ -55,7 +56,7 @@ def _source(image: Image) -> Source:
         orientation=image.orientation,
         minimum=float(finite.min()),
         maximum=float(finite.max()),
-        mean=float(finite.mean()),
+        mean=float(finite.mean(dtype=np.float64)),
     )
 
 
@@ -74,8 +75,11 @@ def cast(values: NDArray[np.float32], dtype: str) -> NDArray[Any]:
         raise UnreadableError(
             f"values from {low:g} to {high:g} do not fit data.dtype {dtype}: {limits[0]:g} to {limits[1]:g}"
         )
-    if dtype == "uint8" and np.sqrt(np.mean((values - rounded) ** 2)) > ROUNDING * values.std():
+    stored = rounded.astype(dtype)
+    lost = np.subtract(values, stored, dtype=np.float64)  # squares of small numbers are zero in float32
+    if np.sqrt(np.mean(lost**2)) > ROUNDING * values.std(dtype=np.float64):
+        holds = "whole numbers" if dtype == "uint8" else "three digits, and nothing below 6e-08"
         raise UnreadableError(
-            f"values from {low:g} to {high:g} would be lost in data.dtype uint8, which holds whole numbers"
+            f"values from {low:g} to {high:g} would be lost in data.dtype {dtype}, which holds {holds}"
         )
-    return rounded.astype(dtype)
+    return stored

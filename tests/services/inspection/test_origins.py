@@ -47,7 +47,7 @@ def test_volumes_of_unknown_orientation_are_named_and_pictures_are_not(tmp_path:
     unknown = {"orientation": None}
     problems = origin_problems(manifest(tmp_path, **{f"s{row:02d}": unknown for row in range(12)}))
     assert [problem.text for problem in problems] == [
-        "volumes that do not tell their orientation, taken as they are (12): s00, s01, s02 ... and 9 more"
+        "volumes that do not tell their orientation, taken as LAS (12): s00, s01, s02 ... and 9 more"
     ]
     picture = {"orientation": None, "spacing_mm": None, "shape": (1, 30, 20)}
     assert origin_problems(manifest(tmp_path / "p", **{f"s{row:02d}": picture for row in range(12)})) == []

@@ -12,7 +12,7 @@ from trainers.config import SplitConfig
 from trainers.data import order
 from trainers.data.feeds import Batch, Feed, arriving, choose_feed
 from trainers.data.feeds.resident import ResidentFeed, load_resident
-from trainers.data.feeds.stream import StreamFeed
+from trainers.data.feeds.stream import READ_AHEAD, StreamFeed
 from trainers.data.normalization import Normalization
 from trainers.data.splits import Splits, make_splits
 from trainers.data.store import VolumeStore, read_manifest
@@ -32,11 +32,9 @@ def stream(store: VolumeStore, splits: Splits) -> Feed:
     return StreamFeed(store.folder, splits)
 
 
-@pytest.fixture(params=[resident, pytest.param(stream, marks=pytest.mark.ray)])
+@pytest.fixture(params=[resident, stream])
 def feed(request: pytest.FixtureRequest, store: VolumeStore, splits: Splits, monkeypatch: pytest.MonkeyPatch) -> Feed:
     """Every kind of feed, in windows of two shards."""
-    if request.param is stream:
-        request.getfixturevalue("ray_local")
     monkeypatch.setattr(order, "_WINDOW_ROWS", 8)
     monkeypatch.setattr(order, "_WINDOW_BYTES", 1)
     make: Callable[[VolumeStore, Splits], Feed] = request.param
@@ -101,14 +99,33 @@ def test_an_epoch_goes_on_from_any_batch(feed: Feed, start: int) -> None:
     assert all(same(one, other) for one, other in zip(whole[start:], rest, strict=True))
 
 
-@pytest.mark.ray
-@pytest.mark.usefixtures("ray_local")
-def test_what_is_not_asked_for_is_not_read(store: VolumeStore, splits: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
-    feed = stream(store, splits)
-    read: list[int] = []
-    monkeypatch.setattr(VolumeStore, "read_rows", lambda self, rows: read.extend(rows) or np.zeros((len(rows), 1)))
-    asked = [batch.rows for batch in feed.epoch(0, seed=0, batch_size=8, rank=1, world_size=2, start=2)]
-    assert sorted(read) == sorted(np.concatenate(asked).tolist())
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[NDArray[np.int64]]:
+    """The rows of every read of a store, as they come."""
+    asked: list[NDArray[np.int64]] = []
+    read_rows = VolumeStore.read_rows
+
+    def noted(self: VolumeStore, rows: NDArray[np.int64]) -> NDArray[Any]:
+        asked.append(rows)
+        return read_rows(self, rows)
+
+    monkeypatch.setattr(VolumeStore, "read_rows", noted)
+    return asked
+
+
+def test_what_is_not_asked_for_is_not_read(store: VolumeStore, splits: Splits, reads: list[NDArray[np.int64]]) -> None:
+    epoch = stream(store, splits).epoch(0, seed=0, batch_size=8, rank=1, world_size=2, start=2)
+    asked = [batch.rows for batch in epoch]
+    assert sorted(np.concatenate(reads).tolist()) == sorted(np.concatenate(asked).tolist())
+
+
+def test_a_stream_holds_few_batches_however_long_it_is(
+    store: VolumeStore, splits: Splits, reads: list[NDArray[np.int64]]
+) -> None:
+    epoch = stream(store, splits).epoch(0, seed=0, batch_size=2, rank=0, world_size=1)
+    for used, _ in enumerate(epoch, start=1):
+        assert len(reads) <= used + READ_AHEAD
+    assert len(reads) == 18
 
 
 def test_a_feed_travels_to_a_worker(feed: Feed) -> None:
@@ -116,8 +133,6 @@ def test_a_feed_travels_to_a_worker(feed: Feed) -> None:
     assert copy.train_size == feed.train_size
 
 
-@pytest.mark.ray
-@pytest.mark.usefixtures("ray_local")
 @pytest.mark.parametrize("world_size", [1, 2])
 def test_resident_and_stream_give_the_same_batches(
     store: VolumeStore, splits: Splits, monkeypatch: pytest.MonkeyPatch, world_size: int

@@ -53,6 +53,17 @@ def test_a_missing_image_and_a_missing_group_reject_their_subjects(tmp_path: Pat
     ]
 
 
+def test_an_image_that_two_rows_name_is_nobodys(tmp_path: Path) -> None:
+    table(tmp_path, "a\t20\tx", "b\t30\ty", "c\t40\tx", "d\t50\td", header="id\tage\timage")
+    for name in "xy":
+        (tmp_path / f"{name}.png").touch()
+    subjects, rejected = read_subjects(config(image="{image}.png"), tmp_path)
+    assert [s.id for s in subjects] == ["b", "d"]
+    assert [(r.subject, r.reason) for r in rejected] == [
+        (name, "the table gives its image to another scan, too") for name in "ac"
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -151,7 +162,9 @@ def test_a_decimal_comma_is_never_another_number(tmp_path: Path) -> None:
 
 def test_sessions_are_scans_of_one_subject(tmp_path: Path) -> None:
     table(tmp_path, "a\t2\t21", "b\t1\t30", "a\t1\t20", "b\tn/a\t31", header="id\tvisit\tage")
-    subjects, rejected = read_subjects(config(session="visit"), tmp_path)
+    for scan in ("a_1", "a_2", "b_1"):
+        (tmp_path / f"{scan}.png").touch()
+    subjects, rejected = read_subjects(config(session="visit", image="{id}_{visit}.png"), tmp_path)
     assert [(s.id, s.subject, s.label) for s in subjects] == [
         ("a_1", "a", 20.0),
         ("a_2", "a", 21.0),

@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -78,3 +79,17 @@ def test_dicom_without_an_ending_is_known_by_its_magic(name: str, tmp_path: Path
 def test_names_are_literal(name: str, tmp_path: Path) -> None:
     path = scans.write_nifti(tmp_path / name, np.ones((2, 3, 4), np.float32))
     assert readers.read(path).values.shape == (1, 2, 3, 4)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE])
+def test_a_disk_or_server_that_fails_is_no_verdict_on_a_file(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((1, 2)))
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, "the server is gone")
+
+    monkeypatch.setattr(np, "load", fail)
+    with pytest.raises(OSError, match="the server is gone"):
+        readers.read(tmp_path / "a.npy")

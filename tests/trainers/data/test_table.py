@@ -84,6 +84,12 @@ def test_a_table_that_could_be_misread_is_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_quotes_hide_no_rows_between_tabs(tmp_path: Path) -> None:
+    content = 'id\tage\tnote\na\t20\t"tall\nb\t30\tshort"\nc\t40\tx\n'
+    with pytest.raises(UserError, match="line 3 ends a quoted value that runs over several lines"):
+        read_table(write(tmp_path, content, "people.tsv"), "data.participants")
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_every_finite_number_is_read_as_python_writes_it(value: float) -> None:
     assert number(repr(value)) == value

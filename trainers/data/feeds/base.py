@@ -69,10 +69,6 @@ class LabelledRows:
     groups: NDArray[np.int64] | None
     rows: NDArray[np.int64]
 
-    def places(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where `rows` [b] of the store stand in this split."""
-        return np.searchsorted(self.rows, rows)
-
     def batch(self, images: NDArray[Any], places: NDArray[np.int64]) -> Batch:
         """A batch of the given images [b, C, *S], which stand at `places` [b] of this split."""
         return Batch(

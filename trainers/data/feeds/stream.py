@@ -1,9 +1,10 @@
-"""The stream feed: volumes read by Ray Data as they are needed, for stores larger than memory."""
+"""The stream feed: volumes read as they are needed, for stores larger than memory."""
 
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,20 +16,16 @@ from trainers.data.order import epoch_order, rank_rows
 from trainers.data.splits import Splits
 from trainers.data.store import VolumeStore
 
-if TYPE_CHECKING:
-    from ray.data import DataContext
-
 READ_AHEAD = 3
-"""Batches that are read before they are asked for, side by side: all that is ever in memory, but for the one in use."""
+"""Batches that are read before they are asked for, side by side: all that is in memory beside the one in use."""
 
 
 class StreamFeed(Feed):
-    """Batches read with Ray Data, bit for bit those of `ResidentFeed`; Ray must be initialised when iterated.
+    """Batches read from the store by a few threads, bit for bit those of `ResidentFeed`.
 
-    Ray Data deals out row numbers and keeps batches coming, in order; the threads of its prefetching decode them,
-    in this process. Volumes that its tasks read in other processes would be copied through the object store,
-    which takes longer than decoding them. Nothing but the rows asked for is read: neither what came before
-    `start`, nor other ranks' rows.
+    Threads of this process, and not Ray Data's read tasks: those copy every volume into and out of the object store,
+    which takes longer than decoding it (`tests/benchmarks/bench_data.py`). Nothing but the rows of a batch is read:
+    neither what came before `start`, nor other ranks' rows.
     """
 
     def __init__(self, folder: str | UPath, splits: Splits, normalization: Normalization | None = None) -> None:
@@ -46,7 +43,8 @@ class StreamFeed(Feed):
         train, nbytes = self._splits["train"], self._store.volume_nbytes
         order = np.concatenate(epoch_order(train.rows, self._train_shards, nbytes, seed=seed, epoch=epoch))
         mine = rank_rows(order, batch_size=batch_size, rank=rank, world_size=world_size)
-        yield from self._batches(train, list(mine.reshape(-1, batch_size // world_size)[start:]))
+        places = np.searchsorted(train.rows, mine).reshape(-1, batch_size // world_size)
+        yield from self._batches(train, list(places[start:]))
 
     def evaluation(
         self, split: Literal["train", "validation"], *, batch_size: int, rank: int, world_size: int
@@ -54,42 +52,25 @@ class StreamFeed(Feed):
         """One pass over a split in store order; see `Feed.evaluation`."""
         rows = self._splits[split]
         places = evaluation_places(len(rows.rows), batch_size=batch_size, rank=rank, world_size=world_size)
-        yield from self._batches(rows, [rows.rows[of] for of in places])
+        yield from self._batches(rows, places)
 
     def _batches(self, split: LabelledRows, wanted: list[NDArray[np.int64]]) -> Iterator[Batch]:
-        """The rows wanted, a batch each, in their order."""
-        if not wanted:
-            return
-        import ray.data
-        from ray.data.collate_fn import NumpyBatchCollateFn
-
-        class Decode(NumpyBatchCollateFn):
-            def __call__(_, dealt: dict[str, Any]) -> Batch:
-                (rows,) = (np.asarray(rows, dtype=np.int64) for rows in dealt["rows"])
-                return split.batch(_readers().submit(self._store.read_rows, rows).result(), split.places(rows))
-
-        with ray.data.DataContext.current(ordered_context()):
-            dataset = ray.data.from_items([{"rows": rows.tolist()} for rows in wanted], override_num_blocks=1)
-        yield from dataset.iter_torch_batches(batch_size=1, prefetch_batches=READ_AHEAD, collate_fn=Decode())
-
-
-def ordered_context() -> "DataContext":
-    """Ray Data's settings for us: results in the order of the inputs, nothing printed."""
-    import logging
-
-    from ray.data import DataContext
-
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    context = DataContext.get_current().copy()
-    context.execution_options.preserve_order = True
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    return context
+        """The batches that stand at the `wanted` places of a split, in their order."""
+        ahead: deque[Future[NDArray[Any]]] = deque()
+        unread = iter(wanted)
+        try:
+            for places in wanted:
+                while len(ahead) <= READ_AHEAD and (following := next(unread, None)) is not None:
+                    ahead.append(_readers().submit(self._store.read_rows, split.rows[following]))
+                yield split.batch(ahead.popleft().result(), places)
+        finally:
+            for future in ahead:
+                future.cancel()
 
 
 @cache
 def _readers() -> ThreadPoolExecutor:
-    """The threads that decode: the same ones in every epoch, as each keeps shards open and memory to reuse."""
+    """The threads that decode: the same ones in every pass, as each keeps shards open and memory to reuse."""
     return ThreadPoolExecutor(READ_AHEAD)
 
 

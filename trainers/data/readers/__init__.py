@@ -1,5 +1,6 @@
 """Readers, one file for each format, chosen by the file's ending."""
 
+import errno
 import os
 import warnings
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from trainers.registry import Registry
 FOLDER = "/"
 """The "ending" of a folder that is one image, as a DICOM series is."""
 
+_PASSING = frozenset({errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT})
+
 _registry: Registry[Reader] = Registry("reader", "trainers.data.readers")
 register = _registry.register
 names = _registry.names
@@ -28,7 +31,10 @@ Read = TypeVar("Read", Image, Header)
 
 
 def read(path: Path) -> Image:
-    """The image in `path`, its values float32 [C, *S]. Raises UnreadableError with a one-line reason."""
+    """The image in `path`, its values float32 [C, *S]. Raises UnreadableError with a one-line reason.
+
+    What says nothing of the file, such as a disk or a server that fails, is raised as it is.
+    """
     return _guarded(lambda: _as_float32(_reader(path).read(path)))
 
 
@@ -41,9 +47,11 @@ def _guarded(action: Callable[[], Read]) -> Read:
     try:
         with warnings.catch_warnings(action="ignore"):  # decoders warn of oddities that they put right
             return action()
-    except UnreadableError:
+    except (UnreadableError, MemoryError):
         raise
     except Exception as error:  # decoders raise nearly anything on broken bytes: EOFError, SyntaxError, zlib.error ...
+        if isinstance(error, OSError) and error.errno in _PASSING:
+            raise
         told = getattr(error, "strerror", None) or str(error)  # the former without a path
         text = " ".join(told.split())
         raise UnreadableError(f"cannot be read: {type(error).__name__}{': ' + text if text else ''}") from error

@@ -13,6 +13,8 @@ from trainers.data.readers.base import UnreadableError
 
 STEP_TOLERANCE = 0.05
 """How far a slice may lie from where even steps would put it, as a share of a step; scanners round positions."""
+FRAMES = frozenset({"TemporalPositionIdentifier", "TemporalPositionIndex"})
+"""Times that number whole volumes, so that every place must have the same ones."""
 SAME_PLACE = 1e-3
 """Slices closer than this share of a pixel are at one place."""
 
@@ -53,7 +55,8 @@ def stack(slices: Sequence[Slice]) -> Stack:
     """Slices of one volume, or of several of one place at different times, in order along their normal.
 
     Raises UnreadableError where they differ in size or direction, a slice is missing between others, or
-    several lie at one place and no time tells them apart. A tilted gantry gives a sheared affine.
+    several lie at one place and no time tells them apart, or not the same ones at all places. A tilted gantry gives a
+    sheared affine.
     """
     _check_alike(slices)
     places = _places(slices)
@@ -136,7 +139,10 @@ def _in_time(slices: Sequence[Slice], places: list[list[int]]) -> list[list[int]
         )
     _check_contrast(slices, places)
     for kind in slices[0].times:
-        if all(_told_apart([slices[index].times.get(kind) for index in place]) for place in places):
+        times = [[slices[index].times.get(kind) for index in place] for place in places]
+        if all(map(_told_apart, times)):
+            if kind in FRAMES and len(set(map(frozenset, times))) > 1:
+                raise UnreadableError(f"has slices of other times at some places: their {kind} differ")
             return [sorted(place, key=lambda index: slices[index].times[kind]) for place in places]
     names = " and ".join(slices[index].name for index in most[:2])
     raise UnreadableError(f"has {len(most)} slices at one place, and no time tells them apart: {names}")

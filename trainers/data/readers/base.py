@@ -22,11 +22,13 @@ class Placed:
     """Where an image's voxels lie, as far as its format tells.
 
     `affine` [4, 4] takes voxel indices (of the axes that `read` gives) to millimetres in RAS+ world space;
-    `orientation` are the axes as the file holds them, such as "LPS", before any reordering.
+    `orientation` are the axes as the file holds them, such as "LPS", before any reordering; `step_s` are the seconds
+    from one volume of a series to the next.
     """
 
     affine: NDArray[np.float64] | None = None
     orientation: str | None = None
+    step_s: float | None = None
 
     @property
     def spacing_mm(self) -> tuple[float, ...] | None:

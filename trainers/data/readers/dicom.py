@@ -31,7 +31,8 @@ _TIMES = (
     "AcquisitionTime",
     "TriggerTime",
 )
-_CONTRAST = ("EchoTime", "EffectiveEchoTime", "ImageType", "FrameType")
+_CONTRAST = ("EchoTime", "EffectiveEchoTime", "FlipAngle", "ImageType", "FrameType")
+_RESCALE = ("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept")
 _GREYS = ("MONOCHROME1", "MONOCHROME2")
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
@@ -176,6 +177,9 @@ def _planes(name: str, image: "Dataset") -> list[tuple[str, "Dataset"]]:
     planes = [(f"frame {number} of {name}", _flat([*shared, frame])) for number, frame in enumerate(frames, 1)]
     for _, plane in planes:
         plane.Rows, plane.Columns = image.Rows, image.Columns
+        if not any(field in plane for field in _RESCALE):  # some say it once for the file
+            for field in filter(image.__contains__, _RESCALE):
+                setattr(plane, field, image[field].value)
     return planes
 
 
@@ -215,9 +219,15 @@ def _slice(name: str, plane: "Dataset") -> Slice:
         axes=np.array(plane.ImageOrientationPatient, dtype=np.float64).reshape(2, 3),
         pixel_mm=np.array(plane.PixelSpacing, dtype=np.float64),
         thickness_mm=float(plane.get("SpacingBetweenSlices") or plane.get("SliceThickness") or 1),
-        times={kind: plane[kind].value for kind in _TIMES if plane.get(kind) not in (None, "")},
+        times={kind: _time(kind, plane) for kind in _TIMES if plane.get(kind) not in (None, "")},
         contrast={kind: str(plane[kind].value) for kind in _CONTRAST if kind in plane},
     )
+
+
+def _time(kind: str, plane: "Dataset") -> Any:
+    """A time of day with its date, as a scan may go on after midnight."""
+    time = plane[kind].value
+    return (str(plane.get("AcquisitionDate") or ""), time) if kind == "AcquisitionTime" else time
 
 
 def _stacked(slices: list[Slice], image: "Dataset") -> Stack:
@@ -247,7 +257,10 @@ def _decoded(image: "Dataset") -> NDArray[Any]:
 def _rescaled(values: NDArray[Any], described: "Dataset") -> NDArray[np.float32]:
     from pydicom.pixels.processing import apply_modality_lut
 
-    return apply_modality_lut(values, described).astype(np.float32, copy=False)
+    if described.get("ModalityLUTSequence"):
+        return apply_modality_lut(values, described).astype(np.float32)
+    slope, intercept = described.get("RescaleSlope"), described.get("RescaleIntercept")  # pydicom wants both
+    return (values * float(1 if slope is None else slope) + float(intercept or 0)).astype(np.float32)
 
 
 def _picture_shape(image: "Dataset") -> tuple[int, ...]:

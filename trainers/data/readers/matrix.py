@@ -9,8 +9,8 @@ import numpy as np
 
 from trainers.data.readers import UnreadableError, register
 from trainers.data.readers.base import Header, Image
+from trainers.data.table import is_missing
 
-MISSING = frozenset({"", "n/a", "na", "nan", "null", "none"})
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
@@ -64,7 +64,7 @@ def _lines(path: Path) -> list[list[str]]:
 
 
 def _is_header(cells: Sequence[str]) -> bool:
-    names = [cell.strip() for cell in cells if cell.strip().lower() not in MISSING]
+    names = [cell.strip() for cell in cells if not is_missing(cell.strip())]
     return bool(names) and all(_parsed(name) is None for name in names)
 
 
@@ -78,7 +78,7 @@ def _numbers(cells: Sequence[str], line: int) -> list[float]:
 
 
 def _number(cell: str, line: int, column: int) -> float:
-    if cell.lower() in MISSING:
+    if is_missing(cell):
         return float("nan")
     number = _parsed(cell)
     if number is None or _THOUSANDS.fullmatch(cell):

@@ -20,6 +20,10 @@ from trainers.data.readers.base import Header, Image, check_shape
 GZIP = b"\x1f\x8b"
 DEFLATE = 1032
 """The most bytes that one byte of a gzip stream can hold."""
+MILLIMETRES = {1: 1000.0, 3: 0.001}
+"""In a unit of length by its code: metre, micron. The others are the millimetre, and no unit."""
+SECONDS = {8: 1.0, 16: 1e-3, 24: 1e-6}
+"""In a unit of time by its code: second, millisecond, microsecond."""
 SIZE_TOLERANCE = 0.01
 """How far the voxel sizes of sform and qform may differ, as a share."""
 
@@ -37,7 +41,8 @@ class Nifti:
 
     Where both sform and qform are set, the sform counts, as in nibabel. They may speak of different spaces, but a file
     whose forms disagree in orientation or by more than 1 % in voxel sizes is refused: one of them is wrong, and
-    left may be right. Where neither is set, axes are taken as nibabel takes them and `orientation` is None.
+    left may be right. Where neither is set, axes are taken as nibabel takes them and `orientation` is None. Lengths in
+    metres or microns become millimetres.
     """
 
     def read(self, path: Path) -> Image:
@@ -55,7 +60,7 @@ class Nifti:
             header = _header(stream, path)
         blank = np.broadcast_to(np.float32(0), header.get_data_shape())  # takes no memory
         image = _placed(_series(blank), header)
-        return Header(shape=image.values.shape, affine=image.affine, orientation=image.orientation)
+        return Header(shape=image.values.shape, affine=image.affine, orientation=image.orientation, step_s=image.step_s)
 
 
 @contextmanager
@@ -164,8 +169,16 @@ def _series(volume: NDArray[Any]) -> NDArray[Any]:
 
 def _placed(volume: NDArray[Any], header: Any) -> Image:
     known = header["sform_code"] > 0 or header["qform_code"] > 0
-    affine = header.get_best_affine()
+    unit_mm = MILLIMETRES.get(int(header["xyzt_units"]) % 8, 1.0)
+    affine = np.diag([unit_mm, unit_mm, unit_mm, 1.0]) @ header.get_best_affine()
     if volume.ndim < 3:
         return Image(values=volume[None], affine=affine)
     image = to_ras(volume, affine)
-    return image if known else replace(image, orientation=None)
+    return replace(image, orientation=image.orientation if known else None, step_s=_step_s(header))
+
+
+def _step_s(header: Any) -> float | None:
+    """Seconds from volume to volume, where there are several and the header says."""
+    steps = header.get_zooms()[3:4]
+    seconds = SECONDS.get(int(header["xyzt_units"]) & 56)
+    return float(steps[0]) * seconds if steps and seconds and steps[0] > 0 else None

@@ -17,6 +17,9 @@ from trainers.data.readers.base import Header, Image, check_shape
 _GREY = frozenset({"1", "L", "LA", "La"})
 _DEEP_GREY = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
+_BITS, _SAMPLE_FORMAT = 258, 339
+_MISREAD = {(8, 2): "signed 8-bit", (32, 1): "unsigned 32-bit", (32, None): "unsigned 32-bit"}
+"""TIFF's bits and kinds of sample that Pillow takes for those of the other sign."""
 _ORIENTATION, _SIDEWAYS = 274, frozenset({5, 6, 7, 8})
 
 
@@ -69,6 +72,9 @@ def _check_pages(picture: PIL.Image.Image) -> None:
         shown = ", ".join(f"{mode} {width} x {height}" for mode, width, height in sorted(kinds))
         raise UnreadableError(f"its {_frames(picture)} pages differ: {shown}")
     picture.seek(0)
+    coding = tuple(picture.getexif().get(tag) for tag in (_BITS, _SAMPLE_FORMAT))
+    if coding in _MISREAD:
+        raise UnreadableError(f"holds {_MISREAD[coding]} numbers; save it with 16 bits or as floating point")
     if picture.mode in _DEEP_GREY and picture.getexif().get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
         raise UnreadableError("holds more than 8 bits with white as zero; save it with black as zero")
 

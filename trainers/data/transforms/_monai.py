@@ -3,6 +3,7 @@
 import inspect
 import warnings
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -32,13 +33,13 @@ class MonaiTransform(Transform):
         if image.affine is None or not self._moves:
             values = np.asarray(self._transform(image.values))
             kept = values.shape[1:] == image.values.shape[1:] and self._name != "Transpose"
-            return Image(values=values, affine=image.affine if kept else None, orientation=image.orientation)
+            return replace(image, values=values, affine=image.affine if kept else None)
         import torch
         from monai.data.meta_tensor import MetaTensor
 
         moved = self._transform(MetaTensor(image.values, affine=torch.as_tensor(image.affine)))
         affine = np.asarray(moved.affine, dtype=np.float64)
-        return Image(values=moved.numpy(), affine=affine, orientation=image.orientation)
+        return replace(image, values=moved.numpy(), affine=affine)
 
 
 def build(where: str, name: str, arguments: Mapping[str, Any], own: Collection[str]) -> MonaiTransform:

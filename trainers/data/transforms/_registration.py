@@ -19,13 +19,16 @@ MOST_STRETCHED = 2.0
 
 
 def rigid(fixed: Any, moving: Any) -> Any:
-    """The transform (6 dof) from points of `fixed` to `moving`, started where they lie: they differ by little."""
+    """The transform (6 dof) from points of `fixed` to `moving`, started where they lie: they differ by little.
+
+    Raises UnreadableError where they share no information.
+    """
     import SimpleITK as sitk
 
     middle = [(side - 1) / 2 for side in fixed.GetSize()]
     start = sitk.Euler3DTransform()
     start.SetCenter(fixed.TransformContinuousIndexToPhysicalPoint(middle))
-    _optimise(fixed, moving, start, (4, 2))
+    _check_shared("the frames", _optimise(fixed, moving, start, (4, 2)))
     return start
 
 
@@ -44,8 +47,8 @@ def affine(fixed: Any, moving: Any) -> Any:
     transform.SetMatrix(turned.GetMatrix())
     transform.SetTranslation(turned.GetTranslation())
     transform.SetCenter(turned.GetCenter())
-    shared = _optimise(fixed, moving, transform, (4, 2, 1))
-    _check(fixed, moving, transform, shared)
+    _check_shared("image and template", _optimise(fixed, moving, transform, (4, 2, 1)))
+    _check_affine(fixed, moving, transform)
     return transform
 
 
@@ -77,11 +80,14 @@ def _optimise(fixed: Any, moving: Any, transform: Any, levels: Sequence[int]) ->
     return -float(method.GetMetricValue())
 
 
-def _check(fixed: Any, moving: Any, transform: Any, shared: float) -> None:
+def _check_shared(who: str, shared: float) -> None:
+    if not shared >= LEAST_SHARED:
+        raise UnreadableError(f"registration fails: {who} share {shared:.2g} nats of information")
+
+
+def _check_affine(fixed: Any, moving: Any, transform: Any) -> None:
     import SimpleITK as sitk
 
-    if not shared >= LEAST_SHARED:
-        raise UnreadableError(f"registration fails: image and template share {shared:.2g} nats of information")
     stretches = np.linalg.svd(np.reshape(transform.GetMatrix(), (3, 3)), compute_uv=False)
     if stretches.max() > MOST_STRETCHED or stretches.min() < 1 / MOST_STRETCHED:
         listed = ", ".join(f"{stretch:.2g}" for stretch in stretches)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from trainers.data.readers import read
 from trainers.data.readers.base import Image, UnreadableError
+from trainers.data.stamp import Stamp, stamp
 from trainers.data.transforms import register
 from trainers.data.transforms._checks import require_affine, require_dims, require_volume, require_within
 from trainers.data.transforms._registration import affine
@@ -45,7 +46,7 @@ class AffineRegistration(Transform):
 
         require_dims("AffineRegistration", image, "volumes", 3)
         placed = require_affine("AffineRegistration", image)
-        values, grid = _template(self.template, self.spacing_mm)
+        values, grid = _template(self.template, stamp(self.template), self.spacing_mm)
         fixed = to_sitk(values, grid)
         mean = image.values.mean(axis=0)
         if mean.min() == mean.max():
@@ -57,7 +58,7 @@ class AffineRegistration(Transform):
 
 
 @lru_cache(maxsize=2)
-def _template(path: Path, spacing_mm: float | None) -> tuple[NDArray[Any], NDArray[np.float64]]:
+def _template(path: Path, unchanged: Stamp, spacing_mm: float | None) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """The template's values [X, Y, Z] and affine, at another spacing where one is given."""
     template = read(path)
     assert template.affine is not None, "checked when the transform was built"

@@ -1,11 +1,11 @@
 """A temporal filter of series."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trainers.data.readers.base import Image
+from trainers.data.readers.base import Image, UnreadableError
 from trainers.data.transforms import register
 from trainers.data.transforms._checks import require_count, require_dims, require_within
 from trainers.data.transforms.base import Transform
@@ -37,10 +37,12 @@ class BandPass(Transform):
             raise ValueError(f"low_hz is {self.low_hz:g}; allowed: below high_hz")
 
     def __call__(self, image: Image, row: Mapping[str, float]) -> Image:
-        """See `Transform`. Takes [R, T]."""
+        """See `Transform`. Takes [R, T]; refuses a file that itself tells another `tr_s`."""
         from scipy.signal import butter, sosfiltfilt
 
         require_dims("BandPass", image, "series [R, T]", 1)
+        if image.step_s is not None and abs(image.step_s - self.tr_s) > 0.01 * self.tr_s:
+            raise UnreadableError(f"BandPass.tr_s is {self.tr_s:g}, but the file says {image.step_s:g} s")
         sections = butter(self.order, [self.low_hz, self.high_hz], "bandpass", fs=1 / self.tr_s, output="sos")
         values = sosfiltfilt(sections, image.values.astype(np.float64), axis=1)
-        return Image(values=values, orientation=image.orientation)
+        return replace(image, values=values)

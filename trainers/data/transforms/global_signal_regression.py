@@ -1,7 +1,7 @@
 """Global signal regression."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,4 +30,4 @@ class GlobalSignalRegression(Transform):
         signal = series.mean(axis=0)
         power = signal @ signal
         slopes = series @ signal / power if power > 0 else np.zeros(len(series))
-        return Image(values=series - slopes[:, None] * signal, orientation=image.orientation)
+        return replace(image, values=series - slopes[:, None] * signal)

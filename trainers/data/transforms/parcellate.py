@@ -1,7 +1,7 @@
 """From a series of volumes to a series of regions."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 
 from trainers.data.readers import read
 from trainers.data.readers.base import Image, UnreadableError
+from trainers.data.stamp import Stamp, stamp
 from trainers.data.transforms import register
 from trainers.data.transforms._checks import require_affine, require_dims, require_volume
 from trainers.data.transforms.base import Transform
 
 SHOWN = 5
+MOST = 2**24
+"""The largest label; above it, float32 takes several for one."""
 
 
 @register("Parcellate")
@@ -41,7 +44,7 @@ class Parcellate(Transform):
         affine = require_affine("Parcellate", image)
         if len(image.values) < 2:
             raise UnreadableError(f"Parcellate takes series of volumes; this image is {list(image.values.shape)}")
-        atlas, known = _atlas(self.atlas)
+        atlas, known = _atlas(self.atlas, stamp(self.atlas))
         labels = _labels(image.values.shape[1:], affine, atlas)
         self._refuse("lies outside the image", known, ~np.isin(known, labels))
         inside = np.flatnonzero(labels)
@@ -50,7 +53,7 @@ class Parcellate(Transform):
         voxels = image.values.reshape(len(image.values), -1)[:, inside].astype(np.float64)
         series = (np.add.reduceat(voxels, starts, axis=1) / counts).T
         self._refuse("has no signal", known, np.ptp(series, axis=1) == 0)
-        return Image(values=series, orientation=image.orientation)
+        return replace(image, values=series, affine=None)
 
     def _refuse(self, what: str, known: NDArray[Any], bad: NDArray[np.bool_]) -> None:
         if bad.any():
@@ -60,12 +63,12 @@ class Parcellate(Transform):
 
 
 @lru_cache(maxsize=2)
-def _atlas(path: Path) -> tuple[Image, NDArray[np.int64]]:
+def _atlas(path: Path, unchanged: Stamp) -> tuple[Image, NDArray[np.int64]]:
     """The atlas, and its labels but 0 in ascending order."""
     atlas = read(path)
     labels = np.unique(atlas.values)
-    if (labels != labels.round()).any() or labels.min() < 0:
-        raise UnreadableError(f"Parcellate: {path.name} is no atlas: its labels are no whole numbers from 0")
+    if (labels != labels.round()).any() or labels.min() < 0 or labels.max() > MOST:
+        raise UnreadableError(f"Parcellate: {path.name} is no atlas: its labels are no whole numbers from 0 to {MOST}")
     return atlas, labels[labels > 0].astype(np.int64)
 
 

@@ -26,7 +26,7 @@ class RealignFrames(Transform):
     """
 
     def __call__(self, image: Image, row: Mapping[str, float]) -> Image:
-        """See `Transform`. Takes [T, X, Y, Z] with an affine."""
+        """See `Transform`. Takes [T, X, Y, Z] with an affine; raises UnreadableError where registration fails."""
         require_dims("RealignFrames", image, "series of volumes", 3)
         affine = require_affine("RealignFrames", image)
         frames = [to_sitk(frame, affine) for frame in image.values]

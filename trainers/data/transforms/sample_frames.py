@@ -19,8 +19,9 @@ class SampleFrames(Transform):
 
     Without `period`, a video of any length is taken in whole, and frames repeat where it is shorter than `count`;
     SupReMix, B.1.4, resamples whole cardiac cycles to one length. With `period`, every `period`-th frame of a clip from
-    the middle, so that time runs equally fast in all videos: EchoNet-Dynamic (Ouyang 2020) takes 32 frames, each
-    second one. A video that is too short for such a clip is refused, as no frames are made up.
+    the middle, so that time runs equally fast in all videos of one frame rate (it is not looked at): EchoNet-Dynamic
+    (Ouyang 2020) takes 32 frames, each second one. A video that is too short for such a clip is refused, as no frames
+    are made up.
     """
 
     count: int = 32

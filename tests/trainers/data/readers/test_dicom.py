@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,32 @@ def test_each_slice_has_its_own_slope(tmp_path: Path) -> None:
     np.testing.assert_array_equal(values[0], STORED * np.arange(1.0, 8.0))
 
 
+@pytest.mark.parametrize(
+    ("slope", "intercept", "expected"), [(2.0, None, STORED * 2.0), (None, -1024.0, STORED - 1024.0)]
+)
+@pytest.mark.parametrize("empty", [True, False])
+def test_slope_and_intercept_count_alone_too(
+    slope: float | None, intercept: float | None, expected: NDArray[Any], empty: bool, tmp_path: Path
+) -> None:
+    def change(dataset: FileDataset, index: int) -> None:
+        for field, value in (("RescaleSlope", slope), ("RescaleIntercept", intercept)):
+            setattr(dataset, field, value)
+            if value is None and not empty:
+                delattr(dataset, field)
+
+    values = readers.read(scans.write_dicom_series(tmp_path / "s", STORED, change=change)).values
+    np.testing.assert_array_equal(values[0], expected)
+
+
+def test_an_enhanced_file_may_say_its_slope_once(tmp_path: Path) -> None:
+    path = scans.write_enhanced_dicom(tmp_path / "e.dcm", STORED)
+    dataset = pydicom.dcmread(path)
+    del dataset.SharedFunctionalGroupsSequence
+    dataset.RescaleSlope, dataset.RescaleIntercept = 3.0, 10.0
+    dataset.save_as(path)
+    np.testing.assert_array_equal(readers.read(path).values[0], STORED * 3.0 + 10)
+
+
 def test_in_volumes_monochrome1_is_how_to_show_them(tmp_path: Path) -> None:
     def change(dataset: FileDataset, index: int) -> None:
         dataset.PhotometricInterpretation = "MONOCHROME1"
@@ -225,6 +251,33 @@ def test_a_dynamic_series_with_a_frame_missing_is_refused(tmp_path: Path) -> Non
     folder = scans.write_dynamic_series(tmp_path / "s", np.ones((2, 2, 3, 4), np.int16))
     (folder / "T02_0001.dcm").unlink()
     assert reason(folder) == "has 4 slices at the place of T00_0000.dcm and 3 at that of T00_0001.dcm"
+
+
+def write_times(folder: Path, times: Sequence[Mapping[str, Any]], skip: Mapping[int, Sequence[int]]) -> Path:
+    """A series of one volume for each of `times`, which each holds its place among them."""
+    uid = str(generate_uid())
+    for place, fields in enumerate(times):
+
+        def change(dataset: FileDataset, index: int, fields: Mapping[str, Any] = fields) -> None:
+            for field, value in fields.items():
+                setattr(dataset, field, value)
+
+        name, volume = f"{place}_{{index}}", np.full((2, 2, 3), place, np.int16)
+        scans.write_dicom_series(folder, volume, series=uid, name=name, change=change, skip=skip.get(place, ()))
+    return folder
+
+
+def test_a_scan_may_go_on_after_midnight(tmp_path: Path) -> None:
+    days = [("20200131", "235900"), ("20200131", "235930.5"), ("20200201", "000010")]
+    times = [{"AcquisitionDate": date, "AcquisitionTime": time} for date, time in days]
+    values = readers.read(write_times(tmp_path / "s", times, {})).values
+    assert [np.unique(frame).tolist() for frame in values] == [[0.0], [1.0], [2.0]]
+
+
+def test_frames_that_lack_different_slices_are_not_mixed(tmp_path: Path) -> None:
+    times = [{"TemporalPositionIdentifier": number} for number in (1, 2, 3)]
+    folder = write_times(tmp_path / "s", times, {0: [1, 2], 2: [0]})
+    assert reason(folder) == "has slices of other times at some places: their TemporalPositionIdentifier differ"
 
 
 def test_several_echoes_are_no_times(tmp_path: Path) -> None:

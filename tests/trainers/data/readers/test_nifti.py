@@ -60,6 +60,30 @@ def test_voxel_sizes_follow_their_axes(tmp_path: Path) -> None:
     assert readers.read(path).spacing_mm == readers.read_header(path).spacing_mm == (4.0, 1.0, 2.5)
 
 
+@pytest.mark.parametrize(("unit", "size", "mm"), [("meter", 0.002, 2), ("micron", 100, 0.1), ("mm", 2, 2), (0, 2, 2)])
+def test_lengths_become_millimetres(unit: str | int, size: float, mm: float, tmp_path: Path) -> None:
+    image = nib.Nifti1Image(VOLUME, np.diag([size, size, size, 1.0]))
+    image.header.set_xyzt_units(unit, "sec")
+    nib.save(image, tmp_path / "v.nii")
+    expected = np.diag([mm, mm, mm, 1.0])
+    for placed in (readers.read(tmp_path / "v.nii"), readers.read_header(tmp_path / "v.nii")):
+        assert placed.affine is not None
+        np.testing.assert_allclose(placed.affine, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("unit", "step", "seconds"), [("sec", 2.0, 2.0), ("msec", 800.0, 0.8), ("unknown", 1.0, None)])
+def test_a_series_tells_its_seconds_where_they_have_a_unit(
+    unit: str, step: float, seconds: float | None, tmp_path: Path
+) -> None:
+    image = nib.Nifti1Image(np.zeros((2, 3, 4, 5), dtype=np.float32), np.eye(4))
+    image.header.set_xyzt_units("mm", unit)
+    image.header.set_zooms((1, 1, 1, step))
+    nib.save(image, tmp_path / "series.nii.gz")
+    told = readers.read(tmp_path / "series.nii.gz").step_s
+    assert told == (None if seconds is None else pytest.approx(seconds, rel=1e-6))
+    assert readers.read_header(tmp_path / "series.nii.gz").step_s == told
+
+
 def test_the_scale_of_the_header_is_applied(tmp_path: Path) -> None:
     stored = VOLUME.astype(np.int16)
     path = edited(write_nifti(tmp_path / "a.nii", stored), 112, "2f", 0.5, -3.0)

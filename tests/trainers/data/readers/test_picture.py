@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+import tifffile
 
 from tests.trainers.data.scans import write_picture, write_tiff_pages
 from trainers.data import readers
@@ -21,6 +22,20 @@ def test_grey_levels_are_kept(name: str, dtype: str, tmp_path: Path) -> None:
 def test_floating_point_is_kept(tmp_path: Path) -> None:
     values = GREY.astype(np.float32) / 3 - 1
     np.testing.assert_array_equal(readers.read(write_picture(tmp_path / "a.tif", values)).values, values[None])
+
+
+@pytest.mark.parametrize(("dtype", "name"), [("int8", "signed 8-bit"), ("uint32", "unsigned 32-bit")])
+def test_numbers_that_pillow_takes_for_others_are_refused(dtype: str, name: str, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", GREY.astype(dtype))
+    with pytest.raises(UnreadableError, match=f"holds {name} numbers"):
+        readers.read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("dtype", ["int16", "int32"])
+def test_negative_numbers_are_kept(dtype: str, tmp_path: Path) -> None:
+    levels = GREY.astype(dtype) - 3
+    tifffile.imwrite(tmp_path / "a.tif", levels)
+    np.testing.assert_array_equal(readers.read(tmp_path / "a.tif").values, levels[None])
 
 
 def test_colours_are_channels(tmp_path: Path) -> None:

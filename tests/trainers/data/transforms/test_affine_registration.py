@@ -57,6 +57,15 @@ def test_the_templates_box_at_another_spacing(tmp_path: Path) -> None:
     np.testing.assert_allclose((moved.affine @ middle)[:3], 0, atol=1e-4, err_msg="both boxes have one middle")
 
 
+def test_a_template_written_anew_is_read_anew(tmp_path: Path) -> None:
+    image = Image(values=heads.volume()[None], affine=heads.centred())
+    for side in (heads.SIDE, 24):
+        affine = heads.centred(side)
+        heads.write(tmp_path / "template.nii.gz", heads.volume(affine=affine, side=side), affine)
+        step = build_transforms([{"AffineRegistration": {"template": "template.nii.gz"}}], tmp_path).steps[0]
+        assert step(image, {}).values.shape == (1, side, side, side)
+
+
 @pytest.mark.parametrize("what", ["noise", "constant", "half", "no affine"])
 def test_a_registration_that_fails_is_refused(registration: Pipeline, what: str) -> None:
     rng = np.random.default_rng(0)

@@ -30,6 +30,13 @@ def test_realigned_frames_lie_on_the_first() -> None:
         assert now < was / 2 and now < 0.015
 
 
+def test_a_frame_of_something_else_is_refused() -> None:
+    head = heads.volume()
+    noise = np.random.default_rng(0).random(head.shape).astype(np.float32)
+    with pytest.raises(UnreadableError, match=r"registration fails: the frames share 0\.0\d* nats"):
+        one("RealignFrames")(Image(values=np.stack([head, noise]), affine=heads.centred()), {})
+
+
 def test_a_single_frame_has_nothing_to_be_realigned_to() -> None:
     frame = heads.volume()[None]
     np.testing.assert_array_equal(one("RealignFrames")(Image(values=frame, affine=heads.centred()), {}), frame)

@@ -50,6 +50,16 @@ def test_frequencies_in_the_band_pass_without_delay_and_others_do_not(hz: float,
         np.testing.assert_allclose(row[middle], kept * sine(hz)[middle], atol=0.06)
 
 
+def test_a_file_that_tells_another_tr_is_refused() -> None:
+    values = np.stack([sine(0.05), 100 + sine(0.05)]).astype(np.float32)
+    steps: list[dict[str, Any]] = [{"NormalizeIntensity": {"channel_wise": True}}, {"BandPass": {"tr_s": TR_S}}]
+    pipeline = build_transforms(steps, Path())
+    told, untold = (pipeline(Image(values=values.copy(), step_s=step_s), {}) for step_s in (0.801, None))
+    np.testing.assert_array_equal(told, untold)
+    with pytest.raises(UnreadableError, match=r"BandPass.tr_s is 0.8, but the file says 2 s"):
+        pipeline(Image(values=values, step_s=2.0), {})
+
+
 def test_a_series_too_short_to_filter_is_refused() -> None:
     with pytest.raises(UnreadableError, match=r"transforms fail on shape \(3, 20\)"):
         one("BandPass", tr_s=TR_S)(Image(values=np.ones((3, 20), dtype=np.float32)), {})
@@ -114,3 +124,15 @@ def test_one_volume_is_no_series(tmp_path: Path) -> None:
 def test_a_probability_map_is_no_atlas(tmp_path: Path) -> None:
     with pytest.raises(UnreadableError, match="no whole numbers"):
         atlas(tmp_path, LABELS / 7, np.eye(4))(Image(values=np.ones((2, 4, 4, 4), np.float32), affine=np.eye(4)), {})
+
+
+def test_labels_that_float32_would_merge_are_refused(tmp_path: Path) -> None:
+    labels = np.where(LABELS == 7, 312_782_546, 312_782_550)
+    with pytest.raises(UnreadableError, match="no whole numbers from 0 to 16777216"):
+        atlas(tmp_path, labels, np.eye(4))(Image(values=np.ones((2, 4, 4, 4), np.float32), affine=np.eye(4)), {})
+
+
+def test_an_atlas_written_anew_is_read_anew(tmp_path: Path) -> None:
+    image = Image(values=np.random.default_rng(0).random((5, 4, 4, 4)).astype(np.float32), affine=np.eye(4))
+    assert len(atlas(tmp_path, LABELS, np.eye(4))(image, {})) == 3
+    assert len(atlas(tmp_path, LABELS == 7, np.eye(4))(image, {})) == 1
