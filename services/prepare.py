@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib.metadata import version as version_of
 from pathlib import Path
 
 from upath import UPath
@@ -44,6 +45,18 @@ from trainers.errors import UserError
 
 _DIGESTS = ".digests.json"
 _SAMPLE = 16
+_LIBRARIES = (
+    "contrasweep",
+    "av",
+    "monai",
+    "nibabel",
+    "numpy",
+    "pillow",
+    "pydicom",
+    "scikit-image",
+    "scipy",
+    "simpleitk",
+)
 _GOES_ON = "what was done is kept, prepare again goes on with it"
 
 
@@ -294,6 +307,7 @@ def _manifest(
         image_shape=shape,
         labels=_label_statistics(config.label, labels),
         transforms=config.transforms,
+        made_with={name: version_of(name) for name in _LIBRARIES},
         subjects=tuple(stored),
         rejected=tuple(sorted(left_out, key=lambda r: r.subject)),
         shards=tuple(part.shard for part in made if part.shard is not None),

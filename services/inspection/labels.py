@@ -1,10 +1,12 @@
 """Labels by split, site and sex."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from services.inspection.problems import Problem, first_few
 from trainers.data.splits import Splits
 from trainers.data.store import StoredSubject
 
@@ -49,6 +51,18 @@ def labels_by_split(subjects: Sequence[StoredSubject], splits: Splits) -> list[L
 def all_labels(subjects: Sequence[StoredSubject]) -> Labels:
     """Labels of everyone."""
     return _sorted("all", [scan.label for scan in subjects])
+
+
+def label_problems(subjects: Sequence[StoredSubject]) -> list[Problem]:
+    """A line where every scan of a subject has one label: for an age, that of the first visit may stand for all."""
+    labels: defaultdict[str, list[float]] = defaultdict(list)
+    for scan in subjects:
+        labels[scan.subject].append(scan.label)
+    several = {subject: of for subject, of in labels.items() if len(of) > 1}
+    if not several or any(len(set(of)) > 1 for of in several.values()):
+        return []
+    what = f"subjects with several scans, and one label for all of them ({len(several):,})"
+    return [Problem("warning", f"{what}: {first_few(sorted(several))}")]
 
 
 def _columns(subjects: Sequence[StoredSubject]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.inspection.alike import LookAlike, duplicates, leaks, unsettled
-from services.inspection.labels import Labels, all_labels, labels_by_column, labels_by_split
+from services.inspection.labels import Labels, all_labels, label_problems, labels_by_column, labels_by_split
 from services.inspection.look_alikes import MOST_PAIRS, look_alikes
 from services.inspection.origins import Trait, origin_problems, traits
 from services.inspection.problems import SEVERITIES, Problem, Severity, counted
@@ -81,6 +81,7 @@ def inspect_store(target: Target, progress: Progress) -> Report:
         *_limits(found, len(pairs)),
         *unusual_problems(nearly_blank(scans, found), unusual),
         *origin_problems(store.manifest),
+        *label_problems(scans),
     ]
     return Report(
         store=store,

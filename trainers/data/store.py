@@ -109,7 +109,10 @@ class LabelStatistics(Frozen):
 
 
 class Manifest(Frozen):
-    """What a store holds and what it was made from."""
+    """What a store holds and what it was made from; `made_with` are the versions of what read and transformed it.
+
+    Whoever changes what is stored of the same sources raises `FORMAT`: it is part of the version.
+    """
 
     format: Literal[2]
     version: str
@@ -118,6 +121,7 @@ class Manifest(Frozen):
     image_shape: tuple[int, ...]
     labels: LabelStatistics
     transforms: tuple[dict[str, dict[str, Any]], ...]
+    made_with: dict[str, str]
     subjects: tuple[StoredSubject, ...]
     rejected: tuple[LeftOut, ...]
     shards: tuple[Shard, ...]

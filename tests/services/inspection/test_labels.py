@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 
-from services.inspection.labels import all_labels, labels_by_column, labels_by_split
+from services.inspection.labels import all_labels, label_problems, labels_by_column, labels_by_split
 from tests.services.inspection.planted import images, store_of
 from trainers.data.splits import Splits
 
@@ -30,3 +30,13 @@ def test_labels_by_site_sex_and_split(tmp_path: Path) -> None:
 def test_a_group_of_its_own_is_a_column(tmp_path: Path) -> None:
     told = {f"s{row:02d}": {"described": {"sex": "F"}, "group": "xy"[row % 2]} for row in range(4)}
     assert list(labels_by_column(store_of(tmp_path / "v", images(4), told).subjects)) == ["sex", "group"]
+
+
+def test_one_label_for_all_scans_of_a_subject_is_told(tmp_path: Path) -> None:
+    told = {f"s{row:02d}": {"subject": f"p{row // 2}", "label": 30.0 + row // 2} for row in range(5)}
+    (problem,) = label_problems(store_of(tmp_path / "same", images(5), told).subjects)
+    assert problem.severity == "warning"
+    assert problem.text == "subjects with several scans, and one label for all of them (2): p0, p1"
+    told["s03"]["label"] = 31.5
+    assert not label_problems(store_of(tmp_path / "other", images(5), told).subjects)
+    assert not label_problems(store_of(tmp_path / "single", images(5)).subjects)

@@ -50,6 +50,7 @@ def write_store(
             column="age", count=len(labels), minimum=min(labels), maximum=max(labels), mean=49.5, std=17.3
         ),
         transforms=(),
+        made_with={},
         subjects=tuple(_stored(volume, (told or {}).get(volume.id, {})) for volume in volumes),
         rejected=(),
         shards=tuple(shard for shard in shards if shard is not None),

@@ -90,6 +90,6 @@ def test_a_disk_or_server_that_fails_is_no_verdict_on_a_file(
     def fail(*_: object, **__: object) -> None:
         raise OSError(number, "the server is gone")
 
-    monkeypatch.setattr(np, "load", fail)
+    monkeypatch.setattr(readers.get(".npy"), "read", fail)
     with pytest.raises(OSError, match="the server is gone"):
         readers.read(tmp_path / "a.npy")
