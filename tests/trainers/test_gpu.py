@@ -1,12 +1,17 @@
-"""Every loss and every encoder takes a step on a GPU under bf16 autocast."""
+"""Every loss and every encoder takes a step on a GPU under bf16 autocast, and batches arrive there as on a CPU."""
+
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
+from tests.trainers import tiny
 from tests.trainers.encoders.test_contract import dimensions
 from tests.trainers.losses.conftest import small
 from trainers import encoders, losses
+from trainers.data.feeds import arriving
+from trainers.data.normalization import Normalization
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 SIZE = {1: (96,), 2: (96, 96), 3: (32, 96, 96)}
@@ -39,3 +44,15 @@ def test_encoders(name: str, dims: int) -> None:
     with torch.autocast("cuda", dtype=torch.bfloat16):
         features = encoder(given)
     assert_step(encoder, given, features.float().square().mean())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.uint8])
+def test_batches_arrive_as_on_a_cpu(dtype: torch.dtype) -> None:
+    normalization = Normalization(mean=(2.0,), std=(0.5,))
+
+    def arrived(device: str) -> torch.Tensor:
+        batches = tiny.feed().epoch(0, seed=0, batch_size=4, rank=0, world_size=1)
+        stored = (replace(batch, images=batch.images.abs().to(dtype)) for batch in batches)
+        return torch.cat([batch.images.cpu() for batch in arriving(stored, torch.device(device), normalization)])
+
+    torch.testing.assert_close(arrived("cuda"), arrived("cpu"))
