@@ -43,8 +43,8 @@ def contrasweep(
 ) -> None:
     """Sweeps of contrastive-regression pretraining on medical images: raw scans in, a leaderboard out.
 
-    Where it runs is settings: CONTRASWEEP_HOME, _TRACKING_URI, _OPTUNA_STORAGE, _RAY_ADDRESS, _STORAGE_PATH and
-    _RESIDENT_LIMIT_GB in the environment, or contrasweep.toml in this folder.
+    Where it runs is settings: CONTRASWEEP_HOME, _VOLUMES, _TRACKING_URI, _OPTUNA_STORAGE, _RAY_ADDRESS, _STORAGE_PATH
+    and _RESIDENT_LIMIT_GB in the environment, or contrasweep.toml in this folder.
     """
 
 
