@@ -4,6 +4,7 @@ import os
 import secrets
 
 from services.settings import Settings
+from trainers.errors import UserError
 
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -27,9 +28,12 @@ def set_ray_environment(settings: Settings) -> None:
     if settings.ray_address != "local":
         return
     path = settings.home / "ray_token"
-    if not path.exists():
-        settings.home.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
+    try:
+        if not path.exists():
+            settings.home.mkdir(parents=True, exist_ok=True)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+                file.write(secrets.token_hex(32))
+    except OSError as error:
+        raise UserError(f"CONTRASWEEP_HOME: {settings.home} cannot be written: {error.strerror}") from error
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_AUTH_TOKEN_PATH", str(path))

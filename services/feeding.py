@@ -13,8 +13,8 @@ from services.spec_checks import check_against_data, check_image_shape
 from trainers.data.feeds import Feed, choose_feed
 from trainers.data.feeds.resident import ResidentFeed, load_resident
 from trainers.data.feeds.stream import StreamFeed
-from trainers.data.normalization import Normalization
 from trainers.data.splits import Splits
+from trainers.normalization import Normalization
 
 
 @dataclass(frozen=True)

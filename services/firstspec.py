@@ -19,7 +19,9 @@ from trainers.data.participants import Subject, read_subjects
 from trainers.data.readers import UnreadableError, read, read_header
 from trainers.errors import UserError
 
-ID_COLUMNS = ("participant_id", "subject_id", "subject", "id")
+ID_COLUMNS = ("participant_id", "subject_id", "patient_id", "subject", "patient", "case_id", "case", "mrn", "id")
+SPACES = ("dynlocrep", "supremix", "exponential", "vanilla")
+"""Without a second view, supremix has only equal labels to attract, and there may be none."""
 LONGEST_SIDE = {1: 512, 2: 224, 3: 96}
 
 SPEC = """\
@@ -40,7 +42,7 @@ training:
   workers: 1
   gpus_per_worker: 0                    # 1 where there is a GPU
 search:
-  spaces: [dynlocrep, supremix, exponential, vanilla]
+  spaces: [{spaces}]
   trials: 12
   seeds: [0, 1, 2]
   racing: {{rungs: [10, 25], finalists: 3}}
@@ -104,7 +106,7 @@ def _from(folder: Path, values: Mapping[str, str]) -> dict[str, str]:
 def _config(given: Mapping[str, str]) -> DataConfig:
     fields = dict(given)
     if "participants" in fields and "image" in fields:
-        fields["id"] = _id_column(Path(fields["participants"]), fields["image"])
+        fields |= _who(Path(fields["participants"]), fields["image"])
     try:
         return DataConfig.model_validate(fields)
     except ValidationError as error:
@@ -122,6 +124,7 @@ def _written(path: Path, config: DataConfig, count: int, recipe: Recipe) -> str:
         data=recipe.data,
         model=recipe.model,
         training=recipe.training,
+        spaces=", ".join(SPACES if "views: 2" in recipe.training else [one for one in SPACES if one != "supremix"]),
     )
 
 
@@ -129,7 +132,9 @@ def _source(config: DataConfig, folder: Path) -> str:
     if config.bids is not None:
         return BIDS.format(bids=_scalar(_relative(config.bids, folder)), suffix=_scalar(str(config.suffix)))
     participants = _scalar(_relative(config.table, folder))
-    return TABLE.format(participants=participants, id=_scalar(config.id), image=_scalar(str(config.image)))
+    session = f"\n  session: {_scalar(config.session)}        # tells a subject's scans apart" if config.session else ""
+    who = f"{_scalar(config.id)}{session}"
+    return TABLE.format(participants=participants, id=who, image=_scalar(str(config.image)))
 
 
 def _relative(path: str, folder: Path) -> str:
@@ -150,15 +155,20 @@ def _check_suits(recipe: str, loaded: LoadedSpec, first: Subject) -> None:
     check_image_shape(loaded, shape)
 
 
-def _id_column(participants: Path, image: str) -> str:
-    """A column with a subject's usual name, else the first one that the image template uses."""
-    header: list[str] = []
+def _who(participants: Path, image: str) -> dict[str, str]:
+    """The column of a subject's id, by its usual names or from the template; and of sessions, where ids repeat."""
+    rows: list[list[str]] = []
     if participants.is_file():
         with participants.open(newline="", encoding="utf-8-sig", errors="replace") as file:
             delimiter = "," if participants.suffix.lower() == ".csv" else "\t"
-            header = [name.strip() for name in next(csv.reader(file, delimiter=delimiter), [])]
-    used = re.findall(r"{(\w+)}", image)
-    return next((column for column in (*ID_COLUMNS, *used) if column in header), (header or [ID_COLUMNS[0]])[0])
+            rows = [[cell.strip() for cell in row] for row in csv.reader(file, delimiter=delimiter)]
+    header = rows[0] if rows else [ID_COLUMNS[0]]
+    used = [column for column in re.findall(r"{(\w+)}", image) if column in header]
+    named = [column for name in ID_COLUMNS for column in header if column.lower() == name]
+    who = next(iter((*named, *used)), header[0])
+    ids = [row[header.index(who)] for row in rows[1:] if len(row) == len(header)]
+    others = [column for column in used if column != who]
+    return {"id": who, "session": others[0]} if len(set(ids)) < len(ids) and others else {"id": who}
 
 
 def _first(subjects: Sequence[Subject], config: DataConfig) -> tuple[Subject, tuple[int, ...]]:

@@ -4,6 +4,7 @@ Scans sorted by id are cut into shards; a Ray Data task makes one shard by itsel
 shard is made again alone, and a run that was interrupted goes on with the shards that it left.
 """
 
+import errno
 import re
 import statistics
 from collections import Counter
@@ -19,7 +20,7 @@ from services.parallel import parallel
 from services.sources import Digests, Progress, Sources, Task
 from trainers.atomic import write_atomically
 from trainers.config import DataConfig, Frozen
-from trainers.data.normalization import Normalization, store_normalization
+from trainers.data.normalization import store_normalization
 from trainers.data.participants import Rejected, Subject, check_label_range, read_subjects
 from trainers.data.readers import UnreadableError
 from trainers.data.splits import Splits, store_splits
@@ -36,12 +37,14 @@ from trainers.data.store import (
     VolumeStore,
     columns,
     is_whole,
+    remove_abandoned,
     write_manifest,
     write_shard,
 )
 from trainers.data.transforms import build_transforms
 from trainers.data.volume import load_scan
 from trainers.errors import UserError
+from trainers.normalization import Normalization
 
 _DIGESTS = ".digests.json"
 _SAMPLE = 16
@@ -62,13 +65,17 @@ _GOES_ON = "what was done is kept, prepare again goes on with it"
 
 @dataclass(frozen=True)
 class Prepared:
-    """A store ready for training. `reused` says that nothing had to be read; `rejected` is for the screen."""
+    """A store ready for training; for the screen: who was `rejected`, and which shards were damaged and `mended`.
+
+    `reused` says that nothing had to be made.
+    """
 
     store: VolumeStore
     splits: Splits
     normalization: Normalization | None
     rejected: tuple[LeftOut, ...]
     reused: bool
+    mended: tuple[str, ...] = ()
 
 
 class Outcome(Frozen):
@@ -109,11 +116,24 @@ def prepare(
     if not subjects:
         raise UserError(f"data.participants: no subject of {config.table} can be used; {_examples(rejected)}")
     sources = Sources(config, base, pipeline, tuple(subjects), tuple(rejected))
+    _check_reachable(UPath(volumes))
     try:
         return _prepared(sources, UPath(volumes), name or (base / config.table).resolve().parent.name, progress)
     except OSError as error:
         reason = error.strerror or " ".join(str(error).split())
-        raise UserError(f"volume store in {volumes} cannot be made: {reason}; {_GOES_ON}") from error
+        kept = f"; {_GOES_ON}" if error.errno == errno.ENOSPC else ""
+        raise UserError(f"volume store in {volumes} (CONTRASWEEP_VOLUMES) cannot be made: {reason}{kept}") from error
+
+
+def _check_reachable(volumes: UPath) -> None:
+    """Raise UserError where an object store does not answer."""
+    if isinstance(volumes, Path):
+        return
+    try:
+        volumes.exists()
+    except Exception as error:  # each kind of object store has errors of its own
+        reason = " ".join(str(error).split())
+        raise UserError(f"CONTRASWEEP_VOLUMES: {volumes} cannot be reached: {reason}") from error
 
 
 def _prepared(sources: Sources, volumes: UPath, name: str, progress: Progress) -> Prepared:
@@ -122,15 +142,16 @@ def _prepared(sources: Sources, volumes: UPath, name: str, progress: Progress) -
     digests = known.of([subject.path for subject in sources.subjects], progress)
     version = sources.version(digests)
     folder = volumes / f"{_slug(name)}-{version[:12]}"
-    reused = (folder / MANIFEST).is_file() and _mend(folder, sources, progress)
-    if not (folder / MANIFEST).is_file():
+    exists = (folder / MANIFEST).is_file()
+    mended = _mend(folder, sources, progress) if exists else ()
+    if not exists:
         _build(folder, sources, version, digests, known, progress)
     store = VolumeStore.open_unchecked(folder)
     left_out = store.manifest.rejected
     check_rejected(left_out, len(store.subjects) + len(left_out), config)
     splits = store_splits(store, config.split.model_copy(update={"stratify": config.strata}))
     normalization = store_normalization(store, splits) if config.normalize else None
-    return Prepared(store, splits, normalization, left_out, reused)
+    return Prepared(store, splits, normalization, left_out, exists and not mended, mended)
 
 
 def check_rejected(rejected: Sequence[Rejected | LeftOut], total: int, config: DataConfig) -> None:
@@ -153,18 +174,18 @@ def _examples(rejected: Sequence[Rejected | LeftOut]) -> str:
     return f"first: {'; '.join(texts)}{more}"
 
 
-def _mend(folder: UPath, sources: Sources, progress: Progress) -> bool:
-    """Make shards of a finished store again that were lost, cut short or changed. True where none was."""
+def _mend(folder: UPath, sources: Sources, progress: Progress) -> tuple[str, ...]:
+    """Make shards of a finished store again that were lost, cut short or changed; their names."""
     store = VolumeStore.open_unchecked(folder)
     broken = {shard.file for shard in store.damaged()}
     if not broken:
-        return True
+        return ()
     tasks = [task for task in sources.tasks(store.image_shape) if task.file in broken]
     remade = {made.shard for made in _make(tasks, folder, progress) if made.shard is not None}
     if remade != {shard for shard in store.manifest.shards if shard.file in broken}:
         raise UserError(f"volume store {folder}: {sorted(broken)} came out otherwise; delete the folder, prepare again")
     _forget_records(folder)
-    return False
+    return tuple(sorted(broken))
 
 
 def _build(
@@ -224,6 +245,7 @@ def _make(tasks: Sequence[Task], folder: UPath, progress: Progress) -> list[Made
     """Make shards in parallel; what became of each, in their order. Raises UserError where they cannot be made."""
     if isinstance(folder, Path):
         folder.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(folder)
     total = sum(len(task.subjects) for task in tasks)
     progress("preparing", 0, total)
     made: list[Made] = []

@@ -88,6 +88,8 @@ def print_prepared(console: Console, prepared: Prepared, took_s: float) -> None:
         soft_wrap=True,
         markup=False,
     )
+    for shard in prepared.mended:
+        console.print(f"  made again {shard}, which was missing, cut short or changed since written", soft_wrap=True)
     for left_out in prepared.rejected[:SHOWN]:
         console.print(f"  rejected {left_out.subject}: {left_out.reason}", soft_wrap=True, markup=False)
     if len(prepared.rejected) > SHOWN:

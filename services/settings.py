@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import psutil
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from upath import UPath
 
@@ -29,7 +29,14 @@ def _local_folder(path: str) -> str:
     return str(_absolute(Path(path)))
 
 
-def _folder_or_url(path: UPath) -> UPath:
+def _folder_or_url(value: str | UPath) -> UPath:
+    try:
+        path = UPath(value)
+    except (ImportError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"'{value}' is not allowed: must be a folder, or a URL such as s3://bucket/volumes: {reason}"
+        ) from error
     return UPath(_absolute(path)) if isinstance(path, Path) else path
 
 
@@ -53,7 +60,7 @@ class Settings(BaseSettings):
     storage_path: Annotated[str, AfterValidator(_local_folder)] = Field(
         default_factory=lambda known: f"{known['home']}/storage"
     )
-    volumes: Annotated[UPath, AfterValidator(_folder_or_url)] = Field(
+    volumes: Annotated[UPath, BeforeValidator(_folder_or_url)] = Field(
         default_factory=lambda known: UPath(known["home"]) / "volumes"
     )
     resident_limit_gb: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None

@@ -36,7 +36,7 @@ def check_against_data(loaded: LoadedSpec, train_size: int, label_range: float) 
         if spec.training.batch_size > train_size:
             raise ValueError(
                 f"training.batch_size: {spec.training.batch_size} is not allowed: "
-                f"the training split has {train_size} subjects"
+                f"the training split has {train_size} scans"
             )
         _check_methods(spec, spec.context(label_range))
 

@@ -18,7 +18,7 @@ from services.spec_checks import check_against_data, check_image_shape
 from trainers.config import DataConfig
 from trainers.data.participants import Rejected, Subject, read_subjects
 from trainers.data.readers import UnreadableError, read_header
-from trainers.data.splits import split_sizes
+from trainers.data.splits import make_splits
 from trainers.data.transforms import Pipeline, build_transforms
 from trainers.data.volume import load_scan
 from trainers.errors import UserError
@@ -123,8 +123,8 @@ def _shape(subject: Subject) -> tuple[int, ...] | str:
 
 
 def _train_size(subjects: Sequence[Subject], data: DataConfig) -> int:
-    """Of the training split: its subjects, each of whom has a scan at least."""
-    return split_sizes(len({subject.subject for subject in subjects}), data.split)["train"]
+    """How many scans there are to train on, if none is rejected from here on."""
+    return len(make_splits(subjects, data.split.model_copy(update={"stratify": data.strata})).train)
 
 
 def _check_counts(loaded: LoadedSpec, subjects: Sequence[Subject], rejected: Sequence[Rejected]) -> None:

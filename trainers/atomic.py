@@ -4,9 +4,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from upath import UPath
+if TYPE_CHECKING:
+    from upath import UPath
 
 
 @contextmanager
@@ -24,7 +25,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         partial.unlink(missing_ok=True)
 
 
-def write_atomically(path: Path | UPath, content: bytes) -> None:
+def write_atomically(path: "Path | UPath", content: bytes) -> None:
     """Replace `path` by `content`, whole or not at all, which is how object stores write anyway."""
     if not isinstance(path, Path):
         path.write_bytes(content)

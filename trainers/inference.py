@@ -15,9 +15,9 @@ from torch import Tensor
 from trainers import checkpoint
 from trainers.atomic import write_atomically
 from trainers.config import RunConfig
-from trainers.data.normalization import Normalization
 from trainers.model import build_network
 from trainers.network import Network
+from trainers.normalization import Normalization
 from trainers.probes import Probe, load_probe
 
 _ENSEMBLE = "ensemble.json"

@@ -16,10 +16,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from trainers import checkpoint
 from trainers.config import RunConfig, TrainingConfig
 from trainers.data.feeds import Feed
-from trainers.data.normalization import Normalization
 from trainers.distributed import rank, world_size
 from trainers.history import History, Row
 from trainers.model import Model, build_model
+from trainers.normalization import Normalization
 from trainers.probes import Probe
 from trainers.seeding import fold
 

@@ -550,7 +550,7 @@ TABLES: dict[str, Tables] = {
     "transform of another shape": (
         None,
         {"transforms": [{"Resize": {"spatial_size": [4, 4]}}]},
-        "none of the 5 images can be used; first: .*a.nii.gz: transforms fail on shape",
+        "none of the 5 images can be used; first: .*a.nii.gz: data.transforms\\[0\\] .* fails on shape",
     ),
     "transform of what a picture lacks": (
         None,

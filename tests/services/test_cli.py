@@ -149,7 +149,7 @@ MISTAKES: dict[str, tuple[Callable[[Study], object], str]] = {
     ),
     "batch larger than the training split": (
         lambda s: s.change("training/batch_size", 14),
-        r"study.yaml: training.batch_size: 14 is not allowed: the training split has 12 subjects",
+        r"study.yaml: training.batch_size: 14 is not allowed: the training split has 12 scans",
     ),
     "nn_final > batch": (
         lambda s: s.change("search/fix", {"dynlocrep.nn_final": 9}),

@@ -94,6 +94,25 @@ def test_the_id_is_a_column_of_the_template_where_none_has_a_usual_name(tmp_path
     assert load_spec(tmp_path / "study.yaml").spec.data.id == "code"
 
 
+def test_several_scans_of_a_patient_are_sessions(tmp_path: Path) -> None:
+    table = dataset(tmp_path, ".npy", write_npy)
+    rows = [line.split("\t") for line in table.read_text().splitlines()[2:]]
+    lines = ["file\tPatient\tage", *(f"{name}\tp{index // 3}\t{age}" for index, (name, age, _) in enumerate(rows))]
+    table.write_text("\n".join(lines) + "\n")
+    write_first_spec(tmp_path / "study.yaml", given(table, "{file}.npy", "age"))
+    data = load_spec(tmp_path / "study.yaml").spec.data
+    assert (data.id, data.session) == ("Patient", "file")
+
+
+def test_supremix_is_left_out_where_a_recipe_has_one_view(tmp_path: Path) -> None:
+    table = dataset(tmp_path, ".npy", lambda path, rng: np.save(path, rng.random((5, 400), dtype=np.float32)))
+    options = given(table, "{subject_id}.npy", "age")
+    write_first_spec(tmp_path / "fmri.yaml", options, "fmri_series", {"tr_s": "0.8"})
+    write_first_spec(tmp_path / "plain.yaml", options)
+    specs = [load_spec(tmp_path / name).spec for name in ("fmri.yaml", "plain.yaml")]
+    assert [(spec.training.views, "supremix" in spec.search.spaces) for spec in specs] == [(1, False), (2, True)]
+
+
 @pytest.mark.parametrize("label", ["no", "1e3", "age: at scan", "age, years", "#age", "inf", "[age]", "Alter (Jahre)"])
 def test_a_label_that_yaml_would_misread(tmp_path: Path, label: str) -> None:
     table = dataset(tmp_path, ".npy", write_npy)

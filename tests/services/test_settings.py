@@ -118,3 +118,15 @@ def test_names_the_file_of_a_wrong_value(folder: Path) -> None:
         UserError, match=r"^contrasweep.toml: resident_limit_gb: 0 is not allowed: must be greater than 0$"
     ):
         load_settings()
+
+
+def test_volumes_may_be_a_url_of_a_kind_that_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CONTRASWEEP_VOLUMES", "memory://bucket/volumes")
+    assert str(load_settings().volumes) == "memory://bucket/volumes"
+    monkeypatch.setenv("CONTRASWEEP_VOLUMES", "here")
+    assert str(load_settings().volumes) == str(tmp_path / "here")
+    monkeypatch.setenv("CONTRASWEEP_VOLUMES", "floppy://a")
+    with pytest.raises(UserError, match=r"volumes: 'floppy://a' is not allowed: must be a folder, or a URL") as caught:
+        load_settings()
+    assert "\n" not in str(caught.value)

@@ -129,7 +129,7 @@ def test_refuses_mae_on_another_encoder() -> None:
 
 
 def test_refuses_a_batch_larger_than_the_training_split() -> None:
-    said = r"^study.yaml: training.batch_size: 32 is not allowed: the training split has 31 subjects$"
+    said = r"^study.yaml: training.batch_size: 32 is not allowed: the training split has 31 scans$"
     with pytest.raises(UserError, match=said):
         check_against_data(loaded(MINIMAL), train_size=31, label_range=60.0)
 

@@ -98,7 +98,7 @@ def test_a_split_that_would_be_empty(scans: Path) -> None:
 
 def test_a_batch_larger_than_the_training_split(scans: Path) -> None:
     assert len(check_table(of(scans, training={"batch_size": 24}))) == 40
-    with pytest.raises(UserError, match=r"training.batch_size: 26 is not allowed: the training split has 24 subjects"):
+    with pytest.raises(UserError, match=r"training.batch_size: 26 is not allowed: the training split has 24 scans"):
         check_table(of(scans, training={"batch_size": 26}))
 
 
@@ -124,5 +124,15 @@ def test_images_of_other_dimensions_than_the_model(scans: Path) -> None:
 
 def test_transforms_that_fail_on_these_images(scans: Path) -> None:
     transforms = [{"Resize": {"spatial_size": [4, 4]}}]
-    with pytest.raises(UserError, match=r"none of the 40 images can be used; first: .*transforms fail on shape"):
+    with pytest.raises(UserError, match=r"none of the 40 images can be used; first: .*Resize fails on shape"):
         plan(of(scans, data={"transforms": transforms}), scans / "home")
+
+
+def test_a_batch_may_be_as_large_as_the_scans_to_train_on(scans: Path) -> None:
+    """10 subjects of 4 scans: 6 subjects, and so 24 scans, are to train on."""
+    rows = [f"p{number // 4}\ts{number:02d}\t{20 + number}" for number in range(40)]
+    (scans / "participants.tsv").write_text("\n".join(["who\tscan\tage", *rows]) + "\n")
+    data = {"id": "who", "session": "scan", "image": "{scan}.nii.gz"}
+    check_table(of(scans, data=data, training={"batch_size": 24}))
+    with pytest.raises(UserError, match=r"the training split has 24 scans"):
+        check_table(of(scans, data=data, training={"batch_size": 26}))

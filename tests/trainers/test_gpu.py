@@ -11,7 +11,7 @@ from tests.trainers.encoders.test_contract import dimensions
 from tests.trainers.losses.conftest import small
 from trainers import encoders, losses
 from trainers.data.feeds import arriving
-from trainers.data.normalization import Normalization
+from trainers.normalization import Normalization
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 SIZE = {1: (96,), 2: (96, 96), 3: (32, 96, 96)}

@@ -4,31 +4,16 @@ DynLocRep (4.1) normalises "across the dataset"; here the held-out splits have n
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from trainers.atomic import write_atomically
 from trainers.data.splits import Splits
 from trainers.data.store import VolumeStore, json_digest
+from trainers.normalization import Normalization
 
 _CHUNK_BYTES = 64 * 2**20
-
-
-@dataclass(frozen=True)
-class Normalization:
-    """`mean` [C] and `std` [C] over all voxels of the training split."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Images [N, C, *S] float32, normalised."""
-        shape = (1, -1, *[1] * (images.ndim - 2))
-        mean, std = (torch.tensor(of, dtype=images.dtype, device=images.device) for of in (self.mean, self.std))
-        return (images - mean.view(shape)) / std.view(shape)
 
 
 def store_normalization(store: VolumeStore, splits: Splits) -> Normalization:

@@ -2,14 +2,15 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 from upath import UPath
 
 from trainers.atomic import write_atomically
 from trainers.config import Frozen, SplitConfig
-from trainers.data.store import StoredSubject, VolumeStore, json_digest
+from trainers.data.store import VolumeStore, json_digest
 from trainers.errors import UserError
 
 _BINS = 10
@@ -23,7 +24,20 @@ class Splits(Frozen):
     test: tuple[str, ...]
 
 
-def make_splits(scans: Sequence[StoredSubject], config: SplitConfig) -> Splits:
+class Splittable(Protocol):
+    """What a scan must tell to be put into a split."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def subject(self) -> str: ...
+
+    @property
+    def strata(self) -> Mapping[str, str | float]: ...
+
+
+def make_splits(scans: Sequence[Splittable], config: SplitConfig) -> Splits:
     """Cut subjects, each with all its scans, into train, validation and test.
 
     Strata are the values of the `stratify` columns together, of a subject's first scan: tenths by quantile for
@@ -31,7 +45,7 @@ def make_splits(scans: Sequence[StoredSubject], config: SplitConfig) -> Splits:
 
     Raises UserError where a split would be empty.
     """
-    of_subject: dict[str, list[StoredSubject]] = {}
+    of_subject: dict[str, list[Splittable]] = {}
     for scan in scans:
         of_subject.setdefault(scan.subject, []).append(scan)
     subjects = list(of_subject.values())
@@ -79,7 +93,7 @@ def split_sizes(count: int, config: SplitConfig) -> dict[str, int]:
     return sizes
 
 
-def _strata(subjects: Sequence[StoredSubject], columns: Sequence[str]) -> list[tuple[tuple[int, str], ...]]:
+def _strata(subjects: Sequence[Splittable], columns: Sequence[str]) -> list[tuple[tuple[int, str], ...]]:
     """One sortable key per subject: for each column its bin, and its value where it is text."""
     keys = [_column_keys([subject.strata[column] for subject in subjects]) for column in columns]
     return list(zip(*keys, strict=True)) if keys else [() for _ in subjects]

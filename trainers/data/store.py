@@ -17,6 +17,7 @@ import hashlib
 import json
 import math
 import os
+import socket
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -322,7 +324,7 @@ def write_shard(path: UPath, volumes: Iterable[Volume], image_shape: tuple[int, 
     rows = 0
     with ExitStack() as stack:
         local = path.parent if isinstance(path, Path) else stack.enter_context(tempfile.TemporaryDirectory())
-        temporary = Path(local) / f".{path.name}.{os.getpid()}-{threading.get_ident()}"
+        temporary = Path(local) / f".{path.name}.{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
         stack.callback(temporary.unlink, missing_ok=True)
         with _writer(temporary, schema) as writer:
             for group in _groups(first, source, per_group):
@@ -334,6 +336,13 @@ def write_shard(path: UPath, volumes: Iterable[Volume], image_shape: tuple[int, 
         else:
             path.fs.put_file(str(temporary), path.path)
     return shard
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what processes of this machine that are gone left half-written."""
+    for path in folder.glob(f".*.parquet.{socket.gethostname()}-*"):
+        if not psutil.pid_exists(int(path.name.split("-")[-2])):
+            path.unlink(missing_ok=True)
 
 
 def file_digest(path: Path | UPath) -> str:

@@ -13,10 +13,10 @@ from trainers.data import order
 from trainers.data.feeds import Batch, Feed, arriving, choose_feed
 from trainers.data.feeds.resident import ResidentFeed, load_resident
 from trainers.data.feeds.stream import READ_AHEAD, StreamFeed
-from trainers.data.normalization import Normalization
 from trainers.data.splits import Splits, make_splits
 from trainers.data.store import VolumeStore, read_manifest
 from trainers.errors import UserError
+from trainers.normalization import Normalization
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_statistics_are_of_the_training_split(feed: Feed, store: VolumeStore, sp
 
 
 def test_a_batch_larger_than_the_training_split_is_refused(feed: Feed) -> None:
-    with pytest.raises(UserError, match="batch_size 40 is larger than the training split of 36 subjects"):
+    with pytest.raises(UserError, match="batch_size 40 is larger than the training split of 36 scans"):
         next(feed.epoch(0, seed=0, batch_size=40, rank=0, world_size=1))
 
 

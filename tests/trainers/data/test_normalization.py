@@ -6,9 +6,10 @@ import torch
 
 from tests.trainers.data.small_store import write_store
 from trainers.data import normalization
-from trainers.data.normalization import Normalization, fit_normalization, store_normalization
+from trainers.data.normalization import fit_normalization, store_normalization
 from trainers.data.splits import Splits
 from trainers.data.store import Volume, VolumeStore
+from trainers.normalization import Normalization
 
 
 @pytest.fixture

@@ -1,4 +1,8 @@
 import json
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +15,7 @@ from tests.trainers.data.small_store import write_store
 from trainers.data import locked
 from trainers.data.locked import load_test
 from trainers.data.splits import Splits
-from trainers.data.store import Dtype, Volume, VolumeStore, read_manifest, write_shard
+from trainers.data.store import Dtype, Volume, VolumeStore, read_manifest, remove_abandoned, write_shard
 from trainers.errors import UserError
 
 
@@ -158,3 +162,19 @@ def test_a_shard_that_was_made_again_is_read_anew(store: VolumeStore) -> None:
     volumes = [Volume(f"s{i:02d}", 0.0, None, np.full((1, 3, 4), -1, dtype=np.float32)) for i in range(7)]
     write_shard(store.folder / "shard-00000.parquet", volumes, (1, 3, 4), "float32")
     assert store.read_rows(np.array([0])).max() == -1
+
+
+def test_what_processes_that_are_gone_left_half_written_is_removed(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    name = f".shard-00000.parquet.{socket.gethostname()}"
+    here, dead, elsewhere = f"{name}-{os.getpid()}-1", f"{name}-{gone.pid}-1", f".shard-00000.parquet.else-{gone.pid}-1"
+    for left in (here, dead, elsewhere, ".shard-00000.parquet.json", "shard-00000.parquet"):
+        (tmp_path / left).touch()
+    remove_abandoned(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        here,
+        elsewhere,
+        ".shard-00000.parquet.json",
+        "shard-00000.parquet",
+    }

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from trainers.data.feeds.base import Batch
-from trainers.data.normalization import Normalization
+from trainers.normalization import Normalization
 
 
 def arriving(batches: Iterator[Batch], device: torch.device, normalization: Normalization | None) -> Iterator[Batch]:

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers.data.normalization import Normalization
 from trainers.errors import UserError
+from trainers.normalization import Normalization
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ def check_batch_size(batch_size: int, train_size: int) -> None:
     """Raise UserError where not one whole batch can be filled."""
     if batch_size > train_size:
         raise UserError(
-            f"training.batch_size {batch_size} is larger than the training split of {train_size} subjects; "
+            f"training.batch_size {batch_size} is larger than the training split of {train_size} scans; "
             f"allowed: up to {train_size}"
         )
 

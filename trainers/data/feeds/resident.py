@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.data.feeds.base import Batch, Feed, LabelledRows, check_batch_size, evaluation_places
-from trainers.data.normalization import Normalization
 from trainers.data.order import epoch_order, rank_rows
 from trainers.data.splits import Splits
 from trainers.data.store import Rows, VolumeStore
+from trainers.normalization import Normalization
 
 
 @dataclass(frozen=True, eq=False)

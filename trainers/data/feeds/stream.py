@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from upath import UPath
 
 from trainers.data.feeds.base import Batch, Feed, LabelledRows, check_batch_size, evaluation_places
-from trainers.data.normalization import Normalization
 from trainers.data.order import epoch_order, rank_rows
 from trainers.data.splits import Splits
 from trainers.data.store import VolumeStore
+from trainers.normalization import Normalization
 
 READ_AHEAD = 3
 """Batches that are read before they are asked for, side by side: all that is in memory beside the one in use."""

@@ -42,15 +42,15 @@ class Pipeline:
 
     def __call__(self, image: Image, row: Mapping[str, float]) -> NDArray[np.float32]:
         """The values to store, float32 [C', *S']. Raises UnreadableError with a one-line reason."""
-        shape = image.values.shape
-        try:
-            for step in self.steps:
+        for index, step in enumerate(self.steps):
+            try:
                 image = step(image, row)
-        except UnreadableError:
-            raise
-        except Exception as error:  # libraries raise nearly anything on a shape or value that they cannot take
-            reason = " ".join(str(error).split())
-            raise UnreadableError(f"transforms fail on shape {shape}: {type(error).__name__}: {reason}") from error
+            except UnreadableError:
+                raise
+            except Exception as error:  # libraries raise nearly anything on a shape or value that they cannot take
+                what = f"data.transforms[{index}] {step.name} fails on shape {image.values.shape}"
+                reason = " ".join(str(error).split()) or type(error).__name__
+                raise UnreadableError(f"{what}: {reason}") from error
         return np.ascontiguousarray(image.values, dtype=np.float32)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from trainers.data.readers.base import Image, UnreadableError
+from trainers.data.transforms._dust import without_dust
 from trainers.data.transforms.base import Transform
 from trainers.errors import UserError, nearest
 
@@ -23,23 +24,29 @@ class MonaiTransform(Transform):
     def __init__(self, name: str, transform: Any) -> None:
         from monai.transforms.traits import LazyTrait
 
-        self._name, self._transform = name, transform
+        self._called, self._transform = name, transform
         self._moves = isinstance(transform, LazyTrait)
+
+    @property
+    def name(self) -> str:
+        """MONAI's name for it."""
+        return self._called
 
     def __call__(self, image: Image, row: Mapping[str, float]) -> Image:
         """See `Transform`. Raises UnreadableError where voxel sizes are needed and the format tells none."""
-        if image.affine is None and self._name in _PLACED:
-            raise UnreadableError(f"{self._name} needs voxel sizes, which this format does not tell")
+        if image.affine is None and self._called in _PLACED:
+            raise UnreadableError(f"{self._called} needs voxel sizes, which this format does not tell")
         if image.affine is None or not self._moves:
             values = np.asarray(self._transform(image.values))
-            kept = values.shape[1:] == image.values.shape[1:] and self._name != "Transpose"
+            values = without_dust(values) if self._moves else values
+            kept = values.shape[1:] == image.values.shape[1:] and self._called != "Transpose"
             return replace(image, values=values, affine=image.affine if kept else None)
         import torch
         from monai.data.meta_tensor import MetaTensor
 
         moved = self._transform(MetaTensor(image.values, affine=torch.as_tensor(image.affine)))
         affine = np.asarray(moved.affine, dtype=np.float64)
-        return replace(image, values=moved.numpy(), affine=affine)
+        return replace(image, values=without_dust(moved.numpy()), affine=affine)
 
 
 def build(where: str, name: str, arguments: Mapping[str, Any], own: Collection[str]) -> MonaiTransform:

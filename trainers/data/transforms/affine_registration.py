@@ -14,6 +14,7 @@ from trainers.data.readers.base import Image, UnreadableError
 from trainers.data.stamp import Stamp, stamp
 from trainers.data.transforms import register
 from trainers.data.transforms._checks import require_affine, require_dims, require_volume, require_within
+from trainers.data.transforms._dust import without_dust
 from trainers.data.transforms._registration import affine
 from trainers.data.transforms._sitk import one_thread, to_array, to_sitk
 from trainers.data.transforms.base import Transform
@@ -46,15 +47,16 @@ class AffineRegistration(Transform):
 
         require_dims("AffineRegistration", image, "volumes", 3)
         placed = require_affine("AffineRegistration", image)
-        values, grid = _template(self.template, stamp(self.template), self.spacing_mm)
-        fixed = to_sitk(values, grid)
+        template, grid = _template(self.template, stamp(self.template), self.spacing_mm)
+        fixed = to_sitk(template, grid)
         mean = image.values.mean(axis=0)
         if mean.min() == mean.max():
             raise UnreadableError(f"AffineRegistration: the image has no contrast: every voxel is {mean.flat[0]:g}")
         transform = affine(fixed, to_sitk(mean, placed))
         with one_thread():
             moved = [sitk.Resample(to_sitk(channel, placed), fixed, transform) for channel in image.values]
-        return Image(values=np.stack([to_array(one) for one in moved]), affine=grid, orientation=image.orientation)
+        values = without_dust(np.stack([to_array(one) for one in moved]))
+        return Image(values=values, affine=grid, orientation=image.orientation)
 
 
 @lru_cache(maxsize=2)

@@ -24,6 +24,11 @@ class Transform(ABC):
         given = (getattr(self, name) for name in self.path_arguments)
         return tuple(path for path in given if path is not None)
 
+    @property
+    def name(self) -> str:
+        """What a spec calls it."""
+        return type(self).__name__
+
     @abstractmethod
     def __call__(self, image: Image, row: Mapping[str, float]) -> Image:
         """The changed image. `row` has a finite number for each of `columns`.

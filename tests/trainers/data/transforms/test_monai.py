@@ -91,3 +91,17 @@ def test_what_needs_voxel_sizes_says_so(name: str) -> None:
 def test_lazy_would_do_nothing_and_is_refused() -> None:
     with pytest.raises(UserError, match="Spacing has no argument 'lazy'"):
         build_transforms([{"Spacing": {"pixdim": [1, 1, 1], "lazy": True}}], Path())
+
+
+@pytest.mark.parametrize("affine", [np.eye(4), TURN], ids=["straight", "oblique"])
+def test_resampling_leaves_no_dust_outside_of_a_brain(affine: Array) -> None:
+    """Next to a ball of 100 and more in zeros: what is neither 0 nor a fair part of 100 is rounding, and no brain."""
+    ball = ((np.indices((32, 32, 32)) - 15.5) ** 2).sum(axis=0) < 12**2
+    image = Image(values=(ball * (100 + np.arange(32)))[None].astype(np.float32), affine=affine)
+    resampled = build_transforms([{"Spacing": {"pixdim": [2, 2, 2]}}], Path())(image, {})
+    assert resampled[resampled != 0].min() > 1e-3
+    normalize: list[dict[str, Any]] = [{"Spacing": {"pixdim": [2, 2, 2]}}, {"NormalizeIntensity": {"nonzero": True}}]
+    normal = build_transforms(normalize, Path())(image, {})
+    assert not normal[resampled == 0].any()
+    assert normal[resampled != 0].mean() == pytest.approx(0, abs=1e-4)
+    assert normal[resampled != 0].std() == pytest.approx(1, abs=1e-3)

@@ -61,7 +61,7 @@ def test_a_file_that_tells_another_tr_is_refused() -> None:
 
 
 def test_a_series_too_short_to_filter_is_refused() -> None:
-    with pytest.raises(UnreadableError, match=r"transforms fail on shape \(3, 20\)"):
+    with pytest.raises(UnreadableError, match=r"data.transforms\[0\] BandPass fails on shape \(3, 20\)"):
         one("BandPass", tr_s=TR_S)(Image(values=np.ones((3, 20), dtype=np.float32)), {})
 
 
