@@ -96,8 +96,8 @@ def test_lazy_would_do_nothing_and_is_refused() -> None:
 @pytest.mark.parametrize("affine", [np.eye(4), TURN], ids=["straight", "oblique"])
 def test_resampling_leaves_no_dust_outside_of_a_brain(affine: Array) -> None:
     """Next to a ball of 100 and more in zeros: what is neither 0 nor a fair part of 100 is rounding, and no brain."""
-    ball = ((np.indices((32, 32, 32)) - 15.5) ** 2).sum(axis=0) < 12**2
-    image = Image(values=(ball * (100 + np.arange(32)))[None].astype(np.float32), affine=affine)
+    ball = ((np.indices((40, 40, 40)) - 39 / 2) ** 2).sum(axis=0) < 12**2
+    image = Image(values=(ball * (100 + np.arange(40)))[None].astype(np.float32), affine=affine)
     resampled = build_transforms([{"Spacing": {"pixdim": [2, 2, 2]}}], Path())(image, {})
     assert resampled[resampled != 0].min() > 1e-3
     normalize: list[dict[str, Any]] = [{"Spacing": {"pixdim": [2, 2, 2]}}, {"NormalizeIntensity": {"nonzero": True}}]
