@@ -39,7 +39,7 @@ from trainers.data.splits import Splits
 from trainers.data.store import Volume, VolumeStore
 
 SIDE, COUNT, BATCH, EPOCHS = 64, 256, 32, 4
-LARGE_SIDE, LARGE_COUNT = 128, 160
+LARGE_SIDE, LARGE_COUNT = 128, 320
 NORMALIZE: list[dict[str, Any]] = [{"NormalizeIntensity": {"nonzero": True}}]
 RESAMPLE: list[dict[str, Any]] = [{"Spacing": {"pixdim": [2.0, 2.0, 2.0]}}, *NORMALIZE]
 CPU = torch.device("cpu")
