@@ -1,10 +1,10 @@
 """`contrasweep init`: a first spec for somebody's own table and scans."""
 
-import csv
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,6 +17,7 @@ from services.strict_yaml import load_mapping
 from trainers.config import DataConfig
 from trainers.data.participants import Subject, read_subjects
 from trainers.data.readers import UnreadableError, read, read_header
+from trainers.data.table import read_table
 from trainers.errors import UserError
 
 ID_COLUMNS = ("participant_id", "subject_id", "patient_id", "subject", "patient", "case_id", "case", "mrn", "id")
@@ -85,10 +86,8 @@ def write_first_spec(
         raise UserError(f"--set: {', '.join(values)} is for a recipe; name it with --recipe")
     filled = recipes.fill(recipe, _from(path.parent, values or {})) if recipe is not None else None
     config = _config(given)
-    try:
+    with _naming_options():
         subjects, _ = read_subjects(config, Path())
-    except UserError as error:  # named as the options are that were given
-        raise UserError(f"--{str(error).removeprefix('data.')}") from None
     first, shape = _first(subjects, config)
     text = _written(path, config, len(subjects), Recipe.parse(filled or _plain(shape)))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,10 +102,20 @@ def _from(folder: Path, values: Mapping[str, str]) -> dict[str, str]:
     return {key: _scalar(_relative(value, folder)) if Path(value).is_file() else value for key, value in values.items()}
 
 
+@contextmanager
+def _naming_options() -> Iterator[None]:
+    """Errors name the options that were given, not the spec's fields."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"--{str(error).removeprefix('data.')}") from None
+
+
 def _config(given: Mapping[str, str]) -> DataConfig:
     fields = dict(given)
     if "participants" in fields and "image" in fields:
-        fields |= _who(Path(fields["participants"]), fields["image"])
+        with _naming_options():
+            fields |= _who(Path(fields["participants"]), fields["image"])
     try:
         return DataConfig.model_validate(fields)
     except ValidationError as error:
@@ -157,16 +166,11 @@ def _check_suits(recipe: str, loaded: LoadedSpec, first: Subject) -> None:
 
 def _who(participants: Path, image: str) -> dict[str, str]:
     """The column of a subject's id, by its usual names or from the template; and of sessions, where ids repeat."""
-    rows: list[list[str]] = []
-    if participants.is_file():
-        with participants.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            delimiter = "," if participants.suffix.lower() == ".csv" else "\t"
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file, delimiter=delimiter)]
-    header = rows[0] if rows else [ID_COLUMNS[0]]
-    used = [column for column in re.findall(r"{(\w+)}", image) if column in header]
-    named = [column for name in ID_COLUMNS for column in header if column.lower() == name]
-    who = next(iter((*named, *used)), header[0])
-    ids = [row[header.index(who)] for row in rows[1:] if len(row) == len(header)]
+    table = read_table(participants, "data.participants")
+    used = [column for column in re.findall(r"{(\w+)}", image) if column in table.columns]
+    named = [column for name in ID_COLUMNS for column in table.columns if column.lower() == name]
+    who = next(iter((*named, *used)), table.columns[0])
+    ids = [row.cells[who] for row in table.rows]
     others = [column for column in used if column != who]
     return {"id": who, "session": others[0]} if len(set(ids)) < len(ids) and others else {"id": who}
 

@@ -25,9 +25,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from io import BufferedReader
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import psutil
@@ -49,7 +50,6 @@ Dtype = Literal["float32", "float16", "uint8"]
 _GROUP_BYTES = 256 * 2**10
 """Of a row group, the least that can be read: small, so that a shuffled batch decodes little else."""
 _OPEN_SHARDS = 64
-_DIGEST_BYTES = 2**20
 
 
 class Shard(Frozen):
@@ -347,11 +347,8 @@ def remove_abandoned(folder: Path) -> None:
 
 def file_digest(path: Path | UPath) -> str:
     """The sha256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_DIGEST_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(cast(BufferedReader, file), "sha256").hexdigest()
 
 
 def json_digest(content: object) -> str:

@@ -1,7 +1,7 @@
 """Affine registration to a template of the user's."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ class AffineRegistration(Transform):
         with one_thread():
             moved = [sitk.Resample(to_sitk(channel, placed), fixed, transform) for channel in image.values]
         values = without_dust(np.stack([to_array(one) for one in moved]))
-        return Image(values=values, affine=grid, orientation=image.orientation)
+        return replace(image, values=values, affine=grid)
 
 
 @lru_cache(maxsize=2)

@@ -1,6 +1,7 @@
 """A box that the participants table gives for each picture."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from trainers.data.readers.base import Image, UnreadableError
 from trainers.data.transforms import register
@@ -35,4 +36,4 @@ class BoundingBox(Transform):
         if affine is not None:
             affine[:3, 3] += affine[:3, :2] @ [top, left]
         values = image.values[:, top:bottom, left:right].copy()
-        return Image(values=values, affine=affine, orientation=image.orientation)
+        return replace(image, values=values, affine=affine)

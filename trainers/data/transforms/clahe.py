@@ -1,7 +1,7 @@
 """Contrast-limited adaptive histogram equalisation."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ class CLAHE(Transform):
         """See `Transform`. Takes [C, H, W]."""
         require_dims("CLAHE", image, "pictures", 2)
         values = np.stack([self._equalised(channel) for channel in image.values])
-        return Image(values=values, affine=image.affine, orientation=image.orientation)
+        return replace(image, values=values)
 
     def _equalised(self, channel: NDArray[Any]) -> NDArray[Any]:
         from skimage.exposure import equalize_adapthist

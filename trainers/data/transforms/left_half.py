@@ -1,7 +1,7 @@
 """The left half of a picture."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trainers.data.readers.base import Image
 from trainers.data.transforms import register
@@ -22,4 +22,4 @@ class LeftHalf(Transform):
         """See `Transform`. Takes [C, H, W]."""
         require_dims("LeftHalf", image, "pictures", 2)
         half = image.values[..., : image.values.shape[-1] // 2].copy()
-        return Image(values=half, affine=image.affine, orientation=image.orientation)
+        return replace(image, values=half)

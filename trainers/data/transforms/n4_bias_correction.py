@@ -1,7 +1,7 @@
 """N4 bias field correction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -44,7 +44,7 @@ class N4BiasCorrection(Transform):
         if image.values.min() < 0:
             raise UnreadableError(f"N4BiasCorrection takes values from 0; this image has {image.values.min():g}")
         corrected = np.stack([self._corrected(channel) for channel in image.values])
-        return Image(values=corrected, affine=image.affine, orientation=image.orientation)
+        return replace(image, values=corrected)
 
     def _corrected(self, channel: NDArray[Any]) -> NDArray[np.float32]:
         import SimpleITK as sitk

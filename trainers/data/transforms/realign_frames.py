@@ -1,7 +1,7 @@
 """Motion between the frames of a scan, undone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ class RealignFrames(Transform):
         affine = require_affine("RealignFrames", image)
         frames = [to_sitk(frame, affine) for frame in image.values]
         values = np.stack([image.values[0], *(_moved(frames[0], frame) for frame in frames[1:])])
-        return Image(values=values, affine=affine, orientation=image.orientation)
+        return replace(image, values=values)
 
 
 def _moved(fixed: Any, frame: Any) -> NDArray[Any]:
