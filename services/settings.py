@@ -1,17 +1,25 @@
 """The settings: where a sweep runs. Nothing here changes what a spec means or which id it has."""
 
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import psutil
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 from upath import UPath
 
 from services.complaints import complaint, foremost
+from trainers.config import Count, Positive
 from trainers.errors import UserError, nearest
 
 PREFIX = "CONTRASWEEP_"
@@ -40,6 +48,20 @@ def _folder_or_url(value: str | UPath) -> UPath:
     return UPath(_absolute(path)) if isinstance(path, Path) else path
 
 
+def _address(url: str) -> str:
+    if url and not re.fullmatch(r"https?://[\w.\-\[\]:]+(/[\w./~-]*)?", url):
+        raise ValueError(f"'{url}' is not allowed: must be an address such as http://head:8265")
+    return url.rstrip("/")
+
+
+def _folders(value: str | Sequence[str | Path]) -> tuple[Path, ...]:
+    parts = [part for part in value.split(":") if part] if isinstance(value, str) else value
+    return tuple(_absolute(Path(part)) for part in parts)
+
+
+Address = Annotated[str, AfterValidator(_address)]
+
+
 class Settings(BaseSettings):
     """Where things are, from `CONTRASWEEP_*` in the environment, else contrasweep.toml, else the defaults.
 
@@ -49,6 +71,13 @@ class Settings(BaseSettings):
     `resident_limit_gb` (10^9 bytes) is what decoded data may take of memory before they are streamed instead; None
     is a quarter of what is available, which Ray's object store has room for. `ray_address` "local" starts Ray on
     this machine.
+
+    `server` is the service that the verbs ask, `jobs_address` the Ray dashboard of the cluster that they ask where
+    there is no service: `http://HEAD:8265`. `token`, or the file `token_path`, is the user's for the service.
+    `data_roots`, separated by colons, are the folders that specs may name files in, and that relative paths of
+    submitted specs start from; without any, a spec may name whatever its user can read.
+    The service runs `max_running` sweeps at once; a user at most `user_max_running`, and `user_gpu_hours`
+    in any 30 days.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
@@ -63,7 +92,15 @@ class Settings(BaseSettings):
     volumes: Annotated[UPath, BeforeValidator(_folder_or_url)] = Field(
         default_factory=lambda known: UPath(known["home"]) / "volumes"
     )
-    resident_limit_gb: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    resident_limit_gb: Positive | None = None
+    server: Address = ""
+    jobs_address: Address = ""
+    token: SecretStr = SecretStr("")
+    token_path: Annotated[Path, AfterValidator(_absolute)] | None = None
+    data_roots: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_folders)] = ()
+    max_running: Count = 1
+    user_max_running: Count | None = None
+    user_gpu_hours: Positive | None = None
 
     @property
     def resident_limit_bytes(self) -> int:
