@@ -19,6 +19,26 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Final(Answer):
+    """What the locked test split said of the best configuration; errors are in the label's unit.
+
+    Attributes:
+        metrics: value, and low and high end of its 95 % interval.
+        sample: the test split's size in words.
+        seed_mae: test MAE of each seed; `sd` is their standard deviation.
+        ensemble_mae: of the mean prediction over seeds; `baseline_mae` of the training labels' mean.
+    """
+
+    trial: int
+    method: str
+    metrics: dict[str, tuple[float | None, float | None, float | None]]
+    sample: str
+    seed_mae: dict[int, float]
+    sd: float
+    ensemble_mae: float
+    baseline_mae: float
+
+
 class Sweep(Answer):
     """How one sweep stands.
 
@@ -30,7 +50,9 @@ class Sweep(Answer):
         spent_s: wall time of its searching so far; `gpu_hours` is that times the GPUs it held.
         trials, ended: configurations asked for, and ended.
         seed_runs, saved: seeds that ran whole, and that racing saved.
+        seeds: how many each configuration is to run with.
         best: least mean validation MAE over all seeds, in the label's unit; `test_mae` of the final figure.
+        final: the final figure in full, where there is one and one sweep is asked for.
         attempt: how often it has been handed to the cluster.
     """
 
@@ -47,15 +69,21 @@ class Sweep(Answer):
     gpu_hours: float = 0.0
     label: str = ""
     trials: int = 0
+    seeds: int = 0
     ended: int = 0
     seed_runs: int = 0
     saved: int = 0
     best: float | None = None
     test_mae: float | None = None
+    final: Final | None = None
 
 
 class Trial(Answer):
-    """One configuration: `objective` and `sd` are over its whole `seeds`, in the label's unit."""
+    """One configuration: `objective` and `sd` are over its whole `seeds`, in the label's unit.
+
+    Where no seed is whole, `objective` is the mean of what they reached and `sd` is null. A parameter that is
+    not finite is text, such as "inf".
+    """
 
     number: int
     method: str
@@ -81,6 +109,7 @@ class Planned(Answer):
     id: str
     subjects: int
     rejected: int
+    train: Annotated[int, Field(description="scans to train on")]
     image_shape: tuple[int, ...]
     decoded_gb: float
     feed: Literal["resident", "stream"]
@@ -89,10 +118,21 @@ class Planned(Answer):
     epochs: int
     concurrent: int
     workers: int
+    cpus_per_worker: int
+    gpus_per_worker: float
     nodes: int
     cpus: float
     gpus: float
     epoch_s: Annotated[float, Field(description="one epoch with one worker on a CPU of the planning machine")]
     hours: float
+    budget_hours: float | None
     gpu_hours: float
     disk_gb: float
+    start: Annotated[str, Field(description="how much of the weights it starts from the network takes")] = ""
+
+
+class Leaderboard(Answer):
+    """A sweep with its configurations, the best first."""
+
+    sweep: Sweep
+    trials: list[Trial]

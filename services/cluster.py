@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import ray
 
+from services.environment import TOKEN_PATH, cluster_token
 from services.plan import RESERVED_CPUS, Node, local_node
 from services.settings import Settings
 from trainers.errors import UserError
@@ -29,7 +30,10 @@ def cluster(settings: Settings) -> Iterator[list[Node]]:
             ray.init(settings.ray_address, **_silent())
         except (ConnectionError, ValueError) as error:
             reason = " ".join(str(error).split())
-            raise UserError(f"CONTRASWEEP_RAY_ADDRESS: no Ray cluster at '{settings.ray_address}': {reason}") from error
+            token = "" if cluster_token() else f"; where it asks for a token, {TOKEN_PATH} must name its file"
+            raise UserError(
+                f"CONTRASWEEP_RAY_ADDRESS: no Ray cluster at '{settings.ray_address}': {reason}{token}"
+            ) from error
     try:
         yield _nodes()
     finally:

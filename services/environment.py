@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from pathlib import Path
 
 from services.settings import Settings
 from trainers.errors import UserError
@@ -15,17 +16,21 @@ QUIET = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
 }
+TOKEN, TOKEN_PATH = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 
 
 def set_ray_environment(settings: Settings) -> None:
-    """Quiet, and with token authentication where Ray is started on this machine.
+    """Quiet, and with token authentication where Ray is started on this machine, or a cluster's token is given.
 
     Ray's ports listen on every interface, so a local Ray takes no call without the token of this home.
-    What the environment says already stands. A cluster's own token comes from RAY_AUTH_TOKEN_PATH.
+    What the environment says already stands. A cluster's own token comes from RAY_AUTH_TOKEN_PATH or
+    RAY_AUTH_TOKEN, which Ray does not look at by itself where it is told an address.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if settings.ray_address != "local":
+        if cluster_token():
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
         return
     path = settings.home / "ray_token"
     try:
@@ -36,4 +41,24 @@ def set_ray_environment(settings: Settings) -> None:
     except OSError as error:
         raise UserError(f"CONTRASWEEP_HOME: {settings.home} cannot be written: {error.strerror}") from error
     os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ.setdefault("RAY_AUTH_TOKEN_PATH", str(path))
+    os.environ.setdefault(TOKEN_PATH, str(path))
+
+
+def cluster_token() -> str:
+    """The token of a cluster that the environment holds or names the file of; empty where it does neither.
+
+    Raises UserError where that file cannot be read or holds none.
+    """
+    if token := os.environ.get(TOKEN, "").strip():
+        return token
+    path = os.environ.get(TOKEN_PATH)
+    if not path:
+        return ""
+    try:
+        token = Path(path).expanduser().read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it holds no text"
+        raise UserError(f"{TOKEN_PATH}: {path} cannot be read: {reason}") from error
+    if not token:
+        raise UserError(f"{TOKEN_PATH}: {path} is empty")
+    return token

@@ -5,6 +5,8 @@ from pathlib import Path
 from pydantic import ConfigDict
 
 from search_spaces import Value
+from services.answers import Final
+from services.standing import finite
 from trainers.atomic import write_atomically
 from trainers.config import Frozen
 from trainers.metrics import Interval
@@ -50,6 +52,19 @@ class FinalReport(Frozen):
         """The test split's size in words: `7 subjects`, or `7 subjects (9 scans)`."""
         scans = f" ({len(self.scans)} scans)" if len(self.scans) > self.n_test else ""
         return f"{self.n_test} subjects{scans}"
+
+    def told(self) -> Final:
+        """What the verbs answer of it."""
+        return Final(
+            trial=self.trial,
+            method=self.method,
+            metrics={name: (finite(m.value), finite(m.low), finite(m.high)) for name, m in self.metrics.items()},
+            sample=self.sample,
+            seed_mae=self.seed_mae,
+            sd=self.sd,
+            ensemble_mae=self.ensemble_mae,
+            baseline_mae=self.baseline_mae,
+        )
 
     @classmethod
     def read(cls, path: Path) -> "FinalReport":

@@ -3,13 +3,15 @@
 import fcntl
 import json
 import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO
 
+from services.outbox import without_secrets
 from services.settings import Settings
 from services.spec import LoadedSpec, parse_spec
 from trainers.atomic import write_atomically
@@ -20,22 +22,57 @@ RUNNING, STOPPED, FINISHED, BROKEN, INTERRUPTED = "running", "stopped", "finishe
 
 @dataclass
 class SweepState:
-    """How a sweep stands.
+    """How a sweep stands: all that a list of sweeps says of it, so that listing reads nothing else.
 
     Attributes:
         state: running, stopped, finished or failed; `reason` says more of the last.
         spent_s: wall time of its searching so far, kept up to date by the driver.
         started: when it first began, in seconds since 1970.
-        pid: the driver's process.
+        pid, host: the driver's process, and the machine that it runs on.
         volumes: version of the volume store that it is about.
+        user: who submitted it; empty where it was run by hand.
+        attempt: which of its drivers this is or was, counted from 1.
+        label, trials, seeds: of its spec: what is predicted, how many configurations with how many seeds each.
+        ended, seed_runs, saved, best: see `services.standing.Standing`.
+        test_mae: of the final figure.
+        gpus: how many its configurations hold at once.
     """
 
     state: str = RUNNING
     spent_s: float = 0.0
     started: float = 0.0
     pid: int = 0
+    host: str = ""
     reason: str = ""
     volumes: str = ""
+    user: str = ""
+    attempt: int = 0
+    label: str = ""
+    trials: int = 0
+    seeds: int = 0
+    ended: int = 0
+    seed_runs: int = 0
+    saved: int = 0
+    best: float | None = None
+    test_mae: float | None = None
+    gpus: float = 0.0
+
+    def to_json(self) -> str:
+        """The state as text, for `from_json`."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "SweepState":
+        """The state written by this version of the program or another: what either does not know is left out."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in json.loads(text).items() if name in known})
+
+    def end_with(self, error: BaseException) -> None:
+        """Stopped where somebody interrupted the driver, failed of anything else."""
+        if isinstance(error, KeyboardInterrupt):
+            self.state = STOPPED
+        else:
+            self.state, self.reason = BROKEN, _reason(error)
 
 
 class SweepFolder:
@@ -44,6 +81,7 @@ class SweepFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.final = path / "final.json"
+        self.log = path / "log.txt"
         self._stop = path / "stop"
 
     @property
@@ -74,9 +112,8 @@ class SweepFolder:
 
     @classmethod
     def every(cls, settings: Settings) -> "list[SweepFolder]":
-        """All sweeps, the oldest first."""
-        folders = [cls(path.parent) for path in settings.sweeps.glob("*/spec.yaml")]
-        return sorted(folders, key=lambda folder: (folder.read_state().started, folder.sweep_id))
+        """All sweeps, in the order of their ids."""
+        return [cls(path.parent) for path in sorted(settings.sweeps.glob("*/spec.yaml"))]
 
     def load(self) -> LoadedSpec:
         """The sweep's spec, with paths relative to where it was first given."""
@@ -87,47 +124,63 @@ class SweepFolder:
     def read_state(self) -> SweepState:
         """The state; `interrupted` where it says running but no driver holds the lock."""
         path = self.path / "state.json"
-        state = SweepState(**json.loads(path.read_text())) if path.exists() else SweepState(state=STOPPED)
+        state = SweepState.from_json(path.read_text()) if path.exists() else SweepState(state=STOPPED)
         if state.state == RUNNING and not self._is_locked():
             state.state = INTERRUPTED
         return state
 
     def write_state(self, state: SweepState) -> None:
         """Keep the state."""
-        write_atomically(self.path / "state.json", json.dumps(asdict(state), indent=1).encode())
+        write_atomically(self.path / "state.json", state.to_json().encode())
 
     @contextmanager
-    def driving(self) -> Iterator[SweepState]:
+    def driving(self, user: str = "", attempt: int | None = None) -> Iterator[SweepState]:
         """Hold the sweep while driving it, alone: the lock goes with the process, however it ends.
 
+        `user` is who submitted it, `attempt` which driver this is: one more than the last, if not said.
         Yields the state, which is written back at the end.
         Raises UserError where another process drives the sweep.
         """
-        with (self.path / "lock").open("a") as lock:
-            if not _lock(lock, patience_s=1.0):
-                raise UserError(f"sweep {self.sweep_id} is already running, in process {self.read_state().pid}")
-            self._stop.unlink(missing_ok=True)
+        with self._holding(patience_s=1.0):
             state = self.read_state()
-            state.state, state.started, state.pid, state.reason = RUNNING, state.started or time.time(), os.getpid(), ""
+            state.state, state.reason, state.started = RUNNING, "", state.started or time.time()
+            state.pid, state.host = os.getpid(), socket.gethostname()
+            state.user, state.attempt = user or state.user, state.attempt + 1 if attempt is None else attempt
             self.write_state(state)
             try:
                 yield state
-            except KeyboardInterrupt:
-                state.state = STOPPED
-                raise
             except BaseException as error:
-                state.state, state.reason = BROKEN, f"{type(error).__name__}: {error}"
+                state.end_with(error)
                 raise
             finally:
                 self.write_state(state)
+                self._stop.unlink(missing_ok=True)
 
-    def ask_to_stop(self) -> None:
-        """Leave word for the driver to stop cleanly."""
-        self._stop.touch()
+    def ask_to_stop(self, attempt: int) -> None:
+        """Leave word for driver number `attempt` to stop cleanly; it may come before that driver does."""
+        write_atomically(self._stop, str(attempt).encode())
 
-    def is_asked_to_stop(self) -> bool:
-        """Whether somebody left word."""
-        return self._stop.exists()
+    def is_asked_to_stop(self, attempt: int) -> bool:
+        """Whether somebody left word for driver number `attempt`."""
+        try:
+            return self._stop.read_text() == str(attempt)
+        except FileNotFoundError:
+            return False
+
+    def settle(self, state: str, reason: str) -> None:
+        """Say how the sweep stands after its driver was killed. Raises UserError where another one drives already."""
+        with self._holding(patience_s=10.0):
+            settled = self.read_state()
+            settled.state, settled.reason = state, reason
+            self.write_state(settled)
+            self._stop.unlink(missing_ok=True)
+
+    @contextmanager
+    def _holding(self, patience_s: float) -> Iterator[None]:
+        with (self.path / "lock").open("a") as lock:
+            if not _lock(lock, patience_s):
+                raise UserError(f"sweep {self.sweep_id} is already running, in process {self.read_state().pid}")
+            yield
 
     def _is_locked(self) -> bool:
         path = self.path / "lock"
@@ -135,6 +188,11 @@ class SweepFolder:
             return False
         with path.open("a") as lock:
             return not _lock(lock, patience_s=0.0)
+
+
+def _reason(error: BaseException) -> str:
+    text = without_secrets(" ".join(str(error).split()))
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
 
 
 def _lock(file: IO[str], patience_s: float) -> bool:

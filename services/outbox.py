@@ -100,7 +100,16 @@ class Outbox:
             self._hurry.wait(wait_s)
 
 
-def one_line(error: Exception) -> str:
-    """The error without line breaks and without the user and password of an address in it."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    return re.sub(r"//[^/@\s]+@", "//", text)[:500]
+def one_line(error: BaseException) -> str:
+    """The error without line breaks and without a secret of an address in it."""
+    return without_secrets(" ".join(f"{type(error).__name__}: {error}".split()))[:500]
+
+
+def without_secrets(text: str) -> str:
+    """`text` without the users and passwords of addresses in it.
+
+    >>> without_secrets("no answer from postgresql://ada:love@lace@host/db?password=x")
+    'no answer from postgresql://host/db?password=***'
+    """
+    text = re.sub(r"//[^\s'\"]*@", "//", text)  # up to the last @: a password may hold one, and a slash
+    return re.sub(r"(?i)(password|secret|token)=[^&\s'\"]+", r"\1=***", text)

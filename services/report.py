@@ -1,9 +1,10 @@
-"""What is printed of a sweep: the leaderboard, and the final figure."""
+"""What is printed of a sweep: how it stands, its leaderboard, its final figure; the same wherever it runs."""
 
 import io
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.segment import Segments
@@ -11,14 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from search_spaces import Value
-from services.final_report import FinalReport
-from services.folder import SweepFolder
-from services.inspection import leaks
-from services.prepare import Prepared
-from services.record import Record, leaderboard, read_records
+from services.answers import Final, Planned, Sweep, Trial
+from services.record import Record
 from services.spec import SweepSpec
-from trainers.data.store import MANIFEST
-from trainers.history import COMPLETE, RUNNING
+from services.standing import trials as told
+from trainers.history import RUNNING
+
+if TYPE_CHECKING:
+    from services.prepare import Prepared
 
 SHORT = {"temperature": "tau", "nn_step_size": "step", "distance": "dist", "weight_decay": "decay"}
 """Parameters by the names that the leaderboard's columns have."""
@@ -28,26 +29,25 @@ SHOWN = 10
 SHOWN_STATES = {RUNNING: "unfinished"}
 
 
-def leaderboard_table(spec: SweepSpec, records: Sequence[Record]) -> Table:
-    """Configurations, the best first: mean and standard deviation over whole seeds, and the parameters that differ.
+def leaderboard_table(trials: Sequence[Trial], seeds: int) -> Table:
+    """Configurations as they come, the best first: mean and standard deviation over whole seeds out of `seeds`, and
+    the parameters that differ.
 
     A figure in brackets is of seeds that were cut short.
     """
-    epochs, seeds = spec.judged_epochs, spec.search.seeds
-    names = _varying(records)
+    names = _varying(sorted(trials, key=lambda trial: trial.number))
     table = _bare_table(
         "rank", "trial", "method", "validation MAE", "seeds", "state", *(SHORT.get(name, name) for name in names)
     )
-    for rank, record in enumerate(leaderboard(list(records), epochs), start=1):
-        values = _values(record)
+    for rank, trial in enumerate(trials, start=1):
         table.add_row(
             str(rank),
-            str(record.number),
-            record.configuration.method,
-            _figure(record, epochs),
-            f"{len(record.values(epochs))}/{len(seeds)}",
-            SHOWN_STATES.get(state := record.state(seeds, epochs), state),
-            *(_short(values[name]) if name in values else "" for name in names),
+            str(trial.number),
+            trial.method,
+            _figure(trial),
+            f"{len(trial.seeds)}/{seeds}",
+            SHOWN_STATES.get(trial.state, trial.state),
+            *(_short(trial.params[name]) if name in trial.params else "" for name in names),
         )
     return table
 
@@ -55,7 +55,7 @@ def leaderboard_table(spec: SweepSpec, records: Sequence[Record]) -> Table:
 def leaderboard_text(spec: SweepSpec, records: Sequence[Record]) -> str:
     """The leaderboard as plain text."""
     console = Console(file=io.StringIO(), no_color=True)
-    print_table(console, leaderboard_table(spec, records))
+    print_table(console, leaderboard_table(told(spec, records), len(spec.search.seeds)))
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
 
@@ -66,19 +66,22 @@ def print_table(console: Console, table: Table) -> None:
     console.print(Segments(segments), crop=False)
 
 
-def print_leaderboard(console: Console, spec: SweepSpec, records: Sequence[Record]) -> None:
+def print_leaderboard(console: Console, trials: Sequence[Trial], seeds: int) -> None:
     """Print the leaderboard, and why configurations failed."""
-    if not records:
+    if not trials:
         console.print("no configuration has begun yet")
         return
-    print_table(console, leaderboard_table(spec, records))
-    for record in records:
-        if record.failure:
-            console.print(f"trial {record.number} failed: {record.failure}", soft_wrap=True, markup=False)
+    print_table(console, leaderboard_table(trials, seeds))
+    for trial in sorted(trials, key=lambda trial: trial.number):
+        if trial.state == "failed":
+            console.print(f"trial {trial.number} failed: {trial.reason}", soft_wrap=True, markup=False)
 
 
-def print_prepared(console: Console, prepared: Prepared, took_s: float) -> None:
+def print_prepared(console: Console, prepared: "Prepared", took_s: float) -> None:
     """Print where the volume store is, its size, who was rejected and why, and what is on both sides of a split."""
+    from services.inspection import leaks
+    from trainers.data.store import MANIFEST
+
     store = prepared.store
     size_mb = sum(shard.bytes for shard in store.manifest.shards) / 1e6
     verb = "reused  " if prepared.reused else "prepared"
@@ -98,57 +101,88 @@ def print_prepared(console: Console, prepared: Prepared, took_s: float) -> None:
         console.print(f"  leak: {leak.text}; see contrasweep inspect", style="bold red", soft_wrap=True, markup=False)
 
 
-def print_final(console: Console, spec: SweepSpec, report: FinalReport) -> None:
+def print_plan(console: Console, planned: Planned) -> None:
+    """Print what a sweep would take."""
+    from services.plan import RESERVED_CPUS
+
+    feed = "resident" if planned.feed == "resident" else "streamed"
+    runs = planned.trials * planned.seeds
+    workers = f"{planned.workers} x {planned.cpus_per_worker} CPUs, {planned.gpus_per_worker:g} GPUs"
+    nodes = f"{planned.nodes} node(s) with {planned.cpus:g} CPUs, {planned.gpus:g} GPUs"
+    volumes = f"{planned.subjects} volumes {list(planned.image_shape)}, {planned.decoded_gb:.2g} GB decoded"
+    rows = {
+        "start": planned.start,
+        "sweep": f"{planned.id} on {nodes}",
+        "data": f"{volumes}, {feed}; {planned.train} to train on",
+        "runs": f"{planned.trials} configurations x {planned.seeds} seeds = {runs} runs of {planned.epochs} epochs",
+        "each": f"{workers}; about {planned.epoch_s:.2g} s an epoch with one worker on this CPU",
+        "at once": f"{planned.concurrent} configurations; {RESERVED_CPUS} CPU more for drivers and reading",
+        "time": f"about {planned.hours:.2g} h if racing stops nothing",
+        "disk": f"about {planned.disk_gb:.2g} GB",
+    }
+    for title, text in rows.items():
+        if text:
+            console.print(f"{title:8} {text}", soft_wrap=True, markup=False)
+    if planned.budget_hours and planned.hours > planned.budget_hours:
+        console.print(f"the budget of {planned.budget_hours:g} h ends it before that")
+
+
+def print_final(console: Console, label: str, final: Final) -> None:
     """Print the test figures of the chosen configuration, with intervals, beside predict-the-mean."""
-    mae = report.metrics["mae"]
-    spread = f"mean of {len(report.seed_mae)} seeds (sd {report.sd:.3f})"
+    spread = f"mean of {len(final.seed_mae)} seeds (sd {final.sd:.3f})"
     console.print(
-        f"final     test MAE {mae.value:.3f} [{mae.low:.3f}, {mae.high:.3f}] {spec.data.label} "
-        f"over {report.sample}, {spread}, "
-        f"{report.ensemble_mae:.3f} for their mean prediction; predict-the-mean {report.baseline_mae:.3f}",
+        f"final     test MAE {_interval(final, 'mae')} {label} over {final.sample}, {spread}, "
+        f"{final.ensemble_mae:.3f} for their mean prediction; predict-the-mean {final.baseline_mae:.3f}",
         soft_wrap=True,
         markup=False,
     )
-    others = (
-        f"{name} {m.value:.3f} [{m.low:.3f}, {m.high:.3f}]" for name, m in report.metrics.items() if name != "mae"
-    )
+    others = (f"{name} {_interval(final, name)}" for name in final.metrics if name != "mae")
     console.print(f"          {' · '.join(others)}", soft_wrap=True, markup=False)
-    console.print(f"          trial {report.trial}, {report.method}; dashboard: contrasweep ui", soft_wrap=True)
+    console.print(f"          trial {final.trial}, {final.method}; dashboard: contrasweep ui", soft_wrap=True)
 
 
-def show_sweep(console: Console, folder: SweepFolder, storage: Path) -> None:
+def print_sweep(console: Console, sweep: Sweep, trials: Sequence[Trial]) -> None:
     """Print a sweep's leaderboard, and its final figure where it has one."""
-    spec = folder.load().spec
-    print_leaderboard(console, spec, read_records(storage / folder.sweep_id))
-    if folder.final.exists():
-        print_final(console, spec, FinalReport.read(folder.final))
+    print_leaderboard(console, trials, sweep.seeds)
+    if sweep.final:
+        print_final(console, sweep.label, sweep.final)
 
 
-def print_status(console: Console, folder: SweepFolder, storage: Path) -> None:
+def print_page(console: Console, page: Path) -> None:
+    """Print where a sweep's HTML report is."""
+    console.print(f"report    {page}", soft_wrap=True, markup=False)
+
+
+def print_status(console: Console, sweep: Sweep, trials: Sequence[Trial]) -> None:
     """Print how a sweep stands, and its leaderboard so far."""
-    state = folder.read_state()
-    line = f"{folder.sweep_id}  {state.state}  {state.spent_s:.0f} s  {state.reason}".rstrip()
-    console.print(line, soft_wrap=True, markup=False)
-    show_sweep(console, folder, storage)
+    place = f"{sweep.position} in the queue" if sweep.position else ""
+    words = [sweep.id, sweep.state, f"{sweep.spent_s:.0f} s", sweep.user, place, sweep.reason]
+    console.print("  ".join(word for word in words if word), soft_wrap=True, markup=False)
+    print_sweep(console, sweep, trials)
 
 
-def sweeps_table(folders: Sequence[SweepFolder], storage: Path) -> Table:
-    """All sweeps: id, state, when each began, configurations done, best objective."""
-    table = _bare_table("sweep", "state", "began", "trials", "best", "label")
-    for folder in folders:
-        spec, state = folder.load().spec, folder.read_state()
-        epochs, seeds = spec.judged_epochs, spec.search.seeds
-        records = leaderboard(read_records(storage / folder.sweep_id), epochs)
-        whole = [record for record in records if record.state(seeds, epochs) == COMPLETE]
+def sweeps_table(sweeps: Sequence[Sweep]) -> Table:
+    """All sweeps: id, state with the place in the queue, when each began, configurations ended, best objective; and
+    whose each is, where that is known of any.
+    """
+    users = any(sweep.user for sweep in sweeps)
+    table = _bare_table("sweep", "state", "began", "trials", "best", "label", *(["user"] if users else []))
+    for sweep in sweeps:
         table.add_row(
-            folder.sweep_id,
-            state.state,
-            time.strftime("%Y-%m-%d %H:%M", time.localtime(state.started)) if state.started else "",
-            f"{len(records)}/{spec.search.trials}",
-            f"{whole[0].objective(epochs):.3f}" if whole else "",
-            spec.data.label,
+            sweep.id,
+            f"{sweep.state} ({sweep.position})" if sweep.position else sweep.state,
+            time.strftime("%Y-%m-%d %H:%M", time.localtime(sweep.started)) if sweep.started else "",
+            f"{sweep.ended}/{sweep.trials}",
+            f"{sweep.best:.3f}" if sweep.best is not None else "",
+            sweep.label,
+            *([sweep.user] if users else []),
         )
     return table
+
+
+def _interval(final: Final, name: str) -> str:
+    value, low, high = (float("nan") if number is None else number for number in final.metrics[name])
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _bare_table(*titles: str) -> Table:
@@ -158,26 +192,21 @@ def _bare_table(*titles: str) -> Table:
     return table
 
 
-def _values(record: Record) -> dict[str, Value]:
-    return record.configuration.params | record.configuration.training
-
-
-def _varying(records: Sequence[Record]) -> list[str]:
+def _varying(trials: Sequence[Trial]) -> list[str]:
     """Parameters that differ between configurations of one method, in the order in which the methods have them."""
     seen: dict[str, dict[str, set[Value]]] = {}
-    for record in records:
-        for name, value in _values(record).items():
-            seen.setdefault(name, {}).setdefault(record.configuration.method, set()).add(value)
+    for trial in trials:
+        for name, value in trial.params.items():
+            seen.setdefault(name, {}).setdefault(trial.method, set()).add(value)
     return [name for name, by_method in seen.items() if any(len(values) > 1 for values in by_method.values())]
 
 
-def _figure(record: Record, epochs: int) -> str:
-    objective = record.objective(epochs)
-    if objective == float("inf"):
+def _figure(trial: Trial) -> str:
+    if trial.objective is None:
         return "-"
-    if not record.values(epochs):
-        return f"({objective:.3f})"
-    return f"{objective:.3f} ± {record.deviation(epochs):.3f}"
+    if trial.sd is None:
+        return f"({trial.objective:.3f})"
+    return f"{trial.objective:.3f} ± {trial.sd:.3f}"
 
 
 def _short(value: object) -> str:

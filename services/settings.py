@@ -50,7 +50,8 @@ def _folder_or_url(value: str | UPath) -> UPath:
 
 def _address(url: str) -> str:
     if url and not re.fullmatch(r"https?://[\w.\-\[\]:]+(/[\w./~-]*)?", url):
-        raise ValueError(f"'{url}' is not allowed: must be an address such as http://head:8265")
+        shown = re.sub(r"//.*@", "//***@", url)
+        raise ValueError(f"'{shown}' is not allowed: must be an address such as http://head:8265, without a password")
     return url.rstrip("/")
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -173,9 +174,13 @@ class LoadedSpec:
 
 def parse_spec(text: str | bytes, source: str) -> SweepSpec:
     """The spec written in `text`. Raises UserError, in one line that starts with `source`."""
-    document = json.dumps(load_mapping(text, source), default=str)
+    return spec_of(load_mapping(text, source), source)
+
+
+def spec_of(document: Mapping[str, Any], source: str) -> SweepSpec:
+    """The spec that `document` is. Raises UserError, in one line that starts with `source`."""
     try:
-        return SweepSpec.model_validate_json(document, strict=True)
+        return SweepSpec.model_validate_json(json.dumps(document, default=str), strict=True)
     except ValidationError as error:
         raise UserError(f"{source}: {complaint(error, SweepSpec)}") from error
 

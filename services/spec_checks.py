@@ -1,7 +1,7 @@
 """What can be known to be wrong with a spec before anything is spent: names, values, and what the data decide."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 import search_spaces
 from search_spaces import Context
 from services.complaints import complaint
+from services.roots import confine
 from services.spec import LoadedSpec, SweepSpec
 from trainers.config import FINETUNE, ModelConfig, TrainingConfig, finetuning
 from trainers.errors import UserError, nearest
@@ -19,9 +20,14 @@ if TYPE_CHECKING:
     from trainers.losses import Loss
 
 
-def check_spec(loaded: LoadedSpec) -> None:
-    """Check every name and value of the spec that needs no data. Raises UserError on the first that is wrong."""
+def check_spec(loaded: LoadedSpec, roots: Sequence[Path] = ()) -> None:
+    """Check every name and value of the spec that needs no data; where there are data roots, files lie in `roots`.
+
+    Raises UserError on the first that is wrong.
+    """
     spec = loaded.spec
+    if roots:
+        confine(loaded, roots)
     with _naming(loaded.path):
         _check_components(spec, loaded.base)
         _check_search_keys(spec)

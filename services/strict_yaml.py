@@ -1,4 +1,8 @@
-"""YAML without surprises: no duplicate keys, no aliases, keys are text, and 1e-4 and inf are numbers."""
+"""YAML without surprises: no duplicate keys, no aliases, keys are text, and 1e-4 and inf are numbers.
+
+Nothing is nested deeper than `DEEPEST`, and whole numbers fit into 64 bits: whatever the text, what is wrong with it is
+a UserError.
+"""
 
 import re
 from typing import Any
@@ -16,17 +20,36 @@ _NUMBER = re.compile(
     re.VERBOSE,
 )
 _NUMBER_STARTS = list("-+0123456789.iI")
+DEEPEST = 50
 
 
 class _Loader(yaml.SafeLoader):
+    _depth = 0
+
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             raise yaml.MarkedYAMLError(
                 problem="aliases are not allowed; write the value out", problem_mark=self.get_mark()
             )
-        return super().compose_node(parent, index)
+        if self._depth > DEEPEST:
+            raise yaml.MarkedYAMLError(
+                problem=f"nested deeper than {DEEPEST}, which is not allowed", problem_mark=self.get_mark()
+            )
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, ValueError) as error:  # of dates, and values of tags
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.MarkedYAMLError(problem=f"no {kind} that can be read", problem_mark=node.start_mark) from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        if not isinstance(node, yaml.MappingNode):
+            raise yaml.MarkedYAMLError(problem="no mapping", problem_mark=node.start_mark)
         seen: set[str] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
@@ -38,6 +61,12 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=f"key '{key}' appears twice", problem_mark=key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        number = int(super().construct_yaml_int(node))
+        if not -(2**63) <= number < 2**63:
+            raise yaml.MarkedYAMLError(problem="a number of more than 64 bits", problem_mark=node.start_mark)
+        return number
 
     def construct_float(self, node: yaml.ScalarNode) -> float:
         text = str(self.construct_scalar(node)).replace("_", "").lower()
@@ -51,6 +80,7 @@ class _Dumper(yaml.SafeDumper):
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, _NUMBER_STARTS)
 _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_float)
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, _NUMBER_STARTS)
 
 
@@ -62,7 +92,7 @@ def load_mapping(text: str | bytes, source: str) -> dict[str, Any]:
         mark = error.problem_mark or error.context_mark
         line = f" line {mark.line + 1}:" if mark else ""
         raise UserError(f"{source}:{line} not valid YAML: {error.problem or error.context}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # not all of YAML's own are YAML errors
         raise UserError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
         kind = "empty" if document is None else f"a {type(document).__name__}"

@@ -4,6 +4,7 @@ import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
 import search_spaces
+from services.outbox import one_line
 from services.settings import Settings
 from services.spec import SweepSpec
 from trainers.errors import UserError
@@ -15,8 +16,7 @@ def open_storage(settings: Settings) -> optuna.storages.BaseStorage:
     try:
         return optuna.storages.get_storage(settings.optuna_storage)
     except (SQLAlchemyError, ImportError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200].replace(settings.optuna_storage, "it")  # it may hold a password
-        raise UserError(f"CONTRASWEEP_OPTUNA_STORAGE: the storage cannot be opened: {reason}") from error
+        raise UserError(f"CONTRASWEEP_OPTUNA_STORAGE: the storage cannot be opened: {one_line(error)}") from error
 
 
 def open_study(spec: SweepSpec, storage: optuna.storages.BaseStorage, context: search_spaces.Context) -> optuna.Study:

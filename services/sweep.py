@@ -1,6 +1,5 @@
 """A sweep from its spec to the final figure: prepare, search, finalize."""
 
-import hashlib
 import shutil
 import time
 import uuid
@@ -16,22 +15,28 @@ from rich.console import Console
 
 import search_spaces
 from services.cluster import cluster
+from services.code import code_digest
 from services.feeding import open_data
 from services.finalize import finalize
 from services.folder import FINISHED, STOPPED, SweepFolder, SweepState
-from services.follower import Follower, interruption
+from services.follower import Follower, interruption, termination
+from services.local import Local
+from services.logs import driver_log
 from services.plan import Allotment, allot, local_node
 from services.prepare import Prepared, prepare
 from services.pretrained import Start, check_weights, find_weights, keep_weights
 from services.progress import meter, steps
 from services.racing import Referee, Rule
 from services.record import Record, read_records, trial_folder
-from services.report import print_final, print_leaderboard, print_prepared, show_sweep
+from services.report import print_final, print_leaderboard, print_page, print_prepared, print_sweep
 from services.searcher import SweepSearcher
 from services.settings import Settings
 from services.spec import LoadedSpec, SweepSpec
 from services.spec_checks import check_spec
+from services.standing import trials
 from services.study import open_storage, open_study
+from services.sweep_page.keeper import Keeper
+from services.sweep_page.provenance import add_driver
 from services.tracking import Tracker
 from services.trial import Job, run_trial
 from services.validation import check_table
@@ -43,38 +48,52 @@ MAX_TRIAL_RESTARTS = 2
 WITHOUT_END = 10**6
 
 
-def run_sweep(loaded: LoadedSpec, settings: Settings, console: Console) -> SweepState:
+def run_sweep(
+    loaded: LoadedSpec, settings: Settings, console: Console, *, user: str = "", attempt: int | None = None
+) -> SweepState:
     """Run a sweep to its end, or on from where it was interrupted; a finished one is only shown.
 
+    `user` and `attempt` are for the sweep's state: see `SweepFolder.driving`.
     Returns the state it ended in: finished, or stopped where somebody asked for that.
-    Raises UserError for whatever is wrong with the spec, the data or the machine, before anything is spent.
+    Raises UserError for whatever is wrong with the spec, the table or the machine, before there is a sweep;
+    from the preparing of the data on, the sweep is `failed` and its state has the reason.
+    Raises KeyboardInterrupt where it is interrupted, or asked to stop, while it prepares.
     """
-    check_spec(loaded)
+    check_spec(loaded, settings.data_roots)
     folder = SweepFolder(settings.sweeps / loaded.spec.sweep_id)
     if folder.read_state().state == FINISHED:
         console.print(f"{folder.sweep_id} is done; it ran from {folder.load().base}", soft_wrap=True, markup=False)
-        show_sweep(console, folder, Path(settings.storage_path))
+        verbs = Local(settings)
+        print_sweep(console, verbs.status(folder.sweep_id), verbs.trials(folder.sweep_id))
         return folder.read_state()
     if settings.ray_address == "local":
         allot(loaded.spec, [local_node()])
-    check_table(loaded)
+    check_table(loaded, settings.data_roots)
     storage = open_storage(settings)
     with find_weights(loaded, settings) as weights, cluster(settings) as nodes:
         allotment = allot(loaded.spec, nodes)
-        prepared = prepare_data(loaded, settings, console)
-        make_feed = open_data(loaded, settings, prepared)
-        summary = check_weights(loaded, weights, prepared.store.image_shape, console) if weights else ""
         folder = SweepFolder.create(settings, loaded)
-        with folder.driving() as state:
+        with termination(), folder.driving(user, attempt) as state, driver_log(folder.log, console):
+            _describe(state, loaded.spec, allotment)
+            folder.write_state(state)
+            prepared = prepare_data(loaded, settings, console, lambda: folder.is_asked_to_stop(state.attempt))
+            make_feed = open_data(loaded, settings, prepared)
+            summary = check_weights(loaded, weights, prepared.store.image_shape, console) if weights else ""
             _check_volumes(folder, state, prepared.store.manifest.version)
             start = keep_weights(weights, summary, Path(settings.storage_path) / folder.sweep_id) if weights else None
             drive = Drive(loaded.spec, settings, storage, folder, console, make_feed, prepared, start)
             with drive.tracking(state):
                 drive.search(allotment, state)
                 if state.state != STOPPED:
-                    drive.finish()
+                    drive.finish(state)
                     state.state = FINISHED
+            print_page(console, settings.reports / f"{folder.sweep_id}.html")
     return state
+
+
+def _describe(state: SweepState, spec: SweepSpec, allotment: Allotment) -> None:
+    state.label, state.trials, state.seeds = spec.data.label, spec.search.trials, len(spec.search.seeds)
+    state.gpus = allotment.concurrent * spec.training.workers * spec.training.gpus_per_worker
 
 
 def _check_volumes(folder: SweepFolder, state: SweepState, version: str) -> None:
@@ -86,27 +105,28 @@ def _check_volumes(folder: SweepFolder, state: SweepState, version: str) -> None
     state.volumes = version
 
 
-def prepare_data(loaded: LoadedSpec, settings: Settings, console: Console) -> Prepared:
-    """The volume store of a spec, made where it is not there yet, and what was rejected, on the screen."""
+def prepare_data(
+    loaded: LoadedSpec, settings: Settings, console: Console, is_asked_to_stop: Callable[[], bool] = lambda: False
+) -> Prepared:
+    """The volume store of a spec, made where it is not there yet, and what was rejected, on the screen.
+
+    Raises KeyboardInterrupt where it is interrupted, or asked to stop.
+    """
     began = time.monotonic()
+
+    def progress(step: str, done: int, total: int) -> None:
+        if is_asked_to_stop():
+            raise KeyboardInterrupt
+        shown(step, done, total)
+
     try:
         with steps(console) as shown:
-            prepared = prepare(loaded.spec.data, loaded.base, settings.volumes, shown)
+            prepared = prepare(loaded.spec.data, loaded.base, settings.volumes, progress)
     except KeyboardInterrupt:
         console.print("stopped; what was prepared is kept, and the next time goes on with it")
         raise
     print_prepared(console, prepared, time.monotonic() - began)
     return prepared
-
-
-def code_digest() -> str:
-    """The sha256 of this program's own source files, in the order of their names."""
-    root = Path(__file__).parents[1]
-    sources = sorted(path for room in ("search_spaces", "services", "trainers") for path in (root / room).rglob("*.py"))
-    digest = hashlib.sha256()
-    for path in sources:
-        digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 class Drive:
@@ -127,6 +147,7 @@ class Drive:
         self._make_feed, self._prepared, self._start = make_feed, prepared, start
         self._storage = Path(settings.storage_path) / spec.sweep_id
         self._tracker = Tracker(settings.tracking_uri, None, spec.name, spec.sweep_id)
+        self._keeper = Keeper(settings, folder, self._tracker)
         self._ended: Ended = "failed"
 
     @contextmanager
@@ -139,10 +160,15 @@ class Drive:
         params = {"contrasweep": version("contrasweep")}
         if self._start:
             digests["init_from"], params["init_from"] = self._start.digest, self._start.summary
-        self._tracker.start(self._spec.to_yaml(), params, digests)
+        self._tracker.start(self._spec.to_yaml(), params, digests, state.user)
+        add_driver(self._folder, state, digests)
         try:
             yield
+        except BaseException as error:
+            state.end_with(error)
+            raise
         finally:
+            self._keeper.write(state)
             undelivered = self._tracker.finish(self._ended)
             if undelivered:
                 state.state = STOPPED
@@ -157,7 +183,7 @@ class Drive:
             watch = Watch(self._spec, self._storage, self._tracker, shown)
             searcher = self._searcher(watch)
             follower = Follower(self._folder, self._spec.budget.hours, state, interrupted, judge, searcher, watch)
-            with follower.following():
+            with self._keeper.keeping(), follower.following():
                 self._tune(allotment, job, searcher)
         self._console.print(f"sweeping  {watch.summary()}", markup=False, highlight=False)
         if follower.stopped:
@@ -167,12 +193,13 @@ class Drive:
         if searcher.aborted:
             raise self._hopeless(searcher.aborted)
 
-    def finish(self) -> None:
+    def finish(self, state: SweepState) -> None:
         """Evaluate the best configuration on the test split, once; register it; print."""
         records = read_records(self._storage)
-        print_leaderboard(self._console, self._spec, records)
+        print_leaderboard(self._console, trials(self._spec, records), len(self._spec.search.seeds))
         report = finalize(self._spec, self._folder.final, self._storage, self._prepared, self._tracker)
-        print_final(self._console, self._spec, report)
+        state.test_mae = report.metrics["mae"].value
+        print_final(self._console, self._spec.data.label, report.told())
         self._ended = "complete"
         for leftover in (".tune", ".train"):
             shutil.rmtree(self._storage / leftover, ignore_errors=True)

@@ -56,10 +56,15 @@ class Tracker:
         self._lock = threading.Lock()
         self._unsent: defaultdict[RunKey, list[tuple[int, Row]]] = defaultdict(list)
         self._objectives: defaultdict[int, dict[int, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+        self._report_waits = False
 
-    def start(self, spec_yaml: str, params: Mapping[str, str], digests: Mapping[str, str]) -> None:
-        """Open the sweep's run, or open it again: its spec as an artifact, its parameters, digests as tags."""
+    def start(self, spec_yaml: str, params: Mapping[str, str], digests: Mapping[str, str], user: str = "") -> None:
+        """Open the sweep's run, or open it again: its spec as an artifact, its parameters, digests as tags.
+
+        `user` is who submitted it.
+        """
         tags = {f"contrasweep.digest.{name}": digest for name, digest in digests.items()}
+        tags |= {"mlflow.source.name": "contrasweep"} | ({"mlflow.user": user} if user else {})
         self._outbox.put(lambda: self._runs.open(_SWEEP, "", params, tags))
         self._outbox.put(lambda: self._runs.text(spec_yaml, "spec.yaml"))
 
@@ -104,10 +109,15 @@ class Tracker:
         self._outbox.put(lambda: self._runs.best(number, value, timestamp_ms))
 
     def leaderboard(self, text: str) -> None:
-        """The leaderboard as it stands: an artifact and the description of the sweep's run."""
+        """The leaderboard as it stands, as an artifact."""
         self._outbox.put(lambda: self._runs.text(text, "leaderboard.txt"))
-        note = f"```\n{text[:_TAG_LIMIT]}\n```"
-        self._outbox.put(lambda: self._runs.tag(_SWEEP, {"mlflow.note.content": note}))
+
+    def report(self, page: Path, summary: str) -> None:
+        """The sweep's HTML report, as its file is by the time MLflow takes it, and a description in Markdown."""
+        self._outbox.put(lambda: self._runs.tag(_SWEEP, {"mlflow.note.content": summary}))
+        if not self._report_waits:
+            self._report_waits = True
+            self._outbox.put(lambda: self._send_report(page))
 
     def metrics(self, values: Row) -> None:
         """Final figures of the sweep, such as the test MAE, on its own run."""
@@ -156,6 +166,10 @@ class Tracker:
                 self._drop(key, len(rows))
             raise
         self._drop(key, len(rows))
+
+    def _send_report(self, page: Path) -> None:
+        self._report_waits = False  # before the file is read: what is written from now on is sent again
+        self._runs.text(page.read_text(), "report.html")
 
     def _drop(self, key: RunKey, count: int) -> None:
         with self._lock:
@@ -362,13 +376,14 @@ class _SweepRuns:
 
 
 def quieten_mlflow() -> None:
-    """Leave retries to the outbox, and the screen to contrasweep: no messages and no progress bars of MLflow's own.
+    """Leave retries to the outbox, and the screen to contrasweep: no messages, links or progress bars of its own.
 
     A variable that the user has set stays.
     """
     # MLflow's own retries would hold up the outbox for minutes, and with it the end of a sweep.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     import mlflow  # noqa: F401  # its import sets up the logger
 
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)

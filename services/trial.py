@@ -1,7 +1,9 @@
 """One configuration as a Tune trial: its seeds run one after the other, in one worker group or in the trial itself."""
 
+import logging
 import uuid
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,8 @@ from ray.train import TrainingFailedError
 from ray.train.torch import TorchTrainer, get_device
 
 from search_spaces import Configuration
-from services.record import read_record, seed_folder, write_configuration, write_failure
+from services.logs import trial_log
+from services.record import read_record, seed_folder, trial_folder, write_configuration, write_failure
 from services.spec import SweepSpec
 from services.system_metrics import system_metrics
 from trainers.config import MethodConfig, RunConfig
@@ -25,6 +28,8 @@ from trainers.finetune import train_seed
 from trainers.history import PRUNED, RUNNING, History, Row, Verdict
 
 MAX_WORKER_FAILURES = 2
+
+log = logging.getLogger("contrasweep.trial")
 
 
 @dataclass(frozen=True)
@@ -56,17 +61,20 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
     number, race = config["number"], config["race"]
     configuration = Configuration(config["method"], config["params"], config["training"])
     write_configuration(job.sweep, number, configuration)
-    try:
-        if job.spec.training.workers == 1:
-            run_seeds(number, configuration, race, job, get_local_device(job.spec))
-        else:
-            run_group(number, configuration, race, job)
-    except ray.exceptions.RayActorError:
-        raise  # the driver is gone: what this folder says is not for us to write any more
-    except Exception as error:
-        write_failure(job.sweep, number, configuration, error)
-        if not isinstance(error, Diverged | UserError | TrainingFailedError):
-            raise
+    with trial_log(trial_folder(job.sweep, number)):
+        values = configuration.params | configuration.training
+        log.info("begins  %s", "  ".join([configuration.method, *(f"{name} {v}" for name, v in values.items())]))
+        try:
+            if job.spec.training.workers == 1:
+                run_seeds(number, configuration, race, job, get_local_device(job.spec))
+            else:
+                run_group(number, configuration, race, job)
+        except ray.exceptions.RayActorError:
+            raise  # the driver is gone: what this folder says is not for us to write any more
+        except Exception as error:
+            _fail(number, configuration, job, error)
+            if not isinstance(error, Diverged | UserError | TrainingFailedError):
+                raise
     record = read_record(job.sweep, number)
     assert record
     tune.report({"state": record.state(job.spec.search.seeds, job.spec.judged_epochs)})
@@ -86,8 +94,19 @@ def run_seeds(number: int, configuration: Configuration, race: bool, job: Job, d
         if history.state == PRUNED and asker.reason and rank() == 0:
             history.reason = asker.reason
             history.write(folder)
+        log.info("seed %d %s", seed, " · ".join(_words(history)))
         if history.state == RUNNING or (race and history.state == PRUNED):
             return
+
+
+def _words(history: History) -> list[str]:
+    words = ["paused" if history.state == RUNNING else history.state, f"{len(history.epochs)} epochs"]
+    return words + [word for word in (f"best {history.best:.4g}" if history.epochs else "", history.reason) if word]
+
+
+def _fail(number: int, configuration: Configuration, job: Job, error: Exception) -> None:
+    log.info("failed", exc_info=error)
+    write_failure(job.sweep, number, configuration, error)
 
 
 def run_group(number: int, configuration: Configuration, race: bool, job: Job) -> None:
@@ -114,11 +133,12 @@ def run_group(number: int, configuration: Configuration, race: bool, job: Job) -
 
 def _group_worker(told: dict[str, Any]) -> None:
     number, configuration, job = told["number"], told["configuration"], told["job"]
-    try:
-        run_seeds(number, configuration, told["race"], job, get_device())
-    except (Diverged, UserError) as error:
-        if rank() == 0:
-            write_failure(job.sweep, number, configuration, error)
+    with trial_log(trial_folder(job.sweep, number)) if rank() == 0 else nullcontext():
+        try:
+            run_seeds(number, configuration, told["race"], job, get_device())
+        except (Diverged, UserError) as error:
+            if rank() == 0:
+                _fail(number, configuration, job, error)
 
 
 def get_local_device(spec: SweepSpec) -> torch.device:
@@ -142,9 +162,15 @@ class Asker:
         seen = row | system_metrics()
         verdict: Verdict
         verdict, self.reason = ray.get(self._referee.judge.remote(self._number, self._seed, seen, self._race))
+        self._log(row)
         return verdict
 
     def watch(self, row: Row) -> Verdict:
         """Passes on metrics that are not judged; the verdict is to go on or to pause."""
         verdict: Verdict = ray.get(self._referee.watch.remote(self._number, self._seed, row | system_metrics()))
+        self._log(row)
         return verdict
+
+    def _log(self, row: Row) -> None:
+        metrics = (f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")
+        log.info("seed %d epoch %d  %s", self._seed, int(row["epoch"]) + 1, "  ".join(metrics))

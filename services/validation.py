@@ -9,9 +9,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from services.plan import RESERVED_CPUS, Node, allot, estimate
+from services.answers import Planned
+from services.plan import Node, allot, estimate
 from services.prepare import check_rejected
 from services.pretrained import check_weights
+from services.roots import confine_subjects
 from services.settings import Settings
 from services.spec import LoadedSpec
 from services.spec_checks import check_against_data, check_image_shape
@@ -28,15 +30,13 @@ _READERS = 8
 """Headers read at a time: they wait for the disk."""
 
 
-def check_table(loaded: LoadedSpec) -> list[Subject]:
+def check_table(loaded: LoadedSpec, roots: Sequence[Path] = ()) -> list[Subject]:
     """The usable rows of the participants table, checked for all that needs no scan to be opened.
 
-    Raises UserError where the table is unusable, more is rejected than the spec allows, or what is left does
-    not suit the spec.
+    Raises UserError where the table is unusable, more is rejected than the spec allows, what is left does
+    not suit the spec, or, where there are data roots, a scan lies outside `roots`.
     """
-    subjects, rejected = read_subjects(loaded.spec.data, loaded.base, _pipeline(loaded).columns)
-    _check_counts(loaded, subjects, rejected)
-    return subjects
+    return _listed(loaded, roots)[0]
 
 
 def validate_data(loaded: LoadedSpec, console: Console, weights: Path | None = None) -> None:
@@ -62,44 +62,59 @@ def validate_data(loaded: LoadedSpec, console: Console, weights: Path | None = N
     if len(rejected) > SHOWN:
         console.print(f"  ... and {len(rejected) - SHOWN} more")
     _check_counts(loaded, subjects, rejected)
-    shape = _prepared_shape(loaded, subjects)
+    shape = prepared_shape(loaded, subjects)
     check_image_shape(loaded, shape)
     if weights:
         check_weights(loaded, weights, shape, console)
     console.print(f"{loaded.path} is valid; sweep id {loaded.spec.sweep_id}", soft_wrap=True, markup=False)
 
 
-def show_plan(
-    loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], console: Console, weights: Path | None = None
-) -> None:
-    """Print what the sweep would take on `nodes`, and what `weights` fit. Raises UserError on what would block it."""
+def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], weights: Path | None = None) -> Planned:
+    """What the sweep would take on `nodes`, and what `weights` fit. Raises UserError on what would block it."""
     spec = loaded.spec
     allotment = allot(spec, nodes)
-    subjects = check_table(loaded)
-    shape = _prepared_shape(loaded, subjects)
+    listed, rejected = _listed(loaded, settings.data_roots)
+    shape = prepared_shape(loaded, listed)
     check_image_shape(loaded, shape)
-    if weights:
-        check_weights(loaded, weights, shape, console)
-    train = _train_size(subjects, spec.data)
+    start = check_weights(loaded, weights, shape, Console(quiet=True)) if weights else ""
+    train = _train_size(listed, spec.data)
     cost = estimate(spec, allotment, shape, train)
-    training, search = spec.training, spec.search
-    store_gb = len(subjects) * np.dtype(spec.data.dtype).itemsize * float(np.prod(shape)) / 1e9
-    feed = "resident" if store_gb * 1e9 <= settings.resident_limit_bytes else "streamed"
-    runs = search.trials * len(search.seeds)
-    workers = f"{training.workers} x {training.cpus_per_worker} CPUs, {training.gpus_per_worker:g} GPUs"
-    rows = {
-        "sweep": f"{spec.sweep_id} on {len(nodes)} node(s) with {_sum(nodes)}",
-        "data": f"{len(subjects)} volumes {list(shape)}, {store_gb:.2g} GB decoded, {feed}; {train} to train on",
-        "runs": f"{search.trials} configurations x {len(search.seeds)} seeds = {runs} runs of {spec.epochs} epochs",
-        "each": f"{workers}; about {cost.epoch_s:.2g} s an epoch with one worker on this CPU",
-        "at once": f"{allotment.concurrent} configurations; {RESERVED_CPUS} CPU more for drivers and reading",
-        "time": f"about {cost.hours:.2g} h if racing stops nothing",
-        "disk": f"about {cost.disk_gb + store_gb:.2g} GB",
-    }
-    for title, text in rows.items():
-        console.print(f"{title:8} {text}", soft_wrap=True, markup=False)
-    if spec.budget.hours and cost.hours > spec.budget.hours:
-        console.print(f"the budget of {spec.budget.hours:g} h ends it before that")
+    store_gb = len(listed) * np.dtype(spec.data.dtype).itemsize * float(np.prod(shape)) / 1e9
+    training = spec.training
+    gpus_at_once = allotment.concurrent * training.workers * training.gpus_per_worker
+    return Planned(
+        id=spec.sweep_id,
+        subjects=len(listed),
+        rejected=len(rejected),
+        train=train,
+        image_shape=shape,
+        decoded_gb=store_gb,
+        feed="resident" if store_gb * 1e9 <= settings.resident_limit_bytes else "stream",
+        trials=spec.search.trials,
+        seeds=len(spec.search.seeds),
+        epochs=spec.epochs,
+        concurrent=allotment.concurrent,
+        workers=training.workers,
+        cpus_per_worker=training.cpus_per_worker,
+        gpus_per_worker=training.gpus_per_worker,
+        nodes=len(nodes),
+        cpus=sum(node.cpus for node in nodes),
+        gpus=sum(node.gpus for node in nodes),
+        epoch_s=cost.epoch_s,
+        hours=cost.hours,
+        budget_hours=spec.budget.hours,
+        gpu_hours=cost.hours * gpus_at_once,
+        disk_gb=cost.disk_gb + store_gb,
+        start=start,
+    )
+
+
+def _listed(loaded: LoadedSpec, roots: Sequence[Path]) -> tuple[list[Subject], list[Rejected]]:
+    subjects, rejected = read_subjects(loaded.spec.data, loaded.base, _pipeline(loaded).columns)
+    _check_counts(loaded, subjects, rejected)
+    if roots:
+        confine_subjects(subjects, roots)
+    return subjects, rejected
 
 
 def _headers(subjects: list[Subject]) -> tuple[Counter[tuple[int, ...]], list[Rejected]]:
@@ -136,7 +151,8 @@ def _check_counts(loaded: LoadedSpec, subjects: Sequence[Subject], rejected: Seq
     check_against_data(loaded, _train_size(subjects, data), max(labels) - min(labels))
 
 
-def _prepared_shape(loaded: LoadedSpec, subjects: list[Subject]) -> tuple[int, ...]:
+def prepared_shape(loaded: LoadedSpec, subjects: list[Subject]) -> tuple[int, ...]:
+    """The shape (C, *S) after transforms of the first scan that can be used. Raises UserError where none can."""
     pipeline, reasons = _pipeline(loaded), []
     for subject in subjects:
         try:
@@ -148,7 +164,3 @@ def _prepared_shape(loaded: LoadedSpec, subjects: list[Subject]) -> tuple[int, .
 
 def _pipeline(loaded: LoadedSpec) -> Pipeline:
     return build_transforms(loaded.spec.data.transforms, loaded.base)
-
-
-def _sum(nodes: Sequence[Node]) -> str:
-    return f"{sum(node.cpus for node in nodes):g} CPUs, {sum(node.gpus for node in nodes):g} GPUs"

@@ -1,20 +1,25 @@
 """What the driver sees of a running sweep, and passes on to the tracking store and the progress meter."""
 
+import logging
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, cast
 
 from search_spaces import Configuration
 from services.progress import Meter
 from services.racing import Event
-from services.record import FAILED, Record, leaderboard, read_record, read_records
+from services.record import FAILED, Record, read_record, read_records
 from services.report import leaderboard_text
 from services.spec import SweepSpec
+from services.standing import Standing, best, standing
 from services.tracking import Tracker
 from trainers.history import COMPLETE, PRUNED, RUNNING
 
 Ended = Literal["complete", "pruned", "failed", "stopped"]
+
+log = logging.getLogger("contrasweep.sweep")
 
 
 class Watch:
@@ -35,6 +40,7 @@ class Watch:
 
     def started(self, number: int, configuration: Configuration) -> None:
         """A configuration starts or goes on."""
+        log.info("trial %d begins: %s", number, configuration.method)
         self._tracker.trial_started(number, configuration.method, configuration.params | configuration.training)
 
     def follow(self, events: Iterable[Event]) -> None:
@@ -54,30 +60,37 @@ class Watch:
             self._records[number] = record
             self._catch_up(record)
             self._track_end(record, cast(Ended, "stopped" if state == RUNNING else state))
-            best = self.best()
-            if best:
-                self._tracker.best(best.number, best.objective(self._epochs))
+            first = self.best()
+            if first:
+                self._tracker.best(first.number, first.objective(self._epochs))
             self._tracker.leaderboard(leaderboard_text(self._spec, list(self._records.values())))
             self._show()
+        log.info("trial %d %s", number, " · ".join(self._words(record, state)))
 
     def best(self) -> Record | None:
         """The best configuration that ran all its seeds."""
-        whole = [r for r in self._records.values() if r.state(self._spec.search.seeds, self._epochs) == COMPLETE]
-        return leaderboard(whole, self._epochs)[0] if whole else None
+        return best(self._spec, list(self._records.values()))
+
+    def standing(self) -> Standing:
+        """What the sweep has come to; seeds count as soon as their last epoch is heard of."""
+        with self._lock:
+            runs = sum(length >= self._before + self._epochs for length in self._live.values())
+            return replace(standing(self._spec, list(self._records.values())), seed_runs=runs)
 
     def summary(self) -> str:
         """`6/6 trials · 15 seed runs · 3 saved by pruning · best 4.81`."""
-        seeds = self._spec.search.seeds
-        states = [record.state(seeds, self._epochs) for record in self._records.values()]
-        over = sum(state in (COMPLETE, PRUNED, FAILED) for state in states)
-        runs = sum(length >= self._before + self._epochs for length in self._live.values())
-        pruned = (r for r, state in zip(self._records.values(), states, strict=True) if state == PRUNED)
-        saved = sum(len(seeds) - len(record.values(self._epochs)) for record in pruned)
-        best = self.best()
-        words = [f"{over}/{max(self._spec.search.trials, over)} trials", f"{runs} seed runs"]
-        words += [f"{saved} saved by pruning"] if saved else []
-        words += [f"best {best.objective(self._epochs):.3g}"] if best else []
+        now = self.standing()
+        words = [f"{now.ended}/{max(self._spec.search.trials, now.ended)} trials", f"{now.seed_runs} seed runs"]
+        words += [f"{now.saved} saved by pruning"] if now.saved else []
+        words += [f"best {now.best:.3g}"] if now.best is not None else []
         return " · ".join(words)
+
+    def _words(self, record: Record, state: str) -> list[str]:
+        values = record.values(self._epochs)
+        words = ["paused" if state == RUNNING else state]
+        words += [f"{record.objective(self._epochs):.4g} over {len(values)} seeds"] if values else []
+        words += [record.reason()] if state in (PRUNED, FAILED) else []
+        return [*words, self.summary()]
 
     def _track_end(self, record: Record, state: Ended) -> None:
         reason = "" if state == COMPLETE else record.reason()

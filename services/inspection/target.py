@@ -48,7 +48,7 @@ def open_target(name: str, settings: Settings, console: Console) -> Target:
 
 def _prepared(loaded: LoadedSpec, settings: Settings, console: Console) -> Target:
     """The store of a spec, however much of it is rejected."""
-    check_spec(loaded)
+    check_spec(loaded, settings.data_roots)
     set_ray_environment(settings)
     from services.cluster import cluster
     from services.sweep import prepare_data

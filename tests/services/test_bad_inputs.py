@@ -24,6 +24,7 @@ from PIL import Image
 from pydicom.dataset import FileDataset
 
 from services import cli
+from services.cli.app import USER_ERROR
 from services.prepare import prepare
 from tests.trainers.data.scans import write_dicom_series, write_nifti, write_video
 from trainers.config import DataConfig
@@ -593,7 +594,7 @@ def test_an_unusable_table_or_spec_is_one_line(name: str, people: Path, contrasw
     data = {"participants": "people.csv", "image": IMAGE, **changes}
     write_spec(people, **{key: value for key, value in data.items() if value is not None})
     ended = contrasweep("validate", "study.yaml")
-    assert ended.code == cli.USER_ERROR
+    assert ended.code == USER_ERROR
     assert re.fullmatch(f"error: .*{message}.*\n", ended.err)
 
 
@@ -697,7 +698,7 @@ def test_a_spoilt_store_is_one_line_or_made_again(
     spoil, message, mended = STORES[name]
     spoil(spoilt)
     ended = contrasweep("inspect", str(spoilt))
-    assert ended.code == cli.USER_ERROR
+    assert ended.code == USER_ERROR
     assert re.fullmatch(f"error: .*{message}.*\n", ended.err)
     if mended:
         again = prepare(CONFIG, study, spoilt.parent, quiet)

@@ -1,6 +1,11 @@
 """The command line: every mistake is one line and exit code 2, and leaves nothing behind."""
 
+import json
+import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +17,18 @@ import pytest
 import yaml
 
 from services import cli
+from services.answers import Leaderboard, Planned, Sweep, Trial
+from services.cli.transport import settings_for, verbs
 from services.folder import SweepFolder
+from services.jobs import Jobs
+from services.local import Local
 from services.settings import Settings
 from services.spec import load_spec
 from tests.services.past import leave
+from tests.services.service.running import running, wait
+from trainers.errors import UserError
 
+ROOT = Path(__file__).parents[2]
 SUBJECTS = 20
 
 
@@ -249,7 +261,7 @@ def test_commands_on_sweeps(study: Study, contrasweep: Run) -> None:
     assert (ended.code, ended.err) == (2, f"error: sweep {folder.sweep_id} is not running; it is stopped\n")
     with folder.driving():
         assert contrasweep("stop", "study").code == 0
-        assert folder.is_asked_to_stop()
+        assert folder.is_asked_to_stop(1)
 
 
 def test_resume_of_a_sweep_whose_data_are_gone(study: Study, contrasweep: Run) -> None:
@@ -259,3 +271,141 @@ def test_resume_of_a_sweep_whose_data_are_gone(study: Study, contrasweep: Run) -
     assert ended.code == 2
     assert ended.err.startswith("error: data.participants: no such file")
     assert ended.err.count("\n") == 1
+
+
+def some_sweep(study: Study) -> SweepFolder:
+    """A sweep of the study that was stopped after its first configuration, and said something."""
+    settings = Settings()
+    folder = SweepFolder.create(settings, load_spec(study.path))
+    leave(Path(settings.storage_path) / folder.sweep_id, 0, {0: [5.0] * 4, 1: [6.0] * 4, 2: [7.0] * 4})
+    folder.log.write_text("one\n[two]\n")
+    return folder
+
+
+def test_documents(study: Study, contrasweep: Run) -> None:
+    sweep_id = some_sweep(study).sweep_id
+
+    def document(*arguments: str) -> str:
+        ended = contrasweep(*arguments, "--json")
+        assert (ended.code, ended.err, ended.out.count("\n")) == (0, "", 1)
+        return ended.out
+
+    assert [Sweep.model_validate(each).id for each in json.loads(document("list"))] == [sweep_id]
+    assert Sweep.model_validate_json(document("status", "study")).best == 6.0
+    assert [Trial.model_validate(each).number for each in json.loads(document("trials", "study"))] == [0]
+    assert Leaderboard.model_validate_json(document("report", "study")).trials[0].sd == 1.0
+    assert Planned.model_validate_json(document("plan", "study.yaml")).subjects == SUBJECTS
+    assert [json.loads(line) for line in contrasweep("logs", "study", "--json").out.splitlines()] == ["one", "[two]"]
+    with SweepFolder.find(Settings(), "study").driving():
+        assert Sweep.model_validate_json(document("stop", "study")).state == "stopping"
+
+
+def test_screens(study: Study, contrasweep: Run) -> None:
+    sweep_id = some_sweep(study).sweep_id
+    assert contrasweep("logs", "study").out == "one\n[two]\n"
+    assert contrasweep("trials", "study").out.splitlines()[1].split()[:4] == ["1", "0", "dynlocrep", "6.000"]
+    shown = contrasweep("report", "study").out.splitlines()
+    assert shown[-1] == f"report    {Settings().reports}/{sweep_id}.html"
+    assert sweep_id in (Settings().reports / f"{sweep_id}.html").read_text()
+    assert contrasweep("report", "study", "--html", "page.html").out.splitlines()[-1] == "report    page.html"
+    assert (study.folder / "page.html").exists()
+    refused = contrasweep("report", "study", "--html", "study.yaml/page.html")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert refused.err.startswith("error: study.yaml/page.html cannot be written: ")
+
+
+@pytest.mark.parametrize("command", ["validate", "plan", "prepare", "run"])
+def test_a_spec_that_leads_out_of_the_data_roots(
+    study: Study, contrasweep: Run, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("CONTRASWEEP_DATA_ROOTS", f"{study.folder}/data")
+    message = r"spec: data\.participants: 'participants\.tsv' is not allowed: must be a path inside a data root"
+    check_refused(contrasweep(command, "study.yaml"), message, study.folder)
+
+
+def test_scans_out_of_the_data_roots(study: Study, contrasweep: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONTRASWEEP_DATA_ROOTS", str(study.folder))
+    outside = study.folder.parent / f"{study.folder.name}-s00.nii.gz"
+    (study.folder / "s00.nii.gz").rename(outside)
+    (study.folder / "s00.nii.gz").symlink_to(outside)
+    for command in ("plan", "prepare", "run"):
+        message = "spec: data.participants: the image of 's00' is not inside a data root"
+        check_refused(contrasweep(command, "study.yaml"), message, study.folder)
+
+
+def test_submit_says_what_it_needs(study: Study, contrasweep: Run) -> None:
+    message = r"submit: a cluster or a service does that: give --address http://HEAD:8265 or --server URL; .*"
+    check_refused(contrasweep("submit", "study.yaml"), message, study.folder)
+
+
+@pytest.mark.usefixtures("study")
+def test_who_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(verbs("", ""), Local)
+    assert isinstance(verbs("http://head:8265", ""), Jobs)
+    monkeypatch.setenv("CONTRASWEEP_JOBS_ADDRESS", "http://head:8265")
+    assert isinstance(verbs("", ""), Jobs)
+    monkeypatch.setenv("CONTRASWEEP_SERVER", "http://service:8080/")
+    assert (settings_for("", "").server, settings_for("", "").jobs_address) == ("http://service:8080", "")
+    asked = settings_for("http://other:8265", "")
+    assert (asked.server, asked.jobs_address) == ("", "http://other:8265")
+    asked = settings_for("", "https://other")
+    assert (asked.server, asked.jobs_address) == ("https://other", "")
+    with pytest.raises(UserError, match="--address and --server: only one of them is allowed"):
+        verbs("http://a", "http://b")
+    with pytest.raises(UserError, match="--server: 'service' is not allowed: must be an address such as"):
+        verbs("", "service")
+
+
+def test_listing_imports_nothing_heavy(study: Study) -> None:
+    some_sweep(study)
+    code = """
+import sys
+from services.cli import main
+sys.argv = ["contrasweep", "list"]
+try:
+    main()
+finally:
+    heavy = {"ray", "torch", "monai", "mlflow", "optuna", "fastapi", "matplotlib"}
+    print(sorted(heavy & sys.modules.keys()))
+"""
+    printed = subprocess.check_output(
+        [sys.executable, "-c", code], text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    assert printed.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("command", [["logs", "study", "--follow"], ["status", "study", "--watch"]])
+def test_ctrl_c_ends_watching_quietly(study: Study, command: list[str]) -> None:
+    folder = some_sweep(study)
+    with folder.driving():
+        watching = subprocess.Popen(
+            [sys.executable, "-m", "services.cli", *command],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert watching.stdout
+        assert watching.stdout.readline().strip(), "it shows something"
+        watching.send_signal(signal.SIGINT)
+        _, err = watching.communicate(timeout=30)
+    assert (watching.returncode, err) == (130, "")
+
+
+def test_a_service_is_asked_as_this_machine_is(study: Study, contrasweep: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = some_sweep(study)
+    with folder.driving() as state:
+        state.state, state.label, state.trials, state.seeds, state.ended, state.best = "stopped", "age", 30, 3, 1, 6.0
+    questions = [["list"], ["trials", "study"], ["logs", "study"], ["report", "study", "--html", "page.html"]]
+    questions += [["status", "study"], ["status", "study", "--json"], ["list", "--json"]]
+    here = {tuple(question): contrasweep(*question) for question in questions}
+    assert all(ended.code == 0 for ended in here.values())
+    with running(Settings().home) as service:
+        wait(lambda: service.ask("GET", "/sweeps").json())
+        monkeypatch.setenv("CONTRASWEEP_TOKEN", service.tokens["root"])
+        for question, answered in here.items():
+            assert contrasweep(*question, "--server", service.url) == answered, question
+        assert folder.sweep_id in (study.folder / "page.html").read_text()
+        monkeypatch.setenv("CONTRASWEEP_SERVER", service.url)
+        assert contrasweep("resume", "study").out.startswith(f"{folder.sweep_id}: resumed; contrasweep status ")
+        assert contrasweep("submit", "study.yaml").out.startswith(f"{folder.sweep_id}: ")

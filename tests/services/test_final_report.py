@@ -41,3 +41,9 @@ def test_what_is_written_reads_back(tmp_path: Path) -> None:
     written = report(("a_1", "a"), ("b_1", "b"))
     written.write(tmp_path / "final.json")
     assert repr(FinalReport.read(tmp_path / "final.json")) == repr(written)  # nan is not equal to itself
+
+
+def test_what_is_told_of_it() -> None:
+    told = report(("a_1", "a"), ("b_1", "b")).told()
+    assert told.metrics == {"mae": (1.0, 0.5, 1.5), "r2": (None, None, None)}
+    assert (told.trial, told.method, told.sample, told.baseline_mae) == (0, "vanilla", "2 subjects", 2.0)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -75,16 +76,9 @@ def test_an_unknown_id(settings: Settings) -> None:
         SweepFolder.find(settings, folder.sweep_id.replace("alpha", "alhpa"))
 
 
-def test_listed_in_the_order_they_began(settings: Settings) -> None:
-    for name in ("later", "earlier", "unborn"):
-        create(settings, name)
-    for name, started in (("later", 20.0), ("earlier", 10.0)):
-        folder = SweepFolder.find(settings, name)
-        state = folder.read_state()
-        state.started = started
-        folder.write_state(state)
-    names = [folder.sweep_id.rsplit("-", 1)[0] for folder in SweepFolder.every(settings)]
-    assert names == ["unborn", "earlier", "later"]
+def test_every_sweep_by_id(settings: Settings) -> None:
+    ids = [create(settings, name).sweep_id for name in ("beta", "alpha")]
+    assert [folder.sweep_id for folder in SweepFolder.every(settings)] == ids[::-1]
 
 
 def test_one_that_was_only_half_created_is_no_sweep(settings: Settings) -> None:
@@ -162,10 +156,66 @@ def test_a_driver_that_was_killed(settings: Settings) -> None:
         process.kill()
 
 
-def test_word_to_stop_is_for_the_driver_that_runs(settings: Settings) -> None:
+def test_a_mistake_of_the_user_is_kept_in_its_own_words(settings: Settings) -> None:
     folder = create(settings)
-    folder.ask_to_stop()
+    with pytest.raises(UserError), folder.driving():
+        raise UserError("data.label: two\n  lines")
+    assert folder.read_state().reason == "data.label: two lines"
+
+
+def test_drivers_are_counted_and_users_remembered(settings: Settings) -> None:
+    folder = create(settings)
     with folder.driving():
-        assert not folder.is_asked_to_stop(), "an old word is not for this driver"
-        SweepFolder(folder.path).ask_to_stop()
-        assert folder.is_asked_to_stop()
+        during = folder.read_state()
+    assert (during.user, during.attempt, during.host) == ("", 1, socket.gethostname())
+    with folder.driving("ada", 7):
+        assert folder.read_state().user == "ada"
+    with folder.driving() as state:
+        assert (state.user, state.attempt) == ("ada", 8)
+
+
+def test_word_to_stop_is_for_one_driver(settings: Settings) -> None:
+    folder = create(settings)
+    folder.ask_to_stop(1)
+    with folder.driving() as state:
+        assert folder.is_asked_to_stop(state.attempt), "it came before the driver did"
+    with folder.driving() as state:
+        assert not folder.is_asked_to_stop(state.attempt), "it is not for the next one"
+        SweepFolder(folder.path).ask_to_stop(state.attempt)
+        assert folder.is_asked_to_stop(state.attempt)
+
+
+def test_word_to_a_driver_that_was_killed_is_not_for_the_next(settings: Settings) -> None:
+    folder = create(settings)
+    process = driver(folder)
+    folder.ask_to_stop(folder.read_state().attempt)
+    process.kill()
+    process.wait()
+    with folder.driving() as state:
+        assert not folder.is_asked_to_stop(state.attempt)
+
+
+def test_word_to_stop_before_the_folder_is_made(settings: Settings) -> None:
+    loaded = LoadedSpec(spec(), Path("study.yaml"), settings.home.parent)
+    SweepFolder(settings.sweeps / loaded.spec.sweep_id).ask_to_stop(3)
+    assert SweepFolder.every(settings) == []
+    with SweepFolder.create(settings, loaded).driving(attempt=3):
+        assert SweepFolder.find(settings, "study").is_asked_to_stop(3)
+
+
+def test_one_that_was_killed_is_settled(settings: Settings) -> None:
+    folder = create(settings)
+    with folder.driving() as state:
+        state.spent_s = 5
+    state.state = RUNNING
+    folder.write_state(state)
+    folder.settle(STOPPED, "killed")
+    settled = folder.read_state()
+    assert (settled.state, settled.reason, settled.spent_s) == (STOPPED, "killed", 5)
+
+
+def test_states_of_other_versions_are_read(settings: Settings) -> None:
+    folder = create(settings)
+    (folder.path / "state.json").write_text('{"state": "finished", "spent_s": 5.0, "mood": "good"}')
+    state = folder.read_state()
+    assert (state.state, state.spent_s, state.trials, state.best) == (FINISHED, 5, 0, None)

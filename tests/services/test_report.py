@@ -8,11 +8,10 @@ import pytest
 from rich.console import Console
 
 from search_spaces import Value
-from services.folder import SweepFolder
+from services.answers import Final, Sweep
 from services.record import read_records
 from services.report import leaderboard_text, print_leaderboard, print_status, print_table, sweeps_table
-from services.settings import Settings
-from services.spec import LoadedSpec
+from services.standing import trials
 from tests.services.past import leave, spec
 from trainers.history import PRUNED
 
@@ -22,7 +21,7 @@ SPEC = spec(seeds=[0, 1])
 def printed(console_width: int, sweep: Path, *, terminal: bool = False) -> list[str]:
     file = io.StringIO()
     console = Console(file=file, width=console_width, force_terminal=terminal, no_color=True, highlight=False)
-    print_leaderboard(console, SPEC, read_records(sweep))
+    print_leaderboard(console, trials(SPEC, read_records(sweep)), len(SPEC.search.seeds))
     return file.getvalue().splitlines()
 
 
@@ -86,16 +85,58 @@ def test_before_anything_began(tmp_path: Path) -> None:
     assert printed(80, tmp_path) == ["no configuration has begun yet"]
 
 
-def test_list_and_status(tmp_path: Path) -> None:
-    settings, storage = Settings(home=tmp_path / "home"), tmp_path / "storage"
-    folder = SweepFolder.create(settings, LoadedSpec(SPEC, Path("study.yaml"), tmp_path))
-    some(storage / folder.sweep_id)
+FINAL = Final(
+    trial=1,
+    method="dynlocrep",
+    metrics={"mae": (4.93, 4.02, 5.88), "r2": (0.5, None, 0.75)},
+    sample="62 subjects",
+    seed_mae={0: 4.7, 1: 5.1},
+    sd=0.25,
+    ensemble_mae=4.5,
+    baseline_mae=18.9,
+)
+SWEEP = Sweep(id="study-1c2e", name="study", state="stopped", label="age", trials=30, seeds=2, ended=3, best=4.25)
+
+
+def shown(*, sweep: Sweep, trials_of: Path) -> list[str]:
     file = io.StringIO()
-    console = Console(file=file, width=30, highlight=False)
-    print_table(console, sweeps_table([folder], storage))
-    print_status(console, folder, storage)
-    lines = file.getvalue().splitlines()
-    assert lines[0].split() == ["sweep", "state", "began", "trials", "best", "label"]
-    assert lines[1].split() == [folder.sweep_id, "stopped", "3/30", "4.250", "age"]
-    assert lines[2] == f"{folder.sweep_id}  stopped  0 s"
-    assert lines[3].startswith("rank")
+    print_status(Console(file=file, width=30, highlight=False), sweep, trials(SPEC, read_records(trials_of)))
+    return file.getvalue().splitlines()
+
+
+def test_status(tmp_path: Path) -> None:
+    some(tmp_path)
+    lines = shown(sweep=SWEEP, trials_of=tmp_path)
+    assert lines[0] == "study-1c2e  stopped  0 s"
+    assert lines[1].startswith("rank")
+    waits = SWEEP.model_copy(update={"state": "queued", "position": 3, "user": "ada", "reason": "[ada] runs 2 of 2"})
+    assert shown(sweep=waits, trials_of=tmp_path / "none") == [
+        "study-1c2e  queued  0 s  ada  3 in the queue  [ada] runs 2 of 2",
+        "no configuration has begun yet",
+    ]
+
+
+def test_the_final_figure(tmp_path: Path) -> None:
+    lines = shown(sweep=SWEEP.model_copy(update={"final": FINAL}), trials_of=tmp_path)
+    assert lines[-3:] == [
+        "final     test MAE 4.930 [4.020, 5.880] age over 62 subjects, mean of 2 seeds (sd 0.250), "
+        "4.500 for their mean prediction; predict-the-mean 18.900",
+        "          r2 0.500 [nan, 0.750]",
+        "          trial 1, dynlocrep; dashboard: contrasweep ui",
+    ]
+
+
+def listed(*sweeps: Sweep) -> list[list[str]]:
+    file = io.StringIO()
+    print_table(Console(file=file, width=30, highlight=False), sweeps_table(sweeps))
+    return [line.split() for line in file.getvalue().splitlines()]
+
+
+def test_list() -> None:
+    assert listed(SWEEP) == [
+        ["sweep", "state", "began", "trials", "best", "label"],
+        ["study-1c2e", "stopped", "3/30", "4.250", "age"],
+    ]
+    assert listed(SWEEP.model_copy(update={"state": "queued", "position": 3}))[1][1:3] == ["queued", "(3)"]
+    theirs = SWEEP.model_copy(update={"user": "ada"})
+    assert [line[-1] for line in listed(SWEEP, theirs)] == ["user", "age", "ada"]

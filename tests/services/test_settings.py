@@ -88,7 +88,7 @@ def test_refuses_an_unknown_variable(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_refuses_an_unknown_key(folder: Path) -> None:
     (folder / "contrasweep.toml").write_text('hom = "x"\n')
     with pytest.raises(
-        UserError, match=r"^contrasweep.toml: hom: unknown key; did you mean 'home'\? allowed: home, opt"
+        UserError, match=r"^contrasweep.toml: hom: unknown key; did you mean 'home'\? allowed: data_roots, home, "
     ):
         load_settings()
 

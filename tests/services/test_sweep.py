@@ -22,9 +22,11 @@ from upath import UPath
 import search_spaces
 from services.final_report import FinalReport
 from services.folder import FINISHED, INTERRUPTED, STOPPED, SweepFolder
+from services.local import Local
 from services.record import read_records, seed_folder
 from services.settings import Settings
 from services.spec import LoadedSpec
+from services.standing import Standing, standing
 from services.sweep import run_sweep
 from tests.services.small_study import results, settings_in, write_study
 from trainers.data.splits import read_splits
@@ -90,6 +92,20 @@ def test_mlflow_has_parent_children_and_seeds_and_none_is_running(finished: tupl
     run = next(run for run in seeds if run.data.tags["contrasweep.key"] == key)
     logged = client.get_metric_history(run.info.run_id, "validation_mae")
     assert [metric.value for metric in logged] == [row["validation_mae"] for row in history.epochs]
+
+
+def test_the_last_report_is_of_the_finished_sweep_and_in_mlflow(finished: tuple[LoadedSpec, Settings, str]) -> None:
+    loaded, settings, _ = finished
+    page = (settings.reports / f"{loaded.spec.sweep_id}.html").read_text()
+    assert "finished</span>" in page and "predict-the-mean" in page
+    assert "data:image/png" in page, "the embedding maps that the end draws"
+    client = mlflow.MlflowClient(tracking_uri=settings.tracking_uri)
+    experiment = client.get_experiment_by_name(loaded.spec.name)
+    assert experiment
+    key = f"tags.`contrasweep.key` = '{loaded.spec.sweep_id}'"
+    (run,) = client.search_runs([experiment.experiment_id], key)
+    assert Path(client.download_artifacts(run.info.run_id, "report.html")).read_text() == page
+    assert "**Test MAE" in run.data.tags["mlflow.note.content"]
 
 
 def test_the_registered_model_predicts(finished: tuple[LoadedSpec, Settings, str]) -> None:
@@ -208,7 +224,7 @@ def kill_a_worker_once(ready: Callable[[], bool]) -> int:
     return int(workers[0].pid)
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float = 120) -> None:
+def wait_for(condition: Callable[[], bool], timeout_s: float = 240) -> None:
     """Poll until `condition` holds."""
     deadline = time.monotonic() + timeout_s
     while not condition():
@@ -270,3 +286,83 @@ def test_a_batch_larger_than_the_training_split_is_refused_before_a_sweep_begins
     with pytest.raises(UserError, match=r"training\.batch_size: 64 is not allowed: the training split has 48"):
         run_quietly(loaded, settings_in(tmp_path / "home"))
     assert not settings_in(tmp_path / "home").sweeps.exists()
+
+
+def test_the_state_has_what_a_list_of_sweeps_shows(finished: tuple[LoadedSpec, Settings, str]) -> None:
+    loaded, settings, _ = finished
+    folder = SweepFolder.find(settings, "small")
+    state = folder.read_state()
+    told = standing(loaded.spec, read_records(Path(settings.storage_path) / folder.sweep_id))
+    assert Standing(state.ended, state.seed_runs, state.saved, state.best) == told
+    assert (state.ended, state.trials, state.seeds, state.label, state.attempt) == (5, 5, 2, "age", 1)
+    assert state.best and state.spent_s > 0
+    assert state.test_mae == FinalReport.read(folder.final).metrics["mae"].value
+    sweep = Local(settings).status("small")
+    assert sweep.final and sweep.final.metrics["mae"][0] == sweep.test_mae
+
+
+def test_the_logs(finished: tuple[LoadedSpec, Settings, str]) -> None:
+    loaded, settings, printed = finished
+    verbs = Local(settings)
+    lines = list(verbs.logs("small"))
+    for line in filter(str.strip, printed.splitlines()):
+        assert any(logged.endswith(line.rstrip()) for logged in lines), line
+    assert any("trial 0 complete" in line for line in lines)
+    record = read_records(Path(settings.storage_path) / loaded.spec.sweep_id)[0]
+    epochs = [line for line in verbs.logs("small", trial=0) if " epoch " in line]
+    assert len(epochs) == sum(len(history.epochs) for history in record.histories.values())
+    assert f"seed 0 epoch 1  lr 0.003  loss {record.histories[0].epochs[0]['loss']:.4g}" in epochs[0]
+
+
+def test_data_that_cannot_be_prepared_are_the_sweeps_failure(tmp_path: Path, ray_local: None) -> None:
+    loaded, settings = write_study(tmp_path), settings_in(tmp_path / "home")
+    for path in sorted((tmp_path / "images").iterdir())[:8]:
+        path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UserError, match="8 of 80 subjects are rejected"):
+        run_quietly(loaded, settings)
+    sweep = Local(settings).status("small")
+    assert (sweep.state, sweep.attempt) == ("failed", 1)
+    assert "8 of 80 subjects are rejected" in sweep.reason
+    assert sweep.reason in "".join(Local(settings).logs("small"))
+
+
+def test_word_to_stop_that_came_before_the_driver(tmp_path: Path, ray_local: None) -> None:
+    loaded, settings = write_study(tmp_path), settings_in(tmp_path / "home")
+    SweepFolder(settings.sweeps / loaded.spec.sweep_id).ask_to_stop(3)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(loaded, settings, Console(quiet=True), user="ada", attempt=3)
+    sweep = Local(settings).status("small")
+    assert (sweep.state, sweep.user, sweep.attempt) == ("stopped", "ada", 3)
+    assert not list(settings.volumes.glob("*/manifest.json"))
+
+
+def test_sigterm_while_preparing_stops(tmp_path: Path) -> None:
+    loaded, settings = write_study(tmp_path), settings_in(tmp_path / "home")
+    driver = start(loaded.path, settings.home)
+    wait_for(lambda: (settings.sweeps / loaded.spec.sweep_id / "state.json").exists() or driver.poll() is not None)
+    driver.send_signal(signal.SIGTERM)
+    printed, _ = driver.communicate(timeout=120)
+    assert (driver.returncode, Local(settings).status("small").state) == (130, "stopped"), printed
+
+
+def test_a_spec_that_leads_out_of_the_data_roots(tmp_path: Path, ray_local: None) -> None:
+    loaded = write_study(tmp_path / "elsewhere")
+    settings = Settings(home=tmp_path / "home", data_roots=(tmp_path / "data",))
+    with pytest.raises(UserError, match=r"data\.participants: 'participants\.tsv' is not allowed"):
+        run_quietly(loaded, settings)
+    assert not settings.sweeps.exists()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_configuration_that_fails_says_why_in_its_log(tmp_path: Path, ray_local: None, workers: int) -> None:
+    short = {"spaces": ["exponential"], "trials": 1, "seeds": [0], "racing": None}
+    loaded = write_study(tmp_path, training={"lr": 1e30, "workers": workers}, search=short)
+    settings = settings_in(tmp_path / "home")
+    with pytest.raises(UserError, match="every configuration failed, the first with Diverged"):
+        run_quietly(loaded, settings)
+    lines = list(Local(settings).logs("small", trial=0))
+    assert sum("Traceback (most recent call last)" in line for line in lines) == 1
+    assert "Diverged" in lines[-1]
+    sweep = Local(settings).status("small")
+    assert (sweep.state, sweep.ended) == ("failed", 1)
+    assert sweep.reason.startswith("every configuration failed, the first with Diverged")

@@ -10,9 +10,10 @@ import pytest
 from rich.console import Console
 
 from services.plan import local_node
+from services.report import print_plan
 from services.settings import Settings
 from services.spec import LoadedSpec, SweepSpec
-from services.validation import check_table, show_plan, validate_data
+from services.validation import check_table, make_plan, validate_data
 from trainers.errors import UserError
 
 
@@ -104,7 +105,7 @@ def test_a_batch_larger_than_the_training_split(scans: Path) -> None:
 
 def plan(loaded: LoadedSpec, home: Path) -> str:
     file = io.StringIO()
-    show_plan(loaded, Settings(home=home), [local_node()], Console(file=file, width=60, highlight=False))
+    print_plan(Console(file=file, width=60, highlight=False), make_plan(loaded, Settings(home=home), [local_node()]))
     return file.getvalue()
 
 

@@ -15,6 +15,7 @@ from trainers.data.transforms.base import Transform
 from trainers.errors import UserError, nearest
 
 _WRAPPERS = frozenset({"CuCIM", "Lambda", "TorchIO", "TorchVision"})  # call code that we cannot vouch for
+_IDLE = frozenset({"SimulateDelay"})  # waits as long as it is told
 _PLACED = frozenset({"Orientation", "ResampleToMatch", "Spacing", "SpatialResample"})  # go by the affine
 
 
@@ -66,7 +67,7 @@ def build(where: str, name: str, arguments: Mapping[str, Any], own: Collection[s
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of defaults that change in some later MONAI
             return MonaiTransform(name, known[name](**arguments))
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # MONAI raises nearly anything
         raise UserError(f"{where}: {name} refuses {dict(arguments)}: {' '.join(str(error).split())}") from error
 
 
@@ -91,7 +92,7 @@ def allowed() -> dict[str, Any]:
         and issubclass(item, Base)
         and not issubclass(item, Randomizable)
         and not name.startswith("Rand")
-        and name not in _WRAPPERS
+        and name not in _WRAPPERS | _IDLE
         and item.__module__.endswith(".array")
         and not item.__module__.startswith("monai.transforms.io")
     }

@@ -1,0 +1,46 @@
+"""What all commands share: the program, how it ends, its screen, and the arguments and options of many."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from trainers.errors import UserError
+
+USER_ERROR, INTERRUPTED = 2, 130
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+console = Console(highlight=False)
+
+SpecPath = Annotated[Path, typer.Argument(metavar="SPEC", help="The study: a YAML file.", show_default=False)]
+SweepId = Annotated[str, typer.Argument(metavar="ID", help="A sweep's id, or the beginning of it.", show_default=False)]
+Address = Annotated[str, typer.Option(metavar="URL", help="Ask the Ray cluster with this dashboard: http://HEAD:8265.")]
+Server = Annotated[str, typer.Option(metavar="URL", help="Ask the service at this address: http://HOST:8080.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+def main() -> None:
+    """Run the command line: 0 when all went well, 2 and one line for a user's mistake, 130 after Ctrl-C."""
+    debug = "--debug" in sys.argv
+    try:
+        app([argument for argument in sys.argv[1:] if argument != "--debug"])
+    except UserError as error:
+        if debug:
+            raise
+        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
+        sys.exit(USER_ERROR)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+@app.callback()
+def contrasweep(
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback for a mistake of yours, too.")] = False,
+) -> None:
+    """Sweeps of contrastive-regression pretraining on medical images: raw scans in, a leaderboard out.
+
+    Where it runs is settings: CONTRASWEEP_HOME, _VOLUMES, _TRACKING_URI, _OPTUNA_STORAGE, _RAY_ADDRESS, _STORAGE_PATH,
+    _RESIDENT_LIMIT_GB, _SERVER, _JOBS_ADDRESS and others in the environment, or contrasweep.toml in this folder.
+    """

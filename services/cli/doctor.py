@@ -1,0 +1,39 @@
+"""`contrasweep doctor`: what is wrong with an installation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+from rich.markup import escape
+
+from services.cli.app import Json, app, console
+
+if TYPE_CHECKING:
+    from services.doctor.finding import Finding
+
+_STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Look at versions, folders, stores, servers, tokens, GPU and clock; exit code 1 if something fails."""
+    from pydantic import TypeAdapter
+
+    from services.doctor.examination import examine
+    from services.doctor.finding import Finding
+
+    findings = examine()
+    if as_json:
+        typer.echo(TypeAdapter(list[Finding]).dump_json(findings, indent=1))
+    else:
+        _show(findings)
+    raise typer.Exit(any(finding.level == "fail" for finding in findings))
+
+
+def _show(findings: list[Finding]) -> None:
+    width = max(len(finding.check) for finding in findings)
+    for finding in findings:
+        level = f"[{_STYLES[finding.level]}]{finding.level:4}[/]"
+        advice = f"; {escape(finding.advice)}" if finding.advice else ""
+        console.print(f"{level}  {finding.check:{width}}  {escape(finding.said)}{advice}", soft_wrap=True)

@@ -1,0 +1,102 @@
+"""Commands for a study before it is swept: write and explain its spec, check, look at and prepare its data."""
+
+from typing import Annotated
+
+import typer
+
+from services.cli.app import SpecPath, app, console
+from trainers.errors import UserError
+
+
+@app.command()
+def init(
+    spec: SpecPath,
+    label: Annotated[str, typer.Option(help="Column to predict.")],
+    participants: Annotated[str | None, typer.Option(help="Table of subjects: .tsv or .csv.")] = None,
+    image: Annotated[
+        str | None, typer.Option(help="Path of a scan from the table's folder, columns as {name}.")
+    ] = None,
+    bids: Annotated[str | None, typer.Option(help="BIDS data set, in place of a table and --image.")] = None,
+    suffix: Annotated[
+        str | None, typer.Option(help="What names of the data set's images end in: T1w, bold ...")
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Prepare as published for a modality; `contrasweep explain` lists them.")
+    ] = None,
+    values: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Fill a blank of the recipe, such as template."),
+    ] = None,
+) -> None:
+    """Write a first spec for your table and scans, or your BIDS data set."""
+    from services.firstspec import write_first_spec
+
+    options = {"participants": participants, "image": image, "bids": bids, "suffix": suffix, "label": label}
+    given = {name: value for name, value in options.items() if value is not None}
+    write_first_spec(spec, given, recipe, dict(_pair(value) for value in values or ()))
+    console.print(f"wrote {spec}; next: contrasweep validate {spec}", soft_wrap=True)
+
+
+def _pair(value: str) -> tuple[str, str]:
+    name, sign, rest = value.partition("=")
+    if not sign:
+        raise UserError(f"--set: '{value}' is not allowed: NAME=VALUE")
+    return name, rest
+
+
+@app.command()
+def explain(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of them.", show_default=False)] = None,
+) -> None:
+    """What a spec can name - methods, encoders, augmentations, transforms, probes - and recipes, or one of them."""
+    from services.explain import explain as explained
+
+    explained(name, console)
+
+
+@app.command()
+def validate(spec: SpecPath) -> None:
+    """Check a spec and read every scan's header: counts, shapes, labels, what is missing."""
+    from services.pretrained import find_weights
+    from services.settings import load_settings
+    from services.spec import load_spec
+    from services.spec_checks import check_spec
+    from services.validation import validate_data
+
+    loaded, settings = load_spec(spec), load_settings()
+    check_spec(loaded, settings.data_roots)
+    with find_weights(loaded, settings) as weights:
+        validate_data(loaded, console, weights)
+
+
+@app.command()
+def prepare(spec: SpecPath) -> None:
+    """Read and transform every scan once, into a volume store. A second time is instant."""
+    from services.environment import set_ray_environment
+    from services.settings import load_settings
+    from services.spec import load_spec
+    from services.spec_checks import check_spec
+    from services.validation import check_table
+
+    loaded, settings = load_spec(spec), load_settings()
+    check_spec(loaded, settings.data_roots)
+    check_table(loaded, settings.data_roots)
+    set_ray_environment(settings)
+    from services.cluster import cluster
+    from services.sweep import prepare_data
+
+    with cluster(settings):
+        prepare_data(loaded, settings, console)
+
+
+@app.command()
+def inspect(
+    target: Annotated[
+        str, typer.Argument(metavar="SPEC|STORE", help="A study, or a volume store.", show_default=False)
+    ],
+) -> None:
+    """Look at every image: leaks between splits, duplicates, outliers, mixed sources; on the screen and as a page."""
+    from services.inspection.command import inspect as inspected
+    from services.settings import load_settings
+
+    inspected(target, load_settings(), console)

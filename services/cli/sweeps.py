@@ -1,0 +1,226 @@
+"""Commands that run sweeps and ask after them, here, on a cluster or at a service."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.answers import ACTIVE, Answer, Leaderboard, Submitted
+from services.cli.app import INTERRUPTED, Address, Json, Server, SpecPath, SweepId, app, console
+from services.cli.transport import settings_for, verbs
+from services.spec import LoadedSpec
+
+WATCH_S = 2.0
+
+
+@app.command()
+def plan(spec: SpecPath, address: Address = "", server: Server = "", as_json: Json = False) -> None:
+    """What a sweep would take: runs, workers, what runs at once, hours, disk."""
+    from services.report import print_plan
+    from services.spec import load_spec
+
+    planned = verbs(address, server).plan(load_spec(spec))
+    if as_json:
+        _print_json(planned)
+    else:
+        print_plan(console, planned)
+
+
+@app.command()
+def run(spec: SpecPath) -> None:
+    """Run a sweep here, or go on with it; one that is done is only shown."""
+    from services.spec import load_spec
+
+    _run(load_spec(spec))
+
+
+@app.command()
+def demo() -> None:
+    """Run a whole small sweep on a phantom data set that is generated first."""
+    from services.demo import write_demo
+    from services.settings import load_settings
+
+    _run(write_demo(load_settings().home / "demo", console))
+
+
+@app.command()
+def submit(spec: SpecPath, address: Address = "", server: Server = "", as_json: Json = False) -> None:
+    """Have a cluster or a service run a sweep, or go on with it, and return; the same spec runs once."""
+    from services.spec import load_spec
+
+    _tell(verbs(address, server).submit(load_spec(spec)), as_json)
+
+
+@app.command()
+def resume(sweep_id: SweepId, address: Address = "", server: Server = "", as_json: Json = False) -> None:
+    """Go on with a sweep that was stopped or killed: finished seeds are kept. Here, it runs in the foreground."""
+    from services.folder import SweepFolder
+
+    settings = settings_for(address, server)
+    if settings.server or settings.jobs_address:
+        _tell(verbs(address, server).resume(sweep_id), as_json)
+    else:
+        _run(SweepFolder.find(settings, sweep_id).load())
+
+
+@app.command("list")
+def list_sweeps(address: Address = "", server: Server = "", as_json: Json = False) -> None:
+    """All sweeps and how they stand."""
+    from services.report import print_table, sweeps_table
+
+    sweeps = verbs(address, server).sweeps()
+    if as_json:
+        _print_json(sweeps)
+    elif sweeps:
+        print_table(console, sweeps_table(sweeps))
+    else:
+        console.print(f"no sweeps {_where(address, server)}", soft_wrap=True, markup=False)
+
+
+@app.command()
+def status(
+    sweep_id: SweepId,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every 2 s until the sweep ends.")] = False,
+    address: Address = "",
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
+    """How a sweep stands, and its leaderboard so far. With --watch --json, a document at each look."""
+    from services.report import print_status
+
+    asked = verbs(address, server)
+    while True:
+        sweep = asked.status(sweep_id)
+        if as_json:
+            _print_json(sweep)
+        else:
+            trials = asked.trials(sweep_id)
+            if watch:
+                console.clear()
+            print_status(console, sweep, trials)
+        if not watch or sweep.state not in ACTIVE:
+            return
+        time.sleep(WATCH_S)
+
+
+@app.command()
+def trials(sweep_id: SweepId, address: Address = "", server: Server = "", as_json: Json = False) -> None:
+    """A sweep's configurations, the best first."""
+    from services.report import print_leaderboard
+
+    asked = verbs(address, server)
+    found = asked.trials(sweep_id)
+    if as_json:
+        _print_json(found)
+    else:
+        print_leaderboard(console, found, asked.status(sweep_id).seeds)
+
+
+@app.command()
+def logs(
+    sweep_id: SweepId,
+    trial: Annotated[int | None, typer.Option(min=0, help="Of this configuration, not of the driver.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until the sweep ends.")] = False,
+    address: Address = "",
+    server: Server = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print each line as a JSON string.")] = False,
+) -> None:
+    """The driver's log, or that of one configuration: every epoch, warnings, why it failed."""
+    for line in verbs(address, server).logs(sweep_id, trial, follow):
+        typer.echo(json.dumps(line) if as_json else line)
+
+
+@app.command()
+def stop(
+    sweep_id: SweepId,
+    now: Annotated[bool, typer.Option("--now", help="Kill it; what its last checkpoints have is kept.")] = False,
+    address: Address = "",
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
+    """Ask a running sweep to stop cleanly, after the epochs under way, or kill it; one that waits leaves the queue."""
+    sweep = verbs(address, server).stop(sweep_id, now)
+    if as_json:
+        _print_json(sweep)
+        return
+    done = f"asked {sweep.id} to stop" if sweep.state in ACTIVE else f"{sweep.id} is {sweep.state}"
+    console.print(f"{done}; go on with: contrasweep resume {sweep.id}", soft_wrap=True)
+
+
+@app.command()
+def report(
+    sweep_id: SweepId,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the HTML report there, complete in one file.")
+    ] = None,
+    address: Address = "",
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
+    """A sweep's leaderboard, its final figure once it is there, and its HTML report."""
+    from services.report import print_page, print_sweep
+
+    asked = verbs(address, server)
+    sweep, found = asked.status(sweep_id), asked.trials(sweep_id)
+    if as_json:
+        _print_json(Leaderboard(sweep=sweep, trials=found))
+    else:
+        print_sweep(console, sweep, found)
+    page = html or settings_for(address, server).reports / f"{sweep.id}.html"
+    _write_page(page, asked.report(sweep.id))
+    if not as_json:
+        print_page(console, page)
+
+
+def _write_page(path: Path, text: str) -> None:
+    from trainers.atomic import write_atomically
+    from trainers.errors import UserError
+
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _tell(submitted: Submitted, as_json: bool) -> None:
+    sweep = submitted.sweep
+    if as_json:
+        _print_json(submitted)
+        return
+    place = f", number {sweep.position}" if submitted.outcome == "queued" and sweep.position else ""
+    then = "report" if submitted.outcome == "done" else "status"
+    line = f"{sweep.id}: {submitted.outcome}{place}; contrasweep {then} {sweep.id} shows it"
+    console.print(line, soft_wrap=True, markup=False)
+
+
+def _print_json(answer: Answer | Sequence[Answer]) -> None:
+    if isinstance(answer, Answer):
+        typer.echo(answer.model_dump_json())
+    else:
+        typer.echo(f"[{','.join(each.model_dump_json() for each in answer)}]")
+
+
+def _where(address: str, server: str) -> str:
+    settings = settings_for(address, server)
+    if settings.server or settings.jobs_address:
+        return f"at {settings.server or settings.jobs_address}; `contrasweep submit SPEC` starts one"
+    return f"in {settings.home}; `contrasweep run SPEC` starts one"
+
+
+def _run(loaded: LoadedSpec) -> None:
+    from services.environment import set_ray_environment
+    from services.folder import STOPPED
+    from services.settings import load_settings
+
+    settings = load_settings()
+    set_ray_environment(settings)
+    from services.sweep import run_sweep
+
+    state = run_sweep(loaded, settings, console)
+    if state.state == STOPPED:
+        console.print(f"stopped; go on with: contrasweep resume {loaded.spec.sweep_id}", soft_wrap=True)
+        sys.exit(INTERRUPTED)

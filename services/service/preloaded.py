@@ -1,0 +1,15 @@
+"""Importing this takes seconds and half a gigabyte: all that checking a spec may need, loaded once for many checks."""
+
+import search_spaces
+import services.validation
+from trainers import augmentations, encoders, losses, probes
+from trainers.data import transforms
+from trainers.data.transforms import _monai
+
+for component in (augmentations, encoders, losses, probes, transforms):
+    component.names()
+for space in search_spaces.names():
+    search_spaces.load(space)
+_monai.allowed()
+
+__all__ = ["services"]

@@ -1,0 +1,266 @@
+"""The sweeps of the service: the verbs, for users who have their own."""
+
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from services.answers import ACTIVE, Planned, Submitted, Sweep, Trial
+from services.folder import SweepFolder
+from services.local import Local, read_final, trial_log_path
+from services.roots import without_folders
+from services.service.ledger import Entry, Ledger
+from services.service.loop import Cluster, Loop
+from services.service.queue import line, reasons
+from services.service.refusals import Conflict, Forbidden, Missing, Unavailable
+from services.service.shown import shown
+from services.service.tokens import Identity
+from services.settings import Settings
+from services.spec import LoadedSpec
+from services.study import open_storage
+
+LISTED_S = 0.25
+"""How long an answer about all sweeps stands, so that many who look at once cost as much as one."""
+LONGEST_ID = 72
+
+
+class Planner(Cluster, Protocol):
+    """A cluster that also plans."""
+
+    def plan(self, loaded: LoadedSpec) -> Planned:
+        """What a sweep would take there."""
+        ...
+
+
+class Service:
+    """Submits, shows and stops sweeps of many users on one cluster.
+
+    Reading is from memory: what the loop saw at its last look. Methods raise Missing, Forbidden, Conflict or
+    Unavailable, in one line that names no folder of this machine. Ids may be the beginning of one.
+    """
+
+    def __init__(self, settings: Settings, cluster: Planner) -> None:
+        self._settings, self._cluster = settings, cluster
+        self._ledger = Ledger(lambda: open_storage(settings))
+        self._local = Local(settings)
+        self.loop = Loop(settings, self._ledger, cluster)
+        self.submissions = 0
+        self._listed: tuple[float, dict[str, Sweep]] = (0.0, {})
+        self._listing = threading.Lock()
+        folders = _folders(settings)
+        self._hide: Callable[[str], str] = lambda text: without_folders(text, folders)
+
+    def submit(self, caller: Identity, loaded: LoadedSpec) -> Submitted:
+        """Have a sweep run, or go on; one spec runs once however often it is submitted."""
+        spec = loaded.spec
+        with self.loop.lock:
+            self.submissions += 1
+            if spec.sweep_id in self.loop.observed.folders or self._ledger.get(spec.sweep_id):
+                known = self._show(spec.sweep_id)
+                return self._go_on(caller, known, lambda: self._entry(caller, loaded, known))
+            entry = self._entry(caller, loaded, None)
+            self._ledger.create(entry)
+            return self._begun(entry.id, "submitted")
+
+    def resume(self, caller: Identity, sweep_id: str) -> Submitted:
+        """Go on with a sweep that was stopped, failed or was interrupted."""
+        with self.loop.lock:
+            sweep = self.status(sweep_id)
+            self._refuse_others(caller, sweep)
+            return self._go_on(caller, sweep, lambda: self._by_hand(caller, sweep))
+
+    def stop(self, caller: Identity, sweep_id: str, now: bool = False) -> Sweep:
+        """Stop after the epochs under way, or, with `now`, at once; a waiting sweep leaves the queue."""
+        with self.loop.lock:
+            sweep = self.status(sweep_id)
+            self._refuse_others(caller, sweep)
+            if sweep.state not in ACTIVE:
+                raise Conflict(f"sweep {sweep.id} is not running; it is {sweep.state}")
+            entry = self._ledger.get(sweep.id) or self._kept(self._by_hand(caller, sweep, phase="out"))
+            change: dict[str, object] = {"wish": "stop", "now": now or entry.now, "paused": False}
+            if entry.phase == "waiting":
+                change = {"wish": "stop", "phase": "over", "ended": "stopped", "reason": ""}
+            self._ledger.update(entry.model_copy(update=change))
+            return self._now(sweep.id)
+
+    def plan(self, loaded: LoadedSpec) -> Planned:
+        """What the sweep would take, with nothing begun."""
+        from services.jobs_client import ClusterAway
+
+        try:
+            return self._cluster.plan(loaded)
+        except ClusterAway as error:
+            raise Unavailable("the cluster does not answer; try again later") from error
+
+    def sweeps(self) -> list[Sweep]:
+        """All sweeps, the oldest first."""
+        return sorted(self._shown().values(), key=lambda sweep: (sweep.submitted or sweep.started, sweep.id))
+
+    def status(self, sweep_id: str) -> Sweep:
+        """How a sweep stands."""
+        return self._show(_found(sweep_id, {*self.loop.observed.folders, *self._ledger.entries()}))
+
+    def with_final(self, sweep: Sweep) -> Sweep:
+        """The same with its final figure, where there is one."""
+        return sweep.model_copy(update={"final": read_final(self._folder(sweep.id))})
+
+    def trials(self, sweep_id: str) -> list[Trial]:
+        """A sweep's configurations, the best first; none before it has begun."""
+        sweep = self.status(sweep_id)
+        if not self._has_folder(sweep.id):
+            return []
+        found = self._local.trials(sweep.id)
+        return [trial.model_copy(update={"reason": self._hide(trial.reason)}) for trial in found]
+
+    def report(self, sweep_id: str) -> str:
+        """The sweep's HTML report: the page that its driver keeps, or one that is made now where it kept none."""
+        sweep = self.status(sweep_id)
+        with suppress(FileNotFoundError):
+            return (self._settings.reports / f"{sweep.id}.html").read_text(encoding="utf-8")
+        if not self._has_folder(sweep.id):
+            raise Missing(f"sweep {sweep.id} has no report yet; it is {sweep.state}")
+        return self._local.report(sweep.id)
+
+    def log(self, sweep_id: str, trial: int | None, follow: bool) -> Path:
+        """Where a log is, or, to `follow` it, where it will be."""
+        sweep = self.status(sweep_id)
+        if trial is None:
+            return self._folder(sweep.id).log
+        path = trial_log_path(self._settings, sweep.id, trial)
+        if not path.exists() and not (follow and sweep.state in ACTIVE):
+            raise Missing(f"trial {trial} of sweep {sweep.id} has no log yet")
+        return path
+
+    def is_active(self, sweep_id: str) -> bool:
+        """Whether more may come of a sweep, by its whole id."""
+        return self._show(sweep_id).state in ACTIVE
+
+    def hidden(self, text: str) -> str:
+        """`text` without this machine's folders."""
+        return self._hide(text)
+
+    def entries(self) -> list[Entry]:
+        """What the ledger has; nothing before it could be read."""
+        return list(self._ledger.entries().values()) if self._ledger.is_loaded else []
+
+    def known(self) -> list[Sweep]:
+        """All sweeps in no order; nothing before the ledger could be read."""
+        return list(self._shown().values()) if self._ledger.is_loaded else []
+
+    def _go_on(self, caller: Identity, sweep: Sweep, adopted: Callable[[], Entry]) -> Submitted:
+        """Have a sweep that is known run again, unless it runs or is done."""
+        if sweep.state == "finished":
+            return Submitted(outcome="done", sweep=sweep)
+        if sweep.state == "queued":
+            return Submitted(outcome="queued", sweep=sweep)
+        if sweep.state in ("starting", "running"):
+            return Submitted(outcome="already running", sweep=sweep)
+        self._refuse_others(caller, sweep)
+        entry = self._ledger.get(sweep.id)
+        if entry is None:
+            self._ledger.create(adopted())
+        elif entry.phase == "out":  # it is stopping: once it has, it goes on
+            self._ledger.update(entry.model_copy(update={"wish": "run", "paused": True}))
+        else:
+            rest = {"phase": "waiting", "wish": "run", "ended": "", "reason": "", "restarts": 0, "now": False}
+            seen = max(entry.attempt, self.loop.observed.attempt(entry.id))
+            self._ledger.update(entry.model_copy(update={**rest, "queued": time.time(), "attempt": seen}))
+        return self._begun(sweep.id, "resumed")
+
+    def _begun(self, sweep_id: str, outcome: str) -> Submitted:
+        sweep = self._now(sweep_id)
+        waits = outcome == "submitted" and (sweep.reason or sweep.position > 1)
+        return Submitted.model_validate({"outcome": "queued" if waits else outcome, "sweep": sweep})
+
+    def _now(self, sweep_id: str) -> Sweep:
+        """How a sweep stands after a change, which the loop is told of."""
+        self._listed = (0.0, {})
+        self.loop.wake()
+        return self._show(sweep_id)
+
+    def _shown(self) -> dict[str, Sweep]:
+        """Every sweep by id, at most `LISTED_S` old."""
+        with self._listing:
+            made, known = self._listed
+            if time.monotonic() - made > LISTED_S:
+                names = {*self.loop.observed.folders, *self._ledger.entries()}
+                known = {name: self._show(name) for name in names}
+                self._listed = (time.monotonic(), known)
+            return known
+
+    def _show(self, name: str) -> Sweep:
+        observed = self.loop.observed
+        sweep = shown(self._ledger.get(name), observed.folders.get(name), observed)
+        if sweep.state == "queued":
+            position, reason = self._places()[name]
+            return sweep.model_copy(update={"position": position, "reason": reason or self._hide(sweep.reason)})
+        return sweep.model_copy(update={"reason": self._hide(sweep.reason)}) if sweep.reason else sweep
+
+    def _places(self) -> dict[str, tuple[int, str]]:
+        """Place in line of each waiting sweep, and why it waits."""
+        entries = list(self._ledger.entries().values())
+        why = reasons(entries, self.loop.observed, self.loop.quotas, time.time())
+        return {entry.id: (place, why.get(entry.id, "")) for place, entry in enumerate(line(entries), start=1)}
+
+    def _entry(self, caller: Identity, loaded: LoadedSpec, known: Sweep | None, phase: str = "waiting") -> Entry:
+        spec, now = loaded.spec, time.time()
+        return Entry.model_validate(
+            {
+                "id": spec.sweep_id,
+                "spec": spec.to_yaml(),
+                "base": str(loaded.base),
+                "label": spec.data.label,
+                "trials": spec.search.trials,
+                "seeds": len(spec.search.seeds),
+                "user": (known.user if known else "") or caller.user,
+                "submitted": now,
+                "queued": now,
+                "phase": phase,
+                "attempt": self.loop.observed.attempt(spec.sweep_id),
+                "used": ((0.0, known.gpu_hours),) if known and known.gpu_hours else (),
+            }
+        )
+
+    def _by_hand(self, caller: Identity, sweep: Sweep, phase: str = "waiting") -> Entry:
+        """The entry of a sweep that was never submitted here."""
+        try:
+            return self._entry(caller, self._folder(sweep.id).load(), sweep, phase)
+        except OSError as error:
+            raise Unavailable(f"sweep {sweep.id}: its folder cannot be read") from error
+
+    def _kept(self, entry: Entry) -> Entry:
+        self._ledger.create(entry)
+        return entry
+
+    def _refuse_others(self, caller: Identity, sweep: Sweep) -> None:
+        if sweep.user != caller.user and not caller.may("admin"):
+            raise Forbidden(f"sweep {sweep.id} is not yours")
+
+    def _folder(self, sweep_id: str) -> SweepFolder:
+        return SweepFolder(self._settings.sweeps / sweep_id)
+
+    def _has_folder(self, sweep_id: str) -> bool:
+        return (self._folder(sweep_id).path / "spec.yaml").exists()
+
+
+def _folders(settings: Settings) -> tuple[Path, ...]:
+    """What no answer may name."""
+    here = (settings.home, Path(settings.storage_path), *settings.data_roots)
+    return *here, Path.home(), Path(sys.prefix), Path(__file__).parents[2], Path(tempfile.gettempdir())
+
+
+def _found(sweep_id: str, known: set[str]) -> str:
+    """The whole id that one, or the beginning of one, stands for."""
+    if sweep_id in known:
+        return sweep_id
+    matches = sorted(name for name in known if name.startswith(sweep_id))
+    if len(matches) == 1:
+        return matches[0]
+    asked = sweep_id if sweep_id.isprintable() and len(sweep_id) <= LONGEST_ID else ascii(sweep_id[:LONGEST_ID])
+    if matches:
+        raise Conflict(f"sweep '{asked}' could be any of {len(matches)}, such as {matches[0]}; say more of it")
+    raise Missing(f"no sweep '{asked}'")

@@ -1,0 +1,97 @@
+"""What the page is about: everything that a sweep has left so far, read once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import optuna
+from optuna.distributions import BaseDistribution
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.final_report import FinalReport
+from services.folder import SweepFolder, SweepState
+from services.record import Record, leaderboard, read_records, seed_folder
+from services.roots import without_folders
+from services.settings import Settings
+from services.spec import SweepSpec
+from services.study import open_storage
+from services.sweep_page.provenance import Driver, read_drivers
+from trainers.errors import UserError
+from trainers.history import COMPLETE, History, Row
+
+
+@dataclass(frozen=True)
+class Content:
+    """A sweep as it stands.
+
+    Attributes:
+        records: configurations that have begun, the best first.
+        rows: metrics by epoch of each (configuration, seed), those of stages before the judged one first.
+        distributions: what Optuna drew parameters from, by their names in the study; none where it is out of reach.
+        drivers: the processes that drove the sweep, the first one first.
+        pictures: figures of the final evaluation, PNG files by name; none before it, or where they are gone.
+        told: takes the machine's own folders out of a reason.
+    """
+
+    sweep_id: str
+    spec: SweepSpec
+    state: SweepState
+    records: Sequence[Record]
+    rows: Mapping[tuple[int, int], Sequence[Row]]
+    distributions: Mapping[str, BaseDistribution]
+    drivers: Sequence[Driver]
+    final: FinalReport | None
+    pictures: Mapping[str, bytes]
+    told: Callable[[str], str]
+
+    def state_of(self, record: Record) -> str:
+        """complete, pruned, failed or running."""
+        return record.state(self.spec.search.seeds, self.spec.judged_epochs)
+
+    def values(self, record: Record) -> dict[int, float]:
+        """The objective of each whole seed."""
+        return record.values(self.spec.judged_epochs)
+
+    def objective(self, record: Record) -> float:
+        """Mean over whole seeds, or over what seeds that were cut short reached; infinite before anything."""
+        return record.objective(self.spec.judged_epochs)
+
+    @property
+    def best(self) -> Record | None:
+        """The best configuration that ran all its seeds."""
+        return next((record for record in self.records if self.state_of(record) == COMPLETE), None)
+
+
+def read_content(settings: Settings, folder: SweepFolder, state: SweepState | None = None) -> Content:
+    """Read what the sweep of `folder` has left; `state`, if given, is how it stands."""
+    spec = folder.load().spec
+    sweep = Path(settings.storage_path) / folder.sweep_id
+    records = leaderboard(read_records(sweep), spec.judged_epochs)
+    return Content(
+        sweep_id=folder.sweep_id,
+        spec=spec,
+        state=state or folder.read_state(),
+        records=records,
+        rows={(r.number, seed): _rows(sweep, r.number, seed, h) for r in records for seed, h in r.histories.items()},
+        distributions=_distributions(settings, folder.sweep_id),
+        drivers=read_drivers(folder),
+        final=FinalReport.read(folder.final) if folder.final.exists() else None,
+        told=partial(without_folders, folders=(settings.home, Path(settings.storage_path), *settings.data_roots)),
+        pictures={path.stem: path.read_bytes() for path in sorted(folder.path.glob("figures/*.png"))},
+    )
+
+
+def _rows(sweep: Path, number: int, seed: int, judged: History) -> list[Row]:
+    earlier = sorted(path.parent for path in seed_folder(sweep, number, seed).glob("*/history.json"))
+    stages = [history for stage in earlier if (history := History.read(stage))]
+    return [row for history in (*stages, judged) for row in history.epochs]
+
+
+def _distributions(settings: Settings, sweep_id: str) -> dict[str, BaseDistribution]:
+    try:
+        study = optuna.load_study(study_name=sweep_id, storage=open_storage(settings))
+        trials = study.get_trials(deepcopy=False)
+    except (UserError, KeyError, SQLAlchemyError, optuna.exceptions.OptunaError):
+        return {}
+    return {name: distribution for trial in trials for name, distribution in trial.distributions.items()}

@@ -1,0 +1,170 @@
+"""The page's figures of configurations and seeds."""
+
+import math
+from collections.abc import Sequence
+from statistics import fmean
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from services.record import Record
+from services.sweep_page.content import Content
+from services.sweep_page.drawing import COLOURS, DIM, FAINT, INK, MARKERS, axes_of, canvas, colour_of, plain
+from services.sweep_page.importance import Importance
+from services.sweep_page.intervals import mean_interval
+
+MOST_ROWS = 15
+MOST_CURVES = 5
+_BACKGROUND = 150
+
+
+def seed_spread(content: Content) -> Figure:
+    """Each whole seed of the best configurations, and the mean with its 95 % interval."""
+    shown = [record for record in content.records if content.values(record)][:MOST_ROWS]
+    seeds, methods = content.spec.search.seeds, content.spec.search.spaces
+    figure = canvas(1.3 + 0.3 * len(shown))
+    axes = axes_of(figure)
+    for row, record in enumerate(shown):
+        colour = colour_of(record.configuration.method, methods)
+        values = content.values(record)
+        mean, low, high = mean_interval(list(values.values()))
+        axes.plot([low, high], [row, row], color=colour, alpha=0.35, linewidth=6, solid_capstyle="butt")
+        axes.plot([mean, mean], [row - 0.32, row + 0.32], color=colour, linewidth=2)
+        for seed, value in values.items():
+            axes.plot(value, row, _marker(seeds.index(seed)), color="white", markeredgecolor=INK, markersize=5.5)
+    axes.set_yticks(range(len(shown)), [plain(_name(record)) for record in shown])
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.set_xlabel(error_axis(content))
+    axes.set_xlim(*_around([value for record in shown for value in content.values(record).values()]))
+    axes.grid(axis="x", color=FAINT, linewidth=0.8)
+    axes.tick_params(axis="y", length=0)
+    figure.legend(handles=_seed_keys(seeds), loc="outside upper right", ncols=8, frameon=False, fontsize=8.5)
+    return figure
+
+
+def learning_curves(content: Content) -> Figure:
+    """Validation MAE by epoch: the best configurations, each seed thin and their mean bold; all others grey."""
+    curves = [(record, curves_of(record)) for record in content.records]
+    shown = [(record, own) for record, own in curves if own][:MOST_CURVES]
+    best = {record.number for record, _ in shown}
+    figure = canvas(4.2)
+    axes = axes_of(figure)
+    others = [curve for record, own in curves if record.number not in best for curve in own]
+    for curve in others[:_BACKGROUND]:  # as pixels: so many paths would make a heavy page
+        axes.plot(*zip(*curve, strict=True), color="#b9c0c9", linewidth=0.8, alpha=0.7, rasterized=True)
+    for place, (record, own) in enumerate(shown):
+        colour = COLOURS[place]
+        for curve in own:
+            axes.plot(*zip(*curve, strict=True), color=colour, linewidth=0.9, alpha=0.45)
+        mean, marker = _mean_curve(own), MARKERS[place]
+        axes.plot(*zip(*mean, strict=True), color=colour, linewidth=2.4, label=plain(_name(record)))
+        axes.plot(*mean[-1], marker, color=colour, markeredgecolor="white", markersize=7)
+    _mark_rungs(axes, content)
+    axes.set_xlabel("epoch of fine-tuning" if content.spec.epochs > content.spec.judged_epochs else "epoch")
+    axes.set_ylabel(error_axis(content))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(axis="y", color=FAINT, linewidth=0.8)
+    axes.set_ylim(*_seen([value for _, own in shown for curve in own for _, value in curve]))
+    figure.legend(handles=_curve_keys(shown, bool(others)), loc="outside right upper", frameon=False, fontsize=8.5)
+    return figure
+
+
+def importance_bars(found: Sequence[Importance]) -> Figure:
+    """Shares of variance, method by method."""
+    rows = [(one, name, share) for one in found for name, share in one.shares.items()]
+    figure = canvas(0.8 + 0.3 * len(rows) + 0.4 * len(found), 6.6)
+    axes = axes_of(figure)
+    place, ticks = 0.0, []
+    for one in found:
+        axes.text(0.005, place, plain(one.method), fontsize=9.5, fontweight="bold", color=INK, va="center")
+        place += 0.95
+        for name, share in one.shares.items():
+            axes.barh(place, share, height=0.62, color=COLOURS[0])
+            axes.text(share + 0.01, place, f"{share:.0%}", va="center", fontsize=8.5, color=INK)
+            ticks.append((place, plain(name)))
+            place += 1
+        place += 0.3
+    axes.set_yticks([at for at, _ in ticks], [name for _, name in ticks])
+    axes.set(ylim=(place - 0.5, -0.7), xlim=(0, 1.08), xlabel="share of the variance of the validation MAE")
+    axes.xaxis.set_major_formatter("{x:.0%}")
+    axes.tick_params(axis="y", length=0)
+    return figure
+
+
+def error_axis(content: Content) -> str:
+    """The title of an axis of validation errors."""
+    return f"validation MAE (units of {plain(content.spec.data.label)})"
+
+
+def _name(record: Record) -> str:
+    return f"trial {record.number} · {record.configuration.method}"
+
+
+def _marker(place: int) -> str:
+    return MARKERS[place % len(MARKERS)]
+
+
+def _seed_keys(seeds: Sequence[int]) -> list[Line2D]:
+    style = {"linestyle": "", "color": "white", "markeredgecolor": INK, "markersize": 5.5}
+    shapes = [
+        Line2D([], [], marker=_marker(place), label=f"seed {seed}", **style)  # type: ignore[arg-type]
+        for place, seed in enumerate(seeds[: len(MARKERS)])
+    ]
+    return [*shapes, Line2D([], [], color=DIM, alpha=0.5, linewidth=6, label="mean, 95 % interval")]
+
+
+def _curve_keys(shown: Sequence[tuple[Record, object]], others: bool) -> list[Line2D]:
+    keys = [
+        Line2D([], [], color=COLOURS[place], linewidth=2.4, marker=MARKERS[place], label=plain(_name(record)))
+        for place, (record, _) in enumerate(shown)
+    ]
+    return keys + ([Line2D([], [], color="#b9c0c9", linewidth=1, label="all others")] if others else [])
+
+
+def curves_of(record: Record) -> list[list[tuple[float, float]]]:
+    """(epoch, error) of each seed that was ever evaluated."""
+    rows = (history.epochs for history in record.histories.values())
+    curves = (
+        [
+            (row["epoch"] + 1, row["validation_mae"])
+            for row in seed
+            if math.isfinite(row.get("validation_mae", math.nan))
+        ]
+        for seed in rows
+    )
+    return [curve for curve in curves if curve]
+
+
+def _mean_curve(curves: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:
+    """The mean by epoch of the seeds that got furthest: one cut short would put a step into it."""
+    last = max(curve[-1][0] for curve in curves)
+    furthest = [dict(curve) for curve in curves if curve[-1][0] == last]
+    epochs = sorted(set().union(*furthest))
+    return [(epoch, fmean(curve[epoch] for curve in furthest if epoch in curve)) for epoch in epochs]
+
+
+def _mark_rungs(axes: Axes, content: Content) -> None:
+    racing = content.spec.search.racing
+    for rung in racing.rungs if racing else ():
+        axes.axvline(rung, color=DIM, linewidth=0.8, linestyle=(0, (2, 3)), zorder=0)
+        axes.annotate(
+            "rung", (rung, 1), xycoords=("data", "axes fraction"), xytext=(3, -2), textcoords="offset points",
+            fontsize=8, color=DIM, va="top",
+        )  # fmt: skip
+
+
+def _around(values: Sequence[float]) -> tuple[float, float]:
+    """A little more than the values span: intervals over few seeds may be far wider, and are cut."""
+    low, high = min(values), max(values)
+    margin = 0.25 * (high - low) or 0.05 * abs(high) or 1.0
+    return low - margin, high + margin
+
+
+def _seen(values: Sequence[float]) -> tuple[float, float]:
+    """What to show of errors by epoch: all of the best, and not all of how badly training began."""
+    low, high = min(values), float(np.quantile(values, 0.98))
+    margin = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
+    return low - margin, high + margin

@@ -1,0 +1,89 @@
+"""Which parameters mattered: the share of the objective's variance that each accounts for, by fANOVA."""
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import optuna
+from optuna.trial import TrialState, create_trial
+
+from services.record import Record
+from services.sweep_page.content import Content
+from services.sweep_page.parameters import Parameter, by_method, searched
+from trainers.history import COMPLETE
+
+FEWEST = 10
+"""Configurations of a method below which shares would be noise."""
+
+
+@dataclass(frozen=True)
+class Importance:
+    """Shares of the variance by parameter, largest first, over `count` configurations of a method.
+
+    `compared` says at what they were compared. Without enough of them there are no shares.
+    """
+
+    method: str
+    count: int
+    compared: str
+    shares: Mapping[str, float]
+
+
+def importances(content: Content) -> list[Importance]:
+    """Of each method that searched anything."""
+    return [
+        _importance(content, method, records, parameters)
+        for method, records in by_method(content).items()
+        if (parameters := searched(method, records, content.distributions))
+    ]
+
+
+def _importance(
+    content: Content, method: str, records: Sequence[Record], parameters: Sequence[Parameter]
+) -> Importance:
+    compared, values = _compared(content, records)
+    known = [record for record in records if record.number in values]
+    shares: Mapping[str, float] = {}
+    if len(known) >= FEWEST and np.ptp(list(values.values())) > 0:
+        shares = _fanova(parameters, known, [values[record.number] for record in known])
+    return Importance(method, len(known), compared, shares)
+
+
+def _compared(content: Content, records: Sequence[Record]) -> tuple[str, dict[int, float]]:
+    """Objectives of complete configurations; where racing left too few, what all reached before it could stop any."""
+    whole = {r.number: content.objective(r) for r in records if content.state_of(r) == COMPLETE}
+    racing = content.spec.search.racing
+    if len(whole) >= FEWEST or racing is None:
+        return "complete", whole
+    epochs, seed = (*racing.rungs, content.spec.judged_epochs)[0], content.spec.search.seeds[0]
+    early = {
+        record.number: value
+        for record in records
+        if not record.failure
+        and seed in record.histories
+        and len(record.histories[seed].epochs) >= epochs
+        and math.isfinite(value := record.histories[seed].best_until(epochs))
+    }
+    return f"that ran seed {seed} for {epochs} epochs, compared there: racing left too few complete ones", early
+
+
+def _fanova(
+    parameters: Sequence[Parameter], records: Sequence[Record], objectives: Sequence[float]
+) -> dict[str, float]:
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances  # seconds to import
+
+    varying = [p for p in parameters if len({p.value(record) for record in records}) > 1]
+    distributions = {parameter.name: parameter.distribution for parameter in varying}
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+        for record, objective in zip(records, objectives, strict=True):
+            params = {parameter.name: parameter.value(record) for parameter in varying}
+            study.add_trial(
+                create_trial(state=TrialState.COMPLETE, value=objective, params=params, distributions=distributions)
+            )
+        shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
+    return dict(sorted(shares.items(), key=lambda share: -share[1]))

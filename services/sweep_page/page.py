@@ -1,0 +1,137 @@
+"""The page's text, from its template, its tables and its figures."""
+
+import base64
+import time
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from services.folder import FINISHED, RUNNING, SweepFolder, SweepState
+from services.record import FAILED
+from services.settings import Settings
+from services.sweep_page import figures, tables
+from services.sweep_page.content import Content, read_content
+from services.sweep_page.coordinates import parallel_coordinates
+from services.sweep_page.cost import saved, spent
+from services.sweep_page.drawing import inline
+from services.sweep_page.importance import FEWEST, importances
+from services.sweep_page.parameters import by_method, searched
+from services.sweep_page.words import count, duration, moment, number, spread
+from trainers.atomic import write_atomically
+from trainers.history import COMPLETE, PRUNED
+
+_TEMPLATES = Path(__file__).parents[1] / "templates"
+_TEMPLATE = "sweep.html"
+MOST_MAPS = 6
+
+
+def write(settings: Settings, folder: SweepFolder, state: SweepState | None = None) -> Path:
+    """Write the page of a sweep into the folder of reports, named by its id; its path."""
+    return write_page(settings, read_content(settings, folder, state))
+
+
+def write_page(settings: Settings, content: Content) -> Path:
+    """Write the page of what was read."""
+    path = settings.reports / f"{content.sweep_id}.html"
+    write_atomically(path, render_page(content).encode())
+    return path
+
+
+def render(settings: Settings, folder: SweepFolder, state: SweepState | None = None) -> str:
+    """The page of a sweep as it stands now, or, where that is given, in `state`."""
+    return render_page(read_content(settings, folder, state))
+
+
+def render_page(content: Content) -> str:
+    """The page of what was read."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "duration": duration, "moment": moment}
+    environment.globals |= {"count": count, "spread": spread}
+    return environment.get_template(_TEMPLATE).render(
+        content=content,
+        now=moment(time.time()),
+        counts=_counts(content),
+        spent=spent(content),
+        saved=saved(content),
+        **_tables(content),
+        **_figures(content),
+        **_final(content),
+    )
+
+
+def _counts(content: Content) -> dict[str, int]:
+    states = [content.state_of(record) for record in content.records]
+    return {state: states.count(state) for state in (COMPLETE, PRUNED, FAILED, RUNNING)}
+
+
+def _tables(content: Content) -> dict[str, Any]:
+    return {
+        "leaderboard": tables.leaderboard_table(content),
+        "methods": tables.methods_table(content),
+        "pruned": tables.pruned_table(content),
+        "failures": tables.failures_table(content),
+        "drivers": tables.drivers_table(content),
+    }
+
+
+def _figures(content: Content) -> dict[str, Any]:
+    whole = [record for record in content.records if content.values(record)]
+    begun = [record for record in content.records if figures.curves_of(record)]
+    found = importances(content)
+    shares = [one for one in found if one.shares]
+    return {
+        "seed_spread": inline(figures.seed_spread(content), _spread_words(content)) if whole else "",
+        "curves": inline(figures.learning_curves(content), _curves_words(content)) if begun else "",
+        "coordinates": _coordinates(content) if begun else {},
+        "importances": found,
+        "importance_bars": inline(figures.importance_bars(shares), "Bars: each parameter's share") if shares else "",
+        "fewest": FEWEST,
+    }
+
+
+def _coordinates(content: Content) -> dict[str, Markup]:
+    drawn: dict[str, Markup] = {}
+    for method, records in by_method(content).items():
+        if parameters := searched(method, records, content.distributions):
+            names = ", ".join(parameter.name for parameter in parameters)
+            words = f"Parallel coordinates of {count(len(records), 'configuration')} of {method}: {names}"
+            drawn[method] = inline(parallel_coordinates(content, records, parameters), words)
+    return drawn
+
+
+def _final(content: Content) -> dict[str, Any]:
+    final, pictures = content.final, {name: _png(content) for name, content in content.pictures.items()}
+    maps = [seed for seed in final.seed_mae if f"seed-{seed}-embedding" in pictures] if final else []
+    return {
+        "final": final,
+        "final_table": tables.final_table(final) if final else None,
+        "winner": tables.winner_table(final) if final else None,
+        "predicted": pictures.get("predicted-against-true", "") if final else "",
+        "maps": {seed: pictures[f"seed-{seed}-embedding"] for seed in maps[:MOST_MAPS]},
+        "more_maps": len(maps[MOST_MAPS:]),
+        "finished": content.state.state == FINISHED,
+    }
+
+
+def _spread_words(content: Content) -> str:
+    shown = [record for record in content.records if content.values(record)][: figures.MOST_ROWS]
+    means = ", ".join(f"trial {record.number} {number(content.objective(record))}" for record in shown)
+    return f"Validation MAE of each seed of the best configurations; means: {means}"
+
+
+def _curves_words(content: Content) -> str:
+    names = [f"trial {record.number}" for record in content.records if figures.curves_of(record)][: figures.MOST_CURVES]
+    return f"Validation MAE by epoch of {', '.join(names)}, for each seed and in the mean, above all others in grey"
+
+
+def _png(content: bytes) -> str:
+    """A picture as an address that holds it."""
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"

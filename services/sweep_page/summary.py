@@ -1,0 +1,46 @@
+"""The sweep in a few lines of Markdown, for the description of its run in MLflow."""
+
+import re
+
+from services.sweep_page.content import Content
+from services.sweep_page.cost import saved
+from services.sweep_page.tables import leaderboard_table
+from services.sweep_page.words import count, duration, number
+
+SHOWN = 5
+_TITLES = ("trial", "method", "validation MAE", "seeds", "state")
+
+
+def summary(content: Content) -> str:
+    """The headline, and the first few of the leaderboard."""
+    return "\n".join([*_headline(content), "", *_leaderboard(content)])
+
+
+def _headline(content: Content) -> list[str]:
+    label, final, best = _literal(content.spec.data.label), content.final, content.best
+    lines = [f"**{content.state.state}** · {count(len(content.records), 'configuration')} begun"]
+    if cut := saved(content).runs:
+        lines[0] += f" · {count(cut, 'seed run')} saved by racing, about {duration(saved(content).hours)}"
+    if final:
+        mae = final.metrics["mae"]
+        lines += [
+            f"**Test MAE {number(mae.value)}** [{number(mae.low)}, {number(mae.high)}] {label} over {final.sample}; "
+            f"predict-the-mean {number(final.baseline_mae)}"
+        ]
+    if best:
+        lines += [f"Best validation MAE {number(content.objective(best))} {label}: trial {best.number}"]
+    lines += ["Everything else is in the artifact `report.html`."]
+    return [f"{line}  " for line in lines]
+
+
+def _leaderboard(content: Content) -> list[str]:
+    table = leaderboard_table(content)
+    columns = [table.titles.index(title) for title in _TITLES]
+    rows = [[_literal(row.cells[column]) for column in columns] for row in table.rows[:SHOWN]]
+    written = (f"| {' | '.join(cells)} |" for cells in ([*_TITLES], ["---"] * len(_TITLES), *rows))
+    return list(written) if rows else []
+
+
+def _literal(text: str) -> str:
+    """`text` with what Markdown would take for its own escaped."""
+    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", " ".join(text.split()))

@@ -1,0 +1,95 @@
+"""A sweep's folder and what its configurations left, as if it had run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from services.final_report import FinalReport
+from services.folder import SweepFolder, SweepState
+from services.settings import Settings
+from services.spec import LoadedSpec, SweepSpec
+from services.sweep_page.content import Content, read_content
+from tests.services.past import EPOCHS, leave, spec
+from trainers.metrics import Interval
+
+SPACES = ("dynlocrep", "supremix")
+SEEDS = (0, 1, 2)
+
+
+class Left:
+    """A sweep in a home of its own; `sweep` is its folder in the storage path."""
+
+    def __init__(self, home: Path, study: SweepSpec, state: str = "finished", reason: str = "") -> None:
+        self.settings = Settings(home=home)
+        self.folder = SweepFolder.create(self.settings, LoadedSpec(study, home / "study.yaml", home))
+        self.sweep = Path(self.settings.storage_path) / study.sweep_id
+        self.folder.write_state(SweepState(state, reason=reason, spent_s=600, started=1.7e9, volumes="f" * 64))
+
+    def content(self) -> Content:
+        """What the page is drawn from."""
+        return read_content(self.settings, self.folder)
+
+    def finish(self, labels: Sequence[float] = (20, 40, 60, 80), number: int = 0) -> None:
+        """The final figure of a configuration, and its pictures."""
+        (self.folder.path / "figures").mkdir()
+        for name in ("predicted-against-true", "learning-curves", *(f"seed-{seed}-embedding" for seed in SEEDS)):
+            (self.folder.path / f"figures/{name}.png").write_bytes(picture())
+        final_report(labels, number).write(self.folder.final)
+
+
+def study(label: str = "age", **search: Any) -> SweepSpec:
+    """A spec of two methods and three seeds, with racing unless `search` says otherwise."""
+    asked: dict[str, Any] = {"seeds": list(SEEDS), "racing": {"rungs": [2]}, "trials": 4, **search}
+    made = spec(spaces=SPACES, **asked)
+    return made.model_copy(update={"data": made.data.model_copy(update={"label": label})})
+
+
+def finished(home: Path, label: str = "age") -> Left:
+    """Two complete configurations, one pruned, one failed, and the final figure."""
+    left = Left(home, study(label))
+    leave(left.sweep, 0, curves(5.0), params={"temperature": 0.1, "sigma": 2.0, "variant": "paper"})
+    leave(left.sweep, 1, curves(6.0), params={"temperature": 0.5, "sigma": 3.0, "variant": "paper"})
+    cut = {0: [9.0, 8.5, 8.4, 8.3], 1: [9.0, 8.6]}
+    leave(left.sweep, 2, cut, method="supremix", params={"alpha": 2.0}, state="pruned", reason="3 behind the best")
+    leave(left.sweep, 3, {}, method="supremix", params={"alpha": 3.0}, failure="Diverged: the loss is nan")
+    left.finish()
+    return left
+
+
+def curves(best: float) -> dict[int, list[float]]:
+    """EPOCHS validation MAEs of each seed, down to `best` for the first, and a little more for the others."""
+    return {seed: [best + 0.1 * seed + EPOCHS - epoch for epoch in range(1, EPOCHS + 1)] for seed in SEEDS}
+
+
+def final_report(labels: Sequence[float], number: int) -> FinalReport:
+    """A final report of four scans or any."""
+    scans = tuple(f"sub-{place}" for place in range(len(labels)))
+    return FinalReport(
+        trial=number,
+        method="dynlocrep",
+        params={"temperature": 0.1},
+        training={},
+        metrics={"mae": Interval(4.93, 4.02, 5.88), "r2": Interval(float("nan"), float("nan"), float("nan"))},
+        seed_mae=dict.fromkeys(SEEDS, 4.93),
+        sd=0.21,
+        ensemble_mae=4.5,
+        baseline_mae=18.9,
+        shot_mae={"many": 4.0, "few": 6.0},
+        scans=scans,
+        subjects=scans,
+        labels=tuple(labels),
+        predictions=dict.fromkeys(SEEDS, tuple(labels)),
+    )
+
+
+def picture() -> bytes:
+    """A small PNG."""
+    import io
+
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(np.full((8, 8), 128, np.uint8)).save(file, "PNG")
+    return file.getvalue()

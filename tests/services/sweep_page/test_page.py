@@ -1,0 +1,198 @@
+"""The page of a sweep: what is on it in every state, and that it needs nothing beside itself."""
+
+import itertools
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from search_spaces import Value
+from services.spec import parse_spec
+from services.sweep_page import render, write
+from tests.services.past import EPOCHS, leave
+from tests.services.sweep_page.left import Left, curves, finished, study
+from tests.services.sweep_page.parsed import Page
+
+SECTIONS = [
+    "Test split: predicted against true, and embeddings",
+    "Leaderboard",
+    "Seed spread",
+    "Learning curves",
+    "Parameters",
+    "Parameter importance",
+    "Pruned, and what it saved",
+    "Failures",
+    "Provenance",
+]
+HOSTILE = """<script>alert(1)</script><img src=x onerror="alert('2')"> $\\frac{a$ & 年龄 \u202e"""
+
+
+def page_of(left: Left) -> Page:
+    return Page(render(left.settings, left.folder))
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
+    return finished(tmp_path_factory.mktemp("finished"))
+
+
+@pytest.fixture(scope="module")
+def page(left: Left) -> Page:
+    return page_of(left)
+
+
+def test_every_section_is_there_once(page: Page) -> None:
+    assert [text for level, text in page.headings if level == 2] == SECTIONS
+
+
+def test_the_headline_has_state_test_error_baseline_cost_and_savings(page: Page) -> None:
+    head = page.text[: page.text.index("Leaderboard", page.text.index("Provenance"))]
+    for words in ("finished", "4.930", "4.020 to 5.880", "predict-the-mean 18.90", "5.100", "± 0.1000", "4 of 4"):
+        assert words in head, words
+    assert "10 min" in head
+    assert "2 seed runs, 6 epochs" in head and "17 %" in head
+
+
+def test_figures_are_drawn_and_tell_what_they_show(page: Page) -> None:
+    figures = page.of("svg")
+    assert len(figures) == 4, "seeds, curves, and parameters of both methods"
+    assert all(figure["role"] == "img" and len(figure["aria-label"]) > 20 for figure in figures)
+    images = page.of("img")
+    assert len(images) == 4, "predicted against true, and a map for each seed"
+    assert all(image["src"].startswith("data:image/png;base64,") and "age" in image["alt"] for image in images)
+
+
+def test_tables_have_captions_and_scopes(page: Page) -> None:
+    assert len(page.of("table")) == len(page.of("caption")) >= 5
+    assert all(header["scope"] in ("row", "col") for header in page.of("th"))
+
+
+def test_headings_descend_one_level_at_a_time(page: Page) -> None:
+    levels = [level for level, _ in page.headings]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(later <= earlier + 1 for earlier, later in itertools.pairwise(levels))
+
+
+def test_nothing_outside_is_needed(page: Page) -> None:
+    assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & {tag for tag, _ in page.elements}
+    assert [r for r in page.references() if not r.startswith(("#", "data:image/png;base64,"))] == []
+    assert not re.search(r"@import|url\((?!#)", page.styles)
+    written = [value for _, attributes in page.elements for value in attributes.values()]
+    assert not [value for value in written if re.search(r"url\((?!['\"]?#)", value)]
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+
+
+def test_places_within_the_page_exist(page: Page) -> None:
+    places = {attributes.get("id") for _, attributes in page.elements}
+    assert {link["href"][1:] for link in page.of("a")} <= places
+
+
+def test_the_spec_on_the_page_is_the_spec(left: Left, page: Page) -> None:
+    text = page.text[page.text.index("\nSpec\n") + 6 :].strip()
+    assert parse_spec(text, "page") == left.folder.load().spec
+    assert "contrasweep run study.yaml" in page.text
+
+
+def test_pruned_and_failed_configurations_have_their_reasons(page: Page) -> None:
+    assert "3 behind the best" in page.text
+    assert "Diverged: the loss is nan" in page.text
+
+
+def test_before_the_first_configuration(tmp_path: Path) -> None:
+    page = page_of(Left(tmp_path, study(), state="running"))
+    assert [text for level, text in page.headings if level == 2] == SECTIONS
+    assert not page.of("svg") and not page.of("img")
+    assert "No configuration has begun yet." in page.text
+    assert "until then the test split stays locked" in page.text
+    assert "interrupted" in page.text, "it says running, but no driver is there"
+
+
+def test_every_configuration_failed(tmp_path: Path) -> None:
+    left = Left(tmp_path, study(), state="failed", reason=f"every configuration failed; see {tmp_path}/storage/x")
+    for number in range(3):
+        leave(left.sweep, number, {}, failure=f"RuntimeError: no space left on {tmp_path}/storage/trial")
+    page = page_of(left)
+    assert page.text.count("no space left on") == 3
+    assert "3 failed" in page.text
+    assert str(tmp_path) not in page.text, "where things are on the server is nobody's business"
+
+
+def test_one_configuration_that_has_run_one_epoch(tmp_path: Path) -> None:
+    left = Left(tmp_path, study(), state="stopped")
+    leave(left.sweep, 0, {0: [9.0]}, params={"temperature": 0.1})
+    page = page_of(left)
+    assert "(9.000)" in page.text and "unfinished" in page.text
+    assert "No seed has run all its epochs yet." in page.text
+
+
+def test_one_seed_and_equal_objectives(tmp_path: Path) -> None:
+    left = Left(tmp_path, study(seeds=[7], racing=None), state="stopped")
+    for number in range(12):
+        leave(left.sweep, number, {7: [5.0] * EPOCHS}, params={"temperature": 0.1 + number})
+    page = page_of(left)
+    assert "one seed" in page.text and "racing is off" in page.text
+
+
+def test_errors_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
+    left = Left(tmp_path, study(), state="stopped")
+    leave(left.sweep, 0, {0: [float("inf"), float("nan"), float("inf")]}, params={"temperature": 0.1})
+    assert "No configuration has finished an epoch yet." in page_of(left).text
+
+
+def test_two_hundred_configurations_are_a_small_page_soon(tmp_path: Path) -> None:
+    left = Left(tmp_path, study(trials=200), state="stopped")
+    rng = np.random.default_rng(0)
+    for number in range(200):
+        params: dict[str, Value] = {
+            "temperature": float(rng.uniform(0.1, 1)),
+            "sigma": float(rng.uniform(1, 5)),
+            "kernel": "rbf",
+        }
+        leave(left.sweep, number, curves(float(rng.uniform(5, 9))), params=params)
+    began = time.process_time()
+    html = render(left.settings, left.folder)
+    assert time.process_time() - began < 10
+    assert len(html) < 2e6
+    assert "180 more rows" in Page(html).text
+
+
+def test_hostile_words_stay_words(tmp_path: Path) -> None:
+    left = finished(tmp_path, label=HOSTILE)
+    leave(left.sweep, 3, {}, method="supremix", failure=f"Diverged: {HOSTILE}")
+    page = page_of(left)
+    assert not page.of("script")
+    assert not [image for image in page.of("img") if not image["src"].startswith("data:image/png")]
+    assert page.text.count("<script>alert(1)</script>") > 5
+    assert [text for level, text in page.headings if level == 2] == SECTIONS
+
+
+def test_long_names_are_cut_in_figures_alone(tmp_path: Path) -> None:
+    left = finished(tmp_path, label="a" * 300)
+    page = page_of(left)
+    assert f"units of {'a' * 29}…" in page.text and "a" * 300 in page.text
+
+
+def test_without_optuna_s_storage(tmp_path: Path) -> None:
+    left = finished(tmp_path)
+    settings = left.settings.model_copy(update={"optuna_storage": "postgresql+nothing://user:secret@nowhere/optuna"})
+    page = Page(render(settings, left.folder))
+    assert len(page.of("svg")) == 4
+    assert "secret" not in page.text
+
+
+def test_pictures_that_are_gone_leave_a_word(tmp_path: Path) -> None:
+    left = finished(tmp_path)
+    for path in (left.folder.path / "figures").iterdir():
+        path.unlink()
+    page = page_of(left)
+    assert "not beside it any more" in page.text and not page.of("img")
+
+
+def test_write_replaces_the_page_in_the_folder_of_reports(left: Left) -> None:
+    for _ in range(2):
+        path = write(left.settings, left.folder)
+    assert path == left.settings.reports / f"{left.folder.sweep_id}.html"
+    assert [other.name for other in path.parent.iterdir()] == [path.name]
+    assert path.read_text().startswith("<!doctype html>")
