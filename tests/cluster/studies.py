@@ -3,7 +3,7 @@
 from typing import Any
 
 MEDIUM: dict[str, dict[str, Any]] = {
-    "training": {"epochs": 8},
+    "training": {"epochs": 30},
     "search": {"racing": {"rungs": [3], "finalists": 1}, "trials": 4},
 }
 """Long enough to be disturbed in the middle, short enough to run to its end."""

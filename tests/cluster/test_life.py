@@ -25,14 +25,11 @@ def test_a_sweep_is_submitted_followed_stopped_resumed_and_reported(
     begun = ada.ask("submit", spec)
     assert begun["sweep"]["id"] == sweep_id and begun["sweep"]["user"] == "ada"
     assert begun["outcome"] in ("submitted", "queued")
+    assert ada.ask("submit", spec)["outcome"] in ("already running", "queued")
+    assert stack.user("bob").call("stop", sweep_id).code == 2, "only ada stops her sweep"
     watching, following = ada.start("status", sweep_id, "--watch", "--json"), ada.start("logs", sweep_id, "--follow")
     wait_until(lambda: epochs_run(stack, loaded) > 2, 300, lambda: ada.call("logs", sweep_id).out)
-    assert ada.ask("submit", spec)["outcome"] == "already running"
-    assert [(sweep["id"], sweep["state"]) for sweep in ada.ask("list") if sweep["id"] == sweep_id] == [
-        (sweep_id, "running")
-    ]
-    assert stack.user("bob").call("stop", sweep_id).code == 2, "only ada stops her sweep"
-
+    assert {sweep["id"]: sweep["state"] for sweep in ada.ask("list")}[sweep_id] == "running"
     assert ada.ask("stop", sweep_id)["state"] in ("stopping", "stopped")
     watched, followed = end_of(watching), end_of(following)
     assert (watched.code, followed.code) == (0, 0), watched.err + followed.err
