@@ -47,7 +47,7 @@ class Sweep(Answer):
         reason: why it failed, waits or was interrupted.
         position: in the queue, from 1; 0 where it does not wait.
         submitted, started: seconds since 1970; 0 where it has not happened.
-        spent_s: wall time of its searching so far; `gpu_hours` is that times the GPUs it held.
+        spent_s: wall time of its searching so far; `gpu_hours` is that times the GPUs it held meanwhile.
         trials, ended: configurations asked for, and ended.
         seed_runs, saved: seeds that ran whole, and that racing saved.
         seeds: how many each configuration is to run with.

@@ -11,10 +11,14 @@ from pydantic import TypeAdapter, ValidationError
 from services.answers import Planned, Submitted, Sweep, Trial
 from services.settings import Settings
 from services.spec import LoadedSpec
+from services.verbs import Away
 from trainers.errors import UserError
 
 CONNECT_S, READ_S, SPEC_S = 5.0, 30.0, 360.0
 """Time to connect, for an answer, and for a spec to be checked and planned."""
+
+_AWAY = (502, 503, 504)
+"""What a proxy, too, says of a service that is just starting again."""
 
 _Answer = TypeVar("_Answer")
 
@@ -23,14 +27,14 @@ class Client:
     """`services.verbs.Verbs` at the service that the settings name, with the token that they name.
 
     The token goes to that address and nowhere else: redirections are not followed, and proxies of the environment
-    are not used. Raises UserError in one line for whatever the service refuses, and where it does not answer.
+    are not used. Raises UserError in one line for whatever the service refuses, and Away where it does not answer.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.server
         self._http = httpx.Client(
             base_url=self._url,
-            headers={"authorization": f"Bearer {_token(settings)}"},
+            headers={"authorization": f"Bearer {user_token(settings)}"},
             timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
             follow_redirects=False,
             trust_env=False,
@@ -101,7 +105,9 @@ class Client:
         try:
             yield
         except httpx.TimeoutException as error:
-            raise UserError(f"{self._url}: the service does not answer in time; try again later") from error
+            raise Away(f"{self._url}: the service does not answer in time; try again later") from error
+        except httpx.TransportError as error:
+            raise Away(f"{self._url}: the service cannot be reached: {_one_line(str(error))}") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise UserError(f"{self._url}: the service cannot be reached: {_one_line(str(error))}") from error
 
@@ -126,10 +132,10 @@ class Client:
                 line = f"the service failed ({status}): {said}"
             case _:
                 raise UserError(said)
-        raise UserError(f"{self._url}: {line}")
+        raise (Away if status in _AWAY else UserError)(f"{self._url}: {line}")
 
 
-def _token(settings: Settings) -> str:
+def user_token(settings: Settings) -> str:
     """The token of the settings. Raises UserError where there is none, or no text that could be one."""
     token = settings.token.get_secret_value().strip()
     if not token and settings.token_path is not None:
@@ -156,6 +162,8 @@ def _spec(loaded: LoadedSpec) -> dict[str, Any]:
 
 
 def _path(sweep_id: str, *rest: str) -> str:
+    if "/" in sweep_id:  # not one part of an address, however it is quoted
+        raise UserError(f"no sweep {sweep_id!r}")
     return "/".join(["/sweeps", quote(sweep_id, safe=""), *rest])
 
 

@@ -19,7 +19,7 @@ def cluster(settings: Settings) -> Iterator[list[Node]]:
     A Ray that is already running in this process is used as it is, and left running.
     """
     if ray.is_initialized():
-        yield _nodes()
+        yield living_nodes()
         return
     if settings.ray_address == "local":
         node = local_node()
@@ -35,7 +35,7 @@ def cluster(settings: Settings) -> Iterator[list[Node]]:
                 f"CONTRASWEEP_RAY_ADDRESS: no Ray cluster at '{settings.ray_address}': {reason}{token}"
             ) from error
     try:
-        yield _nodes()
+        yield living_nodes()
     finally:
         ray.shutdown()
 
@@ -44,6 +44,7 @@ def _silent() -> dict[str, object]:
     return {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
 
 
-def _nodes() -> list[Node]:
+def living_nodes() -> list[Node]:
+    """The nodes that are alive now, the reserve left out."""
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return [Node(max(0.0, r.get("CPU", 0.0) - RESERVED_CPUS), r.get("GPU", 0.0)) for r in alive]

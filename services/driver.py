@@ -20,7 +20,7 @@ from rich.console import Console
 
 from services.code import code_digest
 from services.environment import set_ray_environment
-from services.folder import FINISHED, INTERRUPTED, STOPPED, SweepFolder
+from services.folder import BROKEN, FINISHED, INTERRUPTED, STOPPED, SweepFolder
 from services.local import Local
 from services.settings import Settings, load_settings
 from services.spec import LoadedSpec, parse_spec
@@ -130,8 +130,8 @@ def _failures_kept(given: LoadedSpec, settings: Settings, user: str, attempt: in
     try:
         yield
     except Exception as error:
-        known = SweepFolder(settings.sweeps / given.spec.sweep_id)
-        if known.read_state().state == FINISHED:
+        known = SweepFolder(settings.sweeps / given.spec.sweep_id).read_state()
+        if known.state == FINISHED or (known.state, known.attempt) == (BROKEN, attempt):
             raise
         with SweepFolder.create(settings, given).driving(user, attempt):
             raise error

@@ -35,7 +35,7 @@ class SweepState:
         label, trials, seeds: of its spec: what is predicted, how many configurations with how many seeds each.
         ended, seed_runs, saved, best: see `services.standing.Standing`.
         test_mae: of the final figure.
-        gpus: how many its configurations hold at once.
+        gpus: how many its configurations hold at once; `gpu_hours` is what all its drivers' searching took of them.
     """
 
     state: str = RUNNING
@@ -56,6 +56,7 @@ class SweepState:
     best: float | None = None
     test_mae: float | None = None
     gpus: float = 0.0
+    gpu_hours: float = 0.0
 
     def to_json(self) -> str:
         """The state as text, for `from_json`."""
@@ -66,6 +67,11 @@ class SweepState:
         """The state written by this version of the program or another: what either does not know is left out."""
         known = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in json.loads(text).items() if name in known})
+
+    def spend(self, spent_s: float) -> None:
+        """Keep the time: searching has come to `spent_s`, with the GPUs that are held now."""
+        self.gpu_hours += (spent_s - self.spent_s) / 3600 * self.gpus
+        self.spent_s = spent_s
 
     def end_with(self, error: BaseException) -> None:
         """Stopped where somebody interrupted the driver, failed of anything else."""

@@ -63,7 +63,7 @@ class Follower:
         try:
             while not self._over.wait(POLL_S):
                 self._watch.follow(ray.get(self._referee.drain.remote()))
-                self._state.spent_s = before_s + time.monotonic() - began
+                self._state.spend(before_s + time.monotonic() - began)
                 if self._state.spent_s - kept_s > KEEP_S or self._watch.standing() != self._kept:
                     kept_s = self._state.spent_s
                     self._keep()

@@ -6,6 +6,7 @@ starts it. What only the cluster's folders know is asked by small jobs, whose pr
 
 import getpass
 import json
+import os
 import re
 import shlex
 import tempfile
@@ -83,7 +84,7 @@ class Jobs:
                 return Submitted(outcome="done" if told.state == "finished" else "already running", sweep=told)
         if last and last.live:
             self._wait(last.id)  # its sweep has ended, and it is about to
-        user, attempt = getpass.getuser(), 1 + max(known.attempt if known else 0, last.attempt if last else 0)
+        user, attempt = _user(), 1 + max(known.attempt if known else 0, last.attempt if last else 0)
         started = self.start(loaded, user, attempt)
         outcome: Outcome = "already running" if not started else "resumed" if known or last else "submitted"
         return Submitted(outcome=outcome, sweep=_starting(loaded, user, attempt))
@@ -189,12 +190,17 @@ class Jobs:
         return Sweep.model_validate(known) if known else None
 
     def _match(self, sweep_id: str) -> tuple[str, Job | None]:
-        """The whole id and the last driver, where Ray's jobs tell which sweep is meant; else `sweep_id` as it is."""
-        matches = {job.sweep_id for job in self.jobs() if job.sweep_id.startswith(sweep_id)}
-        if sweep_id in matches or len(matches) == 1:
-            whole = sweep_id if sweep_id in matches else matches.pop()
-            return whole, self._last(whole)
-        return sweep_id, None
+        """The whole id that one, or the beginning of one, stands for, and its last driver; what is unknown stays.
+
+        A beginning may be that of a sweep whose jobs Ray has forgotten, or of one without a folder yet.
+        """
+        if not any(job.sweep_id == sweep_id for job in self.jobs()):
+            matches = sorted(sweep.id for sweep in self.sweeps() if sweep.id.startswith(sweep_id))
+            if len(matches) > 1 and sweep_id not in matches:
+                raise UserError(f"sweep '{sweep_id}' could be any of {', '.join(matches)}; say more of it")
+            if len(matches) == 1:
+                [sweep_id] = matches
+        return sweep_id, self._last(sweep_id)
 
     def _find_out(self) -> None:
         """Learn whether the cluster lacks our code, where that is not known yet."""
@@ -275,6 +281,14 @@ class Jobs:
             )
 
 
+def _user() -> str:
+    """Who asks; in a container that may be a number without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
 def _job(details: Any) -> Job | None:
     """Of Ray's details, where the job is a sweep's driver."""
     found = _ID.fullmatch(details.submission_id or "")
@@ -322,6 +336,8 @@ def _told(known: Sweep | None, last: Job | None) -> Sweep:
         state, reason = "starting", ""
     elif last.status == "STOPPED":
         state, reason = "stopped", ""
+    elif last.status == "SUCCEEDED":  # it found the sweep finished, and left its folder as it was
+        state, reason = "finished", ""
     else:
         state, reason = "failed", last.message
     return sweep.model_copy(update={"state": state, "reason": reason, "attempt": last.attempt, "user": last.user})

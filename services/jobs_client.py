@@ -12,6 +12,8 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
 from services.environment import TOKEN_PATH, cluster_token
+from services.outbox import without_secrets
+from services.verbs import Away
 from trainers.errors import UserError
 
 CONNECT_S, READ_S = 5.0, 60.0
@@ -24,7 +26,7 @@ _TALKATIVE = (
 _OVERRIDES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 
 
-class ClusterAway(UserError):
+class ClusterAway(Away):
     """The cluster does not answer, or not as a Ray cluster does."""
 
 
@@ -146,6 +148,6 @@ async def _next(chunks: AsyncIterator[str]) -> str | None:
 
 
 def last_line(error: object) -> str:
-    """The last line of a text, which of a traceback is the one that says what happened."""
+    """The last line of a text, which of a traceback is the one that says what happened; without passwords."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    return without_secrets(lines[-1]) if lines else ""

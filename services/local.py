@@ -133,7 +133,7 @@ def describe(folder: SweepFolder) -> Sweep:
         attempt=state.attempt,
         started=state.started,
         spent_s=state.spent_s,
-        gpu_hours=state.spent_s / 3600 * state.gpus,
+        gpu_hours=state.gpu_hours,
         label=state.label,
         trials=state.trials,
         seeds=state.seeds,

@@ -60,7 +60,7 @@ def allot(spec: SweepSpec, nodes: Sequence[Node]) -> Allotment:
     Raises UserError where one configuration's workers do not fit.
     """
     training = spec.training
-    places = sum(_places(node, training) for node in nodes)
+    places = places_on(nodes, training)
     if places < training.workers:
         cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
         raise UserError(
@@ -72,6 +72,11 @@ def allot(spec: SweepSpec, nodes: Sequence[Node]) -> Allotment:
         trial = {"CPU": float(training.cpus_per_worker), "GPU": training.gpus_per_worker}
         return Allotment(min(places, spec.search.parallel), trial)
     return Allotment(min(places // training.workers, spec.search.parallel, MAX_DRIVERS), {"CPU": DRIVER_CPU})
+
+
+def places_on(nodes: Sequence[Node], training: TrainingConfig) -> int:
+    """Workers that fit on the nodes."""
+    return sum(_places(node, training) for node in nodes)
 
 
 def _places(node: Node, training: TrainingConfig) -> int:

@@ -20,6 +20,7 @@ from services.feeding import open_data
 from services.finalize import finalize
 from services.folder import FINISHED, STOPPED, SweepFolder, SweepState
 from services.follower import Follower, interruption, termination
+from services.growth import grow, grows
 from services.local import Local
 from services.logs import driver_log
 from services.plan import Allotment, allot, local_node
@@ -71,9 +72,12 @@ def run_sweep(
     check_table(loaded, settings.data_roots)
     storage = open_storage(settings)
     with find_weights(loaded, settings) as weights, cluster(settings) as nodes:
-        allotment = allot(loaded.spec, nodes)
+        if not grows():
+            allot(loaded.spec, nodes)
         folder = SweepFolder.create(settings, loaded)
         with termination(), folder.driving(user, attempt) as state, driver_log(folder.log, console):
+            nodes = grow(loaded.spec, console, lambda: folder.is_asked_to_stop(state.attempt))
+            allotment = allot(loaded.spec, nodes)
             _describe(state, loaded.spec, allotment)
             folder.write_state(state)
             prepared = prepare_data(loaded, settings, console, lambda: folder.is_asked_to_stop(state.attempt))
@@ -172,7 +176,8 @@ class Drive:
             undelivered = self._tracker.finish(self._ended)
             if undelivered:
                 state.state = STOPPED
-                self._console.print(f"{undelivered} updates did not reach MLflow; the next `resume` delivers them")
+                state.reason = f"{undelivered} updates did not reach MLflow; the next `resume` delivers them"
+                self._console.print(state.reason)
 
     def search(self, allotment: Allotment, state: SweepState) -> None:
         """Search until it is over, the budget is spent, or somebody asks to stop; the state says which."""

@@ -56,7 +56,7 @@ class Tracker:
         self._lock = threading.Lock()
         self._unsent: defaultdict[RunKey, list[tuple[int, Row]]] = defaultdict(list)
         self._objectives: defaultdict[int, dict[int, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
-        self._report_waits = False
+        self._unsent_report: tuple[Path, str] | None = None
 
     def start(self, spec_yaml: str, params: Mapping[str, str], digests: Mapping[str, str], user: str = "") -> None:
         """Open the sweep's run, or open it again: its spec as an artifact, its parameters, digests as tags.
@@ -114,10 +114,9 @@ class Tracker:
 
     def report(self, page: Path, summary: str) -> None:
         """The sweep's HTML report, as its file is by the time MLflow takes it, and a description in Markdown."""
-        self._outbox.put(lambda: self._runs.tag(_SWEEP, {"mlflow.note.content": summary}))
-        if not self._report_waits:
-            self._report_waits = True
-            self._outbox.put(lambda: self._send_report(page))
+        with self._lock:
+            self._unsent_report = (page, summary)
+        self._outbox.put(self._send_report)
 
     def metrics(self, values: Row) -> None:
         """Final figures of the sweep, such as the test MAE, on its own run."""
@@ -167,9 +166,17 @@ class Tracker:
             raise
         self._drop(key, len(rows))
 
-    def _send_report(self, page: Path) -> None:
-        self._report_waits = False  # before the file is read: what is written from now on is sent again
+    def _send_report(self) -> None:
+        """The last report; later tasks for it then find none."""
+        waiting = self._unsent_report
+        if waiting is None:
+            return
+        page, summary = waiting
+        self._runs.tag(_SWEEP, {"mlflow.note.content": summary})
         self._runs.text(page.read_text(), "report.html")
+        with self._lock:
+            if self._unsent_report is waiting:
+                self._unsent_report = None
 
     def _drop(self, key: RunKey, count: int) -> None:
         with self._lock:

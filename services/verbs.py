@@ -5,6 +5,11 @@ from typing import Protocol
 
 from services.answers import Planned, Submitted, Sweep, Trial
 from services.spec import LoadedSpec
+from trainers.errors import UserError
+
+
+class Away(UserError):
+    """Nobody answers now; later somebody may."""
 
 
 class Verbs(Protocol):

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from services.answers import ACTIVE, Answer, Leaderboard, Submitted
+from services.answers import ACTIVE, Answer, Leaderboard, Submitted, Sweep, Trial
 from services.cli.app import INTERRUPTED, Address, Json, Server, SpecPath, SweepId, app, console
+from services.cli.patience import followed, patiently
 from services.cli.transport import settings_for, verbs
 from services.spec import LoadedSpec
 
@@ -93,18 +94,22 @@ def status(
     from services.report import print_status
 
     asked = verbs(address, server)
+
+    def look() -> tuple[Sweep, list[Trial]]:
+        return asked.status(sweep_id), [] if as_json else asked.trials(sweep_id)
+
+    sweep, trials = look()
     while True:
-        sweep = asked.status(sweep_id)
         if as_json:
             _print_json(sweep)
         else:
-            trials = asked.trials(sweep_id)
             if watch:
                 console.clear()
             print_status(console, sweep, trials)
         if not watch or sweep.state not in ACTIVE:
             return
         time.sleep(WATCH_S)
+        sweep, trials = patiently(look)
 
 
 @app.command()
@@ -130,7 +135,9 @@ def logs(
     as_json: Annotated[bool, typer.Option("--json", help="Print each line as a JSON string.")] = False,
 ) -> None:
     """The driver's log, or that of one configuration: every epoch, warnings, why it failed."""
-    for line in verbs(address, server).logs(sweep_id, trial, follow):
+    asked = verbs(address, server)
+    lines = followed(lambda: asked.logs(sweep_id, trial, True)) if follow else asked.logs(sweep_id, trial)
+    for line in lines:
         typer.echo(json.dumps(line) if as_json else line)
 
 

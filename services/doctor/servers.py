@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 import httpx
 
+from services.client import user_token
 from services.doctor.finding import Found, fail, ok, warn
 from services.environment import TOKEN_PATH, cluster_token
 from services.settings import Settings
@@ -74,7 +75,7 @@ def service(settings: Settings) -> Found | None:
     url = settings.server
     if not url:
         return None
-    token = _user_token(settings)
+    token = user_token(settings) if settings.token_path or settings.token.get_secret_value() else ""
     try:
         alive, answer = ask(f"{url}/healthz"), ask(f"{url}/sweeps", token)
         ready = ask(f"{url}/readyz", token)
@@ -114,12 +115,6 @@ def _skew(url: str) -> float | None:
     except (Unanswered, ValueError):
         return None
     return there - (began + time.time()) / 2
-
-
-def _user_token(settings: Settings) -> str:
-    if settings.token_path:
-        return settings.token_path.read_text().strip()
-    return settings.token.get_secret_value()
 
 
 def _field(answer: httpx.Response, name: str) -> str:

@@ -13,6 +13,7 @@ from optuna.study import StudyDirection
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 
+from services.outbox import one_line
 from services.service.refusals import Unavailable
 from trainers.errors import UserError
 
@@ -77,6 +78,7 @@ class Ledger:
         self._storage: BaseStorage | None = None
         self._studies: dict[str, int] = {}
         self._entries: dict[str, Entry] | None = None
+        self._complaint = ""
         self._lock = threading.RLock()
 
     def check(self) -> None:
@@ -144,8 +146,11 @@ class Ledger:
         except Unavailable:
             raise
         except (SQLAlchemyError, OptunaError, OSError, UserError) as error:
-            log.warning("Optuna's storage: %s", " ".join(str(error).split())[:300])
+            if str(error) != self._complaint:  # it is asked each second
+                log.warning("Optuna's storage: %s", one_line(error))
+            self._complaint = str(error)
             raise Unavailable(AWAY) from error
+        self._complaint = ""
 
 
 def _touch(storage: BaseStorage, studies: dict[str, int]) -> None:

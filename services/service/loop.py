@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from services.answers import Sweep
 from services.folder import SweepFolder
+from services.outbox import one_line
 from services.service.folders import Folders
 from services.service.ledger import Entry, Ledger
 from services.service.queue import Action, Ask, Keep, Kill, Observed, Quotas, Settle, Start, decide
@@ -97,8 +98,8 @@ class Loop:
         )
         if not missing:
             self._act(missing)
-        for part in self.missing.keys() - missing.keys():
-            log.info("%s: all is well", part)
+        if self.missing and not missing:
+            log.info("all is well")
         self.missing = missing
         self._last_tick = time.monotonic()
         if not missing:
@@ -141,7 +142,7 @@ class Loop:
         """Note that a part does not answer; its own words are for the log, once."""
         missing[part] = line
         if part not in self.missing:
-            log.warning("%s: %s", line, " ".join(str(error).split())[:300])
+            log.warning(line if str(error) == line else f"{line}: {one_line(error)}")
 
     def _act(self, missing: dict[str, str]) -> None:
         try:

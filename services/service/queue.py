@@ -96,8 +96,7 @@ def decide(entries: Iterable[Entry], observed: Observed, quotas: Quotas, now: fl
     actions += [settle for old, new in zip(before, after, strict=True) if (settle := _settle(old, new, observed))]
     for entry in after:
         if entry.phase == "out" and (entry.wish == "stop" or entry.paused):
-            end = Kill if entry.now else Ask
-            actions.append(end(entry.id, entry.attempt))
+            actions.append(_end(entry, observed))
     return actions + [Start(entry) for entry in _starts(after, observed, quotas, now)]
 
 
@@ -171,7 +170,11 @@ def _seen(entry: Entry, observed: Observed, now: float) -> Entry:
     if attempt > entry.attempt:  # handed to the cluster by somebody else
         wish = {} if entry.phase == "out" else {"wish": "run", "now": False, "ended": "", "reason": ""}
         entry = entry.model_copy(update={"phase": "out", "attempt": attempt, **wish})
-    return entry if entry.phase != "out" or observed.is_live(entry.id) else _ended(entry, observed, now)
+    if entry.phase != "out":
+        return entry
+    if observed.is_live(entry.id):
+        return entry.model_copy(update={"reason": ""}) if entry.reason else entry
+    return _ended(entry, observed, now)
 
 
 def _ended(entry: Entry, observed: Observed, now: float) -> Entry:
@@ -202,6 +205,14 @@ def _after_death(entry: Entry, folder: Sweep | None, message: str) -> Entry:
         said = f": {message}" if message else ""
         return _over(entry, "failed", f"its driver died {restarts} times in a row without progress{said}")
     return _back(entry.model_copy(update={"progress": progress}), restarts)
+
+
+def _end(entry: Entry, observed: Observed) -> Ask | Kill:
+    """What ends a sweep's driver. One without a job can only be asked, by the number that it holds the folder with."""
+    job, folder = observed.jobs.get(entry.id), observed.folders.get(entry.id)
+    if entry.now and job and job.live:
+        return Kill(entry.id, job.attempt)
+    return Ask(entry.id, folder.attempt if folder and folder.state in HELD else entry.attempt)
 
 
 def _over(entry: Entry, ended: Literal["finished", "failed", "stopped"], reason: str) -> Entry:

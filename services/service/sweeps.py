@@ -1,10 +1,11 @@
 """The sweeps of the service: the verbs, for users who have their own."""
 
+import logging
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -15,17 +16,20 @@ from services.local import Local, read_final, trial_log_path
 from services.roots import without_folders
 from services.service.ledger import Entry, Ledger
 from services.service.loop import Cluster, Loop
-from services.service.queue import line, reasons
+from services.service.queue import Observed, line, reasons
 from services.service.refusals import Conflict, Forbidden, Missing, Unavailable
 from services.service.shown import shown
 from services.service.tokens import Identity
 from services.settings import Settings
 from services.spec import LoadedSpec
 from services.study import open_storage
+from trainers.errors import UserError
 
 LISTED_S = 0.25
 """How long an answer about all sweeps stands, so that many who look at once cost as much as one."""
 LONGEST_ID = 72
+
+log = logging.getLogger("contrasweep.service")
 
 
 class Planner(Cluster, Protocol):
@@ -89,12 +93,15 @@ class Service:
 
     def plan(self, loaded: LoadedSpec) -> Planned:
         """What the sweep would take, with nothing begun."""
-        from services.jobs_client import ClusterAway
+        from services.jobs import Refused
 
         try:
             return self._cluster.plan(loaded)
-        except ClusterAway as error:
-            raise Unavailable("the cluster does not answer; try again later") from error
+        except Refused:
+            raise
+        except UserError as error:
+            log.warning("plan: %s", error)
+            raise Unavailable("the cluster cannot plan now; try again later") from error
 
     def sweeps(self) -> list[Sweep]:
         """All sweeps, the oldest first."""
@@ -117,10 +124,11 @@ class Service:
         return [trial.model_copy(update={"reason": self._hide(trial.reason)}) for trial in found]
 
     def report(self, sweep_id: str) -> str:
-        """The sweep's HTML report: the page that its driver keeps, or one that is made now where it kept none."""
+        """The sweep's HTML report: the page that its driver keeps, or one that is made now where none does."""
         sweep = self.status(sweep_id)
-        with suppress(FileNotFoundError):
-            return (self._settings.reports / f"{sweep.id}.html").read_text(encoding="utf-8")
+        if sweep.state == "finished" or sweep.state in ACTIVE:  # a driver that was killed left a page of before
+            with suppress(FileNotFoundError):
+                return (self._settings.reports / f"{sweep.id}.html").read_text(encoding="utf-8")
         if not self._has_folder(sweep.id):
             raise Missing(f"sweep {sweep.id} has no report yet; it is {sweep.state}")
         return self._local.report(sweep.id)
@@ -163,7 +171,7 @@ class Service:
         entry = self._ledger.get(sweep.id)
         if entry is None:
             self._ledger.create(adopted())
-        elif entry.phase == "out":  # it is stopping: once it has, it goes on
+        elif sweep.state == "stopping":  # once it has stopped, it goes on
             self._ledger.update(entry.model_copy(update={"wish": "run", "paused": True}))
         else:
             rest = {"phase": "waiting", "wish": "run", "ended": "", "reason": "", "restarts": 0, "now": False}
@@ -187,23 +195,32 @@ class Service:
         with self._listing:
             made, known = self._listed
             if time.monotonic() - made > LISTED_S:
-                names = {*self.loop.observed.folders, *self._ledger.entries()}
-                known = {name: self._show(name) for name in names}
+                known = self._look(())
                 self._listed = (time.monotonic(), known)
             return known
 
     def _show(self, name: str) -> Sweep:
-        observed = self.loop.observed
-        sweep = shown(self._ledger.get(name), observed.folders.get(name), observed)
-        if sweep.state == "queued":
-            position, reason = self._places()[name]
-            return sweep.model_copy(update={"position": position, "reason": reason or self._hide(sweep.reason)})
-        return sweep.model_copy(update={"reason": self._hide(sweep.reason)}) if sweep.reason else sweep
+        return self._look((name,))[name]
 
-    def _places(self) -> dict[str, tuple[int, str]]:
+    def _look(self, names: Collection[str]) -> dict[str, Sweep]:
+        """Sweeps by id, all as they are at one moment; every one where none is named."""
+        entries, observed = self._ledger.entries(), self.loop.observed
+        seen = {
+            name: shown(entries.get(name), observed.folders.get(name), observed)
+            for name in names or {*observed.folders, *entries}
+        }
+        waits = any(sweep.state == "queued" for sweep in seen.values())
+        places = self._places(list(entries.values()), observed) if waits else {}
+        return {name: self._placed(sweep, *places.get(name, (0, ""))) for name, sweep in seen.items()}
+
+    def _placed(self, sweep: Sweep, position: int, reason: str) -> Sweep:
+        if not position and not sweep.reason:
+            return sweep
+        return sweep.model_copy(update={"position": position, "reason": reason or self._hide(sweep.reason)})
+
+    def _places(self, entries: Sequence[Entry], observed: Observed) -> dict[str, tuple[int, str]]:
         """Place in line of each waiting sweep, and why it waits."""
-        entries = list(self._ledger.entries().values())
-        why = reasons(entries, self.loop.observed, self.loop.quotas, time.time())
+        why = reasons(entries, observed, self.loop.quotas, time.time())
         return {entry.id: (place, why.get(entry.id, "")) for place, entry in enumerate(line(entries), start=1)}
 
     def _entry(self, caller: Identity, loaded: LoadedSpec, known: Sweep | None, phase: str = "waiting") -> Entry:

@@ -169,7 +169,7 @@ def test_the_cluster_away_and_back(up: Running) -> None:
     answer = wait(lambda: up.ask("GET", "/readyz"), lambda answer: answer.status_code == 503)
     assert answer.json() == {"detail": "the cluster does not answer"}
     planned = up.ask("POST", "/sweeps?plan=true", json=spec())
-    assert (planned.status_code, planned.json()["detail"]) == (503, "the cluster does not answer; try again later")
+    assert (planned.status_code, planned.json()["detail"]) == (503, "the cluster cannot plan now; try again later")
     name = submitted(up)  # it is kept for later
     time.sleep(1.5)
     assert up.ask("GET", f"/sweeps/{name}").json()["state"] == "queued"
@@ -179,7 +179,7 @@ def test_the_cluster_away_and_back(up: Running) -> None:
 
 
 def test_a_start_that_is_refused_is_tried_again(up: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.service.loop.PATIENCE_S", 0.5)
+    monkeypatch.setattr("services.service.loop.PATIENCE_S", 2.5)  # longer than a look takes to come
     up.cluster.refuses = True
     name = submitted(up)
     sweep = wait(lambda: up.until(name, "queued"), lambda sweep: sweep["reason"])

@@ -77,3 +77,16 @@ def test_what_is_done_stays_done(tmp_path: Path) -> None:
         raise UserError("no such file")
     assert folder.read_state().state == "finished"
     assert os.listdir(settings.sweeps) == [loaded.spec.sweep_id]
+
+
+def test_a_failure_that_the_sweep_has_told_leaves_where_it_runs_from(tmp_path: Path) -> None:
+    placed, settings = write_study(tmp_path / "root"), Settings(home=tmp_path / "home")
+    given = LoadedSpec(placed.spec, Path("spec.yaml"), tmp_path / "laptop")
+    with pytest.raises(OSError, match="disk"), driver._failures_kept(given, settings, "ada", 1):
+        folder = SweepFolder.create(settings, placed)
+        with folder.driving("ada", 1):
+            raise OSError("disk full")
+    assert (folder.read_state().reason, folder.load().base) == ("OSError: disk full", tmp_path / "root")
+    with pytest.raises(OSError, match="gone"), driver._failures_kept(given, settings, "ada", 2):
+        raise OSError("gone")
+    assert (folder.read_state().reason, folder.read_state().attempt) == ("OSError: gone", 2)

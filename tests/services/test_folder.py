@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.folder import BROKEN, FINISHED, INTERRUPTED, RUNNING, STOPPED, SweepFolder
+from services.local import describe
 from services.settings import Settings
 from services.spec import LoadedSpec
 from tests.services.past import spec
@@ -108,6 +109,15 @@ def test_time_spent_adds_up_and_the_start_stays(settings: Settings) -> None:
     second = folder.read_state()
     assert (first.spent_s, second.spent_s) == (5, 7)
     assert first.started == second.started > 0
+
+
+def test_gpu_hours_are_of_what_each_driver_held(settings: Settings) -> None:
+    folder = create(settings)
+    for gpus, until_s in ((1.0, 3600.0), (4.0, 5400.0), (0.0, 9000.0)):
+        with folder.driving() as state:
+            state.gpus = gpus
+            state.spend(until_s)
+    assert (state.spent_s, describe(folder).gpu_hours) == (9000, 3.0)
 
 
 def test_a_crash_is_kept_with_its_reason_until_the_next_try(settings: Settings) -> None:

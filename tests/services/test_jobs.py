@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from services.answers import Sweep
 from services.code import ROOMS
 from services.folder import FINISHED, RUNNING, SweepFolder
-from services.jobs import Jobs
+from services.jobs import Job, Jobs
 from services.settings import Settings
 from services.spec import LoadedSpec
 from tests.cluster.server import wait_until
@@ -128,3 +129,56 @@ def test_tokens_that_are_refused(head: RayHead, token: str, message: str) -> Non
     ended = contrasweep(head, "list", RAY_AUTH_MODE="disabled", RAY_AUTH_TOKEN_PATH="", RAY_AUTH_TOKEN=token)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert re.fullmatch(rf"error: {head.dashboard}: the Ray cluster {message}; RAY_AUTH_TOKEN_PATH .*\n", ended.stderr)
+
+
+class Remembered(Jobs):
+    """What Ray and the folders have, without a cluster."""
+
+    def __init__(self, jobs: list[Job], folders: list[Sweep]) -> None:
+        super().__init__(Settings(jobs_address="http://head:8265"))
+        self._jobs, self._folders = jobs, folders
+
+    def jobs(self) -> list[Job]:
+        """Every driver that Ray knows of."""
+        return self._jobs
+
+    def _ask(self, *words: str, loaded: LoadedSpec | None = None) -> Any:
+        return [sweep.model_dump() for sweep in self._folders]
+
+
+def job(sweep_id: str, attempt: int, status: str) -> Job:
+    return Job(sweep_id, "small", attempt, status == "RUNNING", status, "", "ada", 0.0)
+
+
+def folder(sweep_id: str, state: str, attempt: int = 1) -> Sweep:
+    return Sweep.model_validate({"id": sweep_id, "name": "small", "state": state, "attempt": attempt})
+
+
+def test_a_beginning_may_be_of_a_sweep_that_ray_has_forgotten() -> None:
+    old, new, live = "small-00000000", "small-00000001", job("small-00000001", 1, "RUNNING")
+    jobs = Remembered([live], [folder(old, "finished")])
+    with pytest.raises(UserError, match=f"sweep 'small' could be any of {old}, {new}; say more of it"):
+        jobs._match("small")
+    assert [jobs._match(text) for text in (new, "small-00000001", old, "smell")] == [
+        (new, live),
+        (new, live),
+        (old, None),
+        ("smell", None),
+    ]
+    assert Remembered([live], [])._match("sm") == (new, live)
+
+
+def test_a_driver_that_found_the_sweep_finished_has_not_failed() -> None:
+    sweep_id = "small-00000000"
+    [sweep] = Remembered([job(sweep_id, 2, "SUCCEEDED")], [folder(sweep_id, "finished")]).sweeps()
+    assert sweep.state == "finished"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
+def test_a_user_without_a_name() -> None:
+    code = "import os; from services import jobs; os.setuid(12345); print(jobs._user())"
+    nameless = {
+        name: value for name, value in os.environ.items() if name not in ("LOGNAME", "USER", "LNAME", "USERNAME")
+    }
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=nameless)
+    assert ended.stdout == "12345\n", ended.stderr

@@ -61,3 +61,6 @@ def test_the_address_asked_for_wins(shop: str, monkeypatch: pytest.MonkeyPatch) 
 def test_last_line() -> None:
     assert last_line(RuntimeError("Traceback:\n  line\nValueError: no\n\n")) == "ValueError: no"
     assert last_line("") == ""
+    assert (
+        last_line("log\nno answer from postgresql://ada:lovelace@db/optuna") == "no answer from postgresql://db/optuna"
+    )

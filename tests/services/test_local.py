@@ -48,7 +48,7 @@ def storage(settings: Settings, folder: SweepFolder) -> Path:
 
 def finished(number: int) -> SweepState:
     return SweepState(
-        state=FINISHED, spent_s=7200, started=1e9 - number, label="age", trials=4, ended=4, best=number / 10, gpus=2.0
+        state=FINISHED, gpu_hours=4.0, started=1e9 - number, label="age", trials=4, ended=4, best=number / 10
     )
 
 

@@ -1,6 +1,7 @@
 import logging
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -242,6 +243,30 @@ def test_a_missing_report_is_dropped_and_the_next_one_sent(
     assert tracker.flush(10) == 0
     (run,) = _runs(client).values()
     assert Path(run.info.artifact_uri or "", "report.html").read_text() == "<p>some"
+
+
+def test_reports_that_wait_for_the_artifacts_go_out_once(
+    tracker: Tracker, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker.start("name: soop\n", {}, {})
+    assert tracker.flush(10) == 0
+    monkeypatch.setattr("services.outbox._FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("services.outbox._LONGEST_WAIT_S", 0.02)
+    outage = _Outage(monkeypatch, ("log_text",))
+    outage.cut.set()
+    page = tmp_path / "page.html"
+    for number in range(8):
+        before = outage.failed
+        page.write_text(f"<p>{number}")
+        tracker.report(page, "")
+        while outage.failed < before + 2:
+            time.sleep(0.005)
+    outage.cut.clear()
+    outage.calls.clear()
+    assert tracker.flush(10) == 0
+    assert outage.calls.count("log_text") <= 2
+    (run,) = _runs(client).values()
+    assert Path(run.info.artifact_uri or "", "report.html").read_text() == "<p>7"
 
 
 def test_spec_leaderboard_and_files_become_artifacts(tracker: Tracker, client: MlflowClient, tmp_path: Path) -> None:

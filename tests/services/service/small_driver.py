@@ -21,7 +21,7 @@ def main() -> None:
     with folder.driving(user, int(attempt)) as state, folder.log.open("a") as log:
         state.gpus = 1.0
         while time.monotonic() < ends:
-            state.spent_s += 0.1
+            state.spend(state.spent_s + 0.1)
             state.ended += 1
             folder.write_state(state)
             print(f"step {state.ended} under {folder.path}", file=log, flush=True)

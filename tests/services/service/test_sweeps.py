@@ -1,0 +1,127 @@
+"""What the service says of sweeps, and does with them, where several things happen at once."""
+
+import random
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+
+from services.answers import Planned
+from services.folder import BROKEN, STOPPED, SweepFolder
+from services.jobs import Job, Refused
+from services.service.ledger import Entry
+from services.service.refusals import Unavailable
+from services.service.sweeps import Service
+from services.service.tokens import Identity
+from services.settings import Settings
+from services.spec import LoadedSpec, spec_of
+from tests.services.service.processes import Processes
+from tests.services.service.running import spec
+from trainers.errors import UserError
+
+ADA = Identity("ada", "submitter")
+
+
+class Ending(Processes):
+    """A cluster whose jobs are still ending when their drivers are gone, until `ended`."""
+
+    ended = False
+
+    def jobs(self) -> list[Job]:
+        """Every job since the beginning."""
+        return [
+            Job(name, "small", attempt, not self.ended, "RUNNING", "", "ada", 0.0) for name, attempt in self.started
+        ]
+
+    def start(self, loaded: LoadedSpec, user: str, attempt: int) -> bool:
+        """A driver that writes its state, and no more."""
+        folder = SweepFolder.create(Settings(home=self._home), loaded)
+        with folder.driving(user, attempt) as state:
+            state.state, state.reason = BROKEN, "no disk"
+        self.started[loaded.spec.sweep_id, attempt] = (user, None)  # type: ignore[assignment]
+        return True
+
+
+class Telling(Processes):
+    """A cluster that says `error` where it is asked to plan."""
+
+    error: UserError
+
+    def plan(self, loaded: LoadedSpec) -> Planned:
+        """Never."""
+        raise self.error
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return Settings(home=tmp_path)
+
+
+def loaded(settings: Settings) -> LoadedSpec:
+    return LoadedSpec(spec_of(spec(), "spec"), Path("spec.yaml"), settings.home)
+
+
+def waiting(number: int) -> Entry:
+    return Entry(
+        id=f"small-{number:08x}", spec="", base="/", label="age", trials=4, seeds=2, user="ada", submitted=1, queued=1
+    )
+
+
+def test_one_that_failed_is_resumed_while_its_job_is_still_ending(settings: Settings) -> None:
+    cluster = Ending(settings)
+    service = Service(settings, cluster)
+    service.loop.tick()
+    sweep_id = service.submit(ADA, loaded(settings)).sweep.id
+    service.loop.tick()
+    service.loop.tick()
+    assert service.status(sweep_id).state == "failed"
+    assert service.resume(ADA, sweep_id).outcome == "resumed"
+    service.loop.tick()
+    assert list(cluster.started) == [(sweep_id, 1)]
+    cluster.ended = True
+    service.loop.tick()
+    assert list(cluster.started) == [(sweep_id, 1), (sweep_id, 2)]
+
+
+def test_hundreds_that_wait_are_listed_in_a_moment(settings: Settings) -> None:
+    service = Service(settings, Processes(settings))
+    service._ledger._entries = {entry.id: entry for entry in map(waiting, range(500))}
+    began = time.perf_counter()
+    assert [sweep.position for sweep in service.sweeps()] == list(range(1, 501))
+    assert time.perf_counter() - began < 2
+
+
+def test_one_that_starts_while_somebody_looks(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    service, first, chance = Service(settings, Processes(settings)), waiting(0), random.Random(0)
+    either = (first, first.model_copy(update={"phase": "out", "attempt": 1}))
+    monkeypatch.setattr(service._ledger, "_loaded", lambda: {first.id: chance.choice(either)})
+    assert {service.status(first.id).state for _ in range(100)} == {"queued", "starting"}
+
+
+def test_what_keeps_the_cluster_from_planning_is_not_for_users(settings: Settings) -> None:
+    cluster = Telling(settings)
+    service = Service(settings, cluster)
+    cluster.error = UserError("http://head:8265: the Ray cluster does not take this token")
+    with pytest.raises(Unavailable, match="the cluster cannot plan now; try again later"):
+        service.plan(loaded(settings))
+    cluster.error = Refused("data.participants: no such file: participants.tsv")
+    with pytest.raises(Refused):
+        service.plan(loaded(settings))
+
+
+def test_the_report_of_a_killed_sweep_does_not_say_that_it_runs(settings: Settings) -> None:
+    service = Service(settings, Processes(settings))
+    folder = SweepFolder.create(settings, loaded(settings))
+    with folder.driving("ada") as state:
+        page = settings.reports / f"{folder.sweep_id}.html"
+        page.parent.mkdir()
+        page.write_text("it is running")
+        service.loop.observed = type(service.loop.observed)(service.loop._folders.look())
+        service._ledger.check()
+        assert service.report(folder.sweep_id) == "it is running"
+        state.state = STOPPED
+    service.loop.observed = type(service.loop.observed)(service.loop._folders.look())
+    assert "stopped" in service.report(folder.sweep_id)
+    assert "it is running" not in service.report(folder.sweep_id)
