@@ -16,7 +16,7 @@ from trainers.errors import UserError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _REGISTERED = re.compile(r"models:/[\w][\w .-]*[/@][\w.-]+")
-_ALLOWED = "must be a path inside a data root, without '..', '~', ':' and backslashes"
+_ALLOWED = "must be a path inside a data root, relative to it or absolute, without '..', '~', ':' and backslashes"
 
 
 def place(spec: SweepSpec, roots: Sequence[Path]) -> LoadedSpec:

@@ -68,6 +68,7 @@ class Service:
                 return self._go_on(caller, known, lambda: self._entry(caller, loaded, known))
             entry = self._entry(caller, loaded, None)
             self._ledger.create(entry)
+            log.info("sweep %s: submitted by %s", entry.id, caller.user)
             return self._begun(entry.id, "submitted")
 
     def resume(self, caller: Identity, sweep_id: str) -> Submitted:
@@ -89,6 +90,7 @@ class Service:
             if entry.phase == "waiting":
                 change = {"wish": "stop", "phase": "over", "ended": "stopped", "reason": ""}
             self._ledger.update(entry.model_copy(update=change))
+            log.info("sweep %s: %s by %s", sweep.id, "killed" if now else "stopped", caller.user)
             return self._now(sweep.id)
 
     def plan(self, loaded: LoadedSpec) -> Planned:
@@ -177,6 +179,7 @@ class Service:
             rest = {"phase": "waiting", "wish": "run", "ended": "", "reason": "", "restarts": 0, "now": False}
             seen = max(entry.attempt, self.loop.observed.attempt(entry.id))
             self._ledger.update(entry.model_copy(update={**rest, "queued": time.time(), "attempt": seen}))
+        log.info("sweep %s: resumed by %s", sweep.id, caller.user)
         return self._begun(sweep.id, "resumed")
 
     def _begun(self, sweep_id: str, outcome: str) -> Submitted:

@@ -125,3 +125,15 @@ def test_the_report_of_a_killed_sweep_does_not_say_that_it_runs(settings: Settin
     service.loop.observed = type(service.loop.observed)(service.loop._folders.look())
     assert "stopped" in service.report(folder.sweep_id)
     assert "it is running" not in service.report(folder.sweep_id)
+
+
+def test_the_log_says_who_did_what(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    service = Service(settings, Processes(settings))
+    service.loop.tick()
+    with caplog.at_level("INFO", "contrasweep.service"):
+        sweep_id = service.submit(ADA, loaded(settings)).sweep.id
+        service.stop(ADA, sweep_id)
+        service.resume(Identity("root", "admin"), sweep_id)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"sweep {sweep_id}: {done}" for done in ("submitted by ada", "stopped by ada", "resumed by root")
+    ]
