@@ -5,7 +5,6 @@ import io
 from functools import partial
 from pathlib import Path
 
-import jinja2
 from matplotlib.figure import Figure
 
 from services.inspection import figures
@@ -19,9 +18,9 @@ from services.inspection.tables import (
     rejection_table,
     split_tables,
 )
+from services.templates import pages
 from trainers.atomic import write_atomically
 
-_TEMPLATES = Path(__file__).parents[1] / "templates"
 _TEMPLATE = "inspect.html"
 
 
@@ -34,15 +33,8 @@ def write_page(report: Report, folder: Path) -> Path:
 
 def render(report: Report) -> str:
     """The page's text."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    label = report.manifest.labels.column
-    return environment.get_template(_TEMPLATE).render(
+    template, label = pages().get_template(_TEMPLATE), report.manifest.labels.column
+    return template.render(
         report=report,
         name=report.store.folder.name,
         label=label,

@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from services.folder import FINISHED, RUNNING, SweepFolder, SweepState
@@ -19,10 +18,10 @@ from services.sweep_page.drawing import inline
 from services.sweep_page.importance import FEWEST, importances
 from services.sweep_page.parameters import by_method, searched
 from services.sweep_page.words import count, duration, moment, number, spread
+from services.templates import pages
 from trainers.atomic import write_atomically
 from trainers.history import COMPLETE, PRUNED
 
-_TEMPLATES = Path(__file__).parents[1] / "templates"
 _TEMPLATE = "sweep.html"
 MOST_MAPS = 6
 
@@ -46,13 +45,7 @@ def render(settings: Settings, folder: SweepFolder, state: SweepState | None = N
 
 def render_page(content: Content) -> str:
     """The page of what was read."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = pages()
     environment.filters |= {"number": number, "duration": duration, "moment": moment}
     environment.globals |= {"count": count, "spread": spread}
     return environment.get_template(_TEMPLATE).render(
