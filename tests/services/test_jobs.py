@@ -84,6 +84,7 @@ def test_eight_at_once_run_it_once(head: RayHead, jobs: Jobs, tmp_path: Path) ->
     assert head.token_path.read_text() not in kept
 
 
+@pytest.mark.slow
 def test_stop_and_resume(head: RayHead, jobs: Jobs, tmp_path: Path) -> None:
     loaded = write_study(tmp_path / "endless", **ENDLESS)
     sweep_id, folder = loaded.spec.sweep_id, folder_of(head, loaded)
@@ -114,6 +115,7 @@ def test_data_that_are_not_there(head: RayHead, jobs: Jobs, tmp_path: Path) -> N
     write_study(tmp_path / "gone", training={"epochs": 7})
 
 
+@pytest.mark.slow
 def test_other_code_is_sent_along(head: RayHead, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(head.token_path))
     for room in ROOMS:

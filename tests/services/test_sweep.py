@@ -337,6 +337,7 @@ def test_word_to_stop_that_came_before_the_driver(tmp_path: Path, ray_local: Non
     assert not list(settings.volumes.glob("*/manifest.json"))
 
 
+@pytest.mark.slow
 def test_sigterm_while_preparing_stops(tmp_path: Path) -> None:
     loaded, settings = write_study(tmp_path), settings_in(tmp_path / "home")
     driver = start(loaded.path, settings.home)
@@ -354,7 +355,7 @@ def test_a_spec_that_leads_out_of_the_data_roots(tmp_path: Path, ray_local: None
     assert not settings.sweeps.exists()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_configuration_that_fails_says_why_in_its_log(tmp_path: Path, ray_local: None, workers: int) -> None:
     short = {"spaces": ["exponential"], "trials": 1, "seeds": [0], "racing": None}
     loaded = write_study(tmp_path, training={"lr": 1e30, "workers": workers}, search=short)
