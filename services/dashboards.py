@@ -1,7 +1,6 @@
 """The dashboards of others, on the stores of the settings: MLflow's and Optuna's, for this machine alone."""
 
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import optuna
 from rich.console import Console
 
 from services.folder import SweepFolder
+from services.outbox import without_secrets
 from services.settings import Settings
 from services.study import open_storage
 from services.tracking import quieten_mlflow
@@ -27,8 +27,9 @@ def open_mlflow(settings: Settings, sweep_id: str | None, port: int | None, cons
     """
     page = _mlflow_page(settings, sweep_id) if sweep_id else ""
     if settings.tracking_uri.startswith("http"):
-        server = re.sub(r"//[^/@]+@", "//", settings.tracking_uri)  # it may hold a password
-        console.print(f"the dashboard is at {server}{page}", soft_wrap=True, markup=False)
+        console.print(
+            f"the dashboard is at {without_secrets(settings.tracking_uri)}{page}", soft_wrap=True, markup=False
+        )
         return 0
     port = _free(port or MLFLOW_PORT)
     console.print(f"MLflow's dashboard: http://{HOST}:{port}{page}  (Ctrl-C ends it)", soft_wrap=True, markup=False)

@@ -1,12 +1,12 @@
 """What a check found."""
 
 import os
-import re
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
+from services import outbox
 from services.settings import Settings
 
 Level: TypeAlias = Literal["ok", "warn", "fail"]
@@ -49,12 +49,11 @@ def without_secrets(text: str, settings: Settings | None) -> str:
     """On one line, with no password of an address and nothing that the settings or the environment keep secret.
 
     >>> without_secrets("no answer from postgresql://ada:lovelace@host/db", None)
-    'no answer from postgresql://ada:***@host/db'
+    'no answer from postgresql://host/db'
     """
     known = [os.environ.get(name, "") for name in _SECRET_VARIABLES]
     known += [settings.token.get_secret_value()] if settings else []
     line = " ".join(text.split())
     for secret in (secret for secret in known if secret):
         line = line.replace(secret, "***")
-    line = re.sub(r"(://[^/@\s:]*):[^/@\s]*@", r"\1:***@", line)
-    return re.sub(r"(?i)(password|secret|token)=[^&\s]+", r"\1=***", line)
+    return outbox.without_secrets(line)

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from services.roots import confine, confine_subjects, place, without_folders
+from services.roots import place, without_folders
 from services.service.bounds import SPEC, Kind, read_spec
 from services.service.refusals import Unavailable
 from services.spec import LoadedSpec, SweepSpec, spec_of
@@ -119,11 +119,8 @@ def _admitted(spec: SweepSpec, roots: Sequence[Path]) -> dict[str, Any]:
     from services.validation import check_table
 
     loaded = place(spec, roots)
-    confine(loaded, roots)
-    check_spec(loaded)
-    subjects = check_table(loaded)
-    confine_subjects(subjects, roots)
-    _look_at_a_scan(loaded, subjects)
+    check_spec(loaded, roots)
+    _look_at_a_scan(loaded, check_table(loaded, roots))
     return {"spec": loaded.spec.model_dump(), "base": str(loaded.base)}
 
 
