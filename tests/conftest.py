@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 from upath import UPath
 
-from services.environment import set_ray_environment
+from services.cluster.environment import set_ray_environment
 from services.settings import Settings
 
 # Ray reads its environment when it is imported, which collecting the tests already does.

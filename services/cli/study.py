@@ -29,7 +29,7 @@ def init(
     ] = None,
 ) -> None:
     """Write a first spec for your table and scans, or your BIDS data set."""
-    from services.firstspec import write_first_spec
+    from services.spec.first import write_first_spec
 
     options = {"participants": participants, "image": image, "bids": bids, "suffix": suffix, "label": label}
     given = {name: value for name, value in options.items() if value is not None}
@@ -49,7 +49,7 @@ def explain(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of them.", show_default=False)] = None,
 ) -> None:
     """What a spec can name - methods, encoders, augmentations, transforms, probes - and recipes, or one of them."""
-    from services.explain import explain as explained
+    from services.cli.explain import explain as explained
 
     explained(name, console)
 
@@ -57,11 +57,11 @@ def explain(
 @app.command()
 def validate(spec: SpecPath) -> None:
     """Check a spec and read every scan's header: counts, shapes, labels, what is missing."""
-    from services.pretrained import find_weights
+    from services.data.validate import validate_data
+    from services.data.weights import find_weights
     from services.settings import load_settings
-    from services.spec import load_spec
-    from services.spec_checks import check_spec
-    from services.validation import validate_data
+    from services.spec.checks import check_spec
+    from services.spec.spec import load_spec
 
     loaded, settings = load_spec(spec), load_settings()
     check_spec(loaded, settings.data_roots)
@@ -72,18 +72,18 @@ def validate(spec: SpecPath) -> None:
 @app.command()
 def prepare(spec: SpecPath) -> None:
     """Read and transform every scan once, into a volume store. A second time is instant."""
-    from services.environment import set_ray_environment
+    from services.cluster.environment import set_ray_environment
+    from services.data.validate import check_table
     from services.settings import load_settings
-    from services.spec import load_spec
-    from services.spec_checks import check_spec
-    from services.validation import check_table
+    from services.spec.checks import check_spec
+    from services.spec.spec import load_spec
 
     loaded, settings = load_spec(spec), load_settings()
     check_spec(loaded, settings.data_roots)
     check_table(loaded, settings.data_roots)
     set_ray_environment(settings)
-    from services.cluster import cluster
-    from services.sweep import prepare_data
+    from services.cluster.connect import cluster
+    from services.screen.preparation import prepare_data
 
     with cluster(settings):
         prepare_data(loaded, settings, console)

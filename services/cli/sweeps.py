@@ -5,15 +5,19 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.answers import ACTIVE, Answer, Leaderboard, Submitted, Sweep, Trial
 from services.cli.app import INTERRUPTED, Address, Json, Server, SpecPath, SweepId, app, console
 from services.cli.patience import followed, patiently
 from services.cli.transport import settings_for, verbs
-from services.spec import LoadedSpec
+from services.records.answers import ACTIVE, Answer, Leaderboard, Submitted, Sweep, Trial
+from services.spec.spec import LoadedSpec
+
+if TYPE_CHECKING:
+    from services.records.folder import SweepFolder
+    from services.settings import Settings
 
 WATCH_S = 2.0
 
@@ -21,8 +25,8 @@ WATCH_S = 2.0
 @app.command()
 def plan(spec: SpecPath, address: Address = "", server: Server = "", as_json: Json = False) -> None:
     """What a sweep would take: runs, workers, what runs at once, hours, disk."""
-    from services.report import print_plan
-    from services.spec import load_spec
+    from services.screen.tables import print_plan
+    from services.spec.spec import load_spec
 
     planned = verbs(address, server).plan(load_spec(spec))
     if as_json:
@@ -34,7 +38,7 @@ def plan(spec: SpecPath, address: Address = "", server: Server = "", as_json: Js
 @app.command()
 def run(spec: SpecPath) -> None:
     """Run a sweep here, or go on with it; one that is done is only shown."""
-    from services.spec import load_spec
+    from services.spec.spec import load_spec
 
     _run(load_spec(spec))
 
@@ -42,7 +46,7 @@ def run(spec: SpecPath) -> None:
 @app.command()
 def demo() -> None:
     """Run a whole small sweep on a phantom data set that is generated first."""
-    from services.demo import write_demo
+    from services.cli.demo import write_demo
     from services.settings import load_settings
 
     _run(write_demo(load_settings().home / "demo", console))
@@ -51,7 +55,7 @@ def demo() -> None:
 @app.command()
 def submit(spec: SpecPath, address: Address = "", server: Server = "", as_json: Json = False) -> None:
     """Have a cluster or a service run a sweep, or go on with it, and return; the same spec runs once."""
-    from services.spec import load_spec
+    from services.spec.spec import load_spec
 
     _tell(verbs(address, server).submit(load_spec(spec)), as_json)
 
@@ -59,7 +63,7 @@ def submit(spec: SpecPath, address: Address = "", server: Server = "", as_json: 
 @app.command()
 def resume(sweep_id: SweepId, address: Address = "", server: Server = "", as_json: Json = False) -> None:
     """Go on with a sweep that was stopped or killed: finished seeds are kept. Here, it runs in the foreground."""
-    from services.folder import SweepFolder
+    from services.records.folder import SweepFolder
 
     settings = settings_for(address, server)
     if settings.server or settings.jobs_address:
@@ -71,7 +75,7 @@ def resume(sweep_id: SweepId, address: Address = "", server: Server = "", as_jso
 @app.command("list")
 def list_sweeps(address: Address = "", server: Server = "", as_json: Json = False) -> None:
     """All sweeps and how they stand."""
-    from services.report import print_table, sweeps_table
+    from services.screen.tables import print_table, sweeps_table
 
     sweeps = verbs(address, server).sweeps()
     if as_json:
@@ -91,7 +95,7 @@ def status(
     as_json: Json = False,
 ) -> None:
     """How a sweep stands, and its leaderboard so far. With --watch --json, a document at each look."""
-    from services.report import print_status
+    from services.screen.tables import print_status
 
     asked = verbs(address, server)
 
@@ -115,7 +119,7 @@ def status(
 @app.command()
 def trials(sweep_id: SweepId, address: Address = "", server: Server = "", as_json: Json = False) -> None:
     """A sweep's configurations, the best first."""
-    from services.report import print_leaderboard
+    from services.screen.tables import print_leaderboard
 
     asked = verbs(address, server)
     found = asked.trials(sweep_id)
@@ -169,7 +173,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """A sweep's leaderboard, its final figure once it is there, and its HTML report."""
-    from services.report import print_page, print_sweep
+    from services.screen.tables import print_page, print_sweep
 
     asked = verbs(address, server)
     sweep, found = asked.status(sweep_id), asked.trials(sweep_id)
@@ -219,15 +223,29 @@ def _where(address: str, server: str) -> str:
 
 
 def _run(loaded: LoadedSpec) -> None:
-    from services.environment import set_ray_environment
-    from services.folder import STOPPED
+    from services.records.folder import FINISHED, STOPPED, SweepFolder
     from services.settings import load_settings
 
     settings = load_settings()
+    folder = SweepFolder(settings.sweeps / loaded.spec.sweep_id)
+    if folder.read_state().state == FINISHED:
+        _show_done(folder, settings)
+        return
+    from services.cluster.environment import set_ray_environment
+
     set_ray_environment(settings)
-    from services.sweep import run_sweep
+    from services.sweep.run import run_sweep
 
     state = run_sweep(loaded, settings, console)
     if state.state == STOPPED:
         console.print(f"stopped; go on with: contrasweep resume {loaded.spec.sweep_id}", soft_wrap=True)
         sys.exit(INTERRUPTED)
+
+
+def _show_done(folder: "SweepFolder", settings: "Settings") -> None:
+    from services.screen.tables import print_sweep
+    from services.verbs.local import Local
+
+    local = Local(settings)
+    console.print(f"{folder.sweep_id} is done; it ran from {folder.load().base}", soft_wrap=True, markup=False)
+    print_sweep(console, local.status(folder.sweep_id), local.trials(folder.sweep_id))

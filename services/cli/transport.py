@@ -3,7 +3,7 @@
 from pydantic import TypeAdapter, ValidationError
 
 from services.settings import Address, Settings, load_settings
-from services.verbs import Verbs
+from services.verbs.protocol import Verbs
 from trainers.errors import UserError
 
 
@@ -15,14 +15,14 @@ def verbs(address: str, server: str) -> Verbs:
     """
     settings = settings_for(address, server)
     if settings.server:
-        from services.client import Client
+        from services.verbs.http import Client
 
         return Client(settings)
     if settings.jobs_address:
-        from services.jobs import Jobs
+        from services.verbs.ray_jobs import Jobs
 
         return Jobs(settings)
-    from services.local import Local
+    from services.verbs.local import Local
 
     return Local(settings)
 

@@ -19,7 +19,7 @@ def ui(
     ] = None,
 ) -> None:
     """The MLflow dashboard on the tracking store of the settings, or Optuna's on its storage; on this machine only."""
-    from services.dashboards import open_mlflow, open_optuna
+    from services.cli.dashboards import open_mlflow, open_optuna
     from services.settings import load_settings
 
     if optuna:

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TookTooLong
 
 from services.doctor import data, folders, machine, ports, private_files, servers, settings_in_force, stores, versions
-from services.doctor.finding import Check, Finding, Found, fail, without_secrets
+from services.doctor.finding import Check, Finding, Found, fail, told
 from services.settings import Settings, load_settings
 from trainers.errors import UserError
 
@@ -56,7 +56,7 @@ def examine() -> list[Finding]:
     answers = {name: _begin(name, check) for name, check in checks.items()}
     findings = [(name, _end(answer)) for name, answer in answers.items()]
     return [
-        Finding(check=name, level=found[0], said=without_secrets(found[1], settings), advice=found[2])
+        Finding(check=name, level=found[0], said=told(found[1], settings), advice=found[2])
         for name, found in findings
         if found
     ]

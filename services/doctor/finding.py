@@ -6,8 +6,8 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
-from services import outbox
 from services.settings import Settings
+from services.text import without_secrets
 
 Level: TypeAlias = Literal["ok", "warn", "fail"]
 
@@ -45,10 +45,10 @@ Check: TypeAlias = Callable[[Settings], Found | None]
 """Looks at one thing, in a few seconds; None where the settings do not have it."""
 
 
-def without_secrets(text: str, settings: Settings | None) -> str:
+def told(text: str, settings: Settings | None) -> str:
     """On one line, with no password of an address and nothing that the settings or the environment keep secret.
 
-    >>> without_secrets("no answer from postgresql://ada:lovelace@host/db", None)
+    >>> told("no answer from postgresql://ada:lovelace@host/db", None)
     'no answer from postgresql://host/db'
     """
     known = [os.environ.get(name, "") for name in _SECRET_VARIABLES]
@@ -56,4 +56,4 @@ def without_secrets(text: str, settings: Settings | None) -> str:
     line = " ".join(text.split())
     for secret in (secret for secret in known if secret):
         line = line.replace(secret, "***")
-    return outbox.without_secrets(line)
+    return without_secrets(line)

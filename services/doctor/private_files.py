@@ -4,8 +4,8 @@ import os
 import stat
 from pathlib import Path
 
+from services.cluster.environment import TOKEN_PATH
 from services.doctor.finding import Found, fail, ok
-from services.environment import TOKEN_PATH
 from services.service.tokens import FILE
 from services.settings import Settings
 

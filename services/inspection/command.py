@@ -6,7 +6,7 @@ from services.inspection.page import write_page
 from services.inspection.report import inspect_store
 from services.inspection.screen import print_report
 from services.inspection.target import open_target
-from services.progress import meter
+from services.screen.progress import meter
 from services.settings import Settings
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.inspection.problems import Problem, first_few
+from services.data.problems import Problem, first_few
 from trainers.data.splits import Splits
 from trainers.data.store import StoredSubject
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from services.inspection.alike import LookAlike
+from services.data.alike import LookAlike
 from trainers.data.store import VolumeStore
 
 MOST_PAIRS = 1_000

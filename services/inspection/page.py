@@ -7,8 +7,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from services.data.problems import SEVERITIES
 from services.inspection import figures
-from services.inspection.problems import SEVERITIES
 from services.inspection.report import Report
 from services.inspection.tables import (
     column_tables,

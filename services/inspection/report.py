@@ -5,11 +5,11 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.inspection.alike import LookAlike, duplicates, leaks, unsettled
+from services.data.alike import LookAlike, duplicates, leaks, unsettled
+from services.data.problems import SEVERITIES, Problem, Severity, counted
 from services.inspection.labels import Labels, all_labels, label_problems, labels_by_column, labels_by_split
 from services.inspection.look_alikes import MOST_PAIRS, look_alikes
 from services.inspection.origins import Trait, origin_problems, traits
-from services.inspection.problems import SEVERITIES, Problem, Severity, counted
 from services.inspection.survey import MOST_COMPARED, Progress, Survey, spread_over, survey
 from services.inspection.target import Target
 from services.inspection.unusual import Outlier, nearly_blank, outliers, unusual_problems

@@ -7,7 +7,7 @@ import rich.table
 from rich.console import Console
 from rich.text import Text
 
-from services.inspection.problems import Problem, Severity
+from services.data.problems import Problem, Severity
 from services.inspection.report import Report
 from services.inspection.tables import (
     Table,
@@ -18,7 +18,7 @@ from services.inspection.tables import (
     rejection_table,
     split_tables,
 )
-from services.report import print_table
+from services.screen.tables import print_table
 
 _STYLES: dict[Severity, str] = {"leak": "bold red", "warning": "yellow", "note": "dim"}
 

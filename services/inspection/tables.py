@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from services.data.problems import first_few
 from services.inspection.labels import Labels
-from services.inspection.problems import first_few
 from services.inspection.report import Report
 
 MOST_ROWS = 12

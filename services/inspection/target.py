@@ -7,11 +7,11 @@ from pathlib import Path
 from rich.console import Console
 from upath import UPath
 
-from services.environment import set_ray_environment
-from services.inspection.problems import Problem, first_few
+from services.cluster.environment import set_ray_environment
+from services.data.problems import Problem, first_few
 from services.settings import Settings
-from services.spec import LoadedSpec, load_spec
-from services.spec_checks import check_spec
+from services.spec.checks import check_spec
+from services.spec.spec import LoadedSpec, load_spec
 from trainers.data.participants import unlisted_images
 from trainers.data.splits import Splits, read_splits
 from trainers.data.store import MANIFEST, VolumeStore
@@ -50,8 +50,8 @@ def _prepared(loaded: LoadedSpec, settings: Settings, console: Console) -> Targe
     """The store of a spec, however much of it is rejected."""
     check_spec(loaded, settings.data_roots)
     set_ray_environment(settings)
-    from services.cluster import cluster
-    from services.sweep import prepare_data
+    from services.cluster.connect import cluster
+    from services.screen.preparation import prepare_data
 
     data = loaded.spec.data
     lenient = loaded.spec.model_copy(update={"data": data.model_copy(update={"max_rejected": 1.0})})

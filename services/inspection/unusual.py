@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.inspection.problems import Problem, first_few
+from services.data.problems import Problem, first_few
 from services.inspection.survey import Survey
 from trainers.data.store import StoredSubject
 

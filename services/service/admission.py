@@ -18,10 +18,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from services.roots import place, without_folders
 from services.service.bounds import SPEC, Kind, read_spec
 from services.service.refusals import Unavailable
-from services.spec import LoadedSpec, SweepSpec, spec_of
+from services.spec.roots import place, without_folders
+from services.spec.spec import LoadedSpec, SweepSpec, spec_of
 from trainers.data.participants import Subject
 from trainers.errors import UserError
 
@@ -115,8 +115,8 @@ def _confine_process() -> None:
 
 
 def _admitted(spec: SweepSpec, roots: Sequence[Path]) -> dict[str, Any]:
-    from services.spec_checks import check_spec
-    from services.validation import check_table
+    from services.data.validate import check_table
+    from services.spec.checks import check_spec
 
     loaded = place(spec, roots)
     check_spec(loaded, roots)
@@ -129,8 +129,8 @@ def _look_at_a_scan(loaded: LoadedSpec, subjects: list[Subject]) -> None:
     wrong: list[Exception] = []
 
     def look() -> None:
-        from services.spec_checks import check_image_shape
-        from services.validation import prepared_shape
+        from services.data.validate import prepared_shape
+        from services.spec.checks import check_image_shape
 
         try:
             check_image_shape(loaded, prepared_shape(loaded, subjects))

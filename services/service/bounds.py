@@ -5,8 +5,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
-from services.spec import SweepSpec, spec_of
-from services.strict_yaml import DEEPEST, load_mapping
+from services.spec.spec import SweepSpec, spec_of
+from services.spec.yaml import DEEPEST, load_mapping
 from trainers.errors import UserError
 
 Kind: TypeAlias = Literal["json", "yaml"]

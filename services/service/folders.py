@@ -4,10 +4,10 @@ import logging
 import os
 from pathlib import Path
 
-from services.answers import Sweep
-from services.folder import SweepFolder
-from services.local import describe
+from services.records.answers import Sweep
+from services.records.folder import SweepFolder
 from services.service.queue import HELD
+from services.verbs.local import describe
 
 _Stamp = tuple[int, int]
 

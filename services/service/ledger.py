@@ -13,8 +13,8 @@ from optuna.study import StudyDirection
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.outbox import one_line
 from services.service.refusals import Unavailable
+from services.text import one_line
 from trainers.errors import UserError
 
 ATTRIBUTE = "contrasweep"

@@ -7,19 +7,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from services.answers import Sweep
-from services.folder import SweepFolder
-from services.outbox import one_line
+from services.records.answers import Sweep
+from services.records.folder import SweepFolder
 from services.service.folders import Folders
 from services.service.ledger import Entry, Ledger
 from services.service.queue import Action, Ask, Keep, Kill, Observed, Quotas, Settle, Start, decide
 from services.service.refusals import Unavailable
 from services.settings import Settings
-from services.spec import LoadedSpec, parse_spec
+from services.spec.spec import LoadedSpec, parse_spec
+from services.text import one_line
 from trainers.errors import UserError
 
 if TYPE_CHECKING:
-    from services.jobs import Job
+    from services.verbs.ray_jobs import Job
 
 TICK_S = 1.0
 CHECK_S = 5.0
@@ -32,7 +32,7 @@ log = logging.getLogger("contrasweep.service")
 
 
 class Cluster(Protocol):
-    """What the loop needs of `services.jobs.Jobs`. Every method raises UserError while the cluster is away."""
+    """What the loop needs of `services.verbs.ray_jobs`. Every method raises UserError while the cluster is away."""
 
     def jobs(self) -> "list[Job]":
         """Every sweep's jobs."""

@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.answers import State
+from services.records.answers import State
 from services.service.queue import WINDOW_S, gpu_hours, line
 from services.service.sweeps import Service
 

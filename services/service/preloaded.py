@@ -1,7 +1,7 @@
 """Importing this takes seconds and half a gigabyte: all that checking a spec may need, loaded once for many checks."""
 
 import search_spaces
-import services.validation
+import services.data.validate
 from trainers import augmentations, encoders, losses, probes
 from trainers.data import transforms
 from trainers.data.transforms import _monai

@@ -9,14 +9,14 @@ import optuna
 import uvicorn
 from fastapi import FastAPI
 
-from services.api import make_app
-from services.jobs import Jobs
 from services.service.admission import admit, get_ready
+from services.service.api import make_app
 from services.service.guard import Guard, uvicorn_options
 from services.service.measures import Measures
 from services.service.sweeps import Service
 from services.service.tokens import FILE, Tokens
 from services.settings import Settings
+from services.verbs.ray_jobs import Jobs
 from trainers.errors import UserError
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.answers import State, Sweep
+from services.records.answers import State, Sweep
 from services.service.ledger import Entry
 from services.service.queue import HELD, Observed
 

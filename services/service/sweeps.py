@@ -10,10 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from services.answers import ACTIVE, Planned, Submitted, Sweep, Trial
-from services.folder import SweepFolder
-from services.local import Local, read_final, trial_log_path
-from services.roots import without_folders
+from services.records.answers import ACTIVE, Planned, Submitted, Sweep, Trial
+from services.records.folder import SweepFolder
 from services.service.ledger import Entry, Ledger
 from services.service.loop import Cluster, Loop
 from services.service.queue import Observed, line, reasons
@@ -21,8 +19,10 @@ from services.service.refusals import Conflict, Forbidden, Missing, Unavailable
 from services.service.shown import shown
 from services.service.tokens import Identity
 from services.settings import Settings
-from services.spec import LoadedSpec
-from services.study import open_storage
+from services.spec.roots import without_folders
+from services.spec.spec import LoadedSpec
+from services.stores.optuna import open_storage
+from services.verbs.local import Local, read_final, trial_log_path
 from trainers.errors import UserError
 
 LISTED_S = 0.25
@@ -95,7 +95,7 @@ class Service:
 
     def plan(self, loaded: LoadedSpec) -> Planned:
         """What the sweep would take, with nothing begun."""
-        from services.jobs import Refused
+        from services.verbs.ray_jobs import Refused
 
         try:
             return self._cluster.plan(loaded)

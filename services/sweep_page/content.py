@@ -9,14 +9,14 @@ import optuna
 from optuna.distributions import BaseDistribution
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.final_report import FinalReport
-from services.folder import SweepFolder, SweepState
-from services.record import Record, leaderboard, read_records, seed_folder
-from services.roots import without_folders
+from services.records.drivers import Driver, read_drivers
+from services.records.final_report import FinalReport
+from services.records.folder import SweepFolder, SweepState
+from services.records.trial_record import Record, leaderboard, read_records, seed_folder
 from services.settings import Settings
-from services.spec import SweepSpec
-from services.study import open_storage
-from services.sweep_page.provenance import Driver, read_drivers
+from services.spec.roots import without_folders
+from services.spec.spec import SweepSpec
+from services.stores.optuna import open_storage
 from trainers.errors import UserError
 from trainers.history import COMPLETE, History, Row
 

@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search_spaces import Value
-from services.record import Record
+from services.records.trial_record import Record
 from services.sweep_page.content import Content
 from services.sweep_page.drawing import DIM, INK, WIDTH_IN, canvas, plain
 from services.sweep_page.figures import error_axis

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from services.record import Record
+from services.records.trial_record import Record
 from services.sweep_page.content import Content
 from trainers.history import PRUNED
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from services.record import Record
+from services.records.trial_record import Record
 from services.sweep_page.content import Content
 from services.sweep_page.drawing import COLOURS, DIM, FAINT, INK, MARKERS, axes_of, canvas, colour_of, plain
 from services.sweep_page.importance import Importance

@@ -9,7 +9,7 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState, create_trial
 
-from services.record import Record
+from services.records.trial_record import Record
 from services.sweep_page.content import Content
 from services.sweep_page.parameters import Parameter, by_method, searched
 from trainers.history import COMPLETE

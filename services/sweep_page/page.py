@@ -7,8 +7,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from services.folder import FINISHED, RUNNING, SweepFolder, SweepState
-from services.record import FAILED
+from services.records.folder import FINISHED, RUNNING, SweepFolder, SweepState
+from services.records.trial_record import FAILED
 from services.settings import Settings
 from services.sweep_page import figures, tables
 from services.sweep_page.content import Content, read_content

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search_spaces import Value
-from services.record import Record
+from services.records.trial_record import Record
 from services.sweep_page.content import Content
 
 

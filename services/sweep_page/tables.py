@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from services.final_report import FinalReport
-from services.record import FAILED, Record
+from services.records.final_report import FinalReport
+from services.records.trial_record import FAILED, Record
 from services.sweep_page.content import Content
 from services.sweep_page.cost import saved_by
 from services.sweep_page.intervals import mean_interval

@@ -27,9 +27,9 @@ from rich.console import Console
 from rich.table import Table
 from scipy.ndimage import gaussian_filter
 
-from services.environment import set_ray_environment
-from services.parallel import ordered_context
-from services.prepare import Prepared, prepare
+from services.cluster.environment import set_ray_environment
+from services.cluster.parallel import ordered_context
+from services.data.prepare import Prepared, prepare
 from services.settings import Settings
 from trainers.config import DataConfig, RunConfig
 from trainers.data.feeds import Feed, arriving

@@ -24,15 +24,15 @@ import httpx
 import optuna
 import psutil
 
-from services.folder import FINISHED, SweepFolder, SweepState
-from services.record import read_records
+from services.records.folder import FINISHED, SweepFolder, SweepState
+from services.records.trial_record import read_records
 from services.service.ledger import Entry, Ledger
 from services.service.tokens import FILE, Tokens
 from services.settings import Settings
-from services.study import open_storage
+from services.stores.optuna import open_storage
 from tests.cluster.server import Server, free_ports, plain_environment, wait_until
-from tests.services.ray_head import RayHead, ray_head
 from tests.services.small_study import write_study
+from tests.services.verbs.ray_head import RayHead, ray_head
 
 CLIENTS, ROUNDS, FINISHED_SWEEPS, START_S = 50, 4, 1000, 240.0
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 import search_spaces
-from services.environment import set_ray_environment
+from services.cluster.environment import set_ray_environment
 from services.settings import Settings
 from tests.services.small_study import write_study
 
@@ -39,10 +39,11 @@ def _measure(folder: Path, settings: Settings, seed_s: float) -> None:
     import ray
     import torch
 
-    from services.cluster import cluster
-    from services.record import read_records
-    from services.sweep import prepare_data, run_sweep
-    from services.trial import run_config
+    from services.cluster.connect import cluster
+    from services.records.trial_record import read_records
+    from services.screen.preparation import prepare_data
+    from services.sweep.run import run_sweep
+    from services.sweep.trial import run_config
     from trainers.data.feeds.resident import ResidentFeed, load_resident
     from trainers.pretrain import pretrain
 

@@ -21,10 +21,10 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from services.folder import FINISHED
-from services.record import read_records
+from services.records.folder import FINISHED
+from services.records.trial_record import read_records
 from services.settings import Settings
-from services.sweep import run_sweep
+from services.sweep.run import run_sweep
 from tests.browser.conftest import requests
 from tests.browser.test_report_page import assert_drawn
 from tests.services.small_study import settings_in, write_study

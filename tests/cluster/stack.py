@@ -13,7 +13,7 @@ import yaml
 from mlflow import MlflowClient
 
 from services.settings import Settings
-from services.spec import LoadedSpec, parse_spec
+from services.spec.spec import LoadedSpec, parse_spec
 from tests.cluster.database import Database, postgres
 from tests.cluster.laptop import Laptop
 from tests.cluster.ray_nodes import RayCluster, ray_cluster
@@ -75,7 +75,7 @@ class Stack:
         for process in self.ray.head.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 words = process.cmdline()
-                if "services.driver" in words and "run" in words and words[0].endswith("python"):
+                if "services.verbs.driver" in words and "run" in words and words[0].endswith("python"):
                     found.append(process)
         return found
 

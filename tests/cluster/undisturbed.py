@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from services.spec import LoadedSpec
+from services.spec.spec import LoadedSpec
 from tests.cluster.laptop import Laptop
 from tests.services.small_study import results, settings_in
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from services.answers import State
+from services.records.answers import State
 from services.service.measures import Measures
 from services.service.sweeps import Service
 from services.settings import Settings

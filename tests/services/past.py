@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import Configuration, Value
-from services.record import seed_folder, write_configuration
-from services.spec import SweepSpec
+from services.records.trial_record import seed_folder, write_configuration
+from services.spec.spec import SweepSpec
 from trainers.history import COMPLETE, RUNNING, History, Row
 
 EPOCHS = 4

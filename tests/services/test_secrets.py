@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from services.folder import SweepState
-from services.logs import trial_log
-from services.outbox import one_line, without_secrets
+from services.records.folder import SweepState
+from services.records.logs import trial_log
 from services.settings import Settings, load_settings
-from services.study import open_storage
-from services.tracking import Tracker
+from services.stores.optuna import open_storage
+from services.stores.tracker import Tracker
+from services.text import one_line, without_secrets
 from trainers.errors import UserError
 
 SECRET = "Zq7x4Wv9Kp2m"

@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from services import cli
-from services.answers import Sweep
 from services.cli import patience, sweeps
+from services.records.answers import Sweep
 
 LINES = "one\ntwo\nthree\n"
 Answer = Callable[[BaseHTTPRequestHandler], None]

@@ -4,18 +4,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-from services.answers import Planned
-from services.jobs import Job
-from services.jobs_client import ClusterAway
+from services.records.answers import Planned
 from services.settings import Settings
-from services.spec import LoadedSpec
+from services.spec.spec import LoadedSpec
+from services.verbs.jobs_client import ClusterAway
+from services.verbs.ray_jobs import Job
 from trainers.errors import UserError
 
 ROOT = Path(__file__).parents[3]
 
 
 class Processes:
-    """Speaks what the service asks of `services.jobs.Jobs`; `away`: no answer; `refuses`: no start."""
+    """Speaks what the service asks of `services.verbs.ray_jobs.Jobs`; `away`: no answer; `refuses`: no start."""
 
     def __init__(self, settings: Settings, seconds: float = 60.0) -> None:
         self._home, self.seconds = settings.home, seconds

@@ -7,9 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-from services.folder import FINISHED, STOPPED, SweepFolder
+from services.records.folder import FINISHED, STOPPED, SweepFolder
 from services.settings import Settings
-from services.spec import LoadedSpec, parse_spec
+from services.spec.spec import LoadedSpec, parse_spec
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from services.service.bounds import MOST, MOST_ITEMS, SPEC_BYTES, Kind, read_spec
-from services.strict_yaml import DEEPEST
-from tests.services.test_spec import MINIMAL, SPECS, changed, parsed
+from services.spec.yaml import DEEPEST
+from tests.services.spec.test_spec import MINIMAL, SPECS, changed, parsed
 from trainers.errors import UserError
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.folder import FINISHED, STOPPED, SweepFolder, SweepState
+from services.records.folder import FINISHED, STOPPED, SweepFolder, SweepState
 from services.service.folders import Folders
 
 

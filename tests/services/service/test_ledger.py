@@ -12,7 +12,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from services.service.ledger import ATTRIBUTE, Entry, Ledger
 from services.service.refusals import Unavailable
 from services.settings import Settings
-from services.study import open_storage
+from services.stores.optuna import open_storage
 from tests.cluster.database import postgres
 from trainers.errors import UserError
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.answers import Sweep
-from services.jobs import Job
+from services.records.answers import Sweep
 from services.service.ledger import Entry
 from services.service.queue import (
     MAX_RESTARTS,
@@ -25,6 +24,7 @@ from services.service.queue import (
     line,
     reasons,
 )
+from services.verbs.ray_jobs import Job
 
 NOW = 2_000_000_000.0
 DAY_S = 86_400.0

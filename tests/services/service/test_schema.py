@@ -8,9 +8,9 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given
 
-from services.answers import Planned
+from services.records.answers import Planned
 from services.settings import Settings
-from services.spec import LoadedSpec
+from services.spec.spec import LoadedSpec
 from tests.services.service.processes import Processes
 from tests.services.service.running import running
 from trainers.errors import UserError

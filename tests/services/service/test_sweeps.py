@@ -7,15 +7,15 @@ from pathlib import Path
 import optuna
 import pytest
 
-from services.answers import Planned
-from services.folder import BROKEN, STOPPED, SweepFolder
-from services.jobs import Job, Refused
+from services.records.answers import Planned
+from services.records.folder import BROKEN, STOPPED, SweepFolder
 from services.service.ledger import Entry
 from services.service.refusals import Unavailable
 from services.service.sweeps import Service
 from services.service.tokens import Identity
 from services.settings import Settings
-from services.spec import LoadedSpec, spec_of
+from services.spec.spec import LoadedSpec, spec_of
+from services.verbs.ray_jobs import Job, Refused
 from tests.services.service.processes import Processes
 from tests.services.service.running import spec
 from trainers.errors import UserError

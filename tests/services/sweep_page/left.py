@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from services.final_report import FinalReport
-from services.folder import SweepFolder, SweepState
+from services.records.final_report import FinalReport
+from services.records.folder import SweepFolder, SweepState
 from services.settings import Settings
-from services.spec import LoadedSpec, SweepSpec
+from services.spec.spec import LoadedSpec, SweepSpec
 from services.sweep_page.content import Content, read_content
 from tests.services.past import EPOCHS, leave, spec
 from trainers.metrics import Interval

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from services.record import seed_folder
+from services.records.trial_record import seed_folder
 from services.sweep_page.cost import Cost, saved, spent
 from tests.services.past import EPOCHS, leave
 from tests.services.sweep_page.left import SEEDS, Left, curves, study

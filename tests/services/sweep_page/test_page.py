@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from search_spaces import Value
-from services.spec import parse_spec
+from services.spec.spec import parse_spec
 from services.sweep_page import render, write
 from tests.services.past import EPOCHS, leave
 from tests.services.sweep_page.left import Left, curves, finished, study

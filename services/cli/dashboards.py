@@ -1,0 +1,89 @@
+"""The dashboards of others, on the stores of the settings: MLflow's and Optuna's, for this machine alone."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import optuna
+from rich.console import Console
+
+from services.records.folder import SweepFolder
+from services.settings import Settings
+from services.stores.mlflow import quieten_mlflow
+from services.stores.optuna import open_storage
+from services.text import without_secrets
+from trainers.errors import UserError
+
+HOST = "127.0.0.1"
+MLFLOW_PORT, OPTUNA_PORT = 5000, 8080
+
+
+def open_mlflow(settings: Settings, sweep_id: str | None, port: int | None, console: Console) -> int:
+    """Serve MLflow's dashboard until Ctrl-C, or say where the server of the settings has it; the exit status.
+
+    `sweep_id`, or the beginning of it, has the address of that sweep's run told. Raises UserError where the port is
+    taken, and where the sweep is unknown.
+    """
+    page = _mlflow_page(settings, sweep_id) if sweep_id else ""
+    if settings.tracking_uri.startswith("http"):
+        console.print(
+            f"the dashboard is at {without_secrets(settings.tracking_uri)}{page}", soft_wrap=True, markup=False
+        )
+        return 0
+    port = _free(port or MLFLOW_PORT)
+    console.print(f"MLflow's dashboard: http://{HOST}:{port}{page}  (Ctrl-C ends it)", soft_wrap=True, markup=False)
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1"]
+    # In the environment rather than on the command line, which every user of the machine can read.
+    told = {"MLFLOW_BACKEND_STORE_URI": settings.tracking_uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    return subprocess.call(command, env=os.environ | told)
+
+
+def open_optuna(settings: Settings, sweep_id: str | None, port: int | None, console: Console) -> None:
+    """Serve Optuna's dashboard until Ctrl-C, and say where a sweep's study is in it; raises as `open_mlflow` does."""
+    import optuna_dashboard
+
+    storage = open_storage(settings)
+    page = f"/dashboard/studies/{_study_number(storage, settings, sweep_id)}" if sweep_id else "/dashboard"
+    port = _free(port or OPTUNA_PORT)
+    console.print(f"Optuna's dashboard: http://{HOST}:{port}{page}  (Ctrl-C ends it)", soft_wrap=True, markup=False)
+    optuna_dashboard.run_server(storage, host=HOST, port=port)
+
+
+def _mlflow_page(settings: Settings, beginning: str) -> str:
+    quieten_mlflow()
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    folder = SweepFolder.find(settings, beginning)
+    try:
+        client = MlflowClient(tracking_uri=settings.tracking_uri)
+        experiment = client.get_experiment_by_name(folder.load().spec.name)
+        if experiment is None:
+            raise UserError(f"sweep {folder.sweep_id} is not in the tracking store yet")
+        key = f"tags.`contrasweep.key` = '{folder.sweep_id}'"
+        runs = client.search_runs([experiment.experiment_id], key, max_results=1)
+    except MlflowException as error:
+        reason = " ".join(str(error).split())[:200].replace(settings.tracking_uri, "it")
+        raise UserError(f"CONTRASWEEP_TRACKING_URI: the tracking store does not answer: {reason}") from error
+    run = f"/{runs[0].info.run_id}" if runs else ""
+    return f"/#/experiments/{experiment.experiment_id}/runs{run}?workflowType=machine_learning"
+
+
+def _study_number(storage: optuna.storages.BaseStorage, settings: Settings, beginning: str) -> int:
+    folder = SweepFolder.find(settings, beginning)
+    try:
+        return storage.get_study_id_from_name(folder.sweep_id)
+    except KeyError:
+        raise UserError(f"sweep {folder.sweep_id} has no study yet; it has not begun to search") from None
+
+
+def _free(port: int) -> int:
+    """The port, if nobody listens on it here. Raises UserError where somebody does."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise UserError(f"--port: {port} is not allowed: {error.strerror}; choose another") from error
+    return port

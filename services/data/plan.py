@@ -1,0 +1,104 @@
+"""`contrasweep plan`: what a sweep would take, with nothing begun."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from services.cluster.places import Allotment, Node, allot
+from services.data.validate import list_scans, prepared_shape, train_size
+from services.data.weights import check_weights
+from services.records.answers import Planned
+from services.settings import Settings
+from services.spec.checks import check_image_shape
+from services.spec.spec import LoadedSpec, SweepSpec
+from trainers.config import MethodConfig, RunConfig, TrainingConfig
+from trainers.data.feeds.resident import ResidentData, ResidentFeed
+from trainers.data.store import Rows
+from trainers.pretrain import pretrain
+
+
+def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], weights: Path | None = None) -> Planned:
+    """What the sweep would take on `nodes`, and what `weights` fit. Raises UserError on what would block it."""
+    spec = loaded.spec
+    allotment = allot(spec, nodes)
+    listed, rejected = list_scans(loaded, settings.data_roots)
+    shape = prepared_shape(loaded, listed)
+    check_image_shape(loaded, shape)
+    start = check_weights(loaded, weights, shape, Console(quiet=True)) if weights else ""
+    train = train_size(listed, spec.data)
+    cost = estimate(spec, allotment, shape, train)
+    store_gb = len(listed) * np.dtype(spec.data.dtype).itemsize * float(np.prod(shape)) / 1e9
+    training = spec.training
+    gpus_at_once = allotment.concurrent * training.workers * training.gpus_per_worker
+    return Planned(
+        id=spec.sweep_id,
+        subjects=len(listed),
+        rejected=len(rejected),
+        train=train,
+        image_shape=shape,
+        decoded_gb=store_gb,
+        feed="resident" if store_gb * 1e9 <= settings.resident_limit_bytes else "stream",
+        trials=spec.search.trials,
+        seeds=len(spec.search.seeds),
+        epochs=spec.epochs,
+        concurrent=allotment.concurrent,
+        workers=training.workers,
+        cpus_per_worker=training.cpus_per_worker,
+        gpus_per_worker=training.gpus_per_worker,
+        nodes=len(nodes),
+        cpus=sum(node.cpus for node in nodes),
+        gpus=sum(node.gpus for node in nodes),
+        epoch_s=cost.epoch_s,
+        hours=cost.hours,
+        budget_hours=spec.budget.hours,
+        gpu_hours=cost.hours * gpus_at_once,
+        disk_gb=cost.disk_gb + store_gb,
+        start=start,
+    )
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a sweep will cost, if racing stops nothing.
+
+    Attributes:
+        epoch_s: seconds of one epoch, measured here with one worker.
+        hours: wall time of the search.
+        disk_gb: checkpoints of all seeds, in 10^9 bytes.
+    """
+
+    epoch_s: float
+    hours: float
+    disk_gb: float
+
+
+def estimate(spec: SweepSpec, allotment: Allotment, image_shape: tuple[int, ...], train_size: int) -> Estimate:
+    """Train for real on noise of the right shape, here and with one worker, and multiply."""
+    step_s, checkpoint_bytes = _rehearse(spec, image_shape)
+    training, search = spec.training, spec.search
+    epoch_s = step_s * (train_size // training.batch_size)
+    seed_runs = search.trials * len(search.seeds)
+    hours = epoch_s / training.workers * spec.epochs * seed_runs / allotment.concurrent / 3600
+    return Estimate(epoch_s, hours, seed_runs * checkpoint_bytes / 1e9)
+
+
+def _rehearse(spec: SweepSpec, image_shape: tuple[int, ...]) -> tuple[float, int]:
+    """Seconds of one step, its share of evaluation included, and bytes of a seed's checkpoints."""
+    batch = spec.training.batch_size
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((2 * batch, *image_shape), dtype=np.float32)
+    noise = Rows(images, rng.uniform(20, 80, 2 * batch), None, np.arange(2 * batch))
+    feed = ResidentFeed(ResidentData(noise, noise, np.zeros(2 * batch, dtype=np.int64), None))
+    changes = {"epochs": 2, "warmup_epochs": 0, "workers": 1, "gpus_per_worker": 0, "precision": "fp32"}
+    training = TrainingConfig.model_validate(spec.training.model_dump() | changes)
+    model = spec.model.model_copy(update={"init_from": None})
+    run = RunConfig(model=model, training=training, method=MethodConfig(name="exponential"))
+    with tempfile.TemporaryDirectory() as name:
+        history = pretrain(run, feed, Path(name), device=torch.device("cpu"))
+        nbytes = sum(path.stat().st_size for path in Path(name).iterdir())
+    return history.epochs[-1]["epoch_s"] / 2, nbytes

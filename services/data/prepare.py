@@ -1,0 +1,363 @@
+"""Raw files to volume store: each image is read and transformed once, in parallel, and kept.
+
+Scans sorted by id are cut into shards; a Ray Data task makes one shard by itself, so that memory stays small, a lost
+shard is made again alone, and a run that was interrupted goes on with the shards that it left.
+"""
+
+import errno
+import re
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import version as version_of
+from pathlib import Path
+
+from upath import UPath
+
+from services.cluster.parallel import parallel
+from services.data.sources import Digests, Progress, Sources, Task
+from trainers.atomic import write_atomically
+from trainers.config import DataConfig, Frozen
+from trainers.data.normalization import store_normalization
+from trainers.data.participants import Rejected, Subject, check_label_range, read_subjects
+from trainers.data.readers import UnreadableError
+from trainers.data.splits import Splits, store_splits
+from trainers.data.store import (
+    FORMAT,
+    MANIFEST,
+    LabelStatistics,
+    LeftOut,
+    Manifest,
+    Shard,
+    Source,
+    StoredSubject,
+    Volume,
+    VolumeStore,
+    columns,
+    is_whole,
+    remove_abandoned,
+    write_manifest,
+    write_shard,
+)
+from trainers.data.transforms import build_transforms
+from trainers.data.volume import load_scan
+from trainers.errors import UserError
+from trainers.normalization import Normalization
+
+_DIGESTS = ".digests.json"
+_SAMPLE = 16
+_LIBRARIES = (
+    "contrasweep",
+    "av",
+    "monai",
+    "nibabel",
+    "numpy",
+    "pillow",
+    "pydicom",
+    "scikit-image",
+    "scipy",
+    "simpleitk",
+)
+_GOES_ON = "what was done is kept, prepare again goes on with it"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A store ready for training; for the screen: who was `rejected`, and which shards were damaged and `mended`.
+
+    `reused` says that nothing had to be made.
+    """
+
+    store: VolumeStore
+    splits: Splits
+    normalization: Normalization | None
+    rejected: tuple[LeftOut, ...]
+    reused: bool
+    mended: tuple[str, ...] = ()
+
+
+class Outcome(Frozen):
+    """What became of one scan: the sha256 of its stored values and what its file held, or why it was rejected."""
+
+    id: str
+    content: str = ""
+    source: Source | None = None
+    reason: str | None = None
+
+
+class Made(Frozen):
+    """What became of one task: its shard, if any scan of it could be used, and every scan's outcome."""
+
+    shard: Shard | None
+    outcomes: tuple[Outcome, ...]
+
+    def is_of(self, task: Task) -> bool:
+        """Whether these are the outcomes of this task's scans."""
+        return [outcome.id for outcome in self.outcomes] == [subject.id for subject in task.subjects]
+
+
+def prepare(
+    config: DataConfig, base: Path, volumes: Path | UPath, progress: Progress, *, name: str | None = None
+) -> Prepared:
+    """The volume store of `config` in `volumes`, a folder or URL, made where it is not there yet.
+
+    `base` is the folder that paths in `config` are relative to. `name` is the store's, by default that of
+    the table's folder. Ray must be initialised, unless the store exists already.
+
+    Raises UserError on an unusable table (`read_subjects`), on unknown transforms, when more than
+    `config.max_rejected` of the scans are rejected, on a label range of zero, on an empty split, and where the store
+    cannot be written.
+    """
+    pipeline = build_transforms(config.transforms, base)
+    subjects, rejected = read_subjects(config, base, pipeline.columns)
+    check_rejected(rejected, len(subjects) + len(rejected), config)
+    if not subjects:
+        raise UserError(f"data.participants: no subject of {config.table} can be used; {_examples(rejected)}")
+    sources = Sources(config, base, pipeline, tuple(subjects), tuple(rejected))
+    _check_reachable(UPath(volumes))
+    try:
+        return _prepared(sources, UPath(volumes), name or (base / config.table).resolve().parent.name, progress)
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
+        kept = f"; {_GOES_ON}" if error.errno == errno.ENOSPC else ""
+        raise UserError(f"volume store in {volumes} (CONTRASWEEP_VOLUMES) cannot be made: {reason}{kept}") from error
+
+
+def _check_reachable(volumes: UPath) -> None:
+    """Raise UserError where an object store does not answer."""
+    if isinstance(volumes, Path):
+        return
+    try:
+        volumes.exists()
+    except Exception as error:  # each kind of object store has errors of its own
+        reason = " ".join(str(error).split())
+        raise UserError(f"CONTRASWEEP_VOLUMES: {volumes} cannot be reached: {reason}") from error
+
+
+def _prepared(sources: Sources, volumes: UPath, name: str, progress: Progress) -> Prepared:
+    config = sources.config
+    known = Digests(volumes / _DIGESTS)
+    digests = known.of([subject.path for subject in sources.subjects], progress)
+    version = sources.version(digests)
+    folder = volumes / f"{_slug(name)}-{version[:12]}"
+    exists = (folder / MANIFEST).is_file()
+    mended = _mend(folder, sources, progress) if exists else ()
+    if not exists:
+        _build(folder, sources, version, digests, known, progress)
+    store = VolumeStore.open_unchecked(folder)
+    left_out = store.manifest.rejected
+    check_rejected(left_out, len(store.subjects) + len(left_out), config)
+    splits = store_splits(store, config.split.model_copy(update={"stratify": config.strata}))
+    normalization = store_normalization(store, splits) if config.normalize else None
+    return Prepared(store, splits, normalization, left_out, exists and not mended, mended)
+
+
+def check_rejected(rejected: Sequence[Rejected | LeftOut], total: int, config: DataConfig) -> None:
+    """Raise UserError where more of `total` scans are rejected than `config.max_rejected` allows."""
+    if len(rejected) > config.max_rejected * total:
+        raise UserError(
+            f"{config.table}: {len(rejected)} of {total} subjects are rejected, more than "
+            f"data.max_rejected {config.max_rejected:g} allows; {_examples(rejected)}"
+        )
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "volumes"
+
+
+def _examples(rejected: Sequence[Rejected | LeftOut]) -> str:
+    """The first few of the rejected, in one line."""
+    texts = [f"{r.subject}: {r.reason}" + (f" ({r.path})" if r.path else "") for r in rejected[:3]]
+    more = f" ... and {len(rejected) - 3} more" if len(rejected) > 3 else ""
+    return f"first: {'; '.join(texts)}{more}"
+
+
+def _mend(folder: UPath, sources: Sources, progress: Progress) -> tuple[str, ...]:
+    """Make shards of a finished store again that were lost, cut short or changed; their names."""
+    store = VolumeStore.open_unchecked(folder)
+    broken = {shard.file for shard in store.damaged()}
+    if not broken:
+        return ()
+    tasks = [task for task in sources.tasks(store.image_shape) if task.file in broken]
+    remade = {made.shard for made in _make(tasks, folder, progress) if made.shard is not None}
+    if remade != {shard for shard in store.manifest.shards if shard.file in broken}:
+        raise UserError(f"volume store {folder}: {sorted(broken)} came out otherwise; delete the folder, prepare again")
+    _forget_records(folder)
+    return tuple(sorted(broken))
+
+
+def _build(
+    folder: UPath, sources: Sources, version: str, digests: dict[Path, str], known: Digests, progress: Progress
+) -> None:
+    """Make the shards, or those that an interrupted run did not get to; the manifest, last, makes it a store."""
+    image_shape = _image_shape(sources)
+    try:
+        made = _make(sources.tasks(image_shape), folder, progress)
+    except UserError:
+        if (folder / MANIFEST).is_file():  # another run has made it meanwhile, and removed what was half-written
+            return
+        raise
+    try:
+        _check_unchanged(sources, version, digests, known.of(list(digests), progress))
+        manifest = _manifest(sources, version, digests, made, image_shape)
+    except UserError:
+        if not (folder / MANIFEST).is_file():  # nothing here will be of use once that is mended
+            folder.fs.rm(folder.path, recursive=True)
+        raise
+    write_manifest(folder, manifest)
+    _forget_records(folder)
+
+
+def _check_unchanged(sources: Sources, version: str, before: dict[Path, str], now: dict[Path, str]) -> None:
+    """Raise UserError where a file changed between its checksum and its decoding, or since."""
+    if sources.version(now) != version:
+        changed = next((str(path) for path in before if now[path] != before[path]), "a file of data.transforms")
+        raise UserError(f"{sources.config.table}: {changed} changed while it was read; prepare again when it is done")
+
+
+def _image_shape(sources: Sources) -> tuple[int, ...]:
+    """The shape (C, *S) after transforms that most of a sample of the scans have."""
+    count = len(sources.subjects)
+    step = -(-count // _SAMPLE)
+    sample = [Task(0, (subject,), sources.config, sources.base, ()) for subject in sources.subjects[::step]]
+    probes = list(parallel(_probe_shape, sample))
+    shapes = Counter(probe for probe in probes if isinstance(probe, tuple))
+    if not shapes:
+        raise UserError(
+            f"data.image: none of {len(sample)} images out of {count} can be used; "
+            f"first: {sources.relative(sample[0].subjects[0].path)}: {probes[0]}"
+        )
+    return max(shapes, key=lambda shape: shapes[shape])
+
+
+def _probe_shape(task: Task) -> tuple[int, ...] | str:
+    """Ray task: the shape of one scan after transforms, or why it has none."""
+    pipeline = build_transforms(task.config.transforms, task.base)
+    try:
+        return load_scan(task.subjects[0], pipeline, task.config.dtype).values.shape
+    except UnreadableError as error:
+        return str(error)
+
+
+def _make(tasks: Sequence[Task], folder: UPath, progress: Progress) -> list[Made]:
+    """Make shards in parallel; what became of each, in their order. Raises UserError where they cannot be made."""
+    if isinstance(folder, Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(folder)
+    total = sum(len(task.subjects) for task in tasks)
+    progress("preparing", 0, total)
+    made: list[Made] = []
+    for result in parallel(_make_shard, [(task, folder) for task in tasks]):
+        if isinstance(result, str):
+            raise UserError(f"volume store {folder}: {result}; {_GOES_ON}")
+        made.append(result)
+        progress("preparing", sum(len(part.outcomes) for part in made), total)
+    return made
+
+
+def _make_shard(item: tuple[Task, UPath]) -> Made | str:
+    """Ray task: read, transform and write the scans of one shard; its record says that it is whole.
+
+    A shard that an interrupted run left with its record is not made again. What keeps it from being written is told.
+    """
+    task, folder = item
+    record = folder / f".{task.file}.json"
+    known = _read_record(record)
+    if known and known.is_of(task) and (known.shard is None or is_whole(folder, known.shard)):
+        return known
+    outcomes: list[Outcome] = []
+    try:
+        shard = write_shard(folder / task.file, _volumes(task, outcomes), task.image_shape, task.config.dtype)
+        made = Made(shard=shard, outcomes=tuple(outcomes))
+        write_atomically(record, made.model_dump_json().encode())
+    except OSError as error:
+        return f"{task.file} cannot be made: {' '.join(str(error).split())}"
+    return made
+
+
+def _read_record(path: UPath) -> Made | None:
+    try:
+        return Made.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):  # not there, or of another version of this program
+        return None
+
+
+def _forget_records(folder: UPath) -> None:
+    """Remove the shards' records, and what workers that were killed left half-written."""
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            path.unlink()
+
+
+def _volumes(task: Task, outcomes: list[Outcome]) -> Iterator[Volume]:
+    """The usable images of a task one by one; what became of every scan is appended to `outcomes`."""
+    pipeline = build_transforms(task.config.transforms, task.base)
+    for subject in task.subjects:
+        try:
+            scan = load_scan(subject, pipeline, task.config.dtype)
+            if scan.values.shape != task.image_shape:
+                raise UnreadableError(f"shape {scan.values.shape} differs from the others' {task.image_shape}")
+        except UnreadableError as error:
+            outcomes.append(Outcome(id=subject.id, reason=str(error)))
+            continue
+        outcomes.append(Outcome(id=subject.id, content=sha256(scan.values.data).hexdigest(), source=scan.source))
+        yield Volume(subject.id, subject.label, subject.group, scan.values)
+
+
+def _manifest(
+    sources: Sources, version: str, digests: dict[Path, str], made: Sequence[Made], shape: tuple[int, ...]
+) -> Manifest:
+    config = sources.config
+    outcomes = {outcome.id: outcome for part in made for outcome in part.outcomes}
+    stored = [_stored(s, outcomes[s.id], sources, digests) for s in sources.subjects if outcomes[s.id].source]
+    left_out = [LeftOut(subject=r.subject, path=sources.relative(r.path), reason=r.reason) for r in sources.rejected]
+    left_out += [
+        LeftOut(subject=subject.id, path=sources.relative(subject.path), reason=reason)
+        for subject in sources.subjects
+        if (reason := outcomes[subject.id].reason)
+    ]
+    check_rejected(left_out, len(stored) + len(left_out), config)
+    labels = [subject.label for subject in stored]
+    check_label_range(labels, config.label)
+    return Manifest(
+        format=FORMAT,
+        version=version,
+        columns=columns(shape, config.dtype),
+        dtype=config.dtype,
+        image_shape=shape,
+        labels=_label_statistics(config.label, labels),
+        transforms=config.transforms,
+        made_with={name: version_of(name) for name in _LIBRARIES},
+        subjects=tuple(stored),
+        rejected=tuple(sorted(left_out, key=lambda r: r.subject)),
+        shards=tuple(part.shard for part in made if part.shard is not None),
+    )
+
+
+def _stored(subject: Subject, outcome: Outcome, sources: Sources, digests: dict[Path, str]) -> StoredSubject:
+    assert outcome.source is not None
+    return StoredSubject(
+        id=subject.id,
+        subject=subject.subject,
+        path=sources.relative(subject.path) or "",
+        digest=digests[subject.path],
+        content=outcome.content,
+        label=subject.label,
+        group=subject.group,
+        strata=subject.strata,
+        described=subject.described,
+        source=outcome.source,
+    )
+
+
+def _label_statistics(column: str, labels: Sequence[float]) -> LabelStatistics:
+    return LabelStatistics(
+        column=column,
+        count=len(labels),
+        minimum=min(labels),
+        maximum=max(labels),
+        mean=statistics.fmean(labels),
+        std=statistics.pstdev(labels),
+    )

@@ -1,0 +1,153 @@
+"""What a volume store is made from, and the version that follows from it."""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from upath import UPath
+
+from services.cluster.parallel import parallel
+from trainers.atomic import write_atomically
+from trainers.config import DataConfig
+from trainers.data.participants import Rejected, Subject
+from trainers.data.stamp import stamp
+from trainers.data.store import FORMAT, file_digest, json_digest
+from trainers.data.transforms import Pipeline
+
+_FILES_PER_TASK = 64
+_SHARD_BYTES = 64 * 2**20
+_SHARD_ROWS = 16
+_SHARDS = 8
+
+Progress = Callable[[str, int, int], None]
+"""Called with a step's name, and how many of how many are done."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that one worker needs to make one shard."""
+
+    index: int
+    subjects: tuple[Subject, ...]
+    config: DataConfig
+    base: Path
+    image_shape: tuple[int, ...]
+
+    @property
+    def file(self) -> str:
+        """The shard's name."""
+        return f"shard-{self.index:05d}.parquet"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Everything that a store is made from, apart from the images' bytes."""
+
+    config: DataConfig
+    base: Path
+    pipeline: Pipeline
+    subjects: tuple[Subject, ...]
+    rejected: tuple[Rejected, ...]
+
+    def version(self, digests: Mapping[Path, str]) -> str:
+        """The sha256 of sources, labels and transforms: the store's identity."""
+        rows = [
+            [s.id, s.subject, digests[s.path], s.label, s.group, s.strata, s.described, s.numbers]
+            for s in self.subjects
+        ]
+        content = {
+            "format": FORMAT,
+            "label": self.config.label,
+            "dtype": self.config.dtype,
+            "subjects": rows,
+            "rejected": [[rejected.subject, rejected.reason] for rejected in self.rejected],
+            "transforms": list(self.config.transforms),
+            "files": [file_digest(path) for path in self.pipeline.files],
+        }
+        return json_digest(content)
+
+    def relative(self, path: Path | None) -> str | None:
+        """A source's path as the manifest names it: relative to the participants table."""
+        folder = (self.base / self.config.table).parent
+        return None if path is None else Path(os.path.relpath(path, folder)).as_posix()
+
+    def tasks(self, image_shape: tuple[int, ...]) -> list[Task]:
+        """The shards to make. Depends on the sources only, so that a shard can be made again alone."""
+        nbytes = np.dtype(self.config.dtype).itemsize * math.prod(image_shape)
+        size = max(_SHARD_ROWS, min(_SHARD_BYTES // nbytes, -(-len(self.subjects) // _SHARDS)))
+        parts = [self.subjects[start : start + size] for start in range(0, len(self.subjects), size)]
+        return [Task(index, part, self.config, self.base, image_shape) for index, part in enumerate(parts)]
+
+
+class Digests:
+    """The sha256 of files seen before, believed while their stamps stay the same."""
+
+    def __init__(self, path: UPath) -> None:
+        self._path = path
+        self._known = self._load()
+
+    def of(self, paths: Sequence[Path], progress: Progress) -> dict[Path, str]:
+        """The digest of each path, "" where it cannot be read; what is not known is read, in parallel."""
+        stamps = {path: _stamp(path) for path in paths}  # before reading, so that a change meanwhile is seen next time
+        found = {path: self._get(path, of_now) for path, of_now in stamps.items()}
+        unknown = [path for path, digest in found.items() if digest is None]
+        parts = [unknown[start : start + _FILES_PER_TASK] for start in range(0, len(unknown), _FILES_PER_TASK)]
+        done = 0
+        for part, digests in zip(parts, parallel(_digests, parts), strict=True):
+            found |= dict(zip(part, digests, strict=True))
+            done += len(part)
+            progress("checksums", done, len(unknown))
+        if unknown:
+            self._add({os.path.abspath(path): [stamps[path], found[path]] for path in unknown if found[path]})
+        return {path: digest or "" for path, digest in found.items()}
+
+    def _get(self, path: Path, of_now: list[Any]) -> str | None:
+        entry = self._known.get(os.path.abspath(path))
+        return str(entry[1]) if entry is not None and entry[0] == of_now else None
+
+    def _add(self, new: Mapping[str, list[Any]]) -> None:
+        """Keep stamps and digests by path for the next time, beside what another process has added meanwhile."""
+        self._known = {**self._load(), **new}
+        write_atomically(self._path, json.dumps(self._known, separators=(",", ":")).encode())
+
+    def _load(self) -> dict[str, list[Any]]:
+        try:
+            return dict(json.loads(self._path.read_bytes()))
+        except (OSError, ValueError):  # a cache that is gone or broken only costs time
+            return {}
+
+
+def _stamp(path: Path) -> list[Any]:
+    """The stamp of a file, or of every file in a folder; empty where there is none."""
+    try:
+        if path.is_dir():
+            return [[entry.name, *_stamp(entry)] for entry in sorted(path.iterdir()) if entry.is_file()]
+        return list(stamp(path))
+    except OSError:
+        return []
+
+
+def _digests(paths: Sequence[Path]) -> list[str]:
+    """Ray task: the digests of some files."""
+    return [_digest(path) for path in paths]
+
+
+def _digest(path: Path) -> str:
+    """The sha256 of a file, or of the names and digests of a folder's files; "" where reading it fails."""
+    try:
+        if path.is_file():  # a pipe would wait for a writer
+            return file_digest(path)
+        files = [
+            os.fsencode(entry.name) + f"\0{file_digest(entry)}\n".encode()
+            for entry in sorted(path.iterdir())
+            if entry.is_file()
+        ]
+        return hashlib.sha256(b"".join(files)).hexdigest()
+    except OSError:  # reading the image says what is wrong
+        return ""

@@ -1,0 +1,124 @@
+"""`contrasweep validate`: what table and headers say before anything is spent."""
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from services.data.prepare import check_rejected
+from services.data.weights import check_weights
+from services.spec.checks import check_against_data, check_image_shape
+from services.spec.roots import confine_subjects
+from services.spec.spec import LoadedSpec
+from trainers.config import DataConfig
+from trainers.data.participants import Rejected, Subject, read_subjects
+from trainers.data.readers import UnreadableError, read_header
+from trainers.data.splits import make_splits
+from trainers.data.transforms import Pipeline, build_transforms
+from trainers.data.volume import load_scan
+from trainers.errors import UserError
+
+SHOWN = 10
+_READERS = 8
+"""Headers read at a time: they wait for the disk."""
+
+
+def check_table(loaded: LoadedSpec, roots: Sequence[Path] = ()) -> list[Subject]:
+    """The usable rows of the participants table, checked for all that needs no scan to be opened.
+
+    Raises UserError where the table is unusable, more is rejected than the spec allows, what is left does
+    not suit the spec, or, where there are data roots, a scan lies outside `roots`.
+    """
+    return list_scans(loaded, roots)[0]
+
+
+def validate_data(loaded: LoadedSpec, console: Console, weights: Path | None = None) -> None:
+    """Read the table and every scan's header; print counts, shapes, label range, what is missing, what `weights` fit.
+
+    Raises UserError as `check_table` does, a scan without a readable header counting as rejected.
+    """
+    listed, rejected = read_subjects(loaded.spec.data, loaded.base, _pipeline(loaded).columns)
+    shapes, unreadable = _headers(listed)
+    rejected = [*rejected, *unreadable]
+    left_out = {one.subject for one in unreadable}
+    subjects = [subject for subject in listed if subject.id not in left_out]
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_row("subjects", f"{len(subjects)} usable, {len(rejected)} rejected")
+    if subjects:
+        labels = np.array([subject.label for subject in subjects])
+        quantities = f"{labels.min():g} to {labels.max():g}, mean {labels.mean():.4g}, sd {labels.std():.4g}"
+        table.add_row("shapes", ", ".join(f"{list(shape)} x {count}" for shape, count in shapes.most_common(5)))
+        table.add_row(loaded.spec.data.label, quantities)
+    console.print(table, soft_wrap=True)
+    for one in rejected[:SHOWN]:
+        console.print(f"  rejected {one.subject}: {one.reason}", soft_wrap=True, markup=False)
+    if len(rejected) > SHOWN:
+        console.print(f"  ... and {len(rejected) - SHOWN} more")
+    _check_counts(loaded, subjects, rejected)
+    shape = prepared_shape(loaded, subjects)
+    check_image_shape(loaded, shape)
+    if weights:
+        check_weights(loaded, weights, shape, console)
+    console.print(f"{loaded.path} is valid; sweep id {loaded.spec.sweep_id}", soft_wrap=True, markup=False)
+
+
+def list_scans(loaded: LoadedSpec, roots: Sequence[Path]) -> tuple[list[Subject], list[Rejected]]:
+    """The usable rows of the table, and the rejected; raises as `check_table` does."""
+    subjects, rejected = read_subjects(loaded.spec.data, loaded.base, _pipeline(loaded).columns)
+    _check_counts(loaded, subjects, rejected)
+    if roots:
+        confine_subjects(subjects, roots)
+    return subjects, rejected
+
+
+def _headers(subjects: list[Subject]) -> tuple[Counter[tuple[int, ...]], list[Rejected]]:
+    shapes: Counter[tuple[int, ...]] = Counter()
+    unreadable = []
+    with ThreadPoolExecutor(_READERS) as pool:
+        for subject, found in zip(subjects, pool.map(_shape, subjects), strict=True):
+            if isinstance(found, str):
+                unreadable.append(Rejected(subject.id, subject.path, found))
+            else:
+                shapes[found] += 1
+    return shapes, unreadable
+
+
+def _shape(subject: Subject) -> tuple[int, ...] | str:
+    """Of a scan's header, or why there is none."""
+    try:
+        return read_header(subject.path).shape
+    except UnreadableError as error:
+        return str(error)
+
+
+def train_size(subjects: Sequence[Subject], data: DataConfig) -> int:
+    """How many scans there are to train on, if none is rejected from here on."""
+    return len(make_splits(subjects, data.split.model_copy(update={"stratify": data.strata})).train)
+
+
+def _check_counts(loaded: LoadedSpec, subjects: Sequence[Subject], rejected: Sequence[Rejected]) -> None:
+    data = loaded.spec.data
+    check_rejected(rejected, len(subjects) + len(rejected), data)
+    if not subjects:
+        raise UserError(f"data.participants: no subject of {data.table} can be used")
+    labels = [subject.label for subject in subjects]
+    check_against_data(loaded, train_size(subjects, data), max(labels) - min(labels))
+
+
+def prepared_shape(loaded: LoadedSpec, subjects: list[Subject]) -> tuple[int, ...]:
+    """The shape (C, *S) after transforms of the first scan that can be used. Raises UserError where none can."""
+    pipeline, reasons = _pipeline(loaded), []
+    for subject in subjects:
+        try:
+            return load_scan(subject, pipeline, loaded.spec.data.dtype).values.shape
+        except UnreadableError as error:
+            reasons.append(f"{subject.path}: {error}")
+    raise UserError(f"data.image: none of the {len(subjects)} images can be used; first: {reasons[0]}")
+
+
+def _pipeline(loaded: LoadedSpec) -> Pipeline:
+    return build_transforms(loaded.spec.data.transforms, loaded.base)

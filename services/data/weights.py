@@ -1,0 +1,178 @@
+"""The weights that a sweep starts from: found and checked before anything is spent, then kept with the sweep."""
+
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+import search_spaces
+from services.settings import Settings
+from services.spec.spec import LoadedSpec
+from services.stores.mlflow import quieten_mlflow, sqlite_file
+from services.text import one_line
+from trainers.atomic import write_atomically
+from trainers.config import MethodConfig, RunConfig
+from trainers.errors import UserError, nearest
+from trainers.initialise import initialise, read_weights, seed_files, weights_file
+from trainers.model import build_network
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_REGISTERED = re.compile(r"models:/([^/@:'\"]+)([/@])([\w.-]+)")
+_ALLOWED = "a path, models:/name/version or models:/name@alias"
+_NONE_YET = "nothing is registered yet"
+_KEPT = "init_from"
+_SUFFIXES = (".pt", ".pth", ".tar")
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """What a sweep starts from.
+
+    Attributes:
+        path: a file that all nodes see, or a folder with one for each seed.
+        digest: sha256 of the file, or of the folder's files one after the other in the order of their names.
+        summary: how much of it the network takes.
+    """
+
+    path: Path
+    digest: str
+    summary: str
+
+
+@contextmanager
+def find_weights(loaded: LoadedSpec, settings: Settings) -> Iterator[Path | None]:
+    """What `model.init_from` names, as a file or folder that is there for as long as the block; None where it is null.
+
+    That is the sweep's own copy where it has kept one. A registered model is downloaded.
+    Raises UserError where there is no such file, model or version, or it holds anything else than weights.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        with _naming(loaded):
+            weights = _find(loaded, settings, Path(scratch))
+            if weights:
+                for file in dict.fromkeys(weights_file(weights, seed) for seed in loaded.spec.search.seeds):
+                    read_weights(file, seed=0)
+        yield weights
+
+
+def check_weights(loaded: LoadedSpec, weights: Path, image_shape: tuple[int, ...], console: Console) -> str:
+    """How much of `weights` the network for images (C, *S) takes; printed, too.
+
+    Raises UserError where nothing of its encoder fits.
+    """
+    spec = loaded.spec
+    space, seed = spec.search.spaces[0], spec.search.seeds[0]
+    params = next(search_spaces.points(space, spec.context(), spec.search.override, spec.search.fix))
+    run = RunConfig(model=spec.model, training=spec.training, method=MethodConfig(name=space, params=params))
+    with _naming(loaded):
+        summary = initialise(build_network(run, image_shape), str(weights), seed).summary()
+    console.print(f"start     {summary}", soft_wrap=True, markup=False)
+    return summary
+
+
+def keep_weights(weights: Path, summary: str, sweep: Path) -> InitialWeights:
+    """The sweep's own copy in its folder `sweep` of the storage path, made where there is none yet.
+
+    Every node and every resumed driver reads this copy, whatever becomes of the source.
+    """
+    folder = sweep / _KEPT
+    if not folder.exists():
+        partial = sweep / f".{_KEPT}"
+        shutil.rmtree(partial, ignore_errors=True)
+        for file in _files(weights):
+            write_atomically(partial / file.relative_to(weights.parent), file.read_bytes())
+        partial.rename(folder)
+    path = folder / weights.name
+    return InitialWeights(path, _digest(path), summary)
+
+
+def _find(loaded: LoadedSpec, settings: Settings, scratch: Path) -> Path | None:
+    wanted = loaded.spec.model.init_from
+    kept = list((Path(settings.storage_path) / loaded.spec.sweep_id / _KEPT).glob("*"))
+    if wanted is None or kept:
+        return kept[0] if kept else None
+    if registered := _REGISTERED.fullmatch(wanted):
+        return _download(registered, settings.tracking_uri, scratch)
+    if re.match(r"[a-z][a-z0-9+.-]*:/", wanted, re.IGNORECASE):
+        raise UserError(f"model.init_from: '{wanted}' is not allowed: must be {_ALLOWED}")
+    return loaded.base / wanted
+
+
+def _download(registered: re.Match[str], tracking_uri: str, scratch: Path) -> Path:
+    """The weights of a registered model, under `scratch` by its name and version."""
+    uri, name, sign, asked = registered[0], *registered.groups()
+    quieten_mlflow()
+    from mlflow import MlflowClient
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    database = sqlite_file(tracking_uri)
+    if database and not database.exists():
+        raise UserError(f"model.init_from: unknown registered model '{name}'; {_NONE_YET}")
+    try:
+        client = MlflowClient(tracking_uri=tracking_uri)
+        number = _version(client, name, sign, asked)
+        source = client.get_model_version_download_uri(name, number)
+        fetched = download_artifacts(source, dst_path=str(scratch / "model"), tracking_uri=tracking_uri)
+    except (MlflowException, OSError) as error:
+        raise UserError(f"model.init_from: {uri} cannot be had from MLflow: {one_line(error)}") from error
+    weights = _weights_in(uri, Path(fetched))
+    return weights.rename(scratch / f"{name}-{number}{weights.suffix if weights.is_file() else ''}")
+
+
+def _version(client: "MlflowClient", name: str, sign: str, asked: str) -> str:
+    """The version that `asked` is, or is an alias of. Raises UserError where the registry does not have it."""
+    if not client.search_registered_models(f"name = '{name}'"):
+        names = [model.name for model in client.search_registered_models()]
+        hint = nearest(name, names) if names else _NONE_YET
+        raise UserError(f"model.init_from: unknown registered model '{name}'; {hint}")
+    if sign == "@":
+        kind, known = "alias", dict(client.get_registered_model(name).aliases)
+    else:
+        kind, known = "version", {str(v.version): v.version for v in client.search_model_versions(f"name = '{name}'")}
+    if asked not in known:
+        allowed = ", ".join(sorted(known)) or "none"
+        raise UserError(f"model.init_from: unknown {kind} '{asked}' of '{name}'; allowed: {allowed}")
+    return str(known[asked])
+
+
+def _weights_in(uri: str, model: Path) -> Path:
+    """The folder of a model that has a file for each seed, or else its only file of weights."""
+    folders = {file.parent for file in model.rglob("seed-*.pt")}
+    files = [file for file in model.rglob("*") if file.suffix in _SUFFIXES]
+    found = list(folders) or files
+    if len(found) != 1:
+        raise UserError(
+            f"model.init_from: {uri} holds {len(found)} files of weights; "
+            f"allowed: one ({', '.join(_SUFFIXES)}), or seed-<n>.pt in one folder"
+        )
+    return found[0]
+
+
+def _files(weights: Path) -> list[Path]:
+    return seed_files(weights) if weights.is_dir() else [weights]
+
+
+def _digest(weights: Path) -> str:
+    digest = hashlib.sha256()
+    for file in _files(weights):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _naming(loaded: LoadedSpec) -> Iterator[None]:
+    """Put the spec's file in front of what is found wrong."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{loaded.path}: {error}") from error

@@ -1,0 +1,47 @@
+"""Who drove a sweep, when, and with which data, code and libraries."""
+
+import json
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+
+from services.records.folder import SweepFolder, SweepState
+from trainers.atomic import write_atomically
+
+_FILE = "drivers.json"
+_LIBRARIES = ("contrasweep", "torch", "monai", "ray", "optuna", "mlflow", "numpy", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Driver:
+    """One process that drove a sweep.
+
+    Attributes:
+        attempt: which one it was, counted from 1.
+        began: seconds since 1970.
+        user: who submitted the sweep; empty where it was run by hand.
+        digests: of what bears on the result: `volumes`, `code`, and `init_from` where training started from weights.
+        versions: of Python and of the libraries.
+    """
+
+    attempt: int
+    began: float
+    user: str
+    digests: Mapping[str, str]
+    versions: Mapping[str, str]
+
+
+def add_driver(folder: SweepFolder, state: SweepState, digests: Mapping[str, str]) -> None:
+    """Note that this process drives the sweep from now on."""
+    versions = {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
+    drivers = [*read_drivers(folder), Driver(state.attempt, time.time(), state.user, dict(digests), versions)]
+    text = json.dumps([asdict(driver) for driver in drivers], indent=1)
+    write_atomically(folder.path / _FILE, text.encode())
+
+
+def read_drivers(folder: SweepFolder) -> list[Driver]:
+    """The drivers so far, the first one first."""
+    path = folder.path / _FILE
+    return [Driver(**driver) for driver in json.loads(path.read_text())] if path.exists() else []

@@ -1,0 +1,215 @@
+"""A sweep's folder under the home: its spec, its state, its lock and the wish to stop it."""
+
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import IO
+
+from services.settings import Settings
+from services.spec.spec import LoadedSpec, parse_spec
+from services.text import without_secrets
+from trainers.atomic import write_atomically
+from trainers.errors import UserError, nearest
+
+RUNNING, STOPPED, FINISHED, BROKEN, INTERRUPTED = "running", "stopped", "finished", "failed", "interrupted"
+
+
+@dataclass
+class SweepState:
+    """How a sweep stands: all that a list of sweeps says of it, so that listing reads nothing else.
+
+    Attributes:
+        state: running, stopped, finished or failed; `reason` says more of the last.
+        spent_s: wall time of its searching so far, kept up to date by the driver.
+        started: when it first began, in seconds since 1970.
+        pid, host: the driver's process, and the machine that it runs on.
+        volumes: version of the volume store that it is about.
+        user: who submitted it; empty where it was run by hand.
+        attempt: which of its drivers this is or was, counted from 1.
+        label, trials, seeds: of its spec: what is predicted, how many configurations with how many seeds each.
+        ended, seed_runs, saved, best: see `services.records.standing.Standing`.
+        test_mae: of the final figure.
+        gpus: how many its configurations hold at once; `gpu_hours` is what all its drivers' searching took of them.
+    """
+
+    state: str = RUNNING
+    spent_s: float = 0.0
+    started: float = 0.0
+    pid: int = 0
+    host: str = ""
+    reason: str = ""
+    volumes: str = ""
+    user: str = ""
+    attempt: int = 0
+    label: str = ""
+    trials: int = 0
+    seeds: int = 0
+    ended: int = 0
+    seed_runs: int = 0
+    saved: int = 0
+    best: float | None = None
+    test_mae: float | None = None
+    gpus: float = 0.0
+    gpu_hours: float = 0.0
+
+    def to_json(self) -> str:
+        """The state as text, for `from_json`."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "SweepState":
+        """The state written by this version of the program or another: what either does not know is left out."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in json.loads(text).items() if name in known})
+
+    def spend(self, spent_s: float) -> None:
+        """Keep the time: searching has come to `spent_s`, with the GPUs that are held now."""
+        self.gpu_hours += (spent_s - self.spent_s) / 3600 * self.gpus
+        self.spent_s = spent_s
+
+    def end_with(self, error: BaseException) -> None:
+        """Stopped where somebody interrupted the driver, failed of anything else."""
+        if isinstance(error, KeyboardInterrupt):
+            self.state = STOPPED
+        else:
+            self.state, self.reason = BROKEN, _reason(error)
+
+
+class SweepFolder:
+    """Everything the driver keeps of one sweep beside its checkpoints."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.final = path / "final.json"
+        self.log = path / "log.txt"
+        self._stop = path / "stop"
+
+    @property
+    def sweep_id(self) -> str:
+        """The sweep's id."""
+        return self.path.name
+
+    @classmethod
+    def create(cls, settings: Settings, loaded: LoadedSpec) -> "SweepFolder":
+        """The folder of a spec's sweep, made on first use; what says where or how long is brought up to date."""
+        folder = cls(settings.sweeps / loaded.spec.sweep_id)
+        origin = {"path": str(loaded.path.absolute()), "base": str(loaded.base)}
+        write_atomically(folder.path / "origin.json", json.dumps(origin).encode())
+        write_atomically(folder.path / "spec.yaml", loaded.spec.to_yaml().encode())  # last: it makes the sweep known
+        return folder
+
+    @classmethod
+    def find(cls, settings: Settings, sweep_id: str) -> "SweepFolder":
+        """An existing sweep, by its id or the beginning of it. Raises UserError where none or several match."""
+        known = sorted(path.parent.name for path in settings.sweeps.glob("*/spec.yaml"))
+        matches = [name for name in known if name == sweep_id] or [name for name in known if name.startswith(sweep_id)]
+        if len(matches) == 1:
+            return cls(settings.sweeps / matches[0])
+        if matches:
+            raise UserError(f"sweep '{sweep_id}' could be any of {', '.join(matches)}; say more of it")
+        hint = nearest(sweep_id, known) if known else "there is none yet; `contrasweep run SPEC` starts one"
+        raise UserError(f"no sweep '{sweep_id}' in {settings.home}; {hint}")
+
+    @classmethod
+    def every(cls, settings: Settings) -> "list[SweepFolder]":
+        """All sweeps, in the order of their ids."""
+        return [cls(path.parent) for path in sorted(settings.sweeps.glob("*/spec.yaml"))]
+
+    def load(self) -> LoadedSpec:
+        """The sweep's spec, with paths relative to where it was first given."""
+        origin = json.loads((self.path / "origin.json").read_text())
+        stored = self.path / "spec.yaml"
+        return LoadedSpec(parse_spec(stored.read_text(), str(stored)), Path(origin["path"]), Path(origin["base"]))
+
+    def read_state(self) -> SweepState:
+        """The state; `interrupted` where it says running but no driver holds the lock."""
+        path = self.path / "state.json"
+        state = SweepState.from_json(path.read_text()) if path.exists() else SweepState(state=STOPPED)
+        if state.state == RUNNING and not self._is_locked():
+            state.state = INTERRUPTED
+        return state
+
+    def write_state(self, state: SweepState) -> None:
+        """Keep the state."""
+        write_atomically(self.path / "state.json", state.to_json().encode())
+
+    @contextmanager
+    def driving(self, user: str = "", attempt: int | None = None) -> Iterator[SweepState]:
+        """Hold the sweep while driving it, alone: the lock goes with the process, however it ends.
+
+        `user` is who submitted it, `attempt` which driver this is: one more than the last, if not said.
+        Yields the state, which is written back at the end.
+        Raises UserError where another process drives the sweep.
+        """
+        with self._holding(patience_s=1.0):
+            state = self.read_state()
+            state.state, state.reason, state.started = RUNNING, "", state.started or time.time()
+            state.pid, state.host = os.getpid(), socket.gethostname()
+            state.user, state.attempt = user or state.user, state.attempt + 1 if attempt is None else attempt
+            self.write_state(state)
+            try:
+                yield state
+            except BaseException as error:
+                state.end_with(error)
+                raise
+            finally:
+                self.write_state(state)
+                self._stop.unlink(missing_ok=True)
+
+    def ask_to_stop(self, attempt: int) -> None:
+        """Leave word for driver number `attempt` to stop cleanly; it may come before that driver does."""
+        write_atomically(self._stop, str(attempt).encode())
+
+    def is_asked_to_stop(self, attempt: int) -> bool:
+        """Whether somebody left word for driver number `attempt`."""
+        try:
+            return self._stop.read_text() == str(attempt)
+        except FileNotFoundError:
+            return False
+
+    def settle(self, state: str, reason: str) -> None:
+        """Say how the sweep stands after its driver was killed. Raises UserError where another one drives already."""
+        with self._holding(patience_s=10.0):
+            settled = self.read_state()
+            settled.state, settled.reason = state, reason
+            self.write_state(settled)
+            self._stop.unlink(missing_ok=True)
+
+    @contextmanager
+    def _holding(self, patience_s: float) -> Iterator[None]:
+        with (self.path / "lock").open("a") as lock:
+            if not _lock(lock, patience_s):
+                raise UserError(f"sweep {self.sweep_id} is already running, in process {self.read_state().pid}")
+            yield
+
+    def _is_locked(self) -> bool:
+        path = self.path / "lock"
+        if not path.exists():
+            return False
+        with path.open("a") as lock:
+            return not _lock(lock, patience_s=0.0)
+
+
+def _reason(error: BaseException) -> str:
+    text = without_secrets(" ".join(str(error).split()))
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+
+
+def _lock(file: IO[str], patience_s: float) -> bool:
+    """Lock an open file until it is closed, or say that another process has it; a look at it takes a moment."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.05)
+        else:
+            return True

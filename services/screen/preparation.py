@@ -1,0 +1,60 @@
+"""Preparing a study's data, on the screen: progress, what was rejected, what is on both sides of a split."""
+
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+
+from services.data.alike import leaks
+from services.data.prepare import Prepared, prepare
+from services.screen.progress import steps
+from services.settings import Settings
+from services.spec.spec import LoadedSpec
+from trainers.data.store import MANIFEST
+
+SHOWN = 10
+
+
+def prepare_data(
+    loaded: LoadedSpec, settings: Settings, console: Console, is_asked_to_stop: Callable[[], bool] = lambda: False
+) -> Prepared:
+    """The volume store of a spec, made where it is not there yet, and what was rejected, on the screen.
+
+    Raises KeyboardInterrupt where it is interrupted, or asked to stop.
+    """
+    began = time.monotonic()
+
+    def progress(step: str, done: int, total: int) -> None:
+        if is_asked_to_stop():
+            raise KeyboardInterrupt
+        shown(step, done, total)
+
+    try:
+        with steps(console) as shown:
+            prepared = prepare(loaded.spec.data, loaded.base, settings.volumes, progress)
+    except KeyboardInterrupt:
+        console.print("stopped; what was prepared is kept, and the next time goes on with it")
+        raise
+    print_prepared(console, prepared, time.monotonic() - began)
+    return prepared
+
+
+def print_prepared(console: Console, prepared: Prepared, took_s: float) -> None:
+    """Print where the volume store is, its size, who was rejected and why, and what is on both sides of a split."""
+    store = prepared.store
+    size_mb = sum(shard.bytes for shard in store.manifest.shards) / 1e6
+    verb = "reused  " if prepared.reused else "prepared"
+    console.print(
+        f"{verb}  {len(store.subjects)} volumes {list(store.image_shape)} -> {store.folder} "
+        f"({size_mb:.0f} MB, {len(prepared.rejected)} rejected)  {took_s:.0f} s",
+        soft_wrap=True,
+        markup=False,
+    )
+    for shard in prepared.mended:
+        console.print(f"  made again {shard}, which was missing, cut short or changed since written", soft_wrap=True)
+    for left_out in prepared.rejected[:SHOWN]:
+        console.print(f"  rejected {left_out.subject}: {left_out.reason}", soft_wrap=True, markup=False)
+    if len(prepared.rejected) > SHOWN:
+        console.print(f"  ... and {len(prepared.rejected) - SHOWN} more; {MANIFEST} there names all")
+    for leak in leaks(store, prepared.splits):
+        console.print(f"  leak: {leak.text}; see contrasweep inspect", style="bold red", soft_wrap=True, markup=False)

@@ -1,0 +1,123 @@
+"""The data roots: the folders that specs may name files in, where the settings have any.
+
+A message never tells where a root lies, nor whether there is a file outside.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from services.spec.spec import LoadedSpec, SweepSpec
+from trainers.data import transforms
+from trainers.data.participants import Subject
+from trainers.data.template import ImageTemplate
+from trainers.errors import UserError
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_REGISTERED = re.compile(r"models:/[\w][\w .-]*[/@][\w.-]+")
+_ALLOWED = "must be a path inside a data root, relative to it or absolute, without '..', '~', ':' and backslashes"
+
+
+def place(spec: SweepSpec, roots: Sequence[Path]) -> LoadedSpec:
+    """The spec with its base: the first root that has its table. Raises UserError where none has."""
+    field, text = _table(spec)
+    _check_text(field, text)
+    for root in roots:
+        if _is_inside(root / text, roots) and _is_file(root / text):
+            return LoadedSpec(spec, Path("spec"), root)
+    raise UserError(f"spec: {field}: '{text}' is not allowed: no data root has it")
+
+
+def confine(loaded: LoadedSpec, roots: Sequence[Path]) -> None:
+    """Raise UserError where a field of the spec names a file outside `roots`, links followed."""
+    for field, text, path in _named_files(loaded):
+        _check_text(field, text)
+        if not _is_inside(path, roots):
+            raise UserError(f"spec: {field}: '{text}' is not allowed: {_ALLOWED}")
+    if loaded.spec.data.bids is not None:
+        _confine_sessions(loaded.base / loaded.spec.data.bids, roots)
+
+
+def confine_subjects(subjects: Iterable[Subject], roots: Sequence[Path]) -> None:
+    """Raise UserError where a scan that a table names lies outside `roots`, links followed."""
+    for subject in subjects:
+        if not _is_inside(subject.path, roots):
+            raise UserError(f"spec: data.participants: the image of {subject.id!r} is not inside a data root")
+
+
+def without_folders(text: str, folders: Iterable[Path]) -> str:
+    """`text` with paths inside `folders` relative to them.
+
+    >>> without_folders("no such file: /srv/data/a.tsv (in /srv/data)", [Path("/srv/data")])
+    'no such file: a.tsv (in .)'
+    """
+    spellings = {str(spelt) for folder in folders for spelt in (folder, folder.resolve())} - {"/"}
+    for spelling in sorted(spellings, key=len, reverse=True):
+        text = re.sub(rf"{re.escape(spelling)}(/+|(?![\w.-]))", lambda found: "" if found[1] else ".", text)
+    return text
+
+
+def _table(spec: SweepSpec) -> tuple[str, str]:
+    return ("data.participants" if spec.data.bids is None else "data.bids"), spec.data.table
+
+
+def _named_files(loaded: LoadedSpec) -> Iterator[tuple[str, str, Path]]:
+    """Field, text and path of every file or folder that the spec names."""
+    data, base = loaded.spec.data, loaded.base
+    table = base / data.table
+    yield *_table(loaded.spec), table
+    if data.image is not None:
+        _check_text("data.image", data.image)
+        yield "data.image", data.image, ImageTemplate.parse(data.image, table.parent).folder
+    yield from _transform_files(loaded)
+    start = loaded.spec.model.init_from
+    if start is not None and not _REGISTERED.fullmatch(start):
+        yield "model.init_from", start, base / start
+
+
+def _transform_files(loaded: LoadedSpec) -> Iterator[tuple[str, str, Path]]:
+    """The same of the arguments of our transforms that are files; none of MONAI's reads a file."""
+    own = transforms.names()
+    for index, step in enumerate(loaded.spec.data.transforms):
+        for name, arguments in step.items():
+            for key in getattr(transforms.get(name), "path_arguments", ()) if name in own else ():
+                if arguments.get(key) is not None:
+                    text = str(arguments[key])
+                    yield f"data.transforms[{index}].{name}.{key}", text, loaded.base / text
+
+
+def _confine_sessions(bids: Path, roots: Sequence[Path]) -> None:
+    for table in bids.glob("sub-*/sub-*_sessions.tsv"):
+        if not _is_inside(table, roots):
+            raise UserError(f"spec: data.bids: {table.name!r} is not inside a data root")
+
+
+def _check_text(field: str, text: str) -> None:
+    """Raise UserError on text that some reader of paths would take for more than a path."""
+    parts = re.split(r"[/\\]", text)
+    strange = text.startswith(("~", "//")) or "\\" in text or ".." in parts or _URL.match(text)
+    if strange or not text.isprintable() or not text:
+        raise UserError(f"spec: {field}: {_shown(text)} is not allowed: {_ALLOWED}")
+
+
+def _shown(text: str) -> str:
+    text = text if len(text) <= 60 else f"{text[:57]}..."
+    return f"'{text}'" if text.isprintable() else ascii(text)
+
+
+def _is_inside(path: Path, roots: Sequence[Path]) -> bool:
+    """Whether `path`, links followed, lies in a root; the path need not exist."""
+    try:
+        resolved = path.resolve()
+        return any(resolved.is_relative_to(root.resolve()) for root in roots)
+    except (OSError, RuntimeError):  # RuntimeError: links in a circle
+        return False
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file that can be read."""
+    try:
+        return path.is_file() and os.access(path, os.R_OK)
+    except OSError:
+        return False

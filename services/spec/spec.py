@@ -1,0 +1,206 @@
+"""The spec: what a sweep studies, and nothing of where it runs. Its hash is the sweep's identity."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from search_spaces import Context, Range
+from services.complaints import complaint
+from services.spec.yaml import dump_mapping, load_mapping
+from trainers.config import (
+    FINETUNE,
+    Count,
+    DataConfig,
+    FinetuneConfig,
+    Frozen,
+    ModelConfig,
+    Named,
+    Positive,
+    TrainingConfig,
+    finetuning,
+)
+from trainers.errors import UserError
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Scalar = bool | int | float | str
+
+
+class RacingConfig(Frozen):
+    """When a configuration may be stopped: after each seed, and at `rungs` (counts of epochs) inside a seed.
+
+    It goes on while, at `confidence`, it can still beat the best; the `finalists` best run all seeds.
+    `reinvest` spends the seed runs saved on more configurations.
+    """
+
+    rungs: tuple[Count, ...] = ()
+    finalists: Count = 3
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.9
+    reinvest: bool = False
+
+    @model_validator(mode="after")
+    def _rungs_ascend(self) -> "RacingConfig":
+        if list(self.rungs) != sorted(set(self.rungs)):
+            raise ValueError(f"rungs {list(self.rungs)} must be in ascending order without repeats")
+        return self
+
+
+class SearchConfig(Frozen):
+    """Which configurations are tried, and how each is judged.
+
+    `parallel`: how many configurations may be under way at once. Configuration n is sampled from, and raced
+    against, the results of configurations up to n - parallel, so that a sweep's outcome does not depend on
+    the machine or on timing. `racing: null` turns racing off.
+    """
+
+    spaces: tuple[str, ...]
+    override: dict[str, Range] = Field(default_factory=dict)
+    fix: dict[str, Scalar] = Field(default_factory=dict)
+    sampler: Literal["tpe", "random", "qmc", "gp"] = "tpe"
+    trials: Count = 30
+    seeds: tuple[Seed, ...] = (0, 1, 2)
+    parallel: Count = 4
+    objective: Literal["validation_mae"] = "validation_mae"
+    racing: RacingConfig | None = RacingConfig()
+
+    @field_validator("spaces", "seeds")
+    @classmethod
+    def _are_distinct(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not values:
+            raise ValueError("is empty; at least one is needed")
+        if len(set(values)) < len(values):
+            raise ValueError(f"{list(values)} repeats {next(v for v in values if values.count(v) > 1)}")
+        return values
+
+    @model_validator(mode="after")
+    def _fixes_or_overrides(self) -> "SearchConfig":
+        for key in self.fix:
+            if key in self.override:
+                raise ValueError(f"'{key}' is in both fix and override; keep one")
+        return self
+
+
+class BudgetConfig(Frozen):
+    """When to end the search: after `hours` of wall time, resumed runs added up; what is best by then is evaluated."""
+
+    hours: Positive | None = None
+
+
+class SweepSpec(Frozen):
+    """A whole study: data, model, training, search. Frozen; unknown keys are refused."""
+
+    name: str
+    data: DataConfig
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    probe: Named = Field(default={"ridge": {}})
+    search: SearchConfig
+    budget: BudgetConfig = BudgetConfig()
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_slug(cls, name: str) -> str:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", name):
+            raise ValueError(
+                f"'{name}' is not allowed: must be 1 to 63 of a-z, 0-9, '-' and '_', starting with a letter or digit"
+            )
+        return name
+
+    @field_validator("probe")
+    @classmethod
+    def _finetunes_well(cls, probe: Named) -> Named:
+        if FINETUNE in probe:
+            try:
+                FinetuneConfig.model_validate_json(json.dumps(probe[FINETUNE]), strict=True)
+            except ValidationError as error:
+                raise ValueError(f"{FINETUNE}.{complaint(error, FinetuneConfig)}") from error
+        return probe
+
+    @model_validator(mode="after")
+    def _rungs_are_inside_training(self) -> "SweepSpec":
+        rungs = self.search.racing.rungs if self.search.racing else ()
+        if rungs and rungs[-1] >= self.judged_epochs:
+            field = "probe.finetune.epochs" if FINETUNE in self.probe else "training.epochs"
+            raise ValueError(
+                f"search.racing.rungs: {rungs[-1]} is not allowed: must be below {field} {self.judged_epochs}"
+            )
+        return self
+
+    @property
+    def judged_epochs(self) -> int:
+        """Epochs of the stage that configurations are compared by: fine-tuning where there is any."""
+        tune = finetuning(self.probe)
+        return tune.epochs if tune else self.training.epochs
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of a whole seed."""
+        return self.training.epochs + (self.judged_epochs if FINETUNE in self.probe else 0)
+
+    @property
+    def sweep_id(self) -> str:
+        """`name-` and 8 hex digits of the hash of all that bears on the result: not `data.feed`, nor the budget.
+
+        The order of keys does not count, but for the augmentations, which apply in the order written.
+        """
+        science = self.model_dump(exclude={"data": {"feed"}, "budget": True})
+        science["training"]["augmentations"] = list(self.training.augmentations.items())
+        canonical = json.dumps(_whole(science), sort_keys=True, separators=(",", ":"))
+        return f"{self.name}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
+
+    def to_yaml(self) -> str:
+        """The canonical YAML, defaults included; `parse_spec` gives the same spec back."""
+        return dump_mapping(json.loads(json.dumps(self.model_dump())))
+
+    def context(self, label_range: float | None = None) -> Context:
+        """What the search spaces' ranges depend on; `label_range` is of the training split, once it is known."""
+        training = self.training
+        return Context(training.batch_size, training.epochs, label_range, training.views)
+
+
+@dataclass(frozen=True)
+class LoadedSpec:
+    """A spec, the file it came from, and the folder that its relative paths start from."""
+
+    spec: SweepSpec
+    path: Path
+    base: Path
+
+
+def parse_spec(text: str | bytes, source: str) -> SweepSpec:
+    """The spec written in `text`. Raises UserError, in one line that starts with `source`."""
+    return spec_of(load_mapping(text, source), source)
+
+
+def spec_of(document: Mapping[str, Any], source: str) -> SweepSpec:
+    """The spec that `document` is. Raises UserError, in one line that starts with `source`."""
+    try:
+        return SweepSpec.model_validate_json(json.dumps(document, default=str), strict=True)
+    except ValidationError as error:
+        raise UserError(f"{source}: {complaint(error, SweepSpec)}") from error
+
+
+def load_spec(path: str | Path) -> LoadedSpec:
+    """Read and validate the spec at `path`; names of components are left to `check_spec`."""
+    path = Path(path)
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; `contrasweep init {path}` writes a first spec") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    return LoadedSpec(parse_spec(text, str(path)), path, path.resolve().parent)
+
+
+def _whole(value: Any) -> Any:
+    """`value` with 2.0 written as 2, so that a number hashes the same however it was written."""
+    if isinstance(value, dict):
+        return {key: _whole(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

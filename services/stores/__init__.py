@@ -1,0 +1,1 @@
+"""The databases of others that a sweep writes to: Optuna's storage and MLflow."""

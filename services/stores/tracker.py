@@ -1,0 +1,186 @@
+"""What a driver tells MLflow of its sweep: only the driver tracks, and it never waits for MLflow."""
+
+import logging
+import statistics
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from services.stores.mlflow import SWEEP, Row, RunKey, RunState, SweepRuns, is_refused
+from services.stores.outbox import Outbox
+
+_OBJECTIVE = "validation_mae"
+
+log = logging.getLogger("contrasweep.tracking")
+
+
+class Tracker:
+    """What a driver tells MLflow of one sweep. Every method returns at once and none raises for MLflow's sake.
+
+    On resume the runs are found again by their tag `contrasweep.key` ("<sweep>/<trial>/<seed>"), and no
+    (run, metric, step) is logged twice. Without an `artifact_location` the server decides on it; beside a
+    SQLite store it is the folder `artifacts`.
+    """
+
+    def __init__(self, tracking_uri: str, artifact_location: str | None, sweep_name: str, sweep_id: str) -> None:
+        self._runs = SweepRuns(tracking_uri, artifact_location, sweep_name, sweep_id)
+        self._outbox = Outbox("MLflow", is_refused, self._runs.forget)
+        self._lock = threading.Lock()
+        self._unsent: defaultdict[RunKey, list[tuple[int, Row]]] = defaultdict(list)
+        self._objectives: defaultdict[int, dict[int, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+        self._unsent_report: tuple[Path, str] | None = None
+
+    def start(self, spec_yaml: str, params: Mapping[str, str], digests: Mapping[str, str], user: str = "") -> None:
+        """Open the sweep's run, or open it again: its spec as an artifact, its parameters, digests as tags.
+
+        `user` is who submitted it.
+        """
+        tags = {f"contrasweep.digest.{name}": digest for name, digest in digests.items()}
+        tags |= {"mlflow.source.name": "contrasweep"} | ({"mlflow.user": user} if user else {})
+        self._outbox.put(lambda: self._runs.open(SWEEP, "", params, tags))
+        self._outbox.put(lambda: self._runs.text(spec_yaml, "spec.yaml"))
+
+    def trial_started(self, number: int, method: str, params: Mapping[str, Any]) -> None:
+        """Open the run of configuration `number`, or open it again."""
+        name = f"{number:04d} {method}"
+        self._outbox.put(lambda: self._runs.open((number,), name, {"method": method, **params}, {}))
+
+    def epoch(self, number: int, seed: int, row: Row) -> None:
+        """One epoch of a seed: `row` holds "epoch" and metrics; those that are None are left out."""
+        self._outbox.put(lambda: self._runs.revive((number, seed)))
+        self._queue_rows(number, seed, [row])
+
+    def history(self, number: int, seed: int, rows: Sequence[Row]) -> None:
+        """Bring a seed up to date from its checkpoint: rows already logged are skipped."""
+        self._queue_rows(number, seed, rows)
+
+    def seed_ended(self, number: int, seed: int, state: RunState, reason: str) -> None:
+        """Close a seed's run."""
+        self._outbox.put(lambda: self._runs.end((number, seed), state, reason))
+
+    def trial_ended(
+        self, number: int, state: RunState, reason: str, objective: float | None, per_seed: Mapping[int, float]
+    ) -> None:
+        """Close a configuration's run with its objective: mean and sd over the seeds that finished, `per_seed`.
+
+        Mean and sd by epoch follow once no seed can join in: here if all are complete, else in `finish`.
+        """
+        # The step of the objective is the number of seeds that it is a mean of.
+        summary: dict[str, float | None] = {"epoch": len(per_seed), "objective": objective}
+        if len(per_seed) > 1:
+            summary["objective_sd"] = statistics.stdev(per_seed.values())
+        stamped = _stamped([summary])
+        self._outbox.put(lambda: self._runs.log_rows((number,), stamped))
+        if state == "complete":
+            self._log_over_seeds(number)
+        self._outbox.put(lambda: self._runs.end((number,), state, reason))
+
+    def best(self, number: int, value: float) -> None:
+        """Configuration `number` is the best so far, with objective `value`."""
+        timestamp_ms = _now_ms()
+        self._outbox.put(lambda: self._runs.best(number, value, timestamp_ms))
+
+    def leaderboard(self, text: str) -> None:
+        """The leaderboard as it stands, as an artifact."""
+        self._outbox.put(lambda: self._runs.text(text, "leaderboard.txt"))
+
+    def report(self, page: Path, summary: str) -> None:
+        """The sweep's HTML report, as its file is by the time MLflow takes it, and a description in Markdown."""
+        with self._lock:
+            self._unsent_report = (page, summary)
+        self._outbox.put(self._send_report)
+
+    def metrics(self, values: Row) -> None:
+        """Final figures of the sweep, such as the test MAE, on its own run."""
+        stamped = _stamped([{"epoch": 0, **values}])
+        self._outbox.put(lambda: self._runs.log_rows(SWEEP, stamped))
+
+    def artifact(self, key: RunKey, path: Path, folder: str | None = None) -> None:
+        """Copy a file into a run's artifacts; `key` is (), (number,) or (number, seed)."""
+        self._outbox.put(lambda: self._runs.artifact(key, path, folder))
+
+    def register(self, model: Path, tags: Mapping[str, str]) -> None:
+        """Copy the folder of an MLflow model to the sweep's run and register it under the sweep's name, once."""
+        self._outbox.put(lambda: self._runs.register(model, tags))
+
+    def flush(self, timeout_s: float) -> int:
+        """Wait for MLflow, at most `timeout_s`; how many updates are undelivered."""
+        return self._outbox.flush(timeout_s)
+
+    def finish(self, state: RunState, timeout_s: float = 60.0) -> int:
+        """Close every run of this sweep, and stop tracking; how many updates MLflow did not take in time."""
+        for number in () if state == "stopped" else list(self._objectives):
+            self._log_over_seeds(number)
+        self._outbox.put(lambda: self._runs.end_all(state))
+        undelivered = self._outbox.flush(timeout_s)
+        self._outbox.close()
+        if undelivered:
+            log.warning("%d updates did not reach MLflow", undelivered)
+        return undelivered
+
+    def _queue_rows(self, number: int, seed: int, rows: Sequence[Row]) -> None:
+        for row in rows:
+            if (value := row.get(_OBJECTIVE)) is not None:
+                self._objectives[number][seed][int(row["epoch"] or 0)] = value
+        with self._lock:
+            self._unsent[number, seed] += _stamped(rows)
+        self._outbox.put(lambda: self._send_rows((number, seed)))
+
+    def _send_rows(self, key: RunKey) -> None:
+        """Everything queued for one run in one call; later tasks for the same rows then find none."""
+        with self._lock:
+            rows = list(self._unsent[key])
+        try:
+            self._runs.log_rows(key, rows)
+        except Exception as error:
+            if is_refused(error):
+                self._drop(key, len(rows))
+            raise
+        self._drop(key, len(rows))
+
+    def _send_report(self) -> None:
+        """The last report; later tasks for it then find none."""
+        waiting = self._unsent_report
+        if waiting is None:
+            return
+        page, summary = waiting
+        self._runs.tag(SWEEP, {"mlflow.note.content": summary})
+        self._runs.text(page.read_text(), "report.html")
+        with self._lock:
+            if self._unsent_report is waiting:
+                self._unsent_report = None
+
+    def _drop(self, key: RunKey, count: int) -> None:
+        with self._lock:
+            del self._unsent[key][:count]
+
+    def _log_over_seeds(self, number: int) -> None:
+        stamped = _stamped(_over_seeds(list(self._objectives.pop(number, {}).values())))
+        self._outbox.put(lambda: self._runs.log_rows((number,), stamped))
+
+
+def _over_seeds(curves: Sequence[Mapping[int, float]]) -> list[Row]:
+    """Mean and sd by epoch of the seeds that got furthest: one cut short would put a step into the mean."""
+    last = max((max(curve) for curve in curves), default=0)
+    furthest = [curve for curve in curves if last in curve]
+    return [_mean_and_sd(epoch, [c[epoch] for c in furthest if epoch in c]) for epoch in sorted(set().union(*furthest))]
+
+
+def _mean_and_sd(epoch: int, values: Sequence[float]) -> Row:
+    row: dict[str, float | None] = {"epoch": epoch, f"{_OBJECTIVE}_mean": statistics.fmean(values)}
+    if len(values) > 1:
+        row[f"{_OBJECTIVE}_sd"] = statistics.stdev(values)
+    return row
+
+
+def _stamped(rows: Iterable[Row]) -> list[tuple[int, Row]]:
+    # The time is fixed here, so that a batch sent twice is the same batch to MLflow.
+    now_ms = _now_ms()
+    return [(now_ms, dict(row)) for row in rows]
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

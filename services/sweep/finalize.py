@@ -1,0 +1,198 @@
+"""The last step of a sweep: the best configuration on the test split, once; its figures; its served model."""
+
+import shutil
+import statistics
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+import trainers
+from services.data.prepare import Prepared
+from services.records.final_report import FinalReport
+from services.records.trial_record import Record, leaderboard, read_records, seed_folder
+from services.spec.spec import SweepSpec
+from services.stores.mlflow import quieten_mlflow
+from services.stores.tracker import Tracker
+from services.sweep import figures
+from services.sweep.trial import run_config
+from trainers.config import RunConfig
+from trainers.data.locked import load_test
+from trainers.data.store import StoredSubject
+from trainers.errors import UserError
+from trainers.inference import Inference, Predictor, save_ensemble
+from trainers.metrics import bootstrap, mae, shot_mae
+
+_SERVED = ("torch", "monai", "einops", "numpy", "pydantic")
+"""What `trainers.inference` imports, for whoever serves the model elsewhere."""
+
+_OVERALL = ("predicted-against-true", "learning-curves")
+_ENDS = (("", "value"), ("_low", "low"), ("_high", "high"))
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The best configuration, with the run and the checkpoint of each of its finished seeds."""
+
+    record: Record
+    members: Mapping[int, tuple[RunConfig, Path]]
+
+
+def finalize(spec: SweepSpec, final: Path, storage: Path, prepared: Prepared, tracker: Tracker) -> FinalReport:
+    """Evaluate the best configuration on the test split and hand the model and the figures to the tracker.
+
+    `final` is the sweep's `final.json`; figures and model are written beside it. Where it exists it is
+    returned, the test split stays closed, and the tracker is told again. `storage` is the sweep's folder
+    of checkpoints. Raises UserError where no configuration finished a seed.
+    """
+    winner = choose_winner(spec, storage)
+    if not final.exists():
+        _evaluate(spec, winner, prepared, final)
+    report = FinalReport.read(final)
+    _publish(report, winner, final.parent, tracker)
+    return report
+
+
+def choose_winner(spec: SweepSpec, storage: Path) -> Winner:
+    """The first of the leaderboard and its finished seeds. Raises UserError where no seed finished."""
+    epochs = spec.judged_epochs
+    finished = [record for record in read_records(storage) if not record.failure and record.values(epochs)]
+    if not finished:
+        raise UserError(f"sweep {spec.sweep_id}: no configuration finished a seed; there is nothing to evaluate")
+    record = leaderboard(finished, epochs)[0]
+    members = {
+        seed: (
+            run_config(spec, record.configuration, seed),
+            seed_folder(storage, record.number, seed) / "best.pt",
+        )
+        for seed in sorted(record.values(epochs))
+    }
+    return Winner(record, members)
+
+
+def export_model(folder: Path, members: Mapping[int, tuple[RunConfig, Path]], image_shape: tuple[int, ...]) -> None:
+    """Write `folder`, an MLflow model that predicts the mean over seeds from images [N, C, *S]; it replaces another."""
+    quieten_mlflow()
+    from mlflow.models import ModelSignature
+    from mlflow.pyfunc import save_model
+    from mlflow.types import Schema, TensorSpec
+
+    shutil.rmtree(folder, ignore_errors=True)
+    images, labels = TensorSpec(np.dtype(np.float32), (-1, *image_shape)), TensorSpec(np.dtype(np.float64), (-1,))
+    # Recorded, and so not shown: MLflow's advice to infer the signature, which is given here.
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(record=True):
+        ensemble = Path(scratch) / "ensemble"
+        save_ensemble(ensemble, members, image_shape)
+        save_model(
+            folder,
+            python_model=str(Path(__file__).with_name("served_model.py")),
+            artifacts={"ensemble": str(ensemble)},
+            code_paths=[str(Path(trainers.__path__[0]))],
+            signature=ModelSignature(Schema([images]), Schema([labels])),
+            # A build such as +cpu is of this machine; the public version is found anywhere.
+            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in ("mlflow", *_SERVED)],
+        )
+
+
+def _evaluate(spec: SweepSpec, winner: Winner, prepared: Prepared, final: Path) -> None:
+    """Open the test split; write figures and model, then `final`, whose presence says that all is there."""
+    store, splits = prepared.store, prepared.splits
+    device = torch.device("cuda" if spec.training.gpus_per_worker and torch.cuda.is_available() else "cpu")
+    predictors = {
+        seed: Predictor.load(run, best, store.image_shape, device) for seed, (run, best) in winner.members.items()
+    }
+    parts = [
+        {seed: predictor.infer(test.images) for seed, predictor in predictors.items()}
+        for test in load_test(store, splits)
+    ]
+    inferred = {seed: _joined([part[seed] for part in parts]) for seed in predictors}
+    rows, train_labels = store.rows_of(splits.test), store.labels[store.rows_of(splits.train)]
+    scans = [store.subjects[row] for row in rows]
+    report = _report(winner.record, scans, store.labels[rows], inferred, train_labels)
+    _draw(report, spec.data.label, winner.record, inferred, final.parent / "figures")
+    export_model(final.parent / "model", winner.members, store.image_shape)
+    report.write(final)
+
+
+def _joined(parts: Sequence[Inference]) -> Inference:
+    return Inference(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def _report(
+    record: Record,
+    scans: Sequence[StoredSubject],
+    y: NDArray[np.float64],
+    inferred: Mapping[int, Inference],
+    train_labels: NDArray[np.float64],
+) -> FinalReport:
+    predictions = np.stack([inference.predictions for inference in inferred.values()])
+    subjects = tuple(scan.subject for scan in scans)
+    seed_mae = dict(zip(inferred, mae(y, predictions).tolist(), strict=True))
+    return FinalReport(
+        trial=record.number,
+        method=record.configuration.method,
+        params=record.configuration.params,
+        training=record.configuration.training,
+        metrics=bootstrap(y, predictions, clusters=subjects),
+        seed_mae=seed_mae,
+        sd=statistics.stdev(seed_mae.values()) if len(seed_mae) > 1 else 0.0,
+        ensemble_mae=float(mae(y, predictions.mean(axis=0))),
+        baseline_mae=float(mae(y, train_labels.mean())),
+        shot_mae=shot_mae(y, predictions, train_labels),
+        scans=tuple(scan.id for scan in scans),
+        subjects=subjects,
+        labels=tuple(y.tolist()),
+        predictions={seed: tuple(inference.predictions.tolist()) for seed, inference in inferred.items()},
+    )
+
+
+def _draw(report: FinalReport, label: str, record: Record, inferred: Mapping[int, Inference], folder: Path) -> None:
+    title = f"{report.method}, trial {report.trial}, {report.n_test} test subjects"
+    y = np.array(report.labels)
+    drawn = {
+        "predicted-against-true": figures.predicted_against_true(
+            y, np.array(list(report.predictions.values())), label=label, title=title
+        ),
+        "learning-curves": figures.learning_curves(
+            {f"seed {seed}": record.histories[seed].epochs for seed in inferred}, title=title
+        ),
+    }
+    for seed, (features, predictions) in inferred.items():
+        one = f"{title}, seed {seed}"
+        drawn[f"seed-{seed}-predicted"] = figures.predicted_against_true(y, predictions[None], label=label, title=one)
+        drawn[f"seed-{seed}-embedding"] = figures.embedding_map(features, y, label=label, title=one)
+    _save(drawn, folder)
+
+
+def _save(drawn: Mapping[str, Figure], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in drawn.items():
+        figure.savefig(folder / f"{name}.png")
+
+
+def _publish(report: FinalReport, winner: Winner, folder: Path, tracker: Tracker) -> None:
+    metrics: dict[str, float | None] = {
+        "test_mae_sd": report.sd,
+        "test_mae_ensemble": report.ensemble_mae,
+        "test_mae_baseline": report.baseline_mae,
+    }
+    for name, interval in report.metrics.items():
+        metrics |= {f"test_{name}{end}": getattr(interval, of) for end, of in _ENDS}
+    metrics |= {f"test_mae_{name}": value for name, value in report.shot_mae.items()}
+    tracker.metrics(metrics)
+    for name in _OVERALL:
+        tracker.artifact((), folder / f"figures/{name}.png", "figures")
+    for seed, (_, best) in winner.members.items():
+        key = (report.trial, seed)
+        tracker.artifact(key, best, "checkpoint")
+        for name in ("predicted", "embedding"):
+            tracker.artifact(key, folder / f"figures/seed-{seed}-{name}.png", "figures")
+    tags = {"trial": str(report.trial), "method": report.method, "test_mae": f"{report.metrics['mae'].value:.6g}"}
+    tracker.register(folder / "model", tags)

@@ -1,0 +1,114 @@
+"""What the driver sees of a running sweep, and passes on to the tracking store and the progress meter."""
+
+import logging
+import threading
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from search_spaces import Configuration
+from services.records.standing import Standing, best, standing
+from services.records.trial_record import FAILED, Record, read_record, read_records
+from services.screen.progress import Meter
+from services.screen.tables import leaderboard_text
+from services.spec.spec import SweepSpec
+from services.stores.mlflow import RunState
+from services.stores.tracker import Tracker
+from services.sweep.racing import Event
+from trainers.history import COMPLETE, PRUNED, RUNNING
+
+log = logging.getLogger("contrasweep.sweep")
+
+
+class Monitor:
+    """Listens to the searcher, in the driver's thread, and to the referee's events, in the supervisor's."""
+
+    def __init__(self, spec: SweepSpec, sweep: Path, tracker: Tracker, meter: Meter) -> None:
+        self._spec, self._sweep, self._tracker, self._meter = spec, sweep, tracker, meter
+        self._epochs, self._before = spec.judged_epochs, spec.epochs - spec.judged_epochs
+        self._lock = threading.RLock()
+        self._records = {record.number: record for record in read_records(sweep)}
+        self._live = {
+            (r.number, seed): self._before + len(h.epochs)
+            for r in self._records.values()
+            for seed, h in r.histories.items()
+        }
+        for record in self._records.values():
+            self._catch_up(record)
+
+    def started(self, number: int, configuration: Configuration) -> None:
+        """A configuration starts or goes on."""
+        log.info("trial %d begins: %s", number, configuration.method)
+        self._tracker.trial_started(number, configuration.method, configuration.params | configuration.training)
+
+    def follow(self, events: Iterable[Event]) -> None:
+        """Epochs that the referee heard of."""
+        with self._lock:
+            for event in events:
+                self._tracker.epoch(event.number, event.seed, event.row)
+                before = self._before if "loss" in event.row else 0
+                self._live[event.number, event.seed] = before + int(event.row["epoch"]) + 1
+            self._show()
+
+    def ended(self, number: int, state: str) -> None:
+        """A configuration ended, or paused."""
+        record = read_record(self._sweep, number)
+        assert record
+        with self._lock:
+            self._records[number] = record
+            self._catch_up(record)
+            self._track_end(record, cast(RunState, "stopped" if state == RUNNING else state))
+            first = self.best()
+            if first:
+                self._tracker.best(first.number, first.objective(self._epochs))
+            self._tracker.leaderboard(leaderboard_text(self._spec, list(self._records.values())))
+            self._show()
+        log.info("trial %d %s", number, " · ".join(self._words(record, state)))
+
+    def best(self) -> Record | None:
+        """The best configuration that ran all its seeds."""
+        return best(self._spec, list(self._records.values()))
+
+    def standing(self) -> Standing:
+        """What the sweep has come to; seeds count as soon as their last epoch is heard of."""
+        with self._lock:
+            runs = sum(length >= self._before + self._epochs for length in self._live.values())
+            return replace(standing(self._spec, list(self._records.values())), seed_runs=runs)
+
+    def summary(self) -> str:
+        """`6/6 trials · 15 seed runs · 3 saved by pruning · best 4.81`."""
+        now = self.standing()
+        words = [f"{now.ended}/{max(self._spec.search.trials, now.ended)} trials", f"{now.seed_runs} seed runs"]
+        words += [f"{now.saved} saved by pruning"] if now.saved else []
+        words += [f"best {now.best:.3g}"] if now.best is not None else []
+        return " · ".join(words)
+
+    def _words(self, record: Record, state: str) -> list[str]:
+        values = record.values(self._epochs)
+        words = ["paused" if state == RUNNING else state]
+        words += [f"{record.objective(self._epochs):.4g} over {len(values)} seeds"] if values else []
+        words += [record.reason()] if state in (PRUNED, FAILED) else []
+        return [*words, self.summary()]
+
+    def _track_end(self, record: Record, state: RunState) -> None:
+        reason = "" if state == COMPLETE else record.reason()
+        for seed, history in record.histories.items():
+            whole = len(history.epochs) == self._epochs
+            self._tracker.seed_ended(record.number, seed, "complete" if whole else state, "" if whole else reason)
+        values = record.values(self._epochs)
+        objective = record.objective(self._epochs) if values else None
+        self._tracker.trial_ended(record.number, state, reason, objective, values)
+
+    def _show(self) -> None:
+        seeds = self._spec.search.seeds
+        whole = (self._before + self._epochs) * len(seeds)
+        over = {n for n, r in self._records.items() if r.state(seeds, self._epochs) in (PRUNED, FAILED)}
+        done = sum(length for (number, _), length in self._live.items() if number not in over) + whole * len(over)
+        total = max(self._spec.search.trials * whole, done)
+        self._meter.update(done, total, self.summary(), "epochs")
+
+    def _catch_up(self, record: Record) -> None:
+        for seed, history in record.histories.items():
+            self._tracker.history(record.number, seed, history.epochs)
+            self._live[record.number, seed] = self._before + len(history.epochs)

@@ -1,0 +1,137 @@
+"""The referee: a configuration goes on only while it can still beat the best, paired by seed and epoch."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+from scipy.stats import t as student
+
+from services.records.trial_record import read_record
+from trainers.history import History, Row, Verdict
+
+Histories = Mapping[int, History]
+PRIOR_PAIRS = 2.0
+PRIOR_SPREAD = 0.1
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When to stop a configuration.
+
+    Attributes:
+        rungs: numbers of epochs after which a seed is judged, besides its end.
+        epochs: of a whole seed.
+        seeds: of a whole configuration, in the order they run.
+        confidence: of the one-sided bound.
+    """
+
+    rungs: tuple[int, ...]
+    epochs: int
+    seeds: tuple[int, ...]
+    confidence: float
+
+    def hopeless(self, own: Histories, others: Sequence[Histories]) -> str:
+        """Why a configuration cannot beat the best of `others` any more; empty while it can.
+
+        The paired differences to the best - same seed, same epoch - have a Student bound whose variance
+        is shrunk to that of all pairs among `others` and a prior of 10 % of the best (with three seeds a
+        rank test could never stop anything).
+        """
+        whole = [other for other in others if self._is_whole(other)]
+        if not whole or self._is_whole(own) or not self._is_judged(own):
+            return ""
+        best = min(whole, key=self._objective)
+        differences = self._pairs(own, best)
+        if not differences:
+            return ""
+        spread, freedom = self._spread([self._pairs(other, best) for other in others if other is not best], best)
+        mean = fmean(differences)
+        margin = float(student.ppf(self.confidence, freedom)) * spread / math.sqrt(len(differences))
+        if mean <= margin:
+            return ""
+        return f"{mean:.3g} behind the best over {len(differences)} paired seeds; {margin:.3g} would still be open"
+
+    def _is_whole(self, histories: Histories) -> bool:
+        return all(seed in histories and len(histories[seed].epochs) >= self.epochs for seed in self.seeds)
+
+    def _is_judged(self, own: Histories) -> bool:
+        last = len(own[max(own, key=self.seeds.index)].epochs)
+        return last in self.rungs or last == self.epochs
+
+    def _objective(self, histories: Histories) -> float:
+        return fmean(histories[seed].best for seed in self.seeds)
+
+    def _pairs(self, own: Histories, best: Histories) -> list[float]:
+        evaluated = [seed for seed in self.seeds if seed in own and math.isfinite(own[seed].best)]
+        return [own[seed].best - best[seed].best_until(len(own[seed].epochs)) for seed in evaluated]
+
+    def _spread(self, seen: list[list[float]], best: Histories) -> tuple[float, float]:
+        squares = [(difference - fmean(pairs)) ** 2 for pairs in seen for difference in pairs]
+        freedom = PRIOR_PAIRS + sum(len(pairs) - 1 for pairs in seen if pairs)
+        prior = PRIOR_PAIRS * (PRIOR_SPREAD * self._objective(best)) ** 2
+        return math.sqrt((prior + math.fsum(squares)) / freedom), freedom
+
+
+class Event(NamedTuple):
+    """One epoch of one seed, on its way to the progress bar and the tracking store."""
+
+    number: int
+    seed: int
+    row: Row
+
+
+class Referee:
+    """Hears every epoch of every seed and says go, prune or pause. Runs as a Ray actor of the driver.
+
+    Configuration n is judged against configurations up to n - `parallel` only, all of which had ended
+    before it was sampled: the verdict depends neither on timing nor on the machine. What happened is read from
+    the storage path, so that nothing is lost when the actor is started again, or the sweep resumed.
+    """
+
+    def __init__(self, rule: Rule | None, parallel: int, sweep: Path) -> None:
+        self._rule, self._parallel, self._sweep = rule, parallel, sweep
+        self._ended: dict[int, Histories] = {}
+        self._running: dict[int, dict[int, History]] = {}
+        self._events: list[Event] = []
+        self._pausing = False
+
+    def judge(self, number: int, seed: int, row: Row, race: bool) -> tuple[Verdict, str]:
+        """The verdict on a configuration after an epoch of one of its seeds, and the reason."""
+        verdict = self.watch(number, seed, row)
+        if number not in self._running:
+            self._running[number] = dict(self._read(number))
+        history = self._running[number].setdefault(seed, History(seed))
+        history.epochs = [*history.epochs[: int(row["epoch"])], row]
+        reason = self._reason(number) if race else ""
+        if reason:
+            return Verdict.PRUNE, reason
+        return verdict, ""
+
+    def watch(self, number: int, seed: int, row: Row) -> Verdict:
+        """Hear of an epoch that is not judged: pause where all do."""
+        self._events.append(Event(number, seed, row))
+        return Verdict.PAUSE if self._pausing else Verdict.GO
+
+    def drain(self) -> list[Event]:
+        """The events since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    def pause(self) -> None:
+        """From now on every seed pauses after its epoch."""
+        self._pausing = True
+
+    def _reason(self, number: int) -> str:
+        if self._rule is None:
+            return ""
+        rivals = range(number - self._parallel + 1)
+        self._ended |= {rival: self._read(rival) for rival in rivals if rival not in self._ended}
+        return self._rule.hopeless(self._running[number], [self._ended[rival] for rival in rivals])
+
+    def _read(self, number: int) -> Histories:
+        """What a configuration left; nothing where it failed, as it is nobody's rival then."""
+        record = read_record(self._sweep, number)
+        return {} if record is None or record.failure else record.histories

@@ -1,0 +1,261 @@
+"""Optuna under Tune, over ask and tell, in an order that does not depend on timing."""
+
+import math
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import optuna
+from optuna.trial import TrialState
+from ray.tune.search import Searcher
+
+from search_spaces import Configuration
+from services.records.trial_record import FAILED, Record, read_record, read_records, write_configuration
+from services.spec.spec import SearchConfig
+from trainers.history import COMPLETE, PRUNED, RUNNING
+from trainers.seeding import fold
+
+HOPELESS = 3
+"""Failed configurations, with none that did not fail, after which a sweep gives up."""
+REPEATS = "repeats"
+"""Attribute of an Optuna trial that was not run: the number of the configuration that it repeats."""
+EXHAUSTED = 20
+"""Draws in a row that only repeat earlier configurations, after which there is nothing more to try."""
+
+
+class Listener(Protocol):
+    """Hears of configurations as they start and end."""
+
+    def started(self, number: int, configuration: Configuration) -> None:
+        """Configuration `number` is about to run, or to go on."""
+        ...
+
+    def ended(self, number: int, state: str) -> None:
+        """Configuration `number` ended: complete, pruned, failed, or running where it was paused."""
+        ...
+
+
+def make_sampler(name: str, number: int) -> optuna.samplers.BaseSampler:
+    """The sampler of configuration `number`, by its name in the spec: tpe, random, qmc or gp."""
+    seed = fold("sampler", number) % 2**32
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if name == "tpe":
+            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+        if name == "gp":
+            return optuna.samplers.GPSampler(seed=seed, deterministic_objective=False, warn_independent_sampling=False)
+        independent = optuna.samplers.RandomSampler(seed=seed)
+        if name == "qmc":  # one sequence for all; what depends on the method is outside it
+            return optuna.samplers.QMCSampler(
+                seed=0, scramble=True, independent_sampler=independent, warn_independent_sampling=False
+            )
+        assert name == "random"
+        return independent
+
+
+class SweepSearcher(Searcher):
+    """Asks Optuna for configurations, tells it how they ended, and then has the finalists run all their seeds.
+
+    Configuration n is asked for once all up to n - `parallel` have ended, and exactly those have been
+    told: what Optuna knows when it samples n never depends on which of several trials was faster. The
+    sampler's seed is drawn from n, so nothing is lost with the process either. Optuna's storage holds
+    the search; a configuration that was under way when the driver died is taken up again under its number.
+    A draw that repeats an earlier configuration is not run, since it could only come out the same: Optuna
+    is told what the first one came to, and another is drawn.
+
+    Args:
+        study: Optuna's, named by the sweep id.
+        space: draws a configuration from an Optuna trial.
+        search: trials, parallel, sampler, seeds and racing of the spec.
+        epochs: of a whole seed.
+        sweep: the sweep's folder in the storage path.
+        listener: hears of starts and ends.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        space: Callable[[optuna.Trial], Configuration],
+        search: SearchConfig,
+        epochs: int,
+        sweep: Path,
+        listener: Listener,
+    ) -> None:
+        super().__init__(metric="state", mode="min")
+        self._study, self._space, self._search = study, space, search
+        self._epochs, self._sweep, self._listener = epochs, sweep, listener
+        self._number_of: dict[str, int] = {}
+        self._finalists: list[int] | None = None
+        asked = [t for t in study.get_trials(deepcopy=False) if t.state != TrialState.WAITING]
+        self._asked = len(asked)
+        self._closed = False
+        self.aborted: Record | None = None
+        self._passed_over: set[int] = set()
+        self._drawn: dict[int, Configuration] = {}
+        for trial in asked:
+            if REPEATS in trial.user_attrs and trial.state != TrialState.RUNNING:
+                self._passed_over.add(trial.number)
+            else:
+                self._draw(trial.number)
+        self._adopted = [number for number in self._untold() if not self._is_over(number)]
+
+    def close(self) -> None:
+        """Suggest nothing more."""
+        self._closed = True
+
+    def settle(self) -> None:
+        """Tell Optuna how every configuration stands: none will go on, in this process or another."""
+        self._tell_up_to(self._asked)
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next configuration for Tune; None while it has to wait; FINISHED at the end."""
+        if self._closed:
+            return str(Searcher.FINISHED)
+        if self._adopted:
+            return self._start(trial_id, self._adopted.pop(0), race=True)
+        if self._has_more():
+            return self._ask(trial_id)
+        return self._next_finalist(trial_id)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Tune says that a trial ended; how it ended is in the storage path."""
+        number = self._number_of.pop(trial_id)
+        record = read_record(self._sweep, number)
+        if error and not (record and record.failure):
+            reason = "its process died, again and again"
+            write_configuration(self._sweep, number, self._drawn[number], failure=reason)
+        self._listener.ended(number, self._state(number))
+        self._abort_if_hopeless()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing, for the snapshot that Tune insists on and nobody restores: Optuna's storage is the state."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: Optuna's storage is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: Optuna's storage is the state."""
+
+    def _ask(self, trial_id: str) -> dict[str, Any] | None:
+        number = self._asked
+        visible = number - self._search.parallel
+        if any(open_number <= visible for open_number in self._number_of.values()):
+            return None
+        self._tell_up_to(visible)
+        assert self._study.ask().number == number
+        self._asked += 1
+        return self._start(trial_id, number, race=True) if self._draw(number) else None
+
+    def _draw(self, number: int) -> bool:
+        """Whether configuration `number` is a new one; one that repeats another is told and passed over."""
+        record = read_record(self._sweep, number)
+        configuration = record.configuration if record else self._space(self._trial(number))
+        for earlier, drawn in self._drawn.items():
+            if record is None and drawn == configuration:
+                self._pass_over(self._trial(number), earlier)
+                return False
+        self._drawn[number] = configuration
+        return True
+
+    def _pass_over(self, trial: optuna.Trial, earlier: int) -> None:
+        self._passed_over.add(trial.number)
+        trial.set_user_attr(REPEATS, earlier)
+        if earlier <= trial.number - self._search.parallel:
+            self._tell(trial, read_record(self._sweep, earlier))
+        else:
+            trial.set_user_attr("reason", f"repeats configuration {earlier}, which has not ended")
+            self._study.tell(trial, state=TrialState.FAIL)
+
+    def _start(self, trial_id: str, number: int, *, race: bool) -> dict[str, Any]:
+        configuration = self._drawn[number]
+        self._number_of[trial_id] = number
+        self._listener.started(number, configuration)
+        return {"number": number, "race": race, **vars(configuration)}
+
+    def _next_finalist(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self._finalists is None:
+            if self._number_of:
+                return None
+            self._tell_up_to(self._asked)
+            self._finalists = [n for n in self._chosen_finalists() if self._state(n) != COMPLETE]
+        if not self._finalists:
+            return str(Searcher.FINISHED)
+        return self._start(trial_id, self._finalists.pop(0), race=False)
+
+    def _chosen_finalists(self) -> list[int]:
+        """The best few of the search; the choice is kept in the study, so that a resumed sweep makes no other."""
+        if self._search.racing is None:
+            return []
+        if "finalists" not in self._study.user_attrs:
+            candidates = [record for record in read_records(self._sweep) if not record.failure]
+            candidates.sort(key=lambda record: record.objective(self._epochs))
+            chosen = [record.number for record in candidates[: self._search.racing.finalists]]
+            self._study.set_user_attr("finalists", chosen)
+        return list(self._study.user_attrs["finalists"])
+
+    def _has_more(self) -> bool:
+        racing, tried = self._search.racing, len(self._drawn)
+        if self._asked - max(self._drawn, default=-1) > EXHAUSTED:
+            return False
+        if tried < self._search.trials or not (racing and racing.reinvest):
+            return tried < self._search.trials
+        whole = self._epochs * len(self._search.seeds)
+        visible = [r for r in read_records(self._sweep) if r.number <= self._asked - self._search.parallel]
+        spent = sum(len(h.epochs) for record in visible for h in record.histories.values())
+        return spent + (tried - len(visible) + 1) * whole <= self._search.trials * whole
+
+    def _tell_up_to(self, last: int) -> None:
+        for number in self._untold():
+            if number <= last:
+                self._tell(self._trial(number), read_record(self._sweep, number))
+
+    def _tell(self, trial: optuna.Trial, record: Record | None) -> None:
+        state = record.state(self._search.seeds, self._epochs) if record else FAILED
+        if record is None or state == FAILED:
+            trial.set_user_attr("reason", record.failure if record else "it never began")
+            self._study.tell(trial, state=TrialState.FAIL)
+            return
+        objective = record.objective(self._epochs)
+        if state == COMPLETE:
+            self._study.tell(trial, objective)
+            return
+        trial.set_user_attr("reason", record.reason() or "the sweep ended before it")
+        if math.isfinite(objective):
+            trial.report(objective, sum(len(h.epochs) for h in record.histories.values()))
+        self._study.tell(trial, state=TrialState.PRUNED)
+
+    def _state(self, number: int) -> str:
+        record = read_record(self._sweep, number)
+        return record.state(self._search.seeds, self._epochs) if record else RUNNING
+
+    def _is_over(self, number: int) -> bool:
+        """Whether a configuration that Optuna thinks is running has nothing left to do.
+
+        One that failed by itself would fail again; one whose process died is tried again.
+        """
+        record = read_record(self._sweep, number)
+        failed = record is not None and record.failed_by_itself
+        return failed or self._state(number) in (COMPLETE, PRUNED)
+
+    def _untold(self) -> list[int]:
+        """Configurations that Optuna thinks are running."""
+        return [t.number for t in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))]
+
+    def _trial(self, number: int) -> optuna.Trial:
+        """Optuna's trial again, drawing what it has not drawn yet as it would have in the first place.
+
+        After a repeat it draws at random: a sampler that is sure of the best would draw it for ever.
+        """
+        name = "random" if number - 1 in self._passed_over else self._search.sampler
+        self._study.sampler = make_sampler(name, number)
+        return optuna.Trial(self._study, self._study.get_trials(deepcopy=False)[number]._trial_id)
+
+    def _abort_if_hopeless(self) -> None:
+        if self._number_of:
+            return
+        records = [r for r in read_records(self._sweep) if r.failure or r.histories]
+        if len(records) >= min(HOPELESS, self._search.trials) and all(record.failure for record in records):
+            self.aborted = records[0]
+            self.close()

@@ -1,0 +1,176 @@
+"""One configuration as a Tune trial: its seeds run one after the other, in one worker group or in the trial itself."""
+
+import logging
+import uuid
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray import train, tune
+from ray.actor import ActorHandle
+from ray.train import TrainingFailedError
+from ray.train.torch import TorchTrainer, get_device
+
+from search_spaces import Configuration
+from services.records.logs import trial_log
+from services.records.trial_record import read_record, seed_folder, trial_folder, write_configuration, write_failure
+from services.spec.spec import SweepSpec
+from services.sweep.system_metrics import system_metrics
+from trainers.config import MethodConfig, RunConfig
+from trainers.data.feeds import Feed
+from trainers.distributed import rank
+from trainers.errors import Diverged, UserError
+from trainers.finetune import train_seed
+from trainers.history import PRUNED, RUNNING, History, Row, Verdict
+
+MAX_WORKER_FAILURES = 2
+
+log = logging.getLogger("contrasweep.trial")
+
+
+@dataclass(frozen=True)
+class TrialSetup:
+    """What every trial of a sweep shares.
+
+    `make_feed` opens the training and validation splits inside a worker: out of the node's object
+    store, or as a stream. `sweep` is the sweep's folder in the storage path. `init_from` is its own copy of
+    the weights to start from.
+    """
+
+    spec: SweepSpec
+    sweep: Path
+    referee: ActorHandle
+    make_feed: Callable[[], Feed]
+    init_from: Path | None
+
+
+def run_config(spec: SweepSpec, configuration: Configuration, seed: int, init_from: Path | None = None) -> RunConfig:
+    """What one seed of a configuration is told; it starts from the weights in `init_from`, whatever the spec names."""
+    model = spec.model.model_copy(update={"init_from": str(init_from) if init_from else None})
+    training = spec.training.model_validate(spec.training.model_dump() | configuration.training)
+    method = MethodConfig(name=configuration.method, params=configuration.params)
+    return RunConfig(model=model, training=training, method=method, probe=spec.probe, seed=seed)
+
+
+def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
+    """The Tune function. `config` has the number, the configuration's parts, and whether it races."""
+    number, race = config["number"], config["race"]
+    configuration = Configuration(config["method"], config["params"], config["training"])
+    write_configuration(setup.sweep, number, configuration)
+    with trial_log(trial_folder(setup.sweep, number)):
+        values = configuration.params | configuration.training
+        log.info("begins  %s", "  ".join([configuration.method, *(f"{name} {v}" for name, v in values.items())]))
+        try:
+            if setup.spec.training.workers == 1:
+                run_seeds(number, configuration, race, setup, get_local_device(setup.spec))
+            else:
+                run_group(number, configuration, race, setup)
+        except ray.exceptions.RayActorError:
+            raise  # the driver is gone: what this folder says is not for us to write any more
+        except Exception as error:
+            _fail(number, configuration, setup, error)
+            if not isinstance(error, Diverged | UserError | TrainingFailedError):
+                raise
+    record = read_record(setup.sweep, number)
+    assert record
+    tune.report({"state": record.state(setup.spec.search.seeds, setup.spec.judged_epochs)})
+
+
+def run_seeds(number: int, configuration: Configuration, race: bool, setup: TrialSetup, device: torch.device) -> None:
+    """Run the seeds in order; stop where one is pruned or asked to pause. Every worker of a group calls this."""
+    feed = setup.make_feed()
+    for seed in setup.spec.search.seeds:
+        folder = seed_folder(setup.sweep, number, seed)
+        known = History.read(folder)
+        if race and known and known.state == PRUNED:
+            return
+        asker = Asker(setup.referee, number, seed, race)
+        run = run_config(setup.spec, configuration, seed, setup.init_from)
+        history = train_seed(run, feed, folder, device=device, ask=asker, watch=asker.watch)
+        if history.state == PRUNED and asker.reason and rank() == 0:
+            history.reason = asker.reason
+            history.write(folder)
+        log.info("seed %d %s", seed, " · ".join(_words(history)))
+        if history.state == RUNNING or (race and history.state == PRUNED):
+            return
+
+
+def _words(history: History) -> list[str]:
+    words = ["paused" if history.state == RUNNING else history.state, f"{len(history.epochs)} epochs"]
+    return words + [word for word in (f"best {history.best:.4g}" if history.epochs else "", history.reason) if word]
+
+
+def _fail(number: int, configuration: Configuration, setup: TrialSetup, error: Exception) -> None:
+    log.info("failed", exc_info=error)
+    write_failure(setup.sweep, number, configuration, error)
+
+
+def run_group(number: int, configuration: Configuration, race: bool, setup: TrialSetup) -> None:
+    """Run the seeds in one Ray Train worker group, started once for all of them.
+
+    A worker that dies brings the group up again, and every seed goes on from its own checkpoint. Train
+    itself is given no checkpoint and a fresh name: a name it knows would be resumed in silence.
+    """
+    training = setup.spec.training
+    resources = {"CPU": float(training.cpus_per_worker), "GPU": training.gpus_per_worker}
+    TorchTrainer(
+        _group_worker,
+        train_loop_config={"number": number, "configuration": configuration, "race": race, "setup": setup},
+        scaling_config=train.ScalingConfig(
+            num_workers=training.workers, use_gpu=training.gpus_per_worker > 0, resources_per_worker=resources
+        ),
+        run_config=train.RunConfig(
+            name=f"trial-{number:04d}-{uuid.uuid4().hex[:8]}",
+            storage_path=str(setup.sweep / ".train"),
+            failure_config=train.FailureConfig(max_failures=MAX_WORKER_FAILURES),
+        ),
+    ).fit()
+
+
+def _group_worker(told: dict[str, Any]) -> None:
+    number, configuration, setup = told["number"], told["configuration"], told["setup"]
+    with trial_log(trial_folder(setup.sweep, number)) if rank() == 0 else nullcontext():
+        try:
+            run_seeds(number, configuration, told["race"], setup, get_device())
+        except (Diverged, UserError) as error:
+            if rank() == 0:
+                _fail(number, configuration, setup, error)
+
+
+def get_local_device(spec: SweepSpec) -> torch.device:
+    """The device of a trial that trains in its own process."""
+    return torch.device("cuda" if spec.training.gpus_per_worker else "cpu")
+
+
+class Asker:
+    """Asks the referee after each epoch and remembers why it said to stop.
+
+    A referee that is gone means that the driver is gone: the error ends this run before it writes
+    anything, so that a resumed driver's workers have the folder to themselves.
+    """
+
+    def __init__(self, referee: ActorHandle, number: int, seed: int, race: bool) -> None:
+        self._referee, self._number, self._seed, self._race = referee, number, seed, race
+        self.reason = ""
+
+    def __call__(self, row: Row) -> Verdict:
+        """The referee's verdict on an epoch's metrics; what the machine does goes along to the tracking store."""
+        seen = row | system_metrics()
+        verdict: Verdict
+        verdict, self.reason = ray.get(self._referee.judge.remote(self._number, self._seed, seen, self._race))
+        self._log(row)
+        return verdict
+
+    def watch(self, row: Row) -> Verdict:
+        """Passes on metrics that are not judged; the verdict is to go on or to pause."""
+        verdict: Verdict = ray.get(self._referee.watch.remote(self._number, self._seed, row | system_metrics()))
+        self._log(row)
+        return verdict
+
+    def _log(self, row: Row) -> None:
+        metrics = (f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")
+        log.info("seed %d epoch %d  %s", self._seed, int(row["epoch"]) + 1, "  ".join(metrics))

@@ -1,0 +1,198 @@
+"""What runs inside the cluster, as Ray jobs on its head: `python -m services.verbs.driver run | ask | digest`.
+
+Its settings, with the secrets in them, come from the environment of the head. A job's working directory is thrown
+away, so relative settings, and contrasweep.toml, start from the home folder of Ray's user.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+
+from services.cluster.environment import set_ray_environment
+from services.records.code import code_digest
+from services.records.folder import BROKEN, FINISHED, INTERRUPTED, STOPPED, SweepFolder
+from services.settings import Settings, load_settings
+from services.spec.spec import LoadedSpec, parse_spec
+from services.verbs.local import Local
+from trainers.errors import UserError
+
+USER_ERROR, INTERRUPTED_CODE = 2, 130
+ANSWER = "contrasweep> "
+"""What lines of an answer begin with: whatever else a job prints is no part of it."""
+END = "end"
+"""Key of an answer's last line, which says how it ended."""
+ANSWERED, REFUSED, OTHER_CODE = "answered", "refused", "other code"
+_PATIENCE_S, _POLL_S = 120.0, 0.5
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+Base = Annotated[Path, typer.Option(help="Folder of the spec where it was submitted.")]
+Attempt = Annotated[int, typer.Option(help="Which driver of the sweep is meant; 0: the one that there is.")]
+
+
+def main() -> None:
+    """Run the command line: 0 when all went well, 2 for a user's mistake, 130 where a sweep was stopped."""
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(USER_ERROR)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED_CODE)
+
+
+@app.command()
+def run(spec: Path, base: Base, user: Annotated[str, typer.Option()], attempt: Attempt) -> None:
+    """Run a sweep, or go on with it, in the Ray cluster around this process."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    text = spec.read_bytes()
+    settings = _settings()
+    set_ray_environment(settings)
+    from services.sweep.run import run_sweep
+
+    given = LoadedSpec(parse_spec(text, spec.name), Path(spec.name), base)
+    with _failures_kept(given, settings, user, attempt):
+        placed = _place(given, settings)
+        state = run_sweep(placed, settings, Console(highlight=False), user=user, attempt=attempt)
+    if state.state == STOPPED:
+        sys.exit(INTERRUPTED_CODE)
+
+
+@app.command()
+def ask(
+    verb: str,
+    target: Annotated[str, typer.Argument(help="A sweep's id, or the beginning of it; a spec, for `plan`.")] = "",
+    code: Annotated[str, typer.Option(help="Digest of the code that asks, where it did not send it along.")] = "",
+    base: Base = Path(),
+    attempt: Attempt = 0,
+    trial: Annotated[int | None, typer.Option()] = None,
+    follow: Annotated[bool, typer.Option("--follow")] = False,
+) -> None:
+    """Print the answer to a verb, in lines of JSON: what it is, or the lines of a log, and then how it ended."""
+    if code and code != code_digest():
+        _say({END: OTHER_CODE})
+        return
+    path = Path(target).absolute()
+    try:
+        settings = _settings()
+        if verb == "plan":
+            spec = LoadedSpec(parse_spec(path.read_bytes(), path.name), Path(path.name), base)
+            _say({"answer": _plain(Local(settings).plan(_place(spec, settings)))})
+        elif verb == "logs":
+            _say_log(settings, target, attempt, trial, follow)
+        else:
+            _say({"answer": _ANSWERS[verb](settings, target, attempt)})
+    except UserError as error:
+        _say({END: REFUSED, "reason": str(error)})
+        sys.exit(USER_ERROR)
+    _say({END: ANSWERED})
+
+
+@app.command()
+def digest() -> None:
+    """Print the digest of this program's code."""
+    print(code_digest())
+
+
+def _settings() -> Settings:
+    os.chdir(Path.home())
+    return load_settings().model_copy(update={"ray_address": "auto"})
+
+
+def _place(given: LoadedSpec, settings: Settings) -> LoadedSpec:
+    """The spec with the folder that its relative paths start from.
+
+    That is the data root that has its table. Without data roots it is the folder of the spec, where this machine
+    sees that folder with the table in it, else the home of the settings.
+    """
+    from services.spec.roots import place
+
+    if settings.data_roots:
+        return place(given.spec, settings.data_roots)
+    bases = (given.base, settings.home)
+    base = next((base for base in bases if (base / given.spec.data.table).exists()), given.base)
+    return LoadedSpec(given.spec, given.path, base)
+
+
+@contextmanager
+def _failures_kept(given: LoadedSpec, settings: Settings, user: str, attempt: int) -> Iterator[None]:
+    """Write down why a sweep could not begin, too: nobody looks at the screen of a job."""
+    try:
+        yield
+    except Exception as error:
+        known = SweepFolder(settings.sweeps / given.spec.sweep_id).read_state()
+        if known.state == FINISHED or (known.state, known.attempt) == (BROKEN, attempt):
+            raise
+        with SweepFolder.create(settings, given).driving(user, attempt):
+            raise error
+
+
+def _known(settings: Settings, target: str, attempt: int) -> Any:
+    """How the sweep with exactly this id stands, or None where there is none."""
+    folder = SweepFolder(settings.sweeps / target)
+    return _plain(Local(settings).status(target)) if (folder.path / "spec.yaml").exists() else None
+
+
+def _spec(settings: Settings, target: str, attempt: int) -> Any:
+    loaded = SweepFolder.find(settings, target).load()
+    return {"spec": loaded.spec.to_yaml(), "base": str(loaded.base)}
+
+
+def _stop(settings: Settings, target: str, attempt: int) -> Any:
+    """Leave word for the driver, or for the one that is about to begin: that of `attempt`."""
+    if attempt:
+        SweepFolder(settings.sweeps / target).ask_to_stop(attempt)
+        return None
+    return _plain(Local(settings).stop(target))
+
+
+def _settle(settings: Settings, target: str, attempt: int) -> Any:
+    """Say that a sweep is stopped whose driver was killed on purpose."""
+    folder = SweepFolder(settings.sweeps / target)
+    if folder.path.exists() and folder.read_state().state == INTERRUPTED:
+        folder.settle(STOPPED, "killed by `stop --now`")
+    return None
+
+
+_ANSWERS: dict[str, Callable[[Settings, str, int], Any]] = {
+    "digest": lambda settings, target, attempt: code_digest(),
+    "known": _known,
+    "report": lambda settings, target, attempt: Local(settings).report(target),
+    "settle": _settle,
+    "spec": _spec,
+    "status": lambda settings, target, attempt: _plain(Local(settings).status(target)),
+    "stop": _stop,
+    "sweeps": lambda settings, target, attempt: [_plain(sweep) for sweep in Local(settings).sweeps()],
+    "trials": lambda settings, target, attempt: [_plain(trial) for trial in Local(settings).trials(target)],
+}
+
+
+def _say_log(settings: Settings, target: str, attempt: int, trial: int | None, follow: bool) -> None:
+    """The lines of a log; that of a driver that is about to begin, `attempt`, is waited for."""
+    folder, deadline = SweepFolder(settings.sweeps / target), time.monotonic() + _PATIENCE_S
+    while follow and folder.read_state().attempt < attempt and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    for line in Local(settings).logs(target, trial, follow):
+        _say({"line": line})
+
+
+def _plain(answer: BaseModel) -> Any:
+    return json.loads(answer.model_dump_json())
+
+
+def _say(document: dict[str, Any]) -> None:
+    print(ANSWER + json.dumps(document), flush=True)
+
+
+if __name__ == "__main__":
+    main()

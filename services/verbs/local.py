@@ -1,0 +1,187 @@
+"""The sweeps of this machine: the verbs over the folders of the settings."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext, suppress
+from pathlib import Path
+
+import psutil
+
+from services.records.answers import ACTIVE, Final, Planned, State, Submitted, Sweep, Trial
+from services.records.folder import RUNNING, STOPPED, SweepFolder, SweepState
+from services.records.logs import follow_log, read_log
+from services.records.standing import standing
+from services.records.standing import trials as told
+from services.records.trial_record import read_record, read_records, trial_folder
+from services.settings import Settings
+from services.spec.spec import LoadedSpec
+from trainers.errors import UserError
+
+POLL_S = 0.5
+ELSEWHERE = "a cluster or a service does that: give --address http://HEAD:8265 or --server URL"
+
+
+class Local:
+    """`services.verbs.protocol.Verbs` over the folders that `home` and `storage_path` of the settings name."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self._storage = settings, Path(settings.storage_path)
+
+    def submit(self, loaded: LoadedSpec) -> Submitted:
+        """Raises UserError: here a sweep runs in the foreground."""
+        raise UserError(f"submit: {ELSEWHERE}; `contrasweep run {loaded.path}` runs it here")
+
+    def resume(self, sweep_id: str) -> Submitted:
+        """Raises UserError: here a sweep runs in the foreground."""
+        folder = self._find(sweep_id)
+        raise UserError(f"resume: {ELSEWHERE}; `contrasweep resume {folder.sweep_id}` goes on with it here")
+
+    def plan(self, loaded: LoadedSpec) -> Planned:
+        """What the sweep would take on the Ray of the settings."""
+        from services.cluster.environment import set_ray_environment
+        from services.spec.checks import check_spec
+
+        settings = self._settings
+        check_spec(loaded, settings.data_roots)
+        set_ray_environment(settings)
+        from services.cluster.connect import cluster
+        from services.cluster.places import local_node
+        from services.data.plan import make_plan
+        from services.data.weights import find_weights
+
+        here = settings.ray_address == "local"
+        with (
+            find_weights(loaded, settings) as weights,
+            nullcontext([local_node()]) if here else cluster(settings) as nodes,
+        ):
+            return make_plan(loaded, settings, nodes, weights)
+
+    def sweeps(self) -> list[Sweep]:
+        """All sweeps, the oldest first."""
+        sweeps = [self._describe(folder) for folder in SweepFolder.every(self._settings)]
+        return sorted(sweeps, key=lambda sweep: (sweep.started, sweep.id))
+
+    def status(self, sweep_id: str) -> Sweep:
+        """How a sweep stands, with its final figure where it has one."""
+        folder = self._find(sweep_id)
+        return self._describe(folder).model_copy(update={"final": read_final(folder)})
+
+    def trials(self, sweep_id: str) -> list[Trial]:
+        """A sweep's configurations, the best first."""
+        folder = self._find(sweep_id)
+        return told(folder.load().spec, read_records(self._storage / folder.sweep_id))
+
+    def logs(self, sweep_id: str, trial: int | None = None, follow: bool = False) -> Iterator[str]:
+        """Lines of the driver's log, or of a configuration's; `follow` goes on until the sweep is not active."""
+        folder = self._find(sweep_id)
+        path = folder.log if trial is None else self._trial_log(folder, trial, follow)
+        return follow_log(path, _while_active(folder)) if follow else read_log(path)
+
+    def stop(self, sweep_id: str, now: bool = False) -> Sweep:
+        """Leave word for the driver to stop, or, with `now`, kill it.
+
+        Raises UserError where none runs, and where the one to kill runs on another machine.
+        """
+        folder = self._find(sweep_id)
+        state = folder.read_state()
+        if state.state != RUNNING:
+            raise UserError(f"sweep {folder.sweep_id} is not running; it is {state.state}")
+        if now:
+            _kill(folder, state)
+        else:
+            folder.ask_to_stop(state.attempt)
+        return self._describe(folder)
+
+    def report(self, sweep_id: str) -> str:
+        """The sweep's HTML report as of now."""
+        from services.sweep_page import render
+
+        return render(self._settings, self._find(sweep_id))
+
+    def _find(self, sweep_id: str) -> SweepFolder:
+        return SweepFolder.find(self._settings, sweep_id)
+
+    def _describe(self, folder: SweepFolder) -> Sweep:
+        """A sweep whose driver kept no figures, of an older version, is described by its spec and its records."""
+        sweep = describe(folder)
+        if sweep.trials:
+            return sweep
+        spec = folder.load().spec
+        found = standing(spec, read_records(self._storage / folder.sweep_id))
+        asked = {"label": spec.data.label, "trials": spec.search.trials, "seeds": len(spec.search.seeds)}
+        return sweep.model_copy(update=asked | vars(found))
+
+    def _trial_log(self, folder: SweepFolder, trial: int, follow: bool) -> Path:
+        path = trial_log_path(self._settings, folder.sweep_id, trial)
+        if not follow and read_record(self._storage / folder.sweep_id, trial) is None:
+            begun = [record.number for record in read_records(self._storage / folder.sweep_id)]
+            known = f"{min(begun)} to {max(begun)} have" if begun else "none has"
+            raise UserError(f"trial {trial} of sweep {folder.sweep_id} has not begun; {known}")
+        return path
+
+
+def describe(folder: SweepFolder) -> Sweep:
+    """How a sweep stands by its state file alone."""
+    state = folder.read_state()
+    return Sweep(
+        id=folder.sweep_id,
+        name=folder.sweep_id.rpartition("-")[0],
+        state=_shown(folder, state),
+        reason=state.reason,
+        user=state.user,
+        attempt=state.attempt,
+        started=state.started,
+        spent_s=state.spent_s,
+        gpu_hours=state.gpu_hours,
+        label=state.label,
+        trials=state.trials,
+        seeds=state.seeds,
+        ended=state.ended,
+        seed_runs=state.seed_runs,
+        saved=state.saved,
+        best=state.best,
+        test_mae=state.test_mae,
+    )
+
+
+def read_final(folder: SweepFolder) -> Final | None:
+    """The final figure of a sweep, or None where it has none yet."""
+    if not folder.final.exists():
+        return None
+    from services.records.final_report import FinalReport
+
+    return FinalReport.read(folder.final).told()
+
+
+def trial_log_path(settings: Settings, sweep_id: str, trial: int) -> Path:
+    """Where a configuration's log is."""
+    return trial_folder(Path(settings.storage_path) / sweep_id, trial) / "log.txt"
+
+
+def _shown(folder: SweepFolder, state: SweepState) -> State:
+    if state.state == RUNNING and folder.is_asked_to_stop(state.attempt):
+        return "stopping"
+    return state.state  # type: ignore[return-value]
+
+
+def _while_active(folder: SweepFolder) -> Iterator[bool]:
+    while describe(folder).state in ACTIVE:
+        yield True
+        time.sleep(POLL_S)
+    yield False
+
+
+def _kill(folder: SweepFolder, state: SweepState) -> None:
+    """Kill the driver with all that it started on this machine, and say that the sweep is stopped."""
+    if state.host not in ("", socket.gethostname()):
+        raise UserError(
+            f"sweep {folder.sweep_id} runs on {state.host}, in process {state.pid}: stop it there, or through "
+            f"the cluster or service that runs it (--address, --server); without --now it stops from here, too"
+        )
+    with suppress(psutil.NoSuchProcess):
+        driver = psutil.Process(state.pid)
+        for process in (driver, *driver.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+    folder.settle(STOPPED, "killed by `stop --now`")

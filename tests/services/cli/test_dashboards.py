@@ -1,0 +1,40 @@
+import io
+import socket
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from services.cli.dashboards import open_mlflow, open_optuna
+from services.stores.optuna import open_storage
+from tests.services.sweep_page.left import Left, study
+from trainers.errors import UserError
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> Left:
+    return Left(tmp_path, study())
+
+
+def test_a_port_that_is_taken_is_named(left: Left) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        for opened in (open_mlflow, open_optuna):
+            with pytest.raises(UserError, match=f"--port: {port} is not allowed: Address already in use"):
+                opened(left.settings, None, port, Console(file=io.StringIO()))
+
+
+def test_a_sweep_without_a_study(left: Left) -> None:
+    open_storage(left.settings)
+    with pytest.raises(UserError, match=f"sweep {left.folder.sweep_id} has no study yet"):
+        open_optuna(left.settings, "study", None, Console(file=io.StringIO()))
+
+
+def test_a_server_s_address_is_told_without_its_password(left: Left) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    settings = left.settings.model_copy(update={"tracking_uri": "http://ada:secret@mlflow:5000"})
+    assert open_mlflow(settings, None, None, console) == 0
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == "the dashboard is at http://mlflow:5000\n"

@@ -1,0 +1,59 @@
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+import search_spaces
+from services import recipes
+from services.cli.explain import explain
+from trainers import augmentations, encoders, probes
+from trainers.data import transforms
+from trainers.errors import UserError
+
+
+def explained(name: str | None = None) -> str:
+    console = Console(file=io.StringIO(), width=300)
+    explain(name, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_lists_every_name_under_the_field_that_takes_it() -> None:
+    listed = dict(re.split("  +", line) for line in explained().splitlines())
+    assert listed["search.spaces"].strip().split(", ") == search_spaces.names()
+    assert listed["model.encoder"].strip().split(", ") == encoders.names()
+    assert listed["training.augmentations"].strip().split(", ") == augmentations.names()
+    assert listed["probe"].strip().split(", ") == sorted([*probes.names(), "finetune"])
+    ours = ", ".join(transforms.names())
+    assert listed["data.transforms"] == f"{ours}, and MONAI's array transforms that are not random"
+    assert listed["init --recipe"].split(", ") == recipes.names()
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("supremix", ["search.spaces: supremix", "Beta(alpha, beta)", "  supremix.window = 5.0"]),
+        ("vit", ["model.encoder: vit", "  patch = 16"]),
+        ("cutout", ["training.augmentations: cutout", "  size = 0.4", "  in_plane = False"]),
+        ("CLAHE", ["data.transforms: CLAHE", "Zuiderveld 1994", "  clip_limit = 0.01"]),
+        ("BandPass", ["  tr_s  (no default)", "  order = 5"]),
+        ("Spacing", ["data.transforms (MONAI): Spacing", "  pixdim  (no default)", "  diagonal = False"]),
+        ("linear", ["probe: linear", "  epochs = 100"]),
+        ("finetune", ["probe: finetune", "  method = vanilla"]),
+    ],
+)
+def test_says_what_one_is_and_takes(name: str, parts: list[str]) -> None:
+    said = explained(name)
+    assert all(part in said for part in parts)
+    assert "image_shape =" not in said and "train_labels =" not in said
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_a_recipe_is_shown_as_it_is_written(name: str) -> None:
+    assert explained(name) == recipes.text(name)
+
+
+def test_an_unknown_name() -> None:
+    with pytest.raises(UserError, match=r"unknown name 'supremx'; did you mean 'supremix'\?"):
+        explain("supremx", Console(file=io.StringIO()))

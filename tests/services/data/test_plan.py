@@ -1,0 +1,55 @@
+"""What `plan` prints, and what it refuses."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from services.cluster.places import Allotment, local_node
+from services.data import plan
+from services.data.plan import estimate, make_plan
+from services.screen.tables import print_plan
+from services.settings import Settings
+from services.spec.spec import LoadedSpec
+from tests.services.data.forty_scans import of, scans
+from tests.services.past import spec
+from trainers.errors import UserError
+
+__all__ = ["scans"]
+
+
+def printed(loaded: LoadedSpec, home: Path) -> str:
+    file = io.StringIO()
+    print_plan(Console(file=file, width=60, highlight=False), make_plan(loaded, Settings(home=home), [local_node()]))
+    return file.getvalue()
+
+
+def test_the_plan(scans: Path) -> None:
+    text = printed(of(scans, budget={"hours": 1e-9}, search={"trials": 5, "seeds": [0, 1]}), scans / "home")
+    assert "40 volumes [1, 8, 9, 10]" in text
+    assert "24 to train on" in text
+    assert "5 configurations x 2 seeds = 10 runs of 2 epochs" in text
+    assert text.endswith("the budget of 1e-09 h ends it before that\n")
+    assert not (scans / "home").exists(), "planning leaves nothing behind"
+
+
+def test_images_of_other_dimensions_than_the_model(scans: Path) -> None:
+    with pytest.raises(UserError, match=r"study.yaml: model.spatial_dims: 2 is not allowed: prepared images \[1"):
+        printed(of(scans, model={"spatial_dims": 2}), scans / "home")
+
+
+def test_transforms_that_fail_on_these_images(scans: Path) -> None:
+    transforms = [{"Resize": {"spatial_size": [4, 4]}}]
+    with pytest.raises(UserError, match=r"none of the 40 images can be used; first: .*Resize fails on shape"):
+        printed(of(scans, data={"transforms": transforms}), scans / "home")
+
+
+def test_the_estimate_multiplies_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step of 0.5 s: 100 of train in 6 batches of 16 are 3 s an epoch; 10 runs of 4 epochs, 4 workers at work."""
+    monkeypatch.setattr(plan, "_rehearse", lambda spec, shape: (0.5, 2_000_000))
+    study = spec(training={"workers": 2}, trials=5, seeds=[0, 1], parallel=2)
+    cost = estimate(study, Allotment(2, {}), (1, 32), train_size=100)
+    assert cost.epoch_s == 3.0
+    assert cost.hours == pytest.approx(3 * 4 * 10 / 4 / 3600)
+    assert cost.disk_gb == pytest.approx(0.02)

@@ -1,0 +1,66 @@
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from upath import UPath
+
+from services.data.sources import Digests
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_local")]
+
+
+def quiet(step: str, done: int, total: int) -> None:
+    pass
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> UPath:
+    return UPath(tmp_path / ".digests.json")
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Two files of one size and one time, as out of an archive."""
+    paths = [tmp_path / "a.npy", tmp_path / "b.npy"]
+    for number, path in enumerate(paths):
+        np.save(path, np.full(3, number))
+        os.utime(path, (0, 0))
+    return paths
+
+
+def test_what_is_known_is_not_read_again(files: list[Path], cache: UPath) -> None:
+    read: list[int] = []
+    for _ in range(2):
+        found = Digests(cache).of(files, lambda step, done, total: read.append(done))
+        assert found == {path: sha256(path) for path in files}
+    assert read == [2]
+
+
+def test_files_that_change_places_are_read_again(files: list[Path], cache: UPath, tmp_path: Path) -> None:
+    Digests(cache).of(files, quiet)
+    files[0].rename(tmp_path / "c")
+    files[1].rename(files[0])
+    (tmp_path / "c").rename(files[1])
+    assert Digests(cache).of(files, quiet) == {path: sha256(path) for path in files}
+
+
+def test_a_file_that_changes_while_digests_are_taken_is_read_again(files: list[Path], cache: UPath) -> None:
+    def change(step: str, done: int, total: int) -> None:
+        np.save(files[0], np.full(3, 9))
+
+    Digests(cache).of(files, change)
+    assert Digests(cache).of(files, quiet)[files[0]] == sha256(files[0])
+
+
+def test_a_folder_may_hold_names_that_are_no_text(cache: UPath, tmp_path: Path) -> None:
+    folder = tmp_path / "series"
+    folder.mkdir()
+    Path(os.fsdecode(os.fsencode(folder) + b"/IM\xff")).write_bytes(b"slice")
+    expected = hashlib.sha256(b"IM\xff\0" + hashlib.sha256(b"slice").hexdigest().encode() + b"\n").hexdigest()
+    assert Digests(cache).of([folder], quiet) == {folder: expected}

@@ -1,0 +1,83 @@
+"""What `validate` prints, and what it refuses."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from services.data.validate import check_table, validate_data
+from services.spec.spec import LoadedSpec
+from tests.services.data.forty_scans import of, scans
+from trainers.errors import UserError
+
+__all__ = ["scans"]
+
+
+def printed(loaded: LoadedSpec) -> list[str]:
+    file = io.StringIO()
+    validate_data(loaded, Console(file=file, width=60, highlight=False))
+    return [line.rstrip() for line in file.getvalue().splitlines()]
+
+
+def cut(path: Path, share: float) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+
+
+def test_counts_shapes_and_labels(scans: Path) -> None:
+    loaded = of(scans)
+    lines = printed(loaded)
+    assert lines[0].split(maxsplit=1) == ["subjects", "40 usable, 0 rejected"]
+    assert lines[1].split(maxsplit=1) == ["shapes", "[1, 8, 9, 10] x 40"]
+    assert lines[2].split(maxsplit=1) == ["age", "20 to 59, mean 39.5, sd 11.54"]
+    assert lines[3] == f"{loaded.path} is valid; sweep id {loaded.spec.sweep_id}"
+
+
+def test_one_truncated_scan_among_many_is_a_rejected_row(scans: Path) -> None:
+    cut(scans / "s07.nii.gz", 0.02)
+    lines = printed(of(scans))
+    assert "39 usable, 1 rejected" in lines[0]
+    assert [line for line in lines if line.startswith("  rejected s07: ends early")]
+
+
+def test_too_many_truncated_scans_are_an_error_that_names_one(scans: Path) -> None:
+    for number in (3, 5, 7):
+        cut(scans / f"s{number:02d}.nii.gz", 0.02)
+    with pytest.raises(UserError) as error:
+        printed(of(scans))
+    assert str(error.value).startswith(
+        "participants.tsv: 3 of 40 subjects are rejected, more than data.max_rejected 0.05 allows; "
+        "first: s03: ends early"
+    )
+    assert "s03.nii.gz" in str(error.value)
+    assert "3 rejected" in printed(of(scans, data={"max_rejected": 0.1}))[0]
+
+
+@pytest.mark.parametrize("max_rejected", [0.05, 1.0])
+def test_no_scan_at_all(scans: Path, max_rejected: float) -> None:
+    loaded = of(scans, data={"image": "{participant_id}.nii", "max_rejected": max_rejected})
+    for check in (printed, check_table):
+        with pytest.raises(UserError, match=r"participants\.tsv"):
+            check(loaded)
+
+
+def test_a_split_that_would_be_empty(scans: Path) -> None:
+    with pytest.raises(UserError, match="40 subjects leave the test split empty"):
+        check_table(of(scans, data={"split": {"test": 0.01}}))
+
+
+def test_a_batch_larger_than_the_training_split(scans: Path) -> None:
+    assert len(check_table(of(scans, training={"batch_size": 24}))) == 40
+    with pytest.raises(UserError, match=r"training.batch_size: 26 is not allowed: the training split has 24 scans"):
+        check_table(of(scans, training={"batch_size": 26}))
+
+
+def test_a_batch_may_be_as_large_as_the_scans_to_train_on(scans: Path) -> None:
+    """10 subjects of 4 scans: 6 subjects, and so 24 scans, are to train on."""
+    rows = [f"p{number // 4}\ts{number:02d}\t{20 + number}" for number in range(40)]
+    (scans / "participants.tsv").write_text("\n".join(["who\tscan\tage", *rows]) + "\n")
+    data = {"id": "who", "session": "scan", "image": "{scan}.nii.gz"}
+    check_table(of(scans, data=data, training={"batch_size": 24}))
+    with pytest.raises(UserError, match=r"the training split has 24 scans"):
+        check_table(of(scans, data=data, training={"batch_size": 26}))

@@ -1,0 +1,204 @@
+"""Recipes: each makes, of a small data set in its real format, a spec that is valid."""
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from numpy.random import Generator
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+
+from services import recipes
+from services.data.validate import validate_data
+from services.recipes import Recipe, fill
+from services.spec.checks import check_spec
+from services.spec.first import write_first_spec
+from services.spec.spec import load_spec
+from services.spec.yaml import load_mapping
+from trainers.errors import UserError
+
+SUBJECTS = 24
+PLACED = np.diag([4.0, 4.0, 4.0, 1.0])
+
+
+def brain(rng: Generator) -> NDArray[np.float32]:
+    """Random blobs in a ball, zero around it."""
+    places = np.indices((32, 32, 32)) - 15.5
+    inside = np.linalg.norm(places, axis=0) < 13
+    waves = sum(np.sin(axis / rng.uniform(2, 4)) for axis in places)
+    return np.where(inside, 100 + 20 * waves, 0).astype(np.float32)
+
+
+def nifti(path: Path, values: NDArray[np.float32]) -> None:
+    nib.save(nib.Nifti1Image(values, PLACED), path)
+
+
+def write_brain(path: Path, rng: Generator) -> None:
+    nifti(path, brain(rng))
+
+
+def write_frames(path: Path, rng: Generator) -> None:
+    nifti(path, np.stack([brain(np.random.default_rng(0)) * (1 + rng.random()) for _ in range(2)], axis=3))
+
+
+def write_radiograph(path: Path, rng: Generator) -> None:
+    Image.fromarray(rng.integers(0, 255, (60, 50), dtype=np.uint8)).save(path)
+
+
+def write_clip(path: Path, rng: Generator) -> None:
+    """A video as an array, since codecs are the readers' affair."""
+    np.save(path, rng.integers(0, 255, (1, 10, 24, 24), dtype=np.uint8))
+
+
+def write_series(path: Path, rng: Generator) -> None:
+    np.save(path, rng.random((6, 200), dtype=np.float32))
+
+
+def write_fmri(path: Path, rng: Generator) -> None:
+    nifti(path, rng.random((8, 8, 8, 200), dtype=np.float32))
+
+
+@dataclass(frozen=True)
+class Example:
+    """What a recipe is given, and the shape that it prepares."""
+
+    ending: str
+    write: Callable[[Path, Generator], None]
+    shape: tuple[int, ...]
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+EXAMPLES = {
+    "echo": Example(".npy", write_clip, (1, 32, 112, 112)),
+    "fmri_series": Example(".npy", write_series, (6, 478), {"tr_s": "0.8"}),
+    "fmri_volumes": Example(".nii.gz", write_fmri, (2, 478), {"tr_s": "0.8", "atlas": "atlas.nii.gz"}),
+    "pet_amyloid": Example(".nii.gz", write_frames, (1, 100, 100, 100)),
+    "stiffness": Example(".nii.gz", write_brain, (1, 91, 109, 91)),
+    "t1_brain": Example(".nii.gz", write_brain, (1, 100, 100, 100)),
+    "xray_hand": Example(".png", write_radiograph, (1, 520, 400)),
+    "xray_hands": Example(".png", write_radiograph, (1, 520, 400)),
+}
+every = pytest.mark.parametrize("name", recipes.names())
+
+
+def dataset(folder: Path, example: Example) -> dict[str, str]:
+    """A table and scans, and beside them an atlas of two regions and a template; what init is told of them."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    rows = [f"s{number:02d}\t{20 + number}" for number in range(SUBJECTS)]
+    (folder / "participants.tsv").write_text("\n".join(["subject_id\tage", *rows]) + "\n")
+    for number in range(SUBJECTS):
+        example.write(folder / f"s{number:02d}{example.ending}", rng)
+    labels = np.zeros((8, 8, 8), dtype=np.float32)
+    labels[:3], labels[5:] = 1, 2
+    nifti(folder / "atlas.nii.gz", labels)
+    nifti(folder / "template.nii.gz", brain(np.random.default_rng(0)))
+    return {
+        "participants": str(folder / "participants.tsv"),
+        "image": f"{{subject_id}}{example.ending}",
+        "label": "age",
+    }
+
+
+def init(folder: Path, name: str, **values: str) -> Path:
+    """The spec that init writes, in a folder beside the data."""
+    given = dataset(folder / "data", EXAMPLES[name])
+    named = {key: str(folder / "data" / value) if value.endswith(".gz") else value for key, value in values.items()}
+    path = folder / "specs" / "study.yaml"
+    write_first_spec(path, given, name, named)
+    return path
+
+
+def test_every_recipe_has_an_example() -> None:
+    assert sorted(EXAMPLES) == recipes.names()
+
+
+@every
+def test_what_a_recipe_makes_is_valid(name: str, tmp_path: Path) -> None:
+    loaded = load_spec(init(tmp_path, name, **EXAMPLES[name].values))
+    check_spec(loaded)
+    console = Console(file=io.StringIO(), width=200)
+    validate_data(loaded, console)
+    assert isinstance(console.file, io.StringIO)
+    assert f"sweep id {loaded.spec.sweep_id}" in console.file.getvalue()
+
+
+@every
+def test_a_spec_has_the_recipes_parts_and_comments(name: str, tmp_path: Path) -> None:
+    path = init(tmp_path, name, **EXAMPLES[name].values)
+    text, written = path.read_text(), recipes.text(name)
+    spec, parts = load_mapping(text, ""), load_mapping(fill(name, EXAMPLES[name].values), "")
+    assert spec["model"] == parts["model"]
+    assert spec["training"].items() >= parts["training"].items()
+    steps = [next(iter(step)) for step in spec["data"]["transforms"]]
+    assert steps == [next(iter(step)) for step in parts["data"]["transforms"]]
+    assert all(spec["data"].get(key) == parts["data"].get(key) for key in ("dtype", "normalize"))
+    comments = [line for line in written.splitlines() if line.startswith("#")]
+    assert len(comments) >= 3
+    assert all(comment in text for comment in comments)
+
+
+@every
+def test_a_recipe_says_its_source_what_is_done_before_and_what_it_does_not_follow(name: str) -> None:
+    about = Recipe.parse(recipes.text(name)).about
+    assert "SupReMix" in about or "DynLocRep" in about
+    assert "# Done outside, before: " in about
+    assert "# Not as published: " in about
+    assert all(len(line) <= 120 for line in recipes.text(name).splitlines())
+
+
+def test_a_blank_in_a_comment_makes_it_a_step_once_it_is_filled(tmp_path: Path) -> None:
+    plain = load_spec(init(tmp_path / "plain", "stiffness")).spec.data.transforms
+    path = init(tmp_path / "registered", "stiffness", template="template.nii.gz")
+    registered = load_spec(path).spec.data.transforms
+    added = {"AffineRegistration": {"template": "../data/template.nii.gz", "spacing_mm": 2}}
+    assert [step for step in registered if step not in plain] == [added]
+    assert len(registered) == len(plain) + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("t1_brian", {}, "unknown recipe 't1_brian'; did you mean 't1_brain'?"),
+        ("fmri_series", {}, "--set: recipe 'fmri_series' needs --set tr_s=VALUE"),
+        ("fmri_volumes", {"tr_s": "0.8"}, "--set: recipe 'fmri_volumes' needs --set atlas=VALUE"),
+        ("stiffness", {"tempalte": "x"}, "--set: recipe 'stiffness' has no blank 'tempalte'; did you mean 'template'?"),
+        ("echo", {"tr_s": "1"}, "--set: recipe 'echo' has no blank 'tr_s'; allowed: none"),
+    ],
+)
+def test_mistakes_in_names_and_blanks(name: str, values: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError) as error:
+        fill(name, values)
+    assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "values", "message"),
+    [
+        ("t1_brain", "fmri_volumes", {}, "--recipe: t1_brain does not suit .*s00.nii.gz: is not skull-stripped"),
+        ("t1_brain", "xray_hand", {}, "--recipe: t1_brain does not suit .*s00.png: SkullStripped takes volumes"),
+        ("xray_hand", "t1_brain", {}, "xray_hand"),
+        ("echo", "t1_brain", {}, "--recipe: echo does not suit .*s00.nii.gz: SampleFrames takes videos"),
+        ("fmri_series", "fmri_series", {"tr_s": "soon"}, "BandPass: tr_s is 'soon'; allowed: numbers above 0"),
+        ("stiffness", "stiffness", {"template": "gone.nii"}, "AffineRegistration.template: no such file: .*gone.nii"),
+    ],
+)
+def test_a_recipe_that_does_not_suit_writes_nothing(
+    tmp_path: Path, name: str, kind: str, values: dict[str, str], message: str
+) -> None:
+    given = dataset(tmp_path / "data", EXAMPLES[kind])
+    with pytest.raises(UserError, match=message) as error:
+        write_first_spec(tmp_path / "study.yaml", given, name, values)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "study.yaml").exists()
+
+
+def test_set_without_a_recipe(tmp_path: Path) -> None:
+    given = dataset(tmp_path / "data", EXAMPLES["fmri_series"])
+    with pytest.raises(UserError, match="--set: tr_s is for a recipe; name it with --recipe"):
+        write_first_spec(tmp_path / "study.yaml", given, None, {"tr_s": "1"})

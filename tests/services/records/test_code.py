@@ -1,0 +1,17 @@
+from pathlib import Path
+
+from services.records import code
+from services.records.code import ROOMS, code_digest, copy_code
+
+
+def test_a_copy_is_whole_and_nothing_else(tmp_path: Path) -> None:
+    copy_code(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(ROOMS)
+    assert (tmp_path / "services" / "records" / "code.py").read_bytes() == Path(code.__file__).read_bytes()
+    assert list(tmp_path.rglob("*.html")), "templates are part of it"
+    assert not list(tmp_path.rglob("__pycache__"))
+
+
+def test_the_digest_is_a_sha256() -> None:
+    assert len(bytes.fromhex(code_digest())) == 32
+    assert code_digest() == code_digest()

@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import pytest
+
+from services.records.final_report import FinalReport
+from trainers.metrics import Interval
+
+
+def report(*scans: tuple[str, str]) -> FinalReport:
+    return FinalReport(
+        trial=0,
+        method="vanilla",
+        params={},
+        training={},
+        metrics={"mae": Interval(1.0, 0.5, 1.5), "r2": Interval(float("nan"), float("nan"), float("nan"))},
+        seed_mae={0: 1.0},
+        sd=0.0,
+        ensemble_mae=1.0,
+        baseline_mae=2.0,
+        shot_mae={},
+        scans=tuple(scan for scan, _ in scans),
+        subjects=tuple(subject for _, subject in scans),
+        labels=(20.0,) * len(scans),
+        predictions={0: (21.0,) * len(scans)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("scans", "sample"),
+    [
+        ([("a", "a"), ("b", "b")], "2 subjects"),
+        ([("a_1", "a"), ("a_2", "a"), ("b_1", "b")], "2 subjects (3 scans)"),
+    ],
+)
+def test_a_subject_with_several_scans_is_one_subject(scans: list[tuple[str, str]], sample: str) -> None:
+    assert report(*scans).n_test == 2
+    assert report(*scans).sample == sample
+
+
+def test_what_is_written_reads_back(tmp_path: Path) -> None:
+    written = report(("a_1", "a"), ("b_1", "b"))
+    written.write(tmp_path / "final.json")
+    assert repr(FinalReport.read(tmp_path / "final.json")) == repr(written)  # nan is not equal to itself
+
+
+def test_what_is_told_of_it() -> None:
+    told = report(("a_1", "a"), ("b_1", "b")).told()
+    assert told.metrics == {"mae": (1.0, 0.5, 1.5), "r2": (None, None, None)}
+    assert (told.trial, told.method, told.sample, told.baseline_mae) == (0, "vanilla", "2 subjects", 2.0)

@@ -1,0 +1,142 @@
+"""The leaderboard as it is printed."""
+
+import io
+import math
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from search_spaces import Value
+from services.records.answers import Final, Sweep
+from services.records.standing import trials
+from services.records.trial_record import read_records
+from services.screen.tables import leaderboard_text, print_leaderboard, print_status, print_table, sweeps_table
+from tests.services.past import leave, spec
+from trainers.history import PRUNED
+
+SPEC = spec(seeds=[0, 1])
+
+
+def printed(console_width: int, sweep: Path, *, terminal: bool = False) -> list[str]:
+    file = io.StringIO()
+    console = Console(file=file, width=console_width, force_terminal=terminal, no_color=True, highlight=False)
+    print_leaderboard(console, trials(SPEC, read_records(sweep)), len(SPEC.search.seeds))
+    return file.getvalue().splitlines()
+
+
+def some(sweep: Path) -> None:
+    fixed: dict[str, Value] = {"kernel": "rbf", "temperature": 0.1}
+    leave(sweep, 0, {0: [5.0] * 4, 1: [6.0] * 4}, params={**fixed, "nn_final": 14, "lam": math.inf})
+    leave(sweep, 1, {0: [4.0] * 4, 1: [4.5] * 4}, params={**fixed, "nn_final": 3, "lam": 0.5})
+    leave(
+        sweep, 2, {0: [9.0] * 2}, params={**fixed, "nn_final": 3, "lam": 1 / 3}, state=PRUNED, reason="4 behind [best]"
+    )
+
+
+def test_the_leaderboard(tmp_path: Path) -> None:
+    some(tmp_path)
+    assert [line.split() for line in leaderboard_text(SPEC, read_records(tmp_path)).splitlines()] == [
+        ["rank", "trial", "method", "validation", "MAE", "seeds", "state", "nn_final", "lam"],
+        ["1", "1", "dynlocrep", "4.250", "±", "0.354", "2/2", "complete", "3", "0.5"],
+        ["2", "0", "dynlocrep", "5.500", "±", "0.707", "2/2", "complete", "14", "inf"],
+        ["3", "2", "dynlocrep", "(9.000)", "0/2", "pruned", "3", "0.333"],
+    ]
+
+
+def test_columns_line_up_and_fit_80(tmp_path: Path) -> None:
+    some(tmp_path)
+    lines = printed(80, tmp_path)
+    start = lines[0].index("nn_final")
+    assert [line[start : start + 2].strip() for line in lines[1:]] == ["3", "14", "3"]
+    assert max(map(len, lines)) <= 80
+
+
+def test_only_parameters_that_differ_within_a_method_are_shown(tmp_path: Path) -> None:
+    leave(tmp_path, 0, {}, params={"temperature": 0.1, "sigma": 2.0})
+    leave(tmp_path, 1, {}, params={"temperature": 0.1, "sigma": 3.0})
+    leave(tmp_path, 2, {}, params={"temperature": 0.5, "window": 5.0}, method="supremix")
+    header = leaderboard_text(SPEC, read_records(tmp_path)).splitlines()[0].split()
+    assert header[7:] == ["sigma"], "each method has one temperature, and window has one value"
+
+
+@pytest.mark.parametrize("width", [20, 80, 300])
+@pytest.mark.parametrize("terminal", [True, False])
+def test_nothing_is_cut_however_narrow_the_screen(tmp_path: Path, width: int, terminal: bool) -> None:
+    for number in range(3):
+        params = {f"a_rather_long_parameter_{i}": number + i / 7 for i in range(9)}
+        leave(tmp_path, number, {0: [5.0 + number] * 4, 1: [5.0] * 4}, params=params)
+    lines = printed(width, tmp_path, terminal=terminal)
+    assert len(lines) == 4
+    assert "…" not in "".join(lines)
+    assert all(f"a_rather_long_parameter_{i}" in lines[0] for i in range(9))
+    assert "2.86" in lines[3] or "1.86" in lines[3]
+
+
+def test_failures_are_told_in_whole_below(tmp_path: Path) -> None:
+    leave(tmp_path, 0, {}, failure="Diverged: the loss is nan [in] epoch 3 of seed 0, " + "a long story " * 10)
+    lines = printed(80, tmp_path)
+    assert lines[1].split()[:5] == ["1", "0", "dynlocrep", "-", "0/2"]
+    assert lines[2].startswith("trial 0 failed: Diverged: the loss is nan [in] epoch 3")
+    assert lines[2].rstrip().endswith("story")
+
+
+def test_before_anything_began(tmp_path: Path) -> None:
+    assert printed(80, tmp_path) == ["no configuration has begun yet"]
+
+
+FINAL = Final(
+    trial=1,
+    method="dynlocrep",
+    metrics={"mae": (4.93, 4.02, 5.88), "r2": (0.5, None, 0.75)},
+    sample="62 subjects",
+    seed_mae={0: 4.7, 1: 5.1},
+    sd=0.25,
+    ensemble_mae=4.5,
+    baseline_mae=18.9,
+)
+SWEEP = Sweep(id="study-1c2e", name="study", state="stopped", label="age", trials=30, seeds=2, ended=3, best=4.25)
+
+
+def shown(*, sweep: Sweep, trials_of: Path) -> list[str]:
+    file = io.StringIO()
+    print_status(Console(file=file, width=30, highlight=False), sweep, trials(SPEC, read_records(trials_of)))
+    return file.getvalue().splitlines()
+
+
+def test_status(tmp_path: Path) -> None:
+    some(tmp_path)
+    lines = shown(sweep=SWEEP, trials_of=tmp_path)
+    assert lines[0] == "study-1c2e  stopped  0 s"
+    assert lines[1].startswith("rank")
+    waits = SWEEP.model_copy(update={"state": "queued", "position": 3, "user": "ada", "reason": "[ada] runs 2 of 2"})
+    assert shown(sweep=waits, trials_of=tmp_path / "none") == [
+        "study-1c2e  queued  0 s  ada  3 in the queue  [ada] runs 2 of 2",
+        "no configuration has begun yet",
+    ]
+
+
+def test_the_final_figure(tmp_path: Path) -> None:
+    lines = shown(sweep=SWEEP.model_copy(update={"final": FINAL}), trials_of=tmp_path)
+    assert lines[-3:] == [
+        "final     test MAE 4.930 [4.020, 5.880] age over 62 subjects, mean of 2 seeds (sd 0.250), "
+        "4.500 for their mean prediction; predict-the-mean 18.900",
+        "          r2 0.500 [nan, 0.750]",
+        "          trial 1, dynlocrep; dashboard: contrasweep ui",
+    ]
+
+
+def listed(*sweeps: Sweep) -> list[list[str]]:
+    file = io.StringIO()
+    print_table(Console(file=file, width=30, highlight=False), sweeps_table(sweeps))
+    return [line.split() for line in file.getvalue().splitlines()]
+
+
+def test_list() -> None:
+    assert listed(SWEEP) == [
+        ["sweep", "state", "began", "trials", "best", "label"],
+        ["study-1c2e", "stopped", "3/30", "4.250", "age"],
+    ]
+    assert listed(SWEEP.model_copy(update={"state": "queued", "position": 3}))[1][1:3] == ["queued", "(3)"]
+    theirs = SWEEP.model_copy(update={"user": "ada"})
+    assert [line[-1] for line in listed(SWEEP, theirs)] == ["user", "age", "ada"]

@@ -1,0 +1,143 @@
+"""What is found wrong with a spec before anything is spent, and in which words."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import search_spaces
+from services.spec.checks import check_against_data, check_image_shape, check_spec
+from services.spec.spec import load_spec
+from tests.services.spec.test_spec import MINIMAL, SPECS, changed, loaded
+from trainers import losses
+from trainers.errors import UserError
+
+
+@pytest.mark.parametrize("path", sorted(SPECS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_specs_beside_the_tests_are_sound(path: Path) -> None:
+    check_spec(load_spec(path))
+
+
+# refused by name
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("model/encoder", "resnet81", "model.encoder: unknown encoder 'resnet81'; did you mean 'resnet18'?"),
+        ("training/augmentations", {"cutuot": {}}, "unknown augmentation 'cutuot'; did you mean 'cutout'?"),
+        ("training/augmentations", {"cutout": {"sise": 1}}, "augmentation 'cutout' has no parameter 'sise'; did you"),
+        ("training/augmentations", {"cutout": {"size": "big"}}, "training.augmentations.cutout: "),
+        ("search/spaces", ["dynlocrap"], "search.spaces: unknown search space 'dynlocrap'; did you mean 'dynlocrep'?"),
+        ("data/transforms", [{"Resise": {}}], "unknown transform 'Resise'; did you mean 'Resize'?"),
+        (
+            "search/fix",
+            {"dynlocrep.nn_finl": 3},
+            "unknown parameter 'dynlocrep.nn_finl'; did you mean 'dynlocrep.nn_fi",
+        ),
+        ("model", {"encoder": "tcn"}, "encoder 'tcn': images have 3 spatial dimensions; allowed: 1"),
+        ("model", {"width": 1e-6}, "encoder 'resnet18': width is 1e-06; allowed: numbers from"),
+        ("model", {"encoder_params": {"patch": 8}}, "encoder 'resnet18' has no parameter 'patch'"),
+        ("probe", "rigde", "probe: unknown probe 'rigde'; did you mean 'ridge'?"),
+        ("probe", {"linear": {"epoch": 3}}, "probe 'linear' has no parameter 'epoch'; did you mean 'epochs'?"),
+        ("probe", {"finetune": {"method": "supremix"}}, "probe.finetune.method: unknown method that trains end to end"),
+        ("probe", {"finetune": {"params": {"kind": "l3"}}}, "probe.finetune.params: loss 'vanilla': unknown kind 'l3'"),
+        ("probe", {"finetune": {"params": {"width": 8}}}, "probe.finetune.params: unknown parameter 'vanilla.width'"),
+        ("probe", {"finetune": {"params": {"bend": 0}}}, "probe.finetune.params: vanilla.bend: 0 is not allowed"),
+        (
+            "probe",
+            {"finetune": {"method": "fds", "params": {"reweight": "no"}}},
+            "fds.reweight: no is not allowed: must be true or false",
+        ),
+        (
+            "training/augmentations",
+            {"flip": {"image_shape": [1]}},
+            "augmentation 'flip' has no parameter 'image_shape'",
+        ),
+        ("model", {"width": 1e6}, "model.width: 1000000.0 is not allowed: must be less than or equal to 100"),
+        ("search/fix", {"training.lr": 3}, "search.fix: 'training.lr' is fixed already: set it under training"),
+        (
+            "search/fix",
+            {"dynlocrep.nn_final": 33},
+            "dynlocrep.nn_final: 33 is not allowed: must be a whole number of 0",
+        ),
+        ("search/fix", {"dynlocrep.nn_step_size": 50}, "dynlocrep.nn_step_size: 50 is not allowed"),
+        ("search/fix", {"dynlocrep.kernel": "rbff"}, "unknown kernel 'rbff'; did you mean 'rbf'?"),
+        ("search/fix", {"dynlocrep.nn_final": "many"}, "many is not allowed: must be a whole number"),
+        ("search/override", {"dynlocrep.nnfinal": {"low": 1, "high": 2}}, "did you mean 'dynlocrep.nn_final'?"),
+        ("search/override", {"dynlocrep.nn_final": {"low": 2, "high": 33}}, "dynlocrep.nn_final: 33 is not allowed"),
+        ("search/override", {"dynlocrep.distance": {"choices": ["manhatan"]}}, "did you mean 'manhattan'?"),
+        ("search/override", {"training.batch_size": {"low": 2, "high": 3}}, "unknown parameter 'training.batch_size'"),
+        ("search/override", {"training.lr": {"low": 0, "high": 1}}, "search.override: training.lr: 0 is not allowed"),
+        ("search/override", {"training.step_epochs": {"low": 1, "high": 2.5}}, "step_epochs: 2.5 is not allowed"),
+        (
+            "search/override",
+            {"training.warmup_epochs": {"low": 0, "high": 50}},
+            "warmup_epochs 50 must be below epochs",
+        ),
+    ],
+)
+def test_check_refuses(path: str, value: Any, said: str) -> None:
+    with pytest.raises(UserError) as error:
+        check_spec(loaded(changed(path, value)))
+    assert str(error.value).startswith("study.yaml: ")
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("space", search_spaces.names())
+def test_every_published_parameter_is_one_of_the_loss(space: str) -> None:
+    losses.build(space, **search_spaces.load(space).PUBLISHED)
+
+
+def test_check_refuses_a_window_of_zero() -> None:
+    document = changed("search", {"spaces": ["supremix"], "fix": {"supremix.window": 0}})
+    with pytest.raises(UserError, match=r"^study.yaml: search: supremix.window: 0 is not allowed: must be above 0$"):
+        check_spec(loaded(document))
+
+
+def test_check_accepts_overrides_of_training() -> None:
+    override = {"training.lr": {"low": 1e-5, "high": 1e-2, "log": True}, "training.ema": {"choices": [0.99, 0.999]}}
+    check_spec(loaded(changed("search/override", override)))
+
+
+def test_check_refuses_a_range_that_steps_on_what_is_not_allowed() -> None:
+    search = {"spaces": ["lds"], "override": {"lds.kernel_size": {"low": 3, "high": 9}}}
+    with pytest.raises(UserError, match=r"lds.kernel_size: 4 is not allowed: must be odd"):
+        check_spec(loaded(changed("search", search)))
+    search["override"] = {"lds.kernel_size": {"low": 3, "high": 9, "step": 2}}
+    check_spec(loaded(changed("search", search)))
+
+
+def test_check_refuses_one_view_where_a_method_needs_two() -> None:
+    document = changed("search", {"spaces": ["simclr"]}) | {"training": {"views": 1}}
+    with pytest.raises(UserError, match=r"^study.yaml: search: training.views: 1 is not allowed: simclr needs two"):
+        check_spec(loaded(document))
+
+
+@pytest.mark.parametrize("probe", ["linear", {"linear": {"epochs": 5, "kind": "huber"}}, {"finetune": {"epochs": 5}}])
+def test_check_accepts_probes(probe: Any) -> None:
+    check_spec(loaded(changed("probe", probe)))
+
+
+# refused once the data are known
+
+
+def test_refuses_mae_on_another_encoder() -> None:
+    with pytest.raises(UserError, match=r"^study.yaml: loss 'mae': encoder is 'resnet18'; allowed: vit$"):
+        check_image_shape(loaded(changed("search", {"spaces": ["mae"]})), (1, 16, 16, 16))
+
+
+def test_refuses_a_batch_larger_than_the_training_split() -> None:
+    said = r"^study.yaml: training.batch_size: 32 is not allowed: the training split has 31 scans$"
+    with pytest.raises(UserError, match=said):
+        check_against_data(loaded(MINIMAL), train_size=31, label_range=60.0)
+
+
+def test_refuses_labels_without_a_range() -> None:
+    with pytest.raises(UserError, match=r"^study.yaml: label range is 0; it must be above 0$"):
+        check_against_data(loaded(MINIMAL), train_size=320, label_range=0.0)
+
+
+def test_accepts_sound_data() -> None:
+    check_against_data(loaded(MINIMAL), train_size=32, label_range=60.0)

@@ -1,0 +1,201 @@
+"""`contrasweep init`: the spec that it writes is one that runs."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from services.data.validate import validate_data
+from services.spec.checks import check_spec
+from services.spec.first import write_first_spec
+from services.spec.spec import LoadedSpec, load_spec
+from trainers.errors import UserError
+
+
+def write_png(path: Path, rng: np.random.Generator) -> None:
+    Image.fromarray(rng.integers(0, 255, (30, 300), dtype=np.uint8)).save(path)
+
+
+def write_nifti(path: Path, rng: np.random.Generator) -> None:
+    nib.save(nib.Nifti1Image(rng.random((8, 9, 10), dtype=np.float32), np.eye(4)), path)
+
+
+def write_npy(path: Path, rng: np.random.Generator) -> None:
+    np.save(path, rng.random((5, 40), dtype=np.float32))
+
+
+def dataset(folder: Path, ending: str, write: Callable[[Path, np.random.Generator], None]) -> Path:
+    """40 subjects, the first without a scan."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ["subject_id\tage\tsite name"]
+    for number in range(40):
+        lines.append(f"s{number:02d}\t{20 + number}\tA")
+        if number:
+            write(folder / f"s{number:02d}{ending}", rng)
+    table = folder / "participants.tsv"
+    table.write_text("\n".join(lines) + "\n")
+    return table
+
+
+def given(table: Path, image: str, label: str) -> dict[str, str]:
+    return {"participants": str(table), "image": image, "label": label}
+
+
+@pytest.mark.parametrize(
+    ("ending", "write", "dims", "transforms"),
+    [
+        (".png", write_png, 2, [{"Resize": {"spatial_size": [22, 224]}}, {"NormalizeIntensity": {"nonzero": True}}]),
+        (".nii.gz", write_nifti, 3, [{"NormalizeIntensity": {"nonzero": True}}]),
+        (".npy", write_npy, 1, [{"NormalizeIntensity": {"nonzero": True}}]),
+    ],
+)
+def test_the_first_spec_is_valid(
+    tmp_path: Path,
+    ending: str,
+    write: Callable[[Path, np.random.Generator], None],
+    dims: int,
+    transforms: list[dict[str, object]],
+) -> None:
+    table = dataset(tmp_path / "data", ending, write)
+    path = tmp_path / "specs" / "My Study 2.yaml"
+    write_first_spec(path, given(table, f"{{subject_id}}{ending}", "age"))
+    loaded = load_spec(path)
+    check_spec(loaded)
+    printed = validated(loaded)
+    assert "39 usable, 1 rejected" in printed
+    assert f"sweep id {loaded.spec.sweep_id}" in printed
+    spec = loaded.spec
+    assert spec.name == "my-study-2"
+    assert spec.model.spatial_dims == dims
+    assert spec.data.participants == "../data/participants.tsv", "the same wherever the folders are moved together"
+    assert spec.data.id == "subject_id"
+    assert [dict(one) for one in spec.data.transforms] == transforms
+    assert spec.training.batch_size == 8
+
+
+def validated(loaded: LoadedSpec) -> str:
+    file = io.StringIO()
+    validate_data(loaded, Console(file=file, width=200))
+    return file.getvalue()
+
+
+def test_the_id_is_a_column_of_the_template_where_none_has_a_usual_name(tmp_path: Path) -> None:
+    table = dataset(tmp_path, ".npy", write_npy)
+    table.write_text(table.read_text().replace("subject_id\tage\tsite name", "code\tage\tsite").replace("\tA", "\tB"))
+    lines = [line.split("\t") for line in table.read_text().splitlines()]
+    table.write_text("\n".join("\t".join((site, code, age)) for code, age, site in lines) + "\n")
+    write_first_spec(tmp_path / "study.yaml", given(table, "{code}.npy", "age"))
+    assert load_spec(tmp_path / "study.yaml").spec.data.id == "code"
+
+
+def test_several_scans_of_a_patient_are_sessions(tmp_path: Path) -> None:
+    table = dataset(tmp_path, ".npy", write_npy)
+    rows = [line.split("\t") for line in table.read_text().splitlines()[2:]]
+    lines = ["file\tPatient\tage", *(f"{name}\tp{index // 3}\t{age}" for index, (name, age, _) in enumerate(rows))]
+    table.write_text("\n".join(lines) + "\n")
+    write_first_spec(tmp_path / "study.yaml", given(table, "{file}.npy", "age"))
+    data = load_spec(tmp_path / "study.yaml").spec.data
+    assert (data.id, data.session) == ("Patient", "file")
+
+
+def test_supremix_is_left_out_where_a_recipe_has_one_view(tmp_path: Path) -> None:
+    table = dataset(tmp_path, ".npy", lambda path, rng: np.save(path, rng.random((5, 400), dtype=np.float32)))
+    options = given(table, "{subject_id}.npy", "age")
+    write_first_spec(tmp_path / "fmri.yaml", options, "fmri_series", {"tr_s": "0.8"})
+    write_first_spec(tmp_path / "plain.yaml", options)
+    specs = [load_spec(tmp_path / name).spec for name in ("fmri.yaml", "plain.yaml")]
+    assert [(spec.training.views, "supremix" in spec.search.spaces) for spec in specs] == [(1, False), (2, True)]
+
+
+@pytest.mark.parametrize("label", ["no", "1e3", "age: at scan", "age, years", "#age", "inf", "[age]", "Alter (Jahre)"])
+def test_a_label_that_yaml_would_misread(tmp_path: Path, label: str) -> None:
+    table = dataset(tmp_path, ".npy", write_npy)
+    table.write_text(table.read_text().replace("\tage\t", f"\t{label}\t"))
+    write_first_spec(tmp_path / "study.yaml", given(table, "{subject_id}.npy", label))
+    spec = load_spec(tmp_path / "study.yaml").spec
+    assert spec.data.label == label
+    assert spec.data.split.stratify == (label,)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"label": "agee"}, "--label: participants.tsv has no column 'agee'; did you mean 'age'?"),
+        ({"label": "site name"}, "--label: column 'site name' of participants.tsv holds no numbers"),
+        (
+            {"image": "{subjectid}.npy"},
+            "--image: participants.tsv has no column 'subjectid'; did you mean 'subject_id'?",
+        ),
+        ({"image": "{subject_id.npy"}, "--image: '{subject_id.npy' is no template"),
+        ({"image": "{subject_id}.nii"}, "--image: no file like"),
+        ({"image": "{subject_id}.txt"}, "--image: no file like"),
+        ({"participants": "participant.tsv"}, "--participants: no such file: "),
+    ],
+)
+def test_mistakes(tmp_path: Path, options: dict[str, str], message: str) -> None:
+    dataset(tmp_path, ".npy", write_npy)
+    right = {"participants": "participants.tsv", "image": "{subject_id}.npy", "label": "age"}
+    named = {**right, **options}
+    path = tmp_path / "study.yaml"
+    with pytest.raises(UserError) as error:
+        write_first_spec(path, given(tmp_path / named["participants"], named["image"], named["label"]))
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+    assert not path.exists()
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    table = dataset(tmp_path, ".npy", write_npy)
+    path = tmp_path / "study.yaml"
+    path.write_text("mine")
+    with pytest.raises(UserError, match="exists already"):
+        write_first_spec(path, given(table, "{subject_id}.npy", "age"))
+    assert path.read_text() == "mine"
+
+
+def bids(folder: Path) -> dict[str, str]:
+    """A BIDS data set of 40 subjects, each with a T1w and a T2w."""
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        anat = folder / f"sub-{number:02d}" / "anat"
+        anat.mkdir(parents=True)
+        for suffix in ("T1w", "T2w"):
+            write_nifti(anat / f"sub-{number:02d}_{suffix}.nii.gz", rng)
+    rows = [f"sub-{number:02d}\t{20 + number}" for number in range(40)]
+    (folder / "participants.tsv").write_text("\n".join(["participant_id\tage", *rows]) + "\n")
+    return {"bids": str(folder), "suffix": "T1w", "label": "age"}
+
+
+def test_a_bids_data_set(tmp_path: Path) -> None:
+    options = bids(tmp_path / "raw")
+    path = tmp_path / "specs" / "study.yaml"
+    write_first_spec(path, options)
+    loaded = load_spec(path)
+    assert (loaded.spec.data.bids, loaded.spec.data.suffix) == ("../raw", "T1w")
+    check_spec(loaded)
+    assert "40 usable, 0 rejected" in validated(loaded)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "added", "message"),
+    [
+        (["bids", "suffix"], {}, "init: participants is missing; give participants and image, or bids and suffix"),
+        (["suffix"], {}, "init: suffix is missing; give participants and image, or bids and suffix"),
+        ([], {"participants": "participants.tsv"}, "init: participants is not allowed with bids"),
+        ([], {"bids": "raww"}, "--bids: no such folder: raww"),
+    ],
+)
+def test_mistakes_in_what_names_the_files(
+    tmp_path: Path, left_out: list[str], added: dict[str, str], message: str
+) -> None:
+    options = {key: value for key, value in (bids(tmp_path) | added).items() if key not in left_out}
+    with pytest.raises(UserError) as error:
+        write_first_spec(tmp_path / "study.yaml", options)
+    assert str(error.value).startswith(message)
+    assert not (tmp_path / "study.yaml").exists()

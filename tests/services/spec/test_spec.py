@@ -1,0 +1,280 @@
+"""Specs: what is read, what is refused and in which words, and which specs are the same sweep."""
+
+import copy
+import json
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.spec.spec import LoadedSpec, SweepSpec, load_spec, parse_spec
+from trainers.errors import UserError
+
+SPECS = Path(__file__).parents[2] / "specs"
+MINIMAL: dict[str, Any] = {
+    "name": "study",
+    "data": {"participants": "participants.tsv", "image": "{participant_id}.nii.gz", "label": "age"},
+    "search": {"spaces": ["dynlocrep"]},
+}
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """MINIMAL with `value` at `path`, whose parts are separated by slashes."""
+    document = copy.deepcopy(MINIMAL)
+    *folders, last = path.split("/")
+    inner = document
+    for part in folders:
+        inner = inner.setdefault(part, {})
+    inner[last] = value
+    return document
+
+
+def parsed(document: dict[str, Any]) -> SweepSpec:
+    return parse_spec(yaml.safe_dump(document, sort_keys=False), "study.yaml")
+
+
+def loaded(document: dict[str, Any]) -> LoadedSpec:
+    return LoadedSpec(parsed(document), Path("study.yaml"), Path())
+
+
+def shuffled(value: Any, rng: random.Random) -> Any:
+    if isinstance(value, list):
+        return [shuffled(inner, rng) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    keys = rng.sample(sorted(value), len(value))
+    return {key: shuffled(value[key], rng) for key in keys}
+
+
+# reading
+
+
+def test_defaults() -> None:
+    spec = parsed(MINIMAL)
+    assert (spec.search.seeds, spec.search.parallel, spec.search.sampler) == ((0, 1, 2), 4, "tpe")
+    assert spec.search.racing is not None
+    assert (spec.search.racing.rungs, spec.search.racing.finalists) == ((), 3)
+    assert spec.budget.hours is None
+
+
+def test_null_turns_racing_off() -> None:
+    assert parsed(changed("search/racing", None)).search.racing is None
+
+
+def test_numbers_as_people_write_them() -> None:
+    text = yaml.safe_dump(changed("search/fix", {"dynlocrep.lam": "LAM"})) + "training: {lr: 1e-4, epochs: 40}\n"
+    for infinity in (".inf", "inf", "+inf"):
+        spec = parse_spec(text.replace("LAM", infinity), "study.yaml")
+        assert spec.search.fix["dynlocrep.lam"] == math.inf
+        assert spec.training.lr == 1e-4
+
+
+def test_relative_paths_start_at_the_specs_folder(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(MINIMAL))
+    assert load_spec(tmp_path / "study.yaml").base == tmp_path.resolve()
+
+
+# canonical YAML and identity
+
+
+@pytest.mark.parametrize("path", sorted(SPECS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_canonical_yaml_gives_the_spec_back(path: Path) -> None:
+    spec = load_spec(path).spec
+    again = parse_spec(spec.to_yaml(), "copy.yaml")
+    assert (again, again.sweep_id, again.to_yaml()) == (spec, spec.sweep_id, spec.to_yaml())
+
+
+@settings(max_examples=40)
+@given(
+    label=st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12),
+    lr=st.floats(min_value=1e-12, max_value=1e6),
+    lam=st.floats(min_value=0, allow_nan=False),
+    text=st.sampled_from(["1e-4", "inf", ".inf", "null", "yes", "1:30", "0x1", "2020-01-01", "", "~", "nan"]),
+)
+def test_canonical_yaml_keeps_every_value(label: str, lr: float, lam: float, text: str) -> None:
+    document = changed("training", {"lr": lr})
+    document["data"] |= {"label": label, "image": text}
+    document["search"]["fix"] = {"dynlocrep.lam": lam, "dynlocrep.kernel": text}
+    spec = SweepSpec.model_validate(document)
+    assert parse_spec(spec.to_yaml(), "copy.yaml") == spec
+
+
+@settings(max_examples=25)
+@given(st.randoms(use_true_random=False))
+def test_the_order_of_keys_does_not_count(rng: random.Random) -> None:
+    document = yaml.safe_load((SPECS / "soop_nihss.yaml").read_text())
+    assert parsed(shuffled(document, rng)).sweep_id == parsed(document).sweep_id
+
+
+def test_defaults_and_notation_do_not_count() -> None:
+    written = changed("search", {"spaces": ["dynlocrep"], "trials": 30, "fix": {"dynlocrep.sigma": 2}})
+    same = changed("search", {"spaces": ["dynlocrep"], "fix": {"dynlocrep.sigma": 2.0}})
+    assert parsed(written).sweep_id == parsed(same).sweep_id
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("data/label", "sex"),
+        ("data/split", {"seed": 1}),
+        ("data/transforms", [{"NormalizeIntensity": {}}]),
+        ("model", {"width": 0.5}),
+        ("training", {"lr": 2e-4}),
+        ("search/spaces", ["supremix"]),
+        ("search/seeds", [0, 1]),
+        ("search/parallel", 2),
+        ("search/racing", None),
+        ("search/fix", {"dynlocrep.sigma": 2.0}),
+        ("search/override", {"dynlocrep.nn_final": {"low": 2, "high": 9}}),
+    ],
+)
+def test_science_changes_the_id(path: str, value: Any) -> None:
+    assert parsed(changed(path, value)).sweep_id != parsed(MINIMAL).sweep_id
+
+
+@pytest.mark.parametrize(("path", "value"), [("data/feed", "stream"), ("budget", {"hours": 1})])
+def test_what_only_says_how_or_how_long_does_not(path: str, value: Any) -> None:
+    assert parsed(changed(path, value)).sweep_id == parsed(MINIMAL).sweep_id
+
+
+def test_the_order_of_augmentations_counts() -> None:
+    one = changed("training/augmentations", {"cutout": {}, "flip": {}})
+    other = changed("training/augmentations", {"flip": {}, "cutout": {}})
+    assert parsed(one).sweep_id != parsed(other).sweep_id
+    assert list(parse_spec(parsed(other).to_yaml(), "copy.yaml").training.augmentations) == ["flip", "cutout"]
+
+
+def test_the_id_is_name_and_hash() -> None:
+    name, _, digest = parsed(MINIMAL).sweep_id.rpartition("-")
+    assert name == "study"
+    assert len(digest) == 8 and int(digest, 16) >= 0
+
+
+# refused while reading
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("training/epoch", 3, "training.epoch: unknown key; did you mean 'epochs'? allowed: augmentations, batch_size"),
+        ("trainings", {}, "trainings: unknown key; did you mean 'training'? allowed: budget, data"),
+        ("data/participant", "x", "data.participant: unknown key; did you mean 'participants'?"),
+        ("search/racing", {"rung": [1]}, "search.racing.rung: unknown key; did you mean 'rungs'? allowed: confidence"),
+        ("search/override", {"dynlocrep.sigma": {"lo": 1}}, "search.override.dynlocrep.sigma.lo: unknown key; did"),
+        ("training/lr", -1, "training.lr: -1 is not allowed: must be greater than 0"),
+        ("training/lr", math.inf, "training.lr: inf is not allowed: must be a finite number"),
+        ("training/lr", "fast", "training.lr: fast is not allowed: must be a number"),
+        ("training/epochs", 2.5, "training.epochs: 2.5 is not allowed: must be a whole number"),
+        ("training/epochs", True, "training.epochs: true is not allowed: must be a whole number"),
+        ("training/views", 3, "training.views: 3 is not allowed; allowed: 1, 2"),
+        ("training", {"batch_size": 10, "workers": 4}, "training: batch_size 10 is not a multiple of workers 4"),
+        ("training", 3, "training: 3 is not allowed: must be a mapping"),
+        ("data/label", 3, "data.label: 3 is not allowed: must be text"),
+        ("data/split", {"test": 0.5, "validation": 0.5}, "data.split: test + validation is 1; it must be below 1"),
+        ("data/transforms", ["Resize"], "data.transforms[0]: Resize is not allowed: must be a mapping"),
+        ("name", "My study", "name: 'My study' is not allowed: must be 1 to 63 of a-z"),
+        ("name", "../x", "name: '../x' is not allowed"),
+        ("search/sampler", "tpf", "search.sampler: tpf is not allowed; did you mean 'tpe'? allowed: gp, qmc"),
+        ("search/trials", 0, "search.trials: 0 is not allowed: must be greater than or equal to 1"),
+        ("search/seeds", [], "search.seeds: is empty; at least one is needed"),
+        ("search/seeds", [0, 1, 0], "search.seeds: [0, 1, 0] repeats 0"),
+        ("search/seeds", [-1], "search.seeds[0]: -1 is not allowed"),
+        ("search/seeds", 3, "search.seeds: 3 is not allowed: must be a list"),
+        ("search/spaces", [], "search.spaces: is empty"),
+        ("search/spaces", ["vanilla", "vanilla"], "search.spaces: ['vanilla', 'vanilla'] repeats vanilla"),
+        (
+            "search/racing",
+            {"rungs": [5, 50]},
+            "search.racing.rungs: 50 is not allowed: must be below training.epochs 50",
+        ),
+        ("search/racing", {"rungs": [5, 3]}, "search.racing: rungs [5, 3] must be in ascending order"),
+        (
+            "search/fix",
+            {"dynlocrep.sigma": None},
+            "search.fix.dynlocrep.sigma: null is not allowed: must be one of: true",
+        ),
+        ("search/override", {"dynlocrep.sigma": {"low": "a", "high": 2}}, "low: a is not allowed: must be a number"),
+        ("search/override", {"dynlocrep.sigma": {"low": 3, "high": 2}}, "low 3 and high 2 must be finite and in order"),
+        ("budget", {"hours": 0}, "budget.hours: 0 is not allowed: must be greater than 0"),
+        ("probe", {"ridge": {}, "linear": {}}, "probe: ['ridge', 'linear'] is not allowed: one name"),
+        ("model", {"encoder_params": {"width": 2}}, "model.encoder_params: 'width' is not allowed"),
+        ("probe", 3, "probe: 3 is not allowed: must be a mapping"),
+        ("probe", {"finetune": {"epoch": 3}}, "probe: finetune.epoch: unknown key; did you mean 'epochs'?"),
+        ("probe", {"finetune": {"lr": 0}}, "probe: finetune.lr: 0 is not allowed: must be greater than 0"),
+    ],
+)
+def test_refuses(path: str, value: Any, said: str) -> None:
+    with pytest.raises(UserError) as error:
+        parsed(changed(path, value))
+    assert str(error.value).startswith("study.yaml: ")
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_refuses_a_value_in_both_fix_and_override() -> None:
+    search = {"spaces": ["vanilla"], "fix": {"a": 1}, "override": {"a": {"low": 1, "high": 2}}}
+    with pytest.raises(UserError, match=r"^study.yaml: search: 'a' is in both fix and override; keep one$"):
+        parsed(changed("search", search))
+
+
+def test_says_what_is_missing_and_how_much_more_is_wrong() -> None:
+    with pytest.raises(UserError, match=r"^study.yaml: data.label: is missing \(and 2 more\)$"):
+        parsed({**MINIMAL, "data": {"participants": "p.tsv", "image": "i"}, "budget": 3, "model": {"width": 0}})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "must be a mapping of keys to values, and is empty"),
+        ("- a\n- b\n", "must be a mapping of keys to values, and is a list"),
+        ("just words", "must be a mapping of keys to values, and is a str"),
+        ("name: [a\ndata: b", "line 2: not valid YAML"),
+        ("name: a\n\tdata: b", "line 2: not valid YAML: found character '\\t' that cannot start any token"),
+        ("name: a\nsearch: {trials: 3,\n trials: 4}", "line 3: not valid YAML: key 'trials' appears twice"),
+        ("name: &n a\ndata: *n", "line 2: not valid YAML: aliases are not allowed; write the value out"),
+        ("1: a", "line 1: not valid YAML: key 1 is not text; put it in quotes"),
+        ("x: !!python/object:os.system {}", "line 1: not valid YAML: could not determine a constructor"),
+        ("\x00", "not valid YAML: unacceptable character"),
+    ],
+)
+def test_refuses_what_is_not_a_yaml_mapping(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        load_spec(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_refuses_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"study.yaml: no such file; `contrasweep init"):
+        load_spec(tmp_path / "study.yaml")
+
+
+def test_refuses_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+        load_spec(tmp_path)
+
+
+def test_a_probe_is_the_same_with_and_without_its_mapping() -> None:
+    assert parsed(changed("probe", {"ridge": {}})).sweep_id == parsed(MINIMAL).sweep_id
+    assert parsed(changed("probe", "ridge")).sweep_id == parsed(MINIMAL).sweep_id
+
+
+def test_rungs_are_epochs_of_fine_tuning_where_there_is_any() -> None:
+    racing = {"search": {**MINIMAL["search"], "racing": {"rungs": [5]}}}
+    spec = parsed(changed("probe", {"finetune": {"epochs": 6}}) | racing)
+    assert (spec.epochs, spec.judged_epochs) == (56, 6)
+    said = r"search.racing.rungs: 5 is not allowed: must be below probe.finetune.epochs 5"
+    with pytest.raises(UserError, match=said):
+        parsed(changed("probe", {"finetune": {"epochs": 5}}) | racing)
+
+
+def test_json_is_yaml() -> None:
+    assert parse_spec(json.dumps(MINIMAL), "study.json") == parsed(MINIMAL)

@@ -1,0 +1,269 @@
+"""Finalize on a store of 40 small images and a sweep of two configurations that really trained."""
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mlflow import MlflowClient
+
+from search_spaces import Configuration
+from services.data.prepare import Prepared
+from services.records.final_report import FinalReport
+from services.records.trial_record import seed_folder, write_configuration
+from services.spec.spec import SweepSpec, parse_spec
+from services.stores.tracker import Tracker
+from services.sweep.finalize import choose_winner, finalize
+from services.sweep.trial import run_config
+from tests.trainers.data.small_store import write_store
+from trainers.config import SplitConfig
+from trainers.data.feeds.resident import ResidentFeed, load_resident
+from trainers.data.splits import store_splits
+from trainers.data.store import Volume, VolumeStore
+from trainers.errors import UserError
+from trainers.inference import Predictor
+from trainers.pretrain import pretrain
+
+SHAPE = (1, 8, 8)
+SPEC = """
+name: small
+data: {participants: participants.tsv, image: "{participant_id}.npy", label: age}
+model: {encoder: resnet18, spatial_dims: 2, width: 0.0625, head_hidden: 16, embedding: 8}
+training: {epochs: 2, batch_size: 8, lr: 1.0e-3, augmentations: {cutout: {}}}
+search: {spaces: [exponential, vanilla], seeds: [0, 1]}
+"""
+CONFIGURATIONS = (Configuration("exponential", {}), Configuration("vanilla", {}))
+
+
+@dataclass(frozen=True)
+class Study:
+    """A sweep that is ready to be finalized."""
+
+    spec: SweepSpec
+    storage: Path
+    prepared: Prepared
+
+
+def _store(folder: Path) -> VolumeStore:
+    """40 subjects whose brightness follows age."""
+    rng = np.random.default_rng(0)
+    ages = rng.uniform(20, 80, 40)
+    images = (rng.normal(size=(40, *SHAPE)) + ages[:, None, None, None] / 20).astype(np.float32)
+    volumes = [
+        Volume(f"s{row:02d}", age, None, image) for row, (age, image) in enumerate(zip(ages, images, strict=True))
+    ]
+    return write_store(folder, volumes, per_shard=40)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    folder = tmp_path_factory.mktemp("study")
+    store = _store(folder / "store")
+    splits = store_splits(store, SplitConfig())
+    spec = parse_spec(SPEC, "small.yaml")
+    feed = ResidentFeed(load_resident(store, splits))
+    for number, configuration in enumerate(CONFIGURATIONS):
+        write_configuration(folder / "storage", number, configuration)
+        for seed in spec.search.seeds:
+            run = run_config(spec, configuration, seed)
+            pretrain(run, feed, seed_folder(folder / "storage", number, seed), device=torch.device("cpu"))
+    return Study(spec, folder / "storage", Prepared(store, splits, None, rejected=(), reused=True))
+
+
+@pytest.fixture
+def study(trained: Study, tmp_path: Path) -> Study:
+    """A copy whose checkpoints a test may change."""
+    shutil.copytree(trained.storage, tmp_path / "storage")
+    return Study(trained.spec, tmp_path / "storage", trained.prepared)
+
+
+@pytest.fixture
+def tracker(tmp_path: Path) -> Iterator[Tracker]:
+    tracker = Tracker(f"sqlite:///{tmp_path}/mlflow.db", None, "small", "small-1c2e")
+    yield tracker
+    tracker.finish("stopped", timeout_s=20)
+
+
+@pytest.fixture(scope="module")
+def finalized(trained: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a sweep that was finalized and tracked."""
+    folder = tmp_path_factory.mktemp("final")
+    tracker = Tracker(f"sqlite:///{folder}/mlflow.db", None, "small", "small-1c2e")
+    tracker.start("name: small\n", {}, {})
+    finalize(trained.spec, folder / "final.json", trained.storage, trained.prepared, tracker)
+    assert tracker.finish("complete", timeout_s=60) == 0
+    return folder
+
+
+def _worsen(storage: Path, number: int) -> None:
+    """Add 100 to every validation MAE of a configuration, and to none of its checkpoints."""
+    for path in (storage / f"trial-{number:04d}").glob("seed-*/history.json"):
+        history = json.loads(path.read_text())
+        for row in history["epochs"]:
+            row["validation_mae"] += 100
+        path.write_text(json.dumps(history))
+
+
+def test_the_report_is_what_the_checkpoints_predict_for_the_test_split(finalized: Path, trained: Study) -> None:
+    report = FinalReport.read(finalized / "final.json")
+    store, splits = trained.prepared.store, trained.prepared.splits
+    assert report.subjects == splits.test
+    assert report.n_test == 8
+    labels = np.array([subject.label for subject in store.subjects if subject.id in splits.test])
+    assert report.labels == tuple(labels)
+    winner = choose_winner(trained.spec, trained.storage)
+    images = store.read_rows(store.rows_of(splits.test))
+    predicted = {seed: Predictor.load(run, best, SHAPE).infer(images) for seed, (run, best) in winner.members.items()}
+    errors = {seed: abs(one.predictions - labels).mean() for seed, one in predicted.items()}
+    assert report.seed_mae == pytest.approx(errors)
+    assert report.metrics["mae"].value == pytest.approx(np.mean(list(errors.values())))
+    assert report.metrics["mae"].low < report.metrics["mae"].value < report.metrics["mae"].high
+    assert report.sd == pytest.approx(np.std(list(errors.values()), ddof=1))
+    ensemble = np.mean([one.predictions for one in predicted.values()], axis=0)
+    assert report.ensemble_mae == pytest.approx(abs(ensemble - labels).mean())
+    training = [subject.label for subject in store.subjects if subject.id in splits.train]
+    assert report.baseline_mae == pytest.approx(abs(np.mean(training) - labels).mean())
+    assert report.shot_mae == {"few": pytest.approx(report.metrics["mae"].value)}, "no label of 40 people is frequent"
+
+
+@pytest.mark.parametrize(("worse", "method"), [(0, "vanilla"), (1, "exponential")])
+def test_the_best_on_validation_wins_whatever_the_method(study: Study, worse: int, method: str) -> None:
+    _worsen(study.storage, worse)
+    winner = choose_winner(study.spec, study.storage)
+    assert winner.record.configuration.method == method
+    assert list(winner.members) == [0, 1]
+
+
+def test_an_end_to_end_winner_predicts_by_its_own_head(
+    study: Study, tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.sweep.finalize.export_model", lambda *_: None)
+    _worsen(study.storage, 0)
+    report = finalize(study.spec, tmp_path / "final.json", study.storage, study.prepared, tracker)
+    assert report.method == "vanilla"
+    assert math.isfinite(report.metrics["mae"].value)
+
+
+def test_a_configuration_that_failed_or_finished_no_seed_cannot_win(study: Study) -> None:
+    write_configuration(study.storage, 0, CONFIGURATIONS[0], failure="Diverged: the loss is nan")
+    assert choose_winner(study.spec, study.storage).record.number == 1
+    shutil.rmtree(study.storage / "trial-0001")
+    with pytest.raises(UserError, match="no configuration finished a seed"):
+        choose_winner(study.spec, study.storage)
+
+
+def test_the_test_split_is_opened_once(
+    finalized: Path, trained: Study, tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finalized, tmp_path / "sweep")
+    written = (finalized / "final.json").read_bytes()
+
+    def opened(*_: object) -> None:
+        raise AssertionError("the test split was opened again")
+
+    monkeypatch.setattr("services.sweep.finalize.load_test", opened)
+    final = tmp_path / "sweep/final.json"
+    report = finalize(trained.spec, final, trained.storage, trained.prepared, tracker)
+    assert report == FinalReport.read(final)
+    assert final.read_bytes() == written
+
+
+def test_a_report_with_an_undefined_metric_reads_back(finalized: Path, tmp_path: Path) -> None:
+    report = FinalReport.read(finalized / "final.json")
+    flat = report.metrics["mae"].__class__(math.nan, math.nan, math.nan)
+    changed = report.model_copy(
+        update={"params": {"lam": math.inf, "kernel": "rbf", "step": 1}, "metrics": {"pearson": flat}}
+    )
+    changed.write(tmp_path / "final.json")
+    read = FinalReport.read(tmp_path / "final.json")
+    assert read.params == changed.params
+    assert math.isnan(read.metrics["pearson"].low)
+
+
+def test_metrics_figures_and_checkpoints_reach_mlflow(finalized: Path, trained: Study) -> None:
+    report = FinalReport.read(finalized / "final.json")
+    client = MlflowClient(tracking_uri=f"sqlite:///{finalized}/mlflow.db")
+    (experiment,) = client.search_experiments(filter_string="name = 'small'")
+    runs = {run.data.tags["contrasweep.key"]: run for run in client.search_runs([experiment.experiment_id])}
+    parent = runs["small-1c2e"]
+    assert parent.data.metrics["test_mae"] == pytest.approx(report.metrics["mae"].value)
+    assert parent.data.metrics["test_pearson_high"] == pytest.approx(report.metrics["pearson"].high)
+    assert parent.data.metrics["test_mae_baseline"] == pytest.approx(report.baseline_mae)
+    assert parent.data.metrics["test_mae_few"] == pytest.approx(report.shot_mae["few"])
+    artifacts = Path(parent.info.artifact_uri or "")
+    assert (artifacts / "figures/predicted-against-true.png").stat().st_size > 5000
+    for seed in trained.spec.search.seeds:
+        own = Path(runs[f"small-1c2e/{report.trial}/{seed}"].info.artifact_uri or "")
+        best = seed_folder(trained.storage, report.trial, seed) / "best.pt"
+        assert (own / "checkpoint/best.pt").read_bytes() == best.read_bytes()
+        assert (own / f"figures/seed-{seed}-embedding.png").stat().st_size > 5000
+
+
+def test_the_winner_is_registered_once_and_again_after_no_loss(finalized: Path, trained: Study) -> None:
+    uri = f"sqlite:///{finalized}/mlflow.db"
+    again = Tracker(uri, None, "small", "small-1c2e")
+    finalize(trained.spec, finalized / "final.json", trained.storage, trained.prepared, again)
+    assert again.finish("complete", timeout_s=60) == 0
+    (registered,) = MlflowClient(tracking_uri=uri).search_model_versions("name = 'small'")
+    assert registered.tags["method"] == FinalReport.read(finalized / "final.json").method
+
+
+PREDICT = """
+import sys, mlflow, numpy as np
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model("models:/small/1")
+print(model.metadata.signature.inputs.to_json())
+np.save(sys.argv[3], model.predict(np.load(sys.argv[2])))
+import trainers
+print(trainers.__file__)
+"""
+
+
+@pytest.mark.slow
+def test_the_registered_model_predicts_elsewhere_what_finalize_did(
+    finalized: Path, trained: Study, tmp_path: Path
+) -> None:
+    store = trained.prepared.store
+    np.save(tmp_path / "images.npy", store.read_rows(store.rows_of(trained.prepared.splits.test)))
+    shutil.move(trained.storage, tmp_path / "gone")  # the model is complete without the checkpoints
+    try:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-P", "-c", PREDICT, f"sqlite:///{finalized}/mlflow.db"),
+                *(tmp_path / "images.npy", tmp_path / "predicted.npy"),
+            ],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    finally:
+        shutil.move(tmp_path / "gone", trained.storage)
+    assert done.returncode == 0, done.stderr
+    signature, code = done.stdout.splitlines()
+    assert json.loads(signature)[0]["tensor-spec"] == {"dtype": "float32", "shape": [-1, *SHAPE]}
+    assert code.endswith("/code/trainers/__init__.py")  # the copy in the model, not this checkout
+    report = FinalReport.read(finalized / "final.json")
+    predicted = np.load(tmp_path / "predicted.npy")
+    assert predicted.dtype == np.float64
+    np.testing.assert_allclose(predicted, np.mean(list(report.predictions.values()), axis=0), rtol=1e-12)
+
+
+def test_a_checkpoint_that_holds_code_is_refused(study: Study) -> None:
+    run, best = choose_winner(study.spec, study.storage).members[0]
+    torch.save({"model": Path}, best)
+    with pytest.raises(Exception, match="weights_only"):
+        Predictor.load(run, best, SHAPE)
+
+
+def test_loading_a_model_leaves_the_random_state(trained: Study) -> None:
+    before = torch.random.get_rng_state()
+    Predictor.load(*choose_winner(trained.spec, trained.storage).members[0], SHAPE)
+    assert torch.equal(torch.random.get_rng_state(), before)

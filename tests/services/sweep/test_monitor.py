@@ -1,0 +1,151 @@
+"""What the driver passes on to the tracking store and to the progress meter."""
+
+import io
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from rich.console import Console
+
+from search_spaces import Configuration
+from services.screen.progress import Meter
+from services.spec.spec import SweepSpec
+from services.stores.tracker import Tracker
+from services.sweep.monitor import Monitor
+from services.sweep.racing import Event
+from tests.services.past import EPOCHS, leave, rows, spec
+from trainers.history import PRUNED
+
+SPEC = spec(trials=4, seeds=[0, 1])
+
+
+class Told:
+    """A tracker that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *values: self.calls.append((name, *values))
+
+    def of(self, *names: str) -> list[tuple[Any, ...]]:
+        return [call for call in self.calls if call[0] in names]
+
+
+class Shown(Meter):
+    """A meter that remembers the last update."""
+
+    def __init__(self) -> None:
+        super().__init__(Console(file=io.StringIO()), "sweeping", None)
+        self.last: tuple[float, float, str] = (0, 0, "")
+
+    def update(self, done: float, total: float, words: str = "", unit: str = "") -> None:
+        self.last = (done, total, words)
+
+
+def monitoring(sweep: Path, study: SweepSpec = SPEC) -> tuple[Monitor, Told, Shown]:
+    told, shown = Told(), Shown()
+    return Monitor(study, sweep, cast(Tracker, told), shown), told, shown
+
+
+def test_a_configuration_from_start_to_end(tmp_path: Path) -> None:
+    monitor, told, shown = monitoring(tmp_path)
+    monitor.started(0, Configuration("dynlocrep", {"lam": 0.5}, {"lr": 0.1}))
+    assert told.calls == [("trial_started", 0, "dynlocrep", {"lam": 0.5, "lr": 0.1})]
+    row = rows([5.0])[0]
+    monitor.follow([Event(0, 0, row)])
+    assert told.calls[1:] == [("epoch", 0, 0, row)]
+    assert shown.last == (1, 4 * 2 * EPOCHS, "0/4 trials · 0 seed runs")
+    leave(tmp_path, 0, {0: [5.0] * 4, 1: [6.0] * 4})
+    monitor.ended(0, "complete")
+    assert told.of("seed_ended") == [("seed_ended", 0, 0, "complete", ""), ("seed_ended", 0, 1, "complete", "")]
+    assert told.of("trial_ended", "best") == [
+        ("trial_ended", 0, "complete", "", 5.5, {0: 5.0, 1: 6.0}),
+        ("best", 0, 5.5),
+    ]
+    assert "dynlocrep" in told.of("leaderboard")[0][1]
+    assert shown.last == (8, 32, "1/4 trials · 2 seed runs · best 5.5")
+
+
+def test_one_that_was_stopped(tmp_path: Path) -> None:
+    monitor, told, shown = monitoring(tmp_path)
+    leave(tmp_path, 0, {0: [5.0] * 4, 1: [6.0] * 2}, state=PRUNED, reason="3 behind")
+    monitor.ended(0, "pruned")
+    assert told.of("seed_ended") == [("seed_ended", 0, 0, "complete", ""), ("seed_ended", 0, 1, "pruned", "3 behind")]
+    assert told.of("trial_ended", "best") == [("trial_ended", 0, "pruned", "3 behind", 5.0, {0: 5.0})]
+    assert shown.last == (8, 32, "1/4 trials · 1 seed runs · 1 saved by pruning")
+
+
+def test_a_finalist_has_no_reason_any_more(tmp_path: Path) -> None:
+    monitor, told, _ = monitoring(tmp_path)
+    leave(tmp_path, 0, {0: [5.0] * 4, 1: [6.0] * 4}, state=PRUNED, reason="3 behind")
+    monitor.ended(0, "complete")
+    assert told.of("trial_ended") == [("trial_ended", 0, "complete", "", 5.5, {0: 5.0, 1: 6.0})]
+
+
+def test_one_that_failed_and_one_that_paused(tmp_path: Path) -> None:
+    monitor, told, _ = monitoring(tmp_path)
+    leave(tmp_path, 0, {0: [5.0]}, failure="Diverged: nan")
+    leave(tmp_path, 1, {0: [5.0]})
+    monitor.ended(0, "failed")
+    monitor.ended(1, "running")
+    assert told.of("trial_ended") == [
+        ("trial_ended", 0, "failed", "Diverged: nan", None, {}),
+        ("trial_ended", 1, "stopped", "", None, {}),
+    ]
+
+
+def test_what_happened_before_a_resume_is_brought_up_to_date(tmp_path: Path) -> None:
+    leave(tmp_path, 0, {0: [5.0] * 4, 1: [6.0] * 4})
+    leave(tmp_path, 1, {0: [5.0] * 3})
+    monitor, told, shown = monitoring(tmp_path)
+    assert [(call[1], call[2], len(call[3])) for call in told.of("history")] == [(0, 0, 4), (0, 1, 4), (1, 0, 3)]
+    monitor.follow([])
+    assert shown.last == (11, 32, "1/4 trials · 2 seed runs · best 5.5")
+
+
+def test_the_best_is_among_those_that_ran_all_seeds(tmp_path: Path) -> None:
+    leave(tmp_path, 0, {0: [7.0] * 4, 1: [7.0] * 4})
+    leave(tmp_path, 1, {0: [1.0] * 4})
+    leave(tmp_path, 2, {0: [6.0] * 4, 1: [6.0] * 4})
+    monitor, _, _ = monitoring(tmp_path)
+    best = monitor.best()
+    assert best and best.number == 2
+
+
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_ends_and_events_come_from_two_threads(tmp_path: Path) -> None:
+    for number in range(15):
+        leave(tmp_path, number, {0: [5.0] * 4, 1: [6.0] * 4})
+    monitor, _, shown = monitoring(tmp_path / "empty", SPEC)
+    monitor._sweep = tmp_path
+    over, broken = threading.Event(), []
+
+    def follow() -> None:
+        number = 100
+        try:
+            while not over.is_set():
+                number += 1
+                monitor.follow([Event(number, 0, rows([5.0])[0])])
+        except RuntimeError as error:
+            broken.append(error)
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    for number in range(15):
+        monitor.ended(number, "complete")
+    over.set()
+    thread.join()
+    assert broken == []
+    assert shown.last[2].startswith("15/15 trials")

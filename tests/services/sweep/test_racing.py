@@ -1,0 +1,224 @@
+"""The referee: whom it stops, whom it does not, and that its verdicts depend on nothing but the past."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import t as student
+
+from services.records.trial_record import seed_folder
+from services.sweep.racing import Histories, Referee, Rule
+from tests.services.past import EPOCHS, history, leave, rows
+from trainers.history import History, Row, Verdict
+
+RULE = Rule(rungs=(2,), epochs=EPOCHS, seeds=(0, 1, 2), confidence=0.9)
+
+
+def seeds(*values: list[float]) -> dict[int, History]:
+    return {seed: history(mae, seed=seed) for seed, mae in enumerate(values)}
+
+
+GOOD = seeds([9.0, 8.0, 7.0, 6.0], [9.2, 8.2, 7.2, 6.2], [8.8, 7.8, 6.8, 5.8])
+
+
+# the rule
+
+
+@pytest.mark.parametrize("own", [seeds([50.0, 50.0]), seeds([50.0] * 4), seeds([50.0] * 4, [50.0] * 4)])
+def test_never_stops_without_a_whole_rival(own: Histories) -> None:
+    half = seeds([9.0, 8.0, 7.0, 6.0], [9.0, 8.0])
+    assert RULE.hopeless(own, []) == ""
+    assert RULE.hopeless(own, [half, {}]) == ""
+    assert RULE.hopeless(own, [half, GOOD]) != ""
+
+
+def test_judges_at_rungs_and_ends_of_seeds_only() -> None:
+    verdicts = [bool(RULE.hopeless(seeds([50.0] * length), [GOOD])) for length in range(1, EPOCHS + 1)]
+    assert verdicts == [False, True, False, True]
+    verdicts = [bool(RULE.hopeless(seeds([50.0] * 4, [50.0] * length), [GOOD])) for length in range(1, EPOCHS + 1)]
+    assert verdicts == [False, True, False, True]
+
+
+def test_a_configuration_that_ran_everything_is_not_stopped() -> None:
+    assert RULE.hopeless(seeds([50.0] * 4, [50.0] * 4, [50.0] * 4), [GOOD]) == ""
+
+
+def test_does_not_stop_within_the_noise() -> None:
+    noisy = [seeds(*([6.0 + d] * 4 for d in shift)) for shift in ([1, -1, 0.5], [-1, 1, 0.5], [0.3, 0.9, -1])]
+    assert RULE.hopeless(seeds([6.6] * 4, [6.4] * 4), [GOOD, *noisy]) == ""
+    assert RULE.hopeless(seeds([5.0] * 4), [GOOD, *noisy]) == "", "better than the best"
+
+
+def test_pairs_are_of_the_same_seed_and_the_same_epoch() -> None:
+    hard = seeds([90.0, 60.0, 50.0, 40.0], [9.0, 6.0, 5.0, 4.0], [9.0, 6.0, 5.0, 4.0])
+    assert RULE.hopeless(seeds([90.0, 60.5]), [hard]) == "", "even with the best at that epoch, far above its end"
+    assert RULE.hopeless({1: history([9.0, 20.0, 20.0, 20.0], seed=1)}, [hard]) != "", "a bad run of the easy seed"
+    assert RULE.hopeless({0: history([90.0, 60.0, 50.0, 40.0])}, [hard]) == "", "a fair run of the hard one"
+
+
+def test_the_best_value_so_far_counts_not_the_last() -> None:
+    assert RULE.hopeless(seeds([8.0, 99.0]), [GOOD]) == ""
+
+
+def test_epochs_without_an_evaluation_are_no_evidence() -> None:
+    blank: list[Row] = [{"epoch": 0, "loss": 1.0}, {"epoch": 1, "loss": 1.0}]
+    unevaluated = {0: History(0, epochs=blank)}
+    rival = {seed: History(seed, epochs=[*blank, *rows([5.0, 5.0], first=2)]) for seed in RULE.seeds}
+    assert RULE.hopeless(unevaluated, [rival]) == ""
+
+
+def test_the_bound_by_hand() -> None:
+    """One rival beside the best, 1, 2 and 3 behind it: squares 1 + 0 + 1 over 3 - 1 degrees of freedom.
+
+    The prior adds two degrees with variance (10 % of 6)^2 = 0.36, so s^2 = (2 * 0.36 + 2) / 4 = 0.68.
+    """
+    best, other = seeds([6.0] * 4, [6.0] * 4, [6.0] * 4), seeds([7.0] * 4, [8.0] * 4, [9.0] * 4)
+    bound = student.ppf(0.9, 4) * math.sqrt(0.68) / math.sqrt(2)
+    assert bound == pytest.approx(1.5332063 * 0.82462113 / 1.41421356)
+    behind = [seeds([6 + bound + d - 0.1] * 4, [6 + bound + d + 0.1] * 4) for d in (-0.01, 0.01)]
+    assert RULE.hopeless(behind[0], [best, other]) == ""
+    assert (
+        RULE.hopeless(behind[1], [best, other])
+        == "0.904 behind the best over 2 paired seeds; 0.894 would still be open"
+    )
+
+
+@pytest.mark.parametrize(("noise", "share"), [(0.3, 0.9), (1.0, 0.75)])
+def test_a_race_keeps_the_true_best_and_saves_runs(noise: float, share: float) -> None:
+    """Configurations 0.4 apart on average; a seed's own difficulty is common to all."""
+    rng = np.random.default_rng(0)
+    repeats, configurations = 20, 12
+    kept = spent = 0
+    for _ in range(repeats):
+        quality = rng.uniform(5, 10, configurations)
+        easy = rng.normal(0, 1.0, len(RULE.seeds))
+        past: list[dict[int, History]] = []
+        for mean in quality:
+            own: dict[int, History] = {}
+            for seed in RULE.seeds:
+                final = mean + easy[seed] + rng.normal(0, noise)
+                curve = [final * (1 + 0.5 * 0.4**epoch) for epoch in range(EPOCHS - 1)] + [final]
+                own[seed] = history(curve[:2], seed=seed)
+                if RULE.hopeless(own, list(past)):
+                    break
+                own[seed] = history(curve, seed=seed)
+                if RULE.hopeless(own, list(past)):
+                    break
+            past.append(own)
+            spent += sum(len(one.epochs) for one in own.values())
+        whole = {i for i, own in enumerate(past) if sum(len(one.epochs) for one in own.values()) == 3 * EPOCHS}
+        kept += int(np.argmin(quality)) in whole
+    assert kept >= share * repeats
+    assert spent <= 0.75 * repeats * configurations * EPOCHS * len(RULE.seeds)
+
+
+# the referee
+
+
+def run_seed(referee: Referee, sweep: Path, number: int, seed: int, values: list[float]) -> list[Verdict]:
+    """Tell the referee of epoch after epoch as a worker does, up to a verdict that ends it."""
+    verdicts = []
+    for epoch, row in enumerate(rows(values)):
+        verdict, _ = referee.judge(number, seed, row, True)
+        verdicts.append(verdict)
+        history(values[: epoch + 1], seed=seed).write(seed_folder(sweep, number, seed))
+        if verdict is not Verdict.GO:
+            break
+    return verdicts
+
+
+GO, PRUNE, PAUSE = Verdict.GO, Verdict.PRUNE, Verdict.PAUSE
+BEST = {0: [6.0] * 4, 1: [6.0] * 4, 2: [6.0] * 4}
+
+
+def test_stops_a_worse_configuration_at_a_rung_and_after_a_seed(tmp_path: Path) -> None:
+    leave(tmp_path, 0, BEST)
+    referee = Referee(RULE, 1, tmp_path)
+    assert run_seed(referee, tmp_path, 1, 0, [20.0] * 4) == [GO, PRUNE]
+    late = [6.0, 6.0, 6.0, 6.0]
+    assert run_seed(referee, tmp_path, 2, 0, late) == [GO] * 4
+    assert run_seed(referee, tmp_path, 2, 1, [12.0] * 4) == [GO, PRUNE]
+    only_ends = Referee(Rule((), EPOCHS, (0, 1, 2), 0.9), 1, tmp_path)
+    assert run_seed(only_ends, tmp_path, 3, 0, [20.0] * 4) == [GO, GO, GO, PRUNE]
+
+
+def test_the_reason_is_told(tmp_path: Path) -> None:
+    leave(tmp_path, 0, BEST)
+    referee = Referee(RULE, 1, tmp_path)
+    referee.judge(1, 0, rows([20.0])[0], True)
+    verdict, reason = referee.judge(1, 0, rows([20.0, 20.0])[1], True)
+    assert verdict is PRUNE
+    assert reason.startswith("14 behind the best over 1 paired seeds; ")
+
+
+def test_a_finalist_is_never_stopped(tmp_path: Path) -> None:
+    leave(tmp_path, 0, BEST)
+    referee = Referee(RULE, 1, tmp_path)
+    assert [referee.judge(1, 0, row, False)[0] for row in rows([20.0] * 4)] == [GO] * 4
+
+
+def test_no_racing(tmp_path: Path) -> None:
+    leave(tmp_path, 0, BEST)
+    assert run_seed(Referee(None, 1, tmp_path), tmp_path, 1, 0, [20.0] * 4) == [GO] * 4
+
+
+def test_rivals_are_those_that_ended_before_it_was_sampled(tmp_path: Path) -> None:
+    leave(tmp_path, 2, BEST)
+    referee = Referee(RULE, 3, tmp_path)
+    assert run_seed(referee, tmp_path, 4, 0, [20.0] * 4) == [GO] * 4, "2 > 4 - 3"
+    assert run_seed(referee, tmp_path, 5, 0, [20.0] * 4) == [GO, PRUNE], "2 <= 5 - 3"
+
+
+def test_a_failed_configuration_is_nobodys_rival(tmp_path: Path) -> None:
+    leave(tmp_path, 0, BEST, failure="Diverged: the loss is nan")
+    assert run_seed(Referee(RULE, 1, tmp_path), tmp_path, 1, 0, [20.0] * 4) == [GO] * 4
+
+
+def test_a_referee_made_again_says_the_same(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    told = []
+    lasting = Referee(RULE, 2, tmp_path)
+    for number in range(8):
+        for seed in RULE.seeds:
+            values = [float(rng.uniform(5, 30))] * 4
+            for epoch, row in enumerate(rows(values)):
+                fresh = Referee(RULE, 2, tmp_path)
+                verdict = lasting.judge(number, seed, row, True)
+                assert fresh.judge(number, seed, row, True) == verdict
+                if seed == 0 and epoch == 0:
+                    leave(tmp_path, number, {})
+                history(values[: epoch + 1], seed=seed).write(seed_folder(tmp_path, number, seed))
+                told.append(verdict[0])
+                if verdict[0] is PRUNE:
+                    break
+            if told[-1] is PRUNE:
+                break
+    assert {GO, PRUNE} == set(told)
+
+
+def test_an_epoch_told_again_replaces_what_followed_it(tmp_path: Path) -> None:
+    """A worker that died goes on from its checkpoint, maybe some epochs back."""
+    leave(tmp_path, 0, BEST)
+    referee = Referee(RULE, 1, tmp_path)
+    referee.judge(1, 0, rows([6.0])[0], True)
+    referee.judge(1, 0, rows([6.0, 6.0])[1], True)
+    referee.judge(1, 0, rows([20.0])[0], True)
+    assert referee.judge(1, 0, rows([20.0, 20.0])[1], True)[0] is PRUNE
+
+
+def test_pause(tmp_path: Path) -> None:
+    leave(tmp_path, 0, BEST)
+    referee = Referee(RULE, 1, tmp_path)
+    referee.judge(1, 0, rows([20.0])[0], True)
+    referee.pause()
+    assert referee.judge(2, 0, rows([6.0])[0], True) == (PAUSE, "")
+    assert referee.judge(1, 0, rows([20.0, 20.0])[1], True)[0] is PRUNE, "a rung passed now would not come again"
+
+
+def test_events_are_handed_over_once(tmp_path: Path) -> None:
+    referee = Referee(RULE, 1, tmp_path)
+    row = rows([6.0])[0]
+    referee.judge(3, 1, row, True)
+    assert [tuple(event) for event in referee.drain()] == [(3, 1, row)]
+    assert referee.drain() == []

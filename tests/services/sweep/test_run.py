@@ -1,0 +1,384 @@
+"""Whole sweeps, for real: Ray, Optuna, MLflow, training."""
+
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import optuna
+import psutil
+import pytest
+from rich.console import Console
+from upath import UPath
+
+import search_spaces
+from services.records.final_report import FinalReport
+from services.records.folder import FINISHED, INTERRUPTED, STOPPED, SweepFolder
+from services.records.standing import Standing, standing
+from services.records.trial_record import read_records, seed_folder
+from services.settings import Settings
+from services.spec.spec import LoadedSpec
+from services.stores.tracker import Tracker
+from services.sweep.run import run_sweep
+from services.verbs.local import Local
+from tests.services.small_study import results, settings_in, write_study
+from trainers.data.splits import read_splits
+from trainers.data.store import VolumeStore, read_manifest, write_manifest
+from trainers.errors import UserError
+from trainers.history import History
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+
+
+def run_quietly(loaded: LoadedSpec, settings: Settings) -> str:
+    """Run a sweep to its end; what it printed."""
+    console = Console(file=io.StringIO(), width=200)
+    assert run_sweep(loaded, settings, console).state == FINISHED
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, ray_local: None) -> tuple[LoadedSpec, Settings, str]:
+    """A sweep of the small study, run once for the tests that look at it."""
+    folder = tmp_path_factory.mktemp("finished")
+    loaded, settings = write_study(folder), settings_in(folder / "home")
+    return loaded, settings, run_quietly(loaded, settings)
+
+
+def test_a_sweep_ends_with_a_leaderboard_and_a_test_figure(finished: tuple[LoadedSpec, Settings, str]) -> None:
+    loaded, settings, printed = finished
+    report = FinalReport.read(settings.sweeps / loaded.spec.sweep_id / "final.json")
+    assert "5/5 trials" in printed and "validation MAE" in printed and "test MAE" in printed
+    mae = report.metrics["mae"]
+    assert mae.low <= mae.value <= mae.high
+    assert mae.value < report.baseline_mae / 2
+    assert SweepFolder.find(settings, "small").read_state().state == FINISHED
+
+
+def test_every_method_starts_at_its_published_point(finished: tuple[LoadedSpec, Settings, str]) -> None:
+    loaded, settings, _ = finished
+    study = optuna.load_study(study_name=loaded.spec.sweep_id, storage=settings.optuna_storage)
+    for trial, space in zip(study.trials[:4], ["dynlocrep", "exponential", "supremix", "vanilla"], strict=True):
+        assert trial.params["method"] == space
+        for name, value in search_spaces.parameters(space).items():
+            asked = trial.distributions.get(name)
+            assert asked is None or trial.params[name] == value or not asked._contains(value)  # type: ignore[arg-type]
+    assert (study.trials[0].params["dynlocrep.nn_final"], study.trials[2].params["supremix.temperature"]) == (14, 0.5)
+
+
+def test_mlflow_has_parent_children_and_seeds_and_none_is_running(finished: tuple[LoadedSpec, Settings, str]) -> None:
+    loaded, settings, _ = finished
+    client = mlflow.MlflowClient(tracking_uri=settings.tracking_uri)
+    experiment = client.get_experiment_by_name(loaded.spec.name)
+    assert experiment
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    assert not [run for run in runs if run.info.status == "RUNNING"]
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
+    seeds = [run for run in runs if run not in parents and run not in children]
+    records = read_records(Path(settings.storage_path) / loaded.spec.sweep_id)
+    assert (len(parents), len(children)) == (1, 5)
+    assert len(seeds) == sum(len(record.histories) for record in records)
+    history = records[0].histories[0]
+    key = f"{loaded.spec.sweep_id}/0/0"
+    run = next(run for run in seeds if run.data.tags["contrasweep.key"] == key)
+    logged = client.get_metric_history(run.info.run_id, "validation_mae")
+    assert [metric.value for metric in logged] == [row["validation_mae"] for row in history.epochs]
+
+
+def test_the_last_report_is_of_the_finished_sweep_and_in_mlflow(finished: tuple[LoadedSpec, Settings, str]) -> None:
+    loaded, settings, _ = finished
+    page = (settings.reports / f"{loaded.spec.sweep_id}.html").read_text()
+    assert "finished</span>" in page and "predict-the-mean" in page
+    assert "data:image/png" in page, "the embedding maps that the end draws"
+    client = mlflow.MlflowClient(tracking_uri=settings.tracking_uri)
+    experiment = client.get_experiment_by_name(loaded.spec.name)
+    assert experiment
+    key = f"tags.`contrasweep.key` = '{loaded.spec.sweep_id}'"
+    (run,) = client.search_runs([experiment.experiment_id], key)
+    assert Path(client.download_artifacts(run.info.run_id, "report.html")).read_text() == page
+    assert "**Test MAE" in run.data.tags["mlflow.note.content"]
+
+
+def test_the_registered_model_predicts(finished: tuple[LoadedSpec, Settings, str]) -> None:
+    loaded, settings, _ = finished
+    mlflow.set_tracking_uri(settings.tracking_uri)
+    model = mlflow.pyfunc.load_model(f"models:/{loaded.spec.name}/1")
+    ages = np.array([25.0, 50.0, 75.0])
+    images = np.broadcast_to((ages / 20 - 2.5)[:, None, None, None], (3, 1, 16, 16)).astype(np.float32)
+    predicted = model.predict(images)
+    assert predicted.shape == (3,)
+    assert predicted[0] < predicted[1] < predicted[2]
+
+
+def test_the_same_spec_again_is_only_shown(finished: tuple[LoadedSpec, Settings, str]) -> None:
+    loaded, settings, _ = finished
+    before = results(loaded, settings)
+    began = time.monotonic()
+    assert "test MAE" in run_quietly(loaded, settings)
+    assert time.monotonic() - began < 20
+    assert results(loaded, settings) == before
+
+
+def test_the_same_spec_elsewhere_gives_identical_metrics(
+    finished: tuple[LoadedSpec, Settings, str], tmp_path: Path
+) -> None:
+    loaded, settings, _ = finished
+    elsewhere = settings_in(tmp_path / "home")
+    run_quietly(loaded, elsewhere)
+    assert results(loaded, elsewhere) == results(loaded, settings)
+
+
+def test_poisoned_test_labels_change_nothing_before_the_end(
+    finished: tuple[LoadedSpec, Settings, str], tmp_path: Path
+) -> None:
+    loaded, settings, _ = finished
+    poisoned = settings_in(tmp_path / "home")
+    store = poison_test_labels(settings, poisoned)
+    run_quietly(loaded, poisoned)
+    assert results(loaded, poisoned) == results(loaded, settings)
+    clean, dirty = (
+        FinalReport.read(s.sweeps / loaded.spec.sweep_id / "final.json").metrics["mae"].value
+        for s in (settings, poisoned)
+    )
+    assert dirty > clean + 1e5, f"the final evaluation does read {store}"
+
+
+def poison_test_labels(clean: Settings, poisoned: Settings) -> UPath:
+    """Copy the volumes with every test subject's label a million years off."""
+    shutil.copytree(str(clean.volumes), str(poisoned.volumes), copy_function=shutil.copy2)
+    (store,) = [manifest.parent for manifest in poisoned.volumes.glob("*/manifest.json")]
+    (splits,) = store.glob("splits-*.json")
+    test = read_splits(splits).test
+    manifest = read_manifest(store)
+    subjects = tuple(s.model_copy(update={"label": s.label + 1e6 * (s.id in test)}) for s in manifest.subjects)
+    write_manifest(store, manifest.model_copy(update={"subjects": subjects}))
+    assert max(VolumeStore.open(store).labels) > 1e6
+    return store
+
+
+def test_a_streamed_sweep_equals_a_resident_one(finished: tuple[LoadedSpec, Settings, str], tmp_path: Path) -> None:
+    loaded, _, _ = finished
+    short = {"spaces": ["exponential"], "trials": 1, "seeds": [0], "racing": None}
+    streamed = write_study(tmp_path, data={**loaded.spec.data.model_dump(mode="json"), "feed": "stream"}, search=short)
+    resident = write_study(tmp_path / "resident", search=short)
+    run_quietly(streamed, settings_in(tmp_path / "home"))
+    run_quietly(resident, settings_in(tmp_path / "home2"))
+    assert streamed.spec.sweep_id == resident.spec.sweep_id
+    assert results(streamed, settings_in(tmp_path / "home")) == results(resident, settings_in(tmp_path / "home2"))
+
+
+def test_fine_tuned_configurations_are_compared_by_what_fine_tuning_reached(tmp_path: Path, ray_local: None) -> None:
+    loaded = write_study(
+        tmp_path,
+        search={"spaces": ["supremix"], "trials": 2, "seeds": [0], "racing": {"rungs": [1], "finalists": 1}},
+        probe={"finetune": {"method": "c_mixup", "epochs": 2, "lr": 3e-3}},
+    )
+    settings = settings_in(tmp_path / "home")
+    printed = run_quietly(loaded, settings)
+    sweep = Path(settings.storage_path) / loaded.spec.sweep_id
+    best = min(read_records(sweep), key=lambda record: record.objective(2))
+    assert len(best.histories[0].epochs) == 2 and "2 seed runs" in printed
+    first = History.read(seed_folder(sweep, best.number, 0) / "pretraining")
+    assert first and len(first.epochs) == 3
+    client = mlflow.MlflowClient(tracking_uri=settings.tracking_uri)
+    experiment = client.get_experiment_by_name(loaded.spec.name)
+    assert experiment
+    seeds = [run for run in client.search_runs([experiment.experiment_id]) if "loss" in run.data.metrics]
+    assert all({"pretraining_loss", "pretraining_validation_mae"} <= run.data.metrics.keys() for run in seeds)
+    test_mae = FinalReport.read(settings.sweeps / loaded.spec.sweep_id / "final.json").metrics["mae"].value
+    model = mlflow.pyfunc.load_model(str(settings.sweeps / loaded.spec.sweep_id / "model"))
+    assert model.predict(np.zeros((2, 1, 16, 16), dtype=np.float32)).shape == (2,)
+    assert test_mae > 0
+
+
+def test_two_workers_survive_the_death_of_one(tmp_path: Path, ray_local: None) -> None:
+    short = {"spaces": ["exponential"], "trials": 1, "seeds": [0], "racing": None}
+    calm = write_study(tmp_path / "calm", training={"workers": 2, "epochs": 12}, search=short)
+    run_quietly(calm, settings_in(tmp_path / "calm" / "home"))
+    hit = write_study(tmp_path / "hit", training={"workers": 2, "epochs": 12}, search=short)
+    settings = settings_in(tmp_path / "hit" / "home")
+    history = seed_folder(Path(settings.storage_path) / hit.spec.sweep_id, 0, 0) / "history.json"
+    killed: list[int] = []
+    killer = threading.Thread(target=lambda: killed.append(kill_a_worker_once(history.exists)))
+    killer.start()
+    run_quietly(hit, settings)
+    killer.join()
+    assert killed[0]
+    assert results(hit, settings) == results(calm, settings_in(tmp_path / "calm" / "home"))
+
+
+def kill_a_worker_once(ready: Callable[[], bool]) -> int:
+    """SIGKILL one training worker as soon as `ready`; its process id."""
+    wait_for(ready)
+    workers = [p for p in psutil.process_iter(["cmdline"]) if "RayTrainWorker" in " ".join(p.info["cmdline"] or [])]
+    workers[0].send_signal(signal.SIGKILL)
+    return int(workers[0].pid)
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 240) -> None:
+    """Poll until `condition` holds."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def start(spec: Path, home: Path) -> subprocess.Popen[str]:
+    """`contrasweep run` as its own process, with a Ray of its own."""
+    return command(["run", str(spec)], home)
+
+
+def command(arguments: list[str], home: Path) -> subprocess.Popen[str]:
+    """The command line as its own process."""
+    code = "from services.cli import main; main()"
+    environment = {**os.environ, "CONTRASWEEP_HOME": str(home)}
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_a_sweep_that_was_ended_in_the_middle_and_resumed_equals_the_undisturbed_one(
+    finished: tuple[LoadedSpec, Settings, str], tmp_path: Path, end: signal.Signals
+) -> None:
+    loaded, settings, _ = finished
+    disturbed = settings_in(tmp_path / "home")
+    driver = start(loaded.path, disturbed.home)
+    sweep = Path(disturbed.storage_path) / loaded.spec.sweep_id
+    wait_for(lambda: (seed_folder(sweep, 1, 0) / "history.json").exists() or driver.poll() is not None)
+    driver.send_signal(end)
+    printed, _ = driver.communicate(timeout=120)
+    assert not (disturbed.sweeps / loaded.spec.sweep_id / "final.json").exists(), printed
+    state = SweepFolder.find(disturbed, "small").read_state().state
+    if end is signal.SIGINT:
+        assert (driver.returncode, state) == (130, STOPPED), printed
+        assert f"contrasweep resume {loaded.spec.sweep_id}" in printed
+    else:
+        assert state == INTERRUPTED
+    resumed = command(["resume", "small"], disturbed.home)
+    printed, _ = resumed.communicate(timeout=300)
+    assert resumed.returncode == 0, printed
+    assert results(loaded, disturbed) == results(loaded, settings)
+    numbers = [
+        trial.number
+        for trial in optuna.load_study(study_name=loaded.spec.sweep_id, storage=disturbed.optuna_storage).trials
+    ]
+    assert numbers == [0, 1, 2, 3, 4]
+
+
+def test_a_batch_larger_than_the_training_split_is_refused_before_a_sweep_begins(
+    tmp_path: Path, ray_local: None
+) -> None:
+    loaded = write_study(tmp_path, training={"batch_size": 64})
+    with pytest.raises(UserError, match=r"training\.batch_size: 64 is not allowed: the training split has 48"):
+        run_quietly(loaded, settings_in(tmp_path / "home"))
+    assert not settings_in(tmp_path / "home").sweeps.exists()
+
+
+def test_the_state_has_what_a_list_of_sweeps_shows(finished: tuple[LoadedSpec, Settings, str]) -> None:
+    loaded, settings, _ = finished
+    folder = SweepFolder.find(settings, "small")
+    state = folder.read_state()
+    told = standing(loaded.spec, read_records(Path(settings.storage_path) / folder.sweep_id))
+    assert Standing(state.ended, state.seed_runs, state.saved, state.best) == told
+    assert (state.ended, state.trials, state.seeds, state.label, state.attempt) == (5, 5, 2, "age", 1)
+    assert state.best and state.spent_s > 0
+    assert state.test_mae == FinalReport.read(folder.final).metrics["mae"].value
+    sweep = Local(settings).status("small")
+    assert sweep.final and sweep.final.metrics["mae"][0] == sweep.test_mae
+
+
+def test_the_logs(finished: tuple[LoadedSpec, Settings, str]) -> None:
+    loaded, settings, printed = finished
+    verbs = Local(settings)
+    lines = list(verbs.logs("small"))
+    for line in filter(str.strip, printed.splitlines()):
+        assert any(logged.endswith(line.rstrip()) for logged in lines), line
+    assert any("trial 0 complete" in line for line in lines)
+    record = read_records(Path(settings.storage_path) / loaded.spec.sweep_id)[0]
+    epochs = [line for line in verbs.logs("small", trial=0) if " epoch " in line]
+    assert len(epochs) == sum(len(history.epochs) for history in record.histories.values())
+    assert f"seed 0 epoch 1  lr 0.003  loss {record.histories[0].epochs[0]['loss']:.4g}" in epochs[0]
+
+
+def test_data_that_cannot_be_prepared_are_the_sweeps_failure(tmp_path: Path, ray_local: None) -> None:
+    loaded, settings = write_study(tmp_path), settings_in(tmp_path / "home")
+    for path in sorted((tmp_path / "images").iterdir())[:8]:
+        path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UserError, match="8 of 80 subjects are rejected"):
+        run_quietly(loaded, settings)
+    sweep = Local(settings).status("small")
+    assert (sweep.state, sweep.attempt) == ("failed", 1)
+    assert "8 of 80 subjects are rejected" in sweep.reason
+    assert sweep.reason in "".join(Local(settings).logs("small"))
+
+
+def test_word_to_stop_that_came_before_the_driver(tmp_path: Path, ray_local: None) -> None:
+    loaded, settings = write_study(tmp_path), settings_in(tmp_path / "home")
+    SweepFolder(settings.sweeps / loaded.spec.sweep_id).ask_to_stop(3)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(loaded, settings, Console(quiet=True), user="ada", attempt=3)
+    sweep = Local(settings).status("small")
+    assert (sweep.state, sweep.user, sweep.attempt) == ("stopped", "ada", 3)
+    assert not list(settings.volumes.glob("*/manifest.json"))
+
+
+@pytest.mark.slow
+def test_sigterm_while_preparing_stops(tmp_path: Path) -> None:
+    loaded, settings = write_study(tmp_path), settings_in(tmp_path / "home")
+    driver = start(loaded.path, settings.home)
+    wait_for(lambda: (settings.sweeps / loaded.spec.sweep_id / "state.json").exists() or driver.poll() is not None)
+    driver.send_signal(signal.SIGTERM)
+    printed, _ = driver.communicate(timeout=120)
+    assert (driver.returncode, Local(settings).status("small").state) == (130, "stopped"), printed
+
+
+def test_a_spec_that_leads_out_of_the_data_roots(tmp_path: Path, ray_local: None) -> None:
+    loaded = write_study(tmp_path / "elsewhere")
+    settings = Settings(home=tmp_path / "home", data_roots=(tmp_path / "data",))
+    with pytest.raises(UserError, match=r"data\.participants: 'participants\.tsv' is not allowed"):
+        run_quietly(loaded, settings)
+    assert not settings.sweeps.exists()
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_configuration_that_fails_says_why_in_its_log(tmp_path: Path, ray_local: None, workers: int) -> None:
+    short = {"spaces": ["exponential"], "trials": 1, "seeds": [0], "racing": None}
+    loaded = write_study(tmp_path, training={"lr": 1e30, "workers": workers}, search=short)
+    settings = settings_in(tmp_path / "home")
+    with pytest.raises(UserError, match="every configuration failed, the first with Diverged"):
+        run_quietly(loaded, settings)
+    lines = list(Local(settings).logs("small", trial=0))
+    assert sum("Traceback (most recent call last)" in line for line in lines) == 1
+    assert "Diverged" in lines[-1]
+    sweep = Local(settings).status("small")
+    assert (sweep.state, sweep.ended) == ("failed", 1)
+    assert sweep.reason.startswith("every configuration failed, the first with Diverged")
+
+
+def test_a_sweep_that_mlflow_has_not_heard_of_whole_says_why_it_is_stopped(
+    tmp_path: Path, ray_local: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = {"trials": 1, "seeds": [0], "racing": None}
+    loaded, settings = write_study(tmp_path, training={"epochs": 2}, search=search), settings_in(tmp_path / "home")
+    finish = Tracker.finish
+    monkeypatch.setattr(Tracker, "finish", lambda tracker, state: finish(tracker, state) + 3)
+    state = run_sweep(loaded, settings, Console(file=io.StringIO()))
+    assert (state.state, state.reason) == (
+        STOPPED,
+        "3 updates did not reach MLflow; the next `resume` delivers them",
+    )
