@@ -59,11 +59,13 @@ def validate(spec: SpecPath) -> None:
     """Check a spec and read every scan's header: counts, shapes, labels, what is missing."""
     from services.data.validate import validate_data
     from services.data.weights import find_weights
+    from services.records.folder import recognised
     from services.settings import load_settings
     from services.spec.checks import check_spec
     from services.spec.spec import load_spec
 
-    loaded, settings = load_spec(spec), load_settings()
+    settings = load_settings()
+    loaded = recognised(load_spec(spec), settings)
     check_spec(loaded, settings.data_roots)
     with find_weights(loaded, settings) as weights:
         validate_data(loaded, console, weights)

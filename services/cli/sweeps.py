@@ -223,11 +223,12 @@ def _where(address: str, server: str) -> str:
 
 
 def _run(loaded: LoadedSpec) -> None:
-    from services.records.folder import FINISHED, STOPPED, SweepFolder
+    from services.records.folder import FINISHED, STOPPED, SweepFolder, recognised
     from services.settings import load_settings
 
     settings = load_settings()
-    folder = SweepFolder(settings.sweeps / loaded.spec.sweep_id)
+    loaded = recognised(loaded, settings)
+    folder = SweepFolder(settings.sweeps / loaded.sweep_id)
     if folder.read_state().state == FINISHED:
         _show_done(folder, settings)
         return
@@ -238,7 +239,7 @@ def _run(loaded: LoadedSpec) -> None:
 
     state = run_sweep(loaded, settings, console)
     if state.state == STOPPED:
-        console.print(f"stopped; go on with: contrasweep resume {loaded.spec.sweep_id}", soft_wrap=True)
+        console.print(f"stopped; go on with: contrasweep resume {loaded.sweep_id}", soft_wrap=True)
         sys.exit(INTERRUPTED)
 
 

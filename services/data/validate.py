@@ -63,7 +63,7 @@ def validate_data(loaded: LoadedSpec, console: Console, weights: Path | None = N
     check_image_shape(loaded, shape)
     if weights:
         check_weights(loaded, weights, shape, console)
-    console.print(f"{loaded.path} is valid; sweep id {loaded.spec.sweep_id}", soft_wrap=True, markup=False)
+    console.print(f"{loaded.path} is valid; sweep id {loaded.sweep_id}", soft_wrap=True, markup=False)
 
 
 def list_scans(loaded: LoadedSpec, roots: Sequence[Path]) -> tuple[list[Subject], list[Rejected]]:

@@ -97,7 +97,7 @@ def keep_weights(weights: Path, summary: str, sweep: Path) -> InitialWeights:
 
 def _find(loaded: LoadedSpec, settings: Settings, scratch: Path) -> Path | None:
     wanted = loaded.spec.model.init_from
-    kept = list((Path(settings.storage_path) / loaded.spec.sweep_id / _KEPT).glob("*"))
+    kept = list((Path(settings.storage_path) / loaded.sweep_id / _KEPT).glob("*"))
     if wanted is None or kept:
         return kept[0] if kept else None
     if registered := _REGISTERED.fullmatch(wanted):

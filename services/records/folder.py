@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import IO
 
@@ -98,7 +98,7 @@ class SweepFolder:
     @classmethod
     def create(cls, settings: Settings, loaded: LoadedSpec) -> "SweepFolder":
         """The folder of a spec's sweep, made on first use; what says where or how long is brought up to date."""
-        folder = cls(settings.sweeps / loaded.spec.sweep_id)
+        folder = cls(settings.sweeps / loaded.sweep_id)
         origin = {"path": str(loaded.path.absolute()), "base": str(loaded.base)}
         write_atomically(folder.path / "origin.json", json.dumps(origin).encode())
         write_atomically(folder.path / "spec.yaml", loaded.spec.to_yaml().encode())  # last: it makes the sweep known
@@ -125,7 +125,15 @@ class SweepFolder:
         """The sweep's spec, with paths relative to where it was first given."""
         origin = json.loads((self.path / "origin.json").read_text())
         stored = self.path / "spec.yaml"
-        return LoadedSpec(parse_spec(stored.read_text(), str(stored)), Path(origin["path"]), Path(origin["base"]))
+        spec = parse_spec(stored.read_text(), str(stored))
+        return LoadedSpec(spec, Path(origin["path"]), Path(origin["base"]), self.sweep_id)
+
+    def hashes_to(self) -> str:
+        """The id that this version gives the sweep's spec; empty where it cannot read it."""
+        try:
+            return self.load().spec.sweep_id
+        except (UserError, OSError, ValueError, KeyError):
+            return ""
 
     def read_state(self) -> SweepState:
         """The state; `interrupted` where it says running but no driver holds the lock."""
@@ -194,6 +202,25 @@ class SweepFolder:
             return False
         with path.open("a") as lock:
             return not _lock(lock, patience_s=0.0)
+
+
+def recognised(loaded: LoadedSpec, settings: Settings) -> LoadedSpec:
+    """The spec under the id of the sweep that it is."""
+    return replace(loaded, known_as=known_id(loaded.spec.sweep_id, settings))
+
+
+def known_id(sweep_id: str, settings: Settings) -> str:
+    """The id under which the sweep that is called `sweep_id` by this version is known here.
+
+    Its folder keeps the id that another version gave it: what counts is what its spec hashes to now. Of several the
+    one that is finished is meant, or else the last that began.
+    """
+    if (settings.sweeps / sweep_id / "spec.yaml").exists():
+        return sweep_id
+    folders = [SweepFolder(path.parent) for path in settings.sweeps.glob(f"{sweep_id.rpartition('-')[0]}-*/spec.yaml")]
+    same = [folder for folder in folders if folder.hashes_to() == sweep_id]
+    states = {folder.sweep_id: folder.read_state() for folder in same}
+    return max(states, key=lambda name: (states[name].state == FINISHED, states[name].started), default=sweep_id)
 
 
 def _reason(error: BaseException) -> str:

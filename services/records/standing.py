@@ -64,7 +64,7 @@ def _trial(spec: SweepSpec, record: Record) -> Trial:
     epochs = spec.judged_epochs
     state = record.state(spec.search.seeds, epochs)
     values = record.values(epochs)
-    before = spec.epochs - epochs
+    before = spec.seed_epochs - epochs
     return Trial(
         number=record.number,
         method=record.configuration.method,

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.service.refusals import Unavailable
+from services.spec.spec import SweepSpec, parse_spec
 from services.text import one_line
 from trainers.errors import UserError
 
@@ -38,6 +39,8 @@ class Entry(BaseModel):
         attempt: the last one handed to the cluster, from 1.
         paused: asked to stop because its user is over quota; it goes back to the queue.
         restarts: in a row without progress; `progress` is what had been reached at the last.
+        lost: attempts in a row that the cluster took and nothing was seen of; `refused` says that it did not take the
+            last one.
         used: GPU-hours that each ended attempt took, by the time of its end.
         ended: how it came to rest, and `reason` why.
     """
@@ -60,9 +63,20 @@ class Entry(BaseModel):
     paused: bool = False
     restarts: int = 0
     progress: int = 0
+    lost: int = 0
+    refused: bool = False
     used: tuple[tuple[float, Hours], ...] = ()
     ended: Literal["", "finished", "failed", "stopped"] = ""
     reason: str = ""
+
+    def is_of(self, spec: SweepSpec) -> bool:
+        """Whether it is the entry of the sweep that this version would call `spec.sweep_id`."""
+        if self.id.rpartition("-")[0] != spec.name:
+            return False
+        try:
+            return self.id == spec.sweep_id or parse_spec(self.spec, "spec").sweep_id == spec.sweep_id
+        except UserError:  # of a version whose words are not known any more
+            return False
 
 
 class Ledger:

@@ -195,7 +195,7 @@ class Loop:
                 return
             self._keep(current, entry)
         try:
-            loaded = LoadedSpec(parse_spec(entry.spec, "spec"), Path("spec.yaml"), Path(entry.base))
+            loaded = LoadedSpec(parse_spec(entry.spec, "spec"), Path("spec.yaml"), Path(entry.base), entry.id)
         except UserError as error:  # kept by another version of this program
             self._change(entry.id, {"phase": "over", "ended": "failed", "reason": str(error)})
             return
@@ -204,9 +204,9 @@ class Loop:
         except UserError as error:
             self._next_start = time.monotonic() + PATIENCE_S
             log.warning("sweep %s could not be handed to the cluster: %s", entry.id, error)
-            self._change(entry.id, {"reason": f"the cluster did not take it: {error}"})
+            self._change(entry.id, {"reason": f"the cluster did not take it: {error}", "refused": True})
 
-    def _change(self, sweep_id: str, change: dict[str, str]) -> None:
+    def _change(self, sweep_id: str, change: dict[str, str | bool]) -> None:
         with self.lock:
             old = self._ledger.entries()[sweep_id]
             self._keep(old, old.model_copy(update=change))

@@ -11,7 +11,7 @@ from services.service.ledger import Entry
 if TYPE_CHECKING:
     from services.verbs.ray_jobs import Job
 
-MAX_RESTARTS = 3
+MAX_RESTARTS = MAX_LOST = 3
 WINDOW_S = 30 * 24 * 3600.0
 """How far back GPU-hours count."""
 
@@ -158,7 +158,12 @@ def _starts(entries: Sequence[Entry], observed: Observed, quotas: Quotas, now: f
     chosen = [entry for entry in line(entries) if not places.take(entry)]
     return [
         entry.model_copy(
-            update={"phase": "out", "attempt": max(entry.attempt, observed.attempt(entry.id)) + 1, "reason": ""}
+            update={
+                "phase": "out",
+                "attempt": max(entry.attempt, observed.attempt(entry.id)) + 1,
+                "reason": "",
+                "refused": False,
+            }
         )
         for entry in chosen
     ]
@@ -173,7 +178,8 @@ def _seen(entry: Entry, observed: Observed, now: float) -> Entry:
     if entry.phase != "out":
         return entry
     if observed.is_live(entry.id):
-        return entry.model_copy(update={"reason": ""}) if entry.reason else entry
+        arrived = {"reason": "", "lost": 0, "refused": False}
+        return entry.model_copy(update=arrived)
     return _ended(entry, observed, now)
 
 
@@ -194,8 +200,16 @@ def _ended(entry: Entry, observed: Observed, now: float) -> Entry:
     if heard and heard.state == "stopped":
         return _over(booked, "stopped", heard.reason)
     if heard is None and (job is None or job.attempt < entry.attempt):
-        return _back(booked, booked.restarts)  # it never arrived
+        return _back(booked, booked.restarts) if booked.refused else _after_loss(booked)
     return _after_death(booked, folder, job.message if job else "")
+
+
+def _after_loss(entry: Entry) -> Entry:
+    """The entry of an attempt that the cluster took and that never arrived."""
+    lost = entry.lost + 1
+    if lost > MAX_LOST:
+        return _over(entry, "failed", f"the cluster took it {lost} times in a row, and it never arrived there")
+    return _back(entry.model_copy(update={"lost": lost}), entry.restarts)
 
 
 def _after_death(entry: Entry, folder: Sweep | None, message: str) -> Entry:
@@ -204,7 +218,7 @@ def _after_death(entry: Entry, folder: Sweep | None, message: str) -> Entry:
     if restarts > MAX_RESTARTS:
         said = f": {message}" if message else ""
         return _over(entry, "failed", f"its driver died {restarts} times in a row without progress{said}")
-    return _back(entry.model_copy(update={"progress": progress}), restarts)
+    return _back(entry.model_copy(update={"progress": progress, "lost": 0}), restarts)
 
 
 def _end(entry: Entry, observed: Observed) -> Ask | Kill:
@@ -216,7 +230,7 @@ def _end(entry: Entry, observed: Observed) -> Ask | Kill:
 
 
 def _over(entry: Entry, ended: Literal["finished", "failed", "stopped"], reason: str) -> Entry:
-    rest = {"phase": "over", "ended": ended, "reason": reason, "paused": False, "now": False, "restarts": 0}
+    rest = {"phase": "over", "ended": ended, "reason": reason, "paused": False, "now": False, "restarts": 0, "lost": 0}
     return entry.model_copy(update=rest)
 
 

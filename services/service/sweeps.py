@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from services.records.answers import ACTIVE, Planned, Submitted, Sweep, Trial
-from services.records.folder import SweepFolder
+from services.records.folder import SweepFolder, recognised
 from services.service.ledger import Entry, Ledger
 from services.service.loop import Cluster, Loop
 from services.service.queue import Observed, line, reasons
@@ -60,16 +61,21 @@ class Service:
 
     def submit(self, caller: Identity, loaded: LoadedSpec) -> Submitted:
         """Have a sweep run, or go on; one spec runs once however often it is submitted."""
-        spec = loaded.spec
         with self.loop.lock:
             self.submissions += 1
-            if spec.sweep_id in self.loop.observed.folders or self._ledger.get(spec.sweep_id):
-                known = self._show(spec.sweep_id)
+            loaded = self._recognised(loaded)
+            if loaded.sweep_id in self.loop.observed.folders or self._ledger.get(loaded.sweep_id):
+                known = self._show(loaded.sweep_id)
                 return self._go_on(caller, known, lambda: self._entry(caller, loaded, known))
             entry = self._entry(caller, loaded, None)
             self._ledger.create(entry)
             log.info("sweep %s: submitted by %s", entry.id, caller.user)
             return self._begun(entry.id, "submitted")
+
+    def _recognised(self, loaded: LoadedSpec) -> LoadedSpec:
+        """The spec under the id of the sweep that it is, whichever version of the program gave that."""
+        same = [entry.id for entry in self._ledger.entries().values() if entry.is_of(loaded.spec)]
+        return replace(loaded, known_as=same[-1]) if same else recognised(loaded, self._settings)
 
     def resume(self, caller: Identity, sweep_id: str) -> Submitted:
         """Go on with a sweep that was stopped, failed or was interrupted."""
@@ -230,7 +236,7 @@ class Service:
         spec, now = loaded.spec, time.time()
         return Entry.model_validate(
             {
-                "id": spec.sweep_id,
+                "id": loaded.sweep_id,
                 "spec": spec.to_yaml(),
                 "base": str(loaded.base),
                 "label": spec.data.label,
@@ -240,7 +246,7 @@ class Service:
                 "submitted": now,
                 "queued": now,
                 "phase": phase,
-                "attempt": self.loop.observed.attempt(spec.sweep_id),
+                "attempt": self.loop.observed.attempt(loaded.sweep_id),
                 "used": ((0.0, known.gpu_hours),) if known and known.gpu_hours else (),
             }
         )

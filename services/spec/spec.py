@@ -65,7 +65,6 @@ class SearchConfig(Frozen):
     trials: Count = 30
     seeds: tuple[Seed, ...] = (0, 1, 2)
     parallel: Count = 4
-    objective: Literal["validation_mae"] = "validation_mae"
     racing: RacingConfig | None = RacingConfig()
 
     @field_validator("spaces", "seeds")
@@ -138,20 +137,36 @@ class SweepSpec(Frozen):
         return tune.epochs if tune else self.training.epochs
 
     @property
-    def epochs(self) -> int:
-        """Epochs of a whole seed."""
+    def seed_epochs(self) -> int:
+        """Epochs of a whole seed run, pretraining and fine-tuning together."""
         return self.training.epochs + (self.judged_epochs if FINETUNE in self.probe else 0)
 
     @property
     def sweep_id(self) -> str:
-        """`name-` and 8 hex digits of the hash of all that bears on the result: not `data.feed`, nor the budget.
+        """`name-` and 8 hex digits of the hash of what is said that bears on the result.
 
-        The order of keys does not count, but for the augmentations, which apply in the order written.
+        A field at its default is not in the hash, so that a field that is added later gives no sweep another id; nor
+        are machines (`data.feed`, the budget, CPUs, GPUs and, where the result does not depend on them, workers). The
+        order of keys does not count, but for the augmentations, which apply in the order written.
         """
-        science = self.model_dump(exclude={"data": {"feed"}, "budget": True})
-        science["training"]["augmentations"] = list(self.training.augmentations.items())
-        canonical = json.dumps(_whole(science), sort_keys=True, separators=(",", ":"))
+        science = self.model_dump(
+            exclude_defaults=True, exclude={"data": {"feed"}, "budget": True, "training": self._machines()}
+        )
+        training = science.pop("training", {})
+        if self.training.augmentations:
+            training["augmentations"] = list(self.training.augmentations.items())
+        canonical = json.dumps(_whole(science | {"training": training}), sort_keys=True, separators=(",", ":"))
         return f"{self.name}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
+
+    def _machines(self) -> set[str]:
+        """Fields of `training` that say where it runs.
+
+        `workers` is one of them on GPUs. On CPUs batch norm counts each worker's own rows, and `mae` draws its masks
+        on each worker: there several workers train otherwise than one.
+        """
+        machines = {"cpus_per_worker", "gpus_per_worker"}
+        depends = not self.training.gpus_per_worker or "mae" in self.search.spaces
+        return machines if depends else machines | {"workers"}
 
     def to_yaml(self) -> str:
         """The canonical YAML, defaults included; `parse_spec` gives the same spec back."""
@@ -165,11 +180,20 @@ class SweepSpec(Frozen):
 
 @dataclass(frozen=True)
 class LoadedSpec:
-    """A spec, the file it came from, and the folder that its relative paths start from."""
+    """A spec, the file it came from, and the folder that its relative paths start from.
+
+    `known_as` is the id of the sweep that it is, where a version of the program that made ids otherwise has begun it.
+    """
 
     spec: SweepSpec
     path: Path
     base: Path
+    known_as: str = ""
+
+    @property
+    def sweep_id(self) -> str:
+        """The id of its sweep."""
+        return self.known_as or self.spec.sweep_id
 
 
 def parse_spec(text: str | bytes, source: str) -> SweepSpec:
@@ -180,7 +204,7 @@ def parse_spec(text: str | bytes, source: str) -> SweepSpec:
 def spec_of(document: Mapping[str, Any], source: str) -> SweepSpec:
     """The spec that `document` is. Raises UserError, in one line that starts with `source`."""
     try:
-        return SweepSpec.model_validate_json(json.dumps(document, default=str), strict=True)
+        return SweepSpec.model_validate_json(json.dumps(_without_retired(document), default=str), strict=True)
     except ValidationError as error:
         raise UserError(f"{source}: {complaint(error, SweepSpec)}") from error
 
@@ -195,6 +219,14 @@ def load_spec(path: str | Path) -> LoadedSpec:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     return LoadedSpec(parse_spec(text, str(path)), path, path.resolve().parent)
+
+
+def _without_retired(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The document without `search.objective: validation_mae`, which never had another value and is no field now."""
+    search = document.get("search")
+    if not isinstance(search, dict) or search.get("objective") != "validation_mae":
+        return document
+    return {**document, "search": {key: value for key, value in search.items() if key != "objective"}}
 
 
 def _whole(value: Any) -> Any:

@@ -19,10 +19,12 @@ def open_storage(settings: Settings) -> optuna.storages.BaseStorage:
         raise UserError(f"CONTRASWEEP_OPTUNA_STORAGE: the storage cannot be opened: {one_line(error)}") from error
 
 
-def open_study(spec: SweepSpec, storage: optuna.storages.BaseStorage, context: search_spaces.Context) -> optuna.Study:
+def open_study(
+    sweep_id: str, spec: SweepSpec, storage: optuna.storages.BaseStorage, context: search_spaces.Context
+) -> optuna.Study:
     """The sweep's study, with the published point of each method first in line where it is new."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(study_name=spec.sweep_id, storage=storage, load_if_exists=True)
+    study = optuna.create_study(study_name=sweep_id, storage=storage, load_if_exists=True)
     search = spec.search
     if all(trial.state == optuna.trial.TrialState.WAITING for trial in study.get_trials(deepcopy=False)):
         for space in search.spaces[: search.trials]:

@@ -65,7 +65,7 @@ def choose_winner(spec: SweepSpec, storage: Path) -> Winner:
     epochs = spec.judged_epochs
     finished = [record for record in read_records(storage) if not record.failure and record.values(epochs)]
     if not finished:
-        raise UserError(f"sweep {spec.sweep_id}: no configuration finished a seed; there is nothing to evaluate")
+        raise UserError(f"sweep {storage.name}: no configuration finished a seed; there is nothing to evaluate")
     record = leaderboard(finished, epochs)[0]
     members = {
         seed: (

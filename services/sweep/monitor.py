@@ -26,7 +26,7 @@ class Monitor:
 
     def __init__(self, spec: SweepSpec, sweep: Path, tracker: Tracker, meter: Meter) -> None:
         self._spec, self._sweep, self._tracker, self._meter = spec, sweep, tracker, meter
-        self._epochs, self._before = spec.judged_epochs, spec.epochs - spec.judged_epochs
+        self._epochs, self._before = spec.judged_epochs, spec.seed_epochs - spec.judged_epochs
         self._lock = threading.RLock()
         self._records = {record.number: record for record in read_records(sweep)}
         self._live = {

@@ -62,7 +62,7 @@ def run_sweep(
     Raises KeyboardInterrupt where it is interrupted, or asked to stop, while it prepares.
     """
     check_spec(loaded, settings.data_roots)
-    folder = SweepFolder(settings.sweeps / loaded.spec.sweep_id)
+    folder = SweepFolder(settings.sweeps / loaded.sweep_id)
     if folder.read_state().state == FINISHED:
         return folder.read_state()
     if settings.ray_address == "local":
@@ -101,8 +101,8 @@ def _describe(state: SweepState, spec: SweepSpec, allotment: Allotment) -> None:
 def _check_volumes(folder: SweepFolder, state: SweepState, version: str) -> None:
     if state.volumes not in ("", version):
         raise UserError(
-            f"sweep {folder.sweep_id} began on volumes {state.volumes[:12]}, but the data have changed and make "
-            f"{version[:12]} now; restore them, or give the spec another name"
+            f"sweep {folder.sweep_id} began on volumes {state.volumes[:12]}, but the data, or how this version keeps "
+            f"them, have changed and make {version[:12]} now; restore them, or give the spec another name"
         )
     state.volumes = version
 
@@ -123,8 +123,8 @@ class Drive:
     ) -> None:
         self._spec, self._study_storage, self._folder, self._console = spec, storage, folder, console
         self._make_feed, self._prepared, self._start = make_feed, prepared, start
-        self._storage = Path(settings.storage_path) / spec.sweep_id
-        self._tracker = Tracker(settings.tracking_uri, None, spec.name, spec.sweep_id)
+        self._storage = Path(settings.storage_path) / folder.sweep_id
+        self._tracker = Tracker(settings.tracking_uri, None, spec.name, folder.sweep_id)
         self._page = PageWriter(settings, folder, self._tracker)
         self._ended: RunState = "failed"
 
@@ -197,7 +197,7 @@ class Drive:
 
     def _searcher(self, monitor: Monitor) -> SweepSearcher:
         search, context = self._spec.search, self._spec.context(self._make_feed().label_range)
-        study = open_study(self._spec, self._study_storage, context)
+        study = open_study(self._folder.sweep_id, self._spec, self._study_storage, context)
         return SweepSearcher(
             study,
             lambda trial: search_spaces.suggest(trial, search.spaces, context, search.override, search.fix),

@@ -39,7 +39,7 @@ def saved_by(content: Content, record: Record) -> Cost:
     if content.state_of(record) != PRUNED:
         return NOTHING
     own, seeds = _spent(content, record), len(content.spec.search.seeds)
-    epochs = seeds * content.spec.epochs - own.epochs
+    epochs = seeds * content.spec.seed_epochs - own.epochs
     return Cost(seeds - own.runs, epochs, epochs * own.hours / own.epochs if own.epochs else 0.0)
 
 

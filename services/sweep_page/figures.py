@@ -63,7 +63,7 @@ def learning_curves(content: Content) -> Figure:
         axes.plot(*zip(*mean, strict=True), color=colour, linewidth=2.4, label=plain(_name(record)))
         axes.plot(*mean[-1], marker, color=colour, markeredgecolor="white", markersize=7)
     _mark_rungs(axes, content)
-    axes.set_xlabel("epoch of fine-tuning" if content.spec.epochs > content.spec.judged_epochs else "epoch")
+    axes.set_xlabel("epoch of fine-tuning" if content.spec.seed_epochs > content.spec.judged_epochs else "epoch")
     axes.set_ylabel(error_axis(content))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y", color=FAINT, linewidth=0.8)

@@ -113,7 +113,7 @@ def pruned_table(content: Content) -> Table:
     for record in content.records:
         if content.state_of(record) == PRUNED:
             saved = saved_by(content, record)
-            done = len(content.spec.search.seeds) * content.spec.epochs - saved.epochs
+            done = len(content.spec.search.seeds) * content.spec.seed_epochs - saved.epochs
             figures = (str(done), str(saved.epochs), duration(saved.hours), number(content.objective(record)))
             rows.append(Row((str(record.number), record.configuration.method, *figures, content.told(record.reason()))))
     titles = ("trial", "method", "epochs run", "epochs saved", "time saved", "MAE reached", "reason")

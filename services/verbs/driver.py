@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ from rich.console import Console
 
 from services.cluster.environment import set_ray_environment
 from services.records.code import code_digest
-from services.records.folder import BROKEN, FINISHED, INTERRUPTED, STOPPED, SweepFolder
+from services.records.folder import BROKEN, FINISHED, INTERRUPTED, STOPPED, SweepFolder, known_id, recognised
 from services.settings import Settings, load_settings
 from services.spec.spec import LoadedSpec, parse_spec
 from services.verbs.local import Local
@@ -52,7 +53,13 @@ def main() -> None:
 
 
 @app.command()
-def run(spec: Path, base: Base, user: Annotated[str, typer.Option()], attempt: Attempt) -> None:
+def run(
+    spec: Path,
+    base: Base,
+    user: Annotated[str, typer.Option()],
+    attempt: Attempt,
+    sweep_id: Annotated[str, typer.Option("--id", help="Of the sweep, where it is not the one of its spec.")] = "",
+) -> None:
     """Run a sweep, or go on with it, in the Ray cluster around this process."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     text = spec.read_bytes()
@@ -60,7 +67,8 @@ def run(spec: Path, base: Base, user: Annotated[str, typer.Option()], attempt: A
     set_ray_environment(settings)
     from services.sweep.run import run_sweep
 
-    given = LoadedSpec(parse_spec(text, spec.name), Path(spec.name), base)
+    given = LoadedSpec(parse_spec(text, spec.name), Path(spec.name), base, sweep_id)
+    given = given if sweep_id else recognised(given, settings)
     with _failures_kept(given, settings, user, attempt):
         placed = _place(given, settings)
         state = run_sweep(placed, settings, Console(highlight=False), user=user, attempt=attempt)
@@ -118,10 +126,10 @@ def _place(given: LoadedSpec, settings: Settings) -> LoadedSpec:
     from services.spec.roots import place
 
     if settings.data_roots:
-        return place(given.spec, settings.data_roots)
+        return replace(given, base=place(given.spec, settings.data_roots).base)
     bases = (given.base, settings.home)
     base = next((base for base in bases if (base / given.spec.data.table).exists()), given.base)
-    return LoadedSpec(given.spec, given.path, base)
+    return replace(given, base=base)
 
 
 @contextmanager
@@ -130,7 +138,7 @@ def _failures_kept(given: LoadedSpec, settings: Settings, user: str, attempt: in
     try:
         yield
     except Exception as error:
-        known = SweepFolder(settings.sweeps / given.spec.sweep_id).read_state()
+        known = SweepFolder(settings.sweeps / given.sweep_id).read_state()
         if known.state == FINISHED or (known.state, known.attempt) == (BROKEN, attempt):
             raise
         with SweepFolder.create(settings, given).driving(user, attempt):
@@ -138,9 +146,9 @@ def _failures_kept(given: LoadedSpec, settings: Settings, user: str, attempt: in
 
 
 def _known(settings: Settings, target: str, attempt: int) -> Any:
-    """How the sweep with exactly this id stands, or None where there is none."""
-    folder = SweepFolder(settings.sweeps / target)
-    return _plain(Local(settings).status(target)) if (folder.path / "spec.yaml").exists() else None
+    """How the sweep stands that this version gives this id, or None where there is none."""
+    folder = SweepFolder(settings.sweeps / known_id(target, settings))
+    return _plain(Local(settings).status(folder.sweep_id)) if (folder.path / "spec.yaml").exists() else None
 
 
 def _spec(settings: Settings, target: str, attempt: int) -> Any:

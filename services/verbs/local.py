@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from services.records.answers import ACTIVE, Final, Planned, State, Submitted, Sweep, Trial
-from services.records.folder import RUNNING, STOPPED, SweepFolder, SweepState
+from services.records.folder import RUNNING, STOPPED, SweepFolder, SweepState, recognised
 from services.records.logs import follow_log, read_log
 from services.records.standing import standing
 from services.records.standing import trials as told
@@ -43,6 +43,7 @@ class Local:
         from services.spec.checks import check_spec
 
         settings = self._settings
+        loaded = recognised(loaded, settings)
         check_spec(loaded, settings.data_roots)
         set_ray_environment(settings)
         from services.cluster.connect import cluster

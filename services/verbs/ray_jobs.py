@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +76,10 @@ class Jobs:
 
     def submit(self, loaded: LoadedSpec) -> Submitted:
         """Have a sweep run, or go on; one spec runs once however often it is submitted."""
-        sweep_id = loaded.spec.sweep_id
-        known, last = self._known(sweep_id), self._last(sweep_id)  # in this order: who submits meanwhile is seen
+        known = self._known(loaded.sweep_id)
+        if known:
+            loaded = replace(loaded, known_as=known.id)
+        last = self._last(loaded.sweep_id)  # asked after the folders: who submits meanwhile is seen
         if known or last:
             told = _told(known, last)
             if told.state == "finished" or told.state in ACTIVE:
@@ -166,9 +168,9 @@ class Jobs:
     def start(self, loaded: LoadedSpec, user: str, attempt: int) -> bool:
         """Start a sweep's driver number `attempt`, or say that it has been started already."""
         self._find_out()
-        sweep_id = loaded.spec.sweep_id
         words = ["run", _SPEC, "--base", str(loaded.base), "--user", user, "--attempt", str(attempt)]
-        return self._submit(f"{sweep_id}.{attempt}", words, loaded, {"user": user})
+        words += ["--id", loaded.sweep_id]
+        return self._submit(f"{loaded.sweep_id}.{attempt}", words, loaded, {"user": user})
 
     def kill(self, sweep_id: str, attempt: int) -> None:
         """End a driver at once, with all that it started."""
@@ -309,7 +311,7 @@ def _job(details: Any) -> Job | None:
 def _starting(loaded: LoadedSpec, user: str, attempt: int) -> Sweep:
     spec = loaded.spec
     return Sweep(
-        id=spec.sweep_id,
+        id=loaded.sweep_id,
         name=spec.name,
         state="starting",
         user=user,

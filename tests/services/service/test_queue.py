@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from services.records.answers import Sweep
 from services.service.ledger import Entry
 from services.service.queue import (
+    MAX_LOST,
     MAX_RESTARTS,
     WINDOW_S,
     Ask,
@@ -172,7 +173,27 @@ def test_an_old_failure_is_not_this_attempts() -> None:
 
 def test_an_attempt_that_never_arrived_is_no_restart() -> None:
     back = kept([entry(phase="out", attempt=2)], observed(job(attempt=1, live=False)))
-    assert (back.phase, back.restarts) == ("waiting", 0)
+    assert (back.phase, back.restarts, back.lost) == ("waiting", 0, 1)
+
+
+def test_attempts_that_cannot_arrive_come_to_an_end_with_a_reason() -> None:
+    """As of a sweep that another version of the driver would call otherwise."""
+    now, phases = entry(), []
+    while now.phase != "over" and len(phases) < 20:
+        started = next(action.entry for action in decide([now], observed(), Quotas(), NOW) if isinstance(action, Start))
+        now = kept([started], observed())
+        phases.append(now.phase)
+    assert phases == ["waiting"] * MAX_LOST + ["over"]
+    assert (now.ended, now.reason) == ("failed", "the cluster took it 4 times in a row, and it never arrived there")
+
+
+def test_an_attempt_that_arrives_makes_the_count_of_lost_ones_begin_again() -> None:
+    assert kept([entry(phase="out", attempt=1, lost=2)], observed(job())).lost == 0
+
+
+def test_a_start_that_the_cluster_refused_is_not_lost() -> None:
+    back = kept([entry(phase="out", attempt=2, refused=True, lost=1, reason="no answer")], observed())
+    assert (back.phase, back.lost, back.reason) == ("waiting", 1, "no answer")
 
 
 def test_a_sweep_whose_driver_dies_is_restarted_three_times_in_a_row() -> None:

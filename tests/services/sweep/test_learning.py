@@ -25,7 +25,7 @@ def test_every_pretraining_beats_half_of_what_guessing_gives(name: str, tmp_path
     assert run_sweep(spec, settings, Console(file=io.StringIO())).state == FINISHED
     guessed = guessing(spec, settings.volumes)
     reached = {
-        record.configuration.method: record.objective(spec.spec.epochs)
+        record.configuration.method: record.objective(spec.spec.seed_epochs)
         for record in read_records(Path(settings.storage_path) / spec.spec.sweep_id)
     }
     assert reached.keys() == set(spec.spec.search.spaces)

@@ -47,7 +47,7 @@ class Bench:
         self.spec, self.sweep = spec, home / spec.sweep_id
         self.storage = storage or InMemoryStorage()
         context = spec.context(label_range=60.0)
-        self.study = open_study(spec, self.storage, context)
+        self.study = open_study(spec.sweep_id, spec, self.storage, context)
         self.heard = Heard()
         search = spec.search
         self.searcher = SweepSearcher(
