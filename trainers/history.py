@@ -4,11 +4,14 @@ import json
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import Final
 
 from trainers.atomic import write_atomically
 
 Row = dict[str, float]
-RUNNING, COMPLETE, PRUNED = "running", "complete", "pruned"
+RUNNING: Final = "running"
+COMPLETE: Final = "complete"
+PRUNED: Final = "pruned"
 
 
 class Verdict(Enum):

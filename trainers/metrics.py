@@ -1,28 +1,19 @@
 """Regression metrics and their subject bootstrap, in float64."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from trainers.interval import Interval
 from trainers.label_bins import label_bins
 
 FloatArray = NDArray[np.float64]
 
 _LOG_FLOOR = 1e-10
 _BLOCK_BYTES = 2**25
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A metric on the whole sample and its 95 % percentile interval; nan where the metric is undefined."""
-
-    value: float
-    low: float
-    high: float
 
 
 def mae(y: ArrayLike, prediction: ArrayLike) -> FloatArray:

@@ -45,7 +45,7 @@ def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], wei
         feed="resident" if store_gb * 1e9 <= settings.resident_limit_bytes else "stream",
         trials=spec.search.trials,
         seeds=len(spec.search.seeds),
-        epochs=spec.seed_epochs,
+        epochs=spec.plan.seed_epochs,
         concurrent=allotment.concurrent,
         workers=training.workers,
         cpus_per_worker=training.cpus_per_worker,
@@ -83,7 +83,7 @@ def estimate(spec: SweepSpec, allotment: Allotment, image_shape: tuple[int, ...]
     training, search = spec.training, spec.search
     epoch_s = step_s * (train_size // training.batch_size)
     seed_runs = search.trials * len(search.seeds)
-    hours = epoch_s / training.workers * spec.seed_epochs * seed_runs / allotment.concurrent / 3600
+    hours = epoch_s / training.workers * spec.plan.seed_epochs * seed_runs / allotment.concurrent / 3600
     return Estimate(epoch_s, hours, seed_runs * checkpoint_bytes / 1e9)
 
 

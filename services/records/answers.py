@@ -4,6 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.records.parameters import Parameters
+from services.spec.spec import SweepSpec
+from trainers.interval import Interval
+
 State = Literal["queued", "starting", "running", "stopping", "stopped", "finished", "failed", "interrupted"]
 """How a sweep stands. `interrupted`: its driver died; `starting`: it has been handed to the cluster."""
 
@@ -19,61 +23,87 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Final(Answer):
+class TestFigures(Answer):
     """What the locked test split said of the best configuration; errors are in the label's unit.
 
     Attributes:
-        metrics: value, and low and high end of its 95 % interval.
-        sample: the test split's size in words.
-        seed_mae: test MAE of each seed; `sd` is their standard deviation.
-        ensemble_mae: of the mean prediction over seeds; `baseline_mae` of the training labels' mean.
+        metrics: each of `trainers.metrics.METRICS`: the mean over seeds, and its 95 % subject bootstrap interval.
+        seed_mae: test MAE of each seed; `sd` is their standard deviation, 0 for one seed.
+        ensemble_mae: of the mean prediction over seeds, which is what the registered model predicts; `baseline_mae` of
+            predicting the training labels' mean for everyone.
+        shot_mae: apart for labels with many, a medium number of and few training subjects, mean over seeds.
     """
 
     trial: int
     method: str
-    metrics: dict[str, tuple[float | None, float | None, float | None]]
-    sample: str
+    metrics: dict[str, Interval]
     seed_mae: dict[int, float]
     sd: float
     ensemble_mae: float
     baseline_mae: float
+    shot_mae: dict[str, float] = {}
 
 
-class Sweep(Answer):
-    """How one sweep stands.
+class Final(TestFigures):
+    """The test split's figures; `sample` is its size in words."""
+
+    sample: str
+
+
+class Submission(Answer):
+    """A sweep that somebody asked for.
 
     Attributes:
         user: who submitted it; empty where it was run by hand.
-        reason: why it failed, waits or was interrupted.
-        position: in the queue, from 1; 0 where it does not wait.
-        submitted, started: seconds since 1970; 0 where it has not happened.
-        spent_s: wall time of its searching so far; `gpu_hours` is that times the GPUs it held meanwhile.
-        trials, ended: configurations asked for, and ended.
-        seed_runs, saved: seeds that ran whole, and that racing saved.
-        seeds: how many each configuration is to run with.
-        best: least mean validation MAE over all seeds, in the label's unit; `test_mae` of the final figure.
-        final: the final figure in full, where there is one and one sweep is asked for.
-        attempt: how often it has been handed to the cluster.
+        submitted: seconds since 1970; 0 where it has not happened.
+        label, trials, seeds: of its spec: what is predicted, how many configurations with how many seeds each.
     """
 
     id: str
-    name: str
-    state: State
-    reason: str = ""
     user: str = ""
-    position: int = 0
-    attempt: int = 0
     submitted: float = 0.0
-    started: float = 0.0
-    spent_s: float = 0.0
-    gpu_hours: float = 0.0
     label: str = ""
     trials: int = 0
     seeds: int = 0
+
+
+class Counts(Answer):
+    """What a sweep has come to.
+
+    Attributes:
+        ended: configurations that are complete, pruned or failed.
+        seed_runs: seeds that ran whole.
+        saved: seeds that racing saved.
+        best: least mean validation MAE over all seeds, in the label's unit; None before there is any.
+    """
+
     ended: int = 0
     seed_runs: int = 0
     saved: int = 0
     best: float | None = None
+
+
+class Sweep(Submission, Counts):
+    """How one sweep stands.
+
+    Attributes:
+        reason: why it failed, waits or was interrupted.
+        position: in the queue, from 1; 0 where it does not wait.
+        attempt: how often it has been handed to the cluster: which of its drivers this is or was, from 1.
+        started: when it first began, in seconds since 1970; 0 where it has not.
+        spent_s: wall time of its searching so far; `gpu_hours` is that times the GPUs it held meanwhile.
+        test_mae: of the final figure.
+        final: the final figure in full, where there is one and one sweep is asked for.
+    """
+
+    name: str = Field(default_factory=lambda known: known["id"].rpartition("-")[0])
+    state: State
+    reason: str = ""
+    position: int = 0
+    attempt: int = 0
+    started: float = 0.0
+    spent_s: float = 0.0
+    gpu_hours: float = 0.0
     test_mae: float | None = None
     final: Final | None = None
 
@@ -81,8 +111,8 @@ class Sweep(Answer):
 class Trial(Answer):
     """One configuration: `objective` and `sd` are over its whole `seeds`, in the label's unit.
 
-    Where no seed is whole, `objective` is the mean of what they reached and `sd` is null. A parameter that is
-    not finite is text, such as "inf".
+    Where no seed is whole, `objective` is the mean of what they reached and `sd` is null. A parameter that is not
+    finite is text in JSON, such as "inf".
     """
 
     number: int
@@ -93,7 +123,7 @@ class Trial(Answer):
     sd: float | None = None
     seeds: dict[int, float] = Field(default_factory=dict)
     epochs: dict[int, int] = Field(default_factory=dict, description="epochs that each seed has run")
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: Parameters = Field(default_factory=dict)
 
 
 class Submitted(Answer):
@@ -136,3 +166,13 @@ class Leaderboard(Answer):
 
     sweep: Sweep
     trials: list[Trial]
+
+
+def asked_by(spec: SweepSpec) -> dict[str, Any]:
+    """The fields of a `Submission` that its spec decides."""
+    return {"label": spec.data.label, "trials": spec.search.trials, "seeds": len(spec.search.seeds)}
+
+
+def fields_of(kind: type[Answer], answer: Answer) -> dict[str, Any]:
+    """What `answer` has of the fields of `kind`, one of its bases or relatives, as it has them."""
+    return {name: getattr(answer, name) for name in kind.model_fields}

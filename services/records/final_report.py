@@ -1,46 +1,38 @@
-"""What the locked test split said of a sweep's best configuration."""
+"""What the locked test split said of a sweep's best configuration, as `final.json` keeps it."""
 
 from pathlib import Path
+from typing import Any
 
-from pydantic import ConfigDict
+from pydantic import model_validator
 
-from search_spaces import Value
-from services.records.answers import Final
-from services.records.standing import finite
+from services.records.answers import Final, TestFigures, fields_of
+from services.records.parameters import Parameters
 from trainers.atomic import write_atomically
-from trainers.config import Frozen
-from trainers.metrics import Interval
 
 
-class FinalReport(Frozen):
-    """What the test split said of the best configuration. Errors are in the label's unit.
+class FinalReport(TestFigures):
+    """The test split's figures with all that they were computed from.
 
     Attributes:
-        metrics: each of `trainers.metrics.METRICS`: the mean over seeds, and its 95 % subject bootstrap interval.
-        seed_mae: test MAE of each seed; `sd` is their standard deviation, 0 for one seed.
-        ensemble_mae: test MAE of the mean prediction over seeds, which is what the registered model predicts.
-        baseline_mae: test MAE of predicting the mean of the training labels for everyone.
-        shot_mae: test MAE apart for labels with many, a medium number of and few training subjects, mean over seeds.
+        params, training: of the configuration.
         scans, subjects, labels, predictions: of the test split, in the store's order: id, whose scan it is,
             label, and predictions by seed. Each of a subject's scans counts in the errors.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
-
-    trial: int
-    method: str
-    params: dict[str, Value]
-    training: dict[str, Value]
-    metrics: dict[str, Interval]
-    seed_mae: dict[int, float]
-    sd: float
-    ensemble_mae: float
-    baseline_mae: float
-    shot_mae: dict[str, float]
+    params: Parameters
+    training: Parameters
     scans: tuple[str, ...]
     subjects: tuple[str, ...]
     labels: tuple[float, ...]
     predictions: dict[int, tuple[float, ...]]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_single_scans(cls, given: Any) -> Any:
+        """Reports of 0.1.0, where each subject had one scan, name the subjects alone."""
+        if isinstance(given, dict) and "scans" not in given and "subjects" in given:
+            return {**given, "scans": given["subjects"]}
+        return given
 
     @property
     def n_test(self) -> int:
@@ -55,16 +47,7 @@ class FinalReport(Frozen):
 
     def told(self) -> Final:
         """What the verbs answer of it."""
-        return Final(
-            trial=self.trial,
-            method=self.method,
-            metrics={name: (finite(m.value), finite(m.low), finite(m.high)) for name, m in self.metrics.items()},
-            sample=self.sample,
-            seed_mae=self.seed_mae,
-            sd=self.sd,
-            ensemble_mae=self.ensemble_mae,
-            baseline_mae=self.baseline_mae,
-        )
+        return Final(**fields_of(TestFigures, self), sample=self.sample)
 
     @classmethod
     def read(cls, path: Path) -> "FinalReport":

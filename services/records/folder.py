@@ -5,73 +5,64 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Final
 
+from pydantic import ConfigDict
+
+from services.records.answers import State, Sweep, fields_of
 from services.settings import Settings
 from services.spec.spec import LoadedSpec, parse_spec
 from services.text import without_secrets
 from trainers.atomic import write_atomically
 from trainers.errors import UserError, nearest
 
-RUNNING, STOPPED, FINISHED, BROKEN, INTERRUPTED = "running", "stopped", "finished", "failed", "interrupted"
+RUNNING: Final = "running"
+STOPPED: Final = "stopped"
+FINISHED: Final = "finished"
+BROKEN: Final = "failed"
+INTERRUPTED: Final = "interrupted"
 
 
-@dataclass
-class SweepState:
-    """How a sweep stands: all that a list of sweeps says of it, so that listing reads nothing else.
+class SweepState(Sweep):
+    """How a sweep stands as its folder keeps it, beside what only its driver needs; listing reads nothing else.
+
+    `started`, `spent_s`, counts and figures are kept up to date by the driver.
 
     Attributes:
-        state: running, stopped, finished or failed; `reason` says more of the last.
-        spent_s: wall time of its searching so far, kept up to date by the driver.
-        started: when it first began, in seconds since 1970.
         pid, host: the driver's process, and the machine that it runs on.
         volumes: version of the volume store that it is about.
-        user: who submitted it; empty where it was run by hand.
-        attempt: which of its drivers this is or was, counted from 1.
-        label, trials, seeds: of its spec: what is predicted, how many configurations with how many seeds each.
-        ended, seed_runs, saved, best: see `services.records.standing.Standing`.
-        test_mae: of the final figure.
-        gpus: how many its configurations hold at once; `gpu_hours` is what all its drivers' searching took of them.
+        gpus: how many its configurations hold at once.
     """
 
-    state: str = RUNNING
-    spent_s: float = 0.0
-    started: float = 0.0
+    model_config = ConfigDict(frozen=False, extra="ignore")
+
     pid: int = 0
     host: str = ""
-    reason: str = ""
     volumes: str = ""
-    user: str = ""
-    attempt: int = 0
-    label: str = ""
-    trials: int = 0
-    seeds: int = 0
-    ended: int = 0
-    seed_runs: int = 0
-    saved: int = 0
-    best: float | None = None
-    test_mae: float | None = None
     gpus: float = 0.0
-    gpu_hours: float = 0.0
 
     def to_json(self) -> str:
         """The state as text, for `from_json`."""
-        return json.dumps(asdict(self), indent=1)
+        return self.model_dump_json(indent=1, exclude={"id", "name", "final", "position", "submitted"})
 
     @classmethod
-    def from_json(cls, text: str) -> "SweepState":
+    def from_json(cls, sweep_id: str, text: str) -> "SweepState":
         """The state written by this version of the program or another: what either does not know is left out."""
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in json.loads(text).items() if name in known})
+        return cls.model_validate({**json.loads(text), "id": sweep_id})
 
     def spend(self, spent_s: float) -> None:
         """Keep the time: searching has come to `spent_s`, with the GPUs that are held now."""
         self.gpu_hours += (spent_s - self.spent_s) / 3600 * self.gpus
         self.spent_s = spent_s
+
+    def take(self, changes: Mapping[str, Any]) -> None:
+        """Take on new values of fields."""
+        for name, value in changes.items():
+            setattr(self, name, value)
 
     def end_with(self, error: BaseException) -> None:
         """Stopped where somebody interrupted the driver, failed of anything else."""
@@ -79,6 +70,10 @@ class SweepState:
             self.state = STOPPED
         else:
             self.state, self.reason = BROKEN, _reason(error)
+
+    def told(self) -> Sweep:
+        """What the verbs answer of it."""
+        return Sweep(**fields_of(Sweep, self))
 
 
 class SweepFolder:
@@ -138,10 +133,14 @@ class SweepFolder:
     def read_state(self) -> SweepState:
         """The state; `interrupted` where it says running but no driver holds the lock."""
         path = self.path / "state.json"
-        state = SweepState.from_json(path.read_text()) if path.exists() else SweepState(state=STOPPED)
+        known = path.exists()
+        state = SweepState.from_json(self.sweep_id, path.read_text()) if known else self._unknown()
         if state.state == RUNNING and not self._is_locked():
             state.state = INTERRUPTED
         return state
+
+    def _unknown(self) -> SweepState:
+        return SweepState(id=self.sweep_id, state=STOPPED)
 
     def write_state(self, state: SweepState) -> None:
         """Keep the state."""
@@ -181,7 +180,7 @@ class SweepFolder:
         except FileNotFoundError:
             return False
 
-    def settle(self, state: str, reason: str) -> None:
+    def settle(self, state: State, reason: str) -> None:
         """Say how the sweep stands after its driver was killed. Raises UserError where another one drives already."""
         with self._holding(patience_s=10.0):
             settled = self.read_state()

@@ -1,58 +1,94 @@
 """What a configuration left in the storage path: the one place that knows the folders."""
 
 import json
+import math
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Final, Literal
 
-from search_spaces import Configuration
+from search_spaces import Configuration, Value
+from services.records.answers import Trial
+from services.records.parameters import from_json, to_json
+from services.spec.spec import SeedPlan
 from trainers.atomic import write_atomically
 from trainers.history import COMPLETE, PRUNED, RUNNING, History
 
-FAILED = "failed"
+FAILED: Final = "failed"
 REPEATABLE = ("Diverged: ", "UserError: ")
 
 
 @dataclass(frozen=True)
-class Record:
-    """A configuration and the histories of its seeds, as they are on disk."""
+class TrialRecord:
+    """A configuration, what it is to run, and the histories of its seeds, as they are on disk."""
 
     number: int
     configuration: Configuration
     failure: str
     histories: dict[int, History]
+    plan: SeedPlan
 
     @property
     def failed_by_itself(self) -> bool:
         """Whether training failed in a way that it would again, rather than with its process."""
         return self.failure.startswith(REPEATABLE)
 
-    def values(self, epochs: int) -> dict[int, float]:
-        """The objective of every seed that ran all its epochs: the least validation MAE."""
-        return {seed: h.best for seed, h in self.histories.items() if len(h.epochs) >= epochs}
+    @property
+    def parameters(self) -> dict[str, Value]:
+        """Everything that makes the configuration, by name, but the method."""
+        return self.configuration.params | self.configuration.training
 
-    def state(self, seeds: tuple[int, ...], epochs: int) -> str:
-        """complete, pruned, failed or running."""
+    @property
+    def values(self) -> dict[int, float]:
+        """The objective of every whole seed run: the least validation MAE."""
+        return {seed: h.best for seed, h in self.histories.items() if len(h.epochs) >= self.plan.judged_epochs}
+
+    @property
+    def state(self) -> Literal["complete", "pruned", "failed", "running"]:
+        """How it stands; where nothing runs any more, `running` means unfinished."""
         if self.failure:
             return FAILED
-        if len(self.values(epochs)) == len(seeds):
+        if len(self.values) == len(self.plan.seeds):
             return COMPLETE
         return PRUNED if any(history.state == PRUNED for history in self.histories.values()) else RUNNING
 
+    @property
     def reason(self) -> str:
         """Why it failed or was pruned."""
         return self.failure or next((h.reason for h in self.histories.values() if h.reason), "")
 
-    def objective(self, epochs: int) -> float:
+    @property
+    def objective(self) -> float:
         """Mean of what its seeds reached: whole seeds where there are any, else those that were cut short."""
-        values = list(self.values(epochs).values()) or [h.best for h in self.histories.values()]
-        return fmean(values) if values else float("inf")
+        values = list(self.values.values()) or [h.best for h in self.histories.values()]
+        return fmean(values) if values else math.inf
 
-    def deviation(self, epochs: int) -> float:
-        """Standard deviation over whole seeds; zero for one."""
-        values = list(self.values(epochs).values())
-        return stdev(values) if len(values) > 1 else 0.0
+    @property
+    def sd(self) -> float | None:
+        """Standard deviation over whole seeds; 0 for one, None for none."""
+        values = list(self.values.values())
+        return stdev(values) if len(values) > 1 else 0.0 if values else None
+
+    def told(self) -> Trial:
+        """What the verbs answer of it."""
+        earlier = self.plan.earlier_epochs
+        return Trial(
+            number=self.number,
+            method=self.configuration.method,
+            state=self.state,
+            reason="" if self.state == COMPLETE else self.reason,
+            objective=finite(self.objective),
+            sd=self.sd,
+            seeds=self.values,
+            epochs={seed: earlier + len(history.epochs) for seed, history in self.histories.items()},
+            params=self.parameters,
+        )
+
+
+def finite(value: float) -> float | None:
+    """`value`, or None where JSON has no number for it."""
+    return value if math.isfinite(value) else None
 
 
 def trial_folder(sweep: Path, number: int) -> Path:
@@ -67,8 +103,14 @@ def seed_folder(sweep: Path, number: int, seed: int) -> Path:
 
 def write_configuration(sweep: Path, number: int, configuration: Configuration, failure: str = "") -> None:
     """Write `trial.json`: what runs, and why it failed where it did."""
-    content = vars(configuration) | {"failure": failure}
-    write_atomically(trial_folder(sweep, number) / "trial.json", json.dumps(content, indent=1).encode())
+    content = {
+        "method": configuration.method,
+        "params": to_json(configuration.params),
+        "training": to_json(configuration.training),
+        "failure": failure,
+    }
+    text = json.dumps(content, indent=1, allow_nan=False)
+    write_atomically(trial_folder(sweep, number) / "trial.json", text.encode())
 
 
 def write_failure(sweep: Path, number: int, configuration: Configuration, error: Exception) -> None:
@@ -79,23 +121,22 @@ def write_failure(sweep: Path, number: int, configuration: Configuration, error:
     write_configuration(sweep, number, configuration, failure=f"{type(error).__name__}: {text}")
 
 
-def read_record(sweep: Path, number: int) -> Record | None:
+def read_record(sweep: Path, number: int, plan: SeedPlan) -> TrialRecord | None:
     """The record of a configuration, or None where it has not begun."""
     path = trial_folder(sweep, number) / "trial.json"
     if not path.exists():
         return None
     content = json.loads(path.read_text())
-    failure = content.pop("failure")
+    configuration = Configuration(content["method"], from_json(content["params"]), from_json(content["training"]))
     histories = (History.read(folder) for folder in sorted(path.parent.glob("seed-*")))
-    return Record(number, Configuration(**content), failure, {h.seed: h for h in histories if h})
+    return TrialRecord(number, configuration, content["failure"], {h.seed: h for h in histories if h}, plan)
 
 
-def read_records(sweep: Path) -> list[Record]:
+def read_records(sweep: Path, plan: SeedPlan) -> list[TrialRecord]:
     """The records of a sweep by number."""
-    numbers = (int(folder.name.removeprefix("trial-")) for folder in sweep.glob("trial-*"))
-    return [record for number in sorted(numbers) if (record := read_record(sweep, number))]
+    return [record for number in begun_trials(sweep) if (record := read_record(sweep, number, plan))]
 
 
-def leaderboard(records: list[Record], epochs: int) -> list[Record]:
-    """Best first: by the number of whole seeds, then by objective; failed ones last."""
-    return sorted(records, key=lambda r: (bool(r.failure), -len(r.values(epochs)), r.objective(epochs)))
+def begun_trials(sweep: Path) -> list[int]:
+    """The numbers of the configurations that have begun, in their order."""
+    return sorted(int(path.parent.name.removeprefix("trial-")) for path in sweep.glob("trial-*/trial.json"))

@@ -12,9 +12,8 @@ from rich.text import Text
 
 from search_spaces import Value
 from services.records.answers import Final, Planned, Sweep, Trial
-from services.records.standing import trials as told
-from services.records.trial_record import Record
-from services.spec.spec import SweepSpec
+from services.records.leaderboard import leaderboard
+from services.records.trial_record import TrialRecord
 from trainers.history import RUNNING
 
 SHORT = {"temperature": "tau", "nn_step_size": "step", "distance": "dist", "weight_decay": "decay"}
@@ -47,10 +46,10 @@ def leaderboard_table(trials: Sequence[Trial], seeds: int) -> Table:
     return table
 
 
-def leaderboard_text(spec: SweepSpec, records: Sequence[Record]) -> str:
+def leaderboard_text(records: Sequence[TrialRecord], seeds: int) -> str:
     """The leaderboard as plain text."""
     console = Console(file=io.StringIO(), no_color=True)
-    print_table(console, leaderboard_table(told(spec, records), len(spec.search.seeds)))
+    print_table(console, leaderboard_table([record.told() for record in leaderboard(records)], seeds))
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
 
@@ -109,6 +108,9 @@ def print_final(console: Console, label: str, final: Final) -> None:
     )
     others = (f"{name} {_interval(final, name)}" for name in final.metrics if name != "mae")
     console.print(f"          {' · '.join(others)}", soft_wrap=True, markup=False)
+    if final.shot_mae:
+        shots = (f"{name} {value:.3f}" for name, value in final.shot_mae.items())
+        console.print(f"          MAE by training subjects near a label: {' · '.join(shots)}", soft_wrap=True)
     console.print(f"          trial {final.trial}, {final.method}; dashboard: contrasweep ui", soft_wrap=True)
 
 
@@ -152,8 +154,8 @@ def sweeps_table(sweeps: Sequence[Sweep]) -> Table:
 
 
 def _interval(final: Final, name: str) -> str:
-    value, low, high = (float("nan") if number is None else number for number in final.metrics[name])
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    figure = final.metrics[name]
+    return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
 
 
 def _bare_table(*titles: str) -> Table:

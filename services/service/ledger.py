@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 from optuna.exceptions import DuplicatedStudyError, OptunaError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 
+from services.records.answers import Submission
 from services.service.refusals import Unavailable
 from services.spec.spec import SweepSpec, parse_spec
 from services.text import one_line
@@ -29,12 +30,12 @@ Phase = Literal["waiting", "out", "over"]
 Hours = Annotated[float, Field(ge=0)]
 
 
-class Entry(BaseModel):
+class Entry(Submission):
     """What the service keeps of one sweep.
 
     Attributes:
-        spec: as YAML; `base` is the folder that its relative paths start from; `label`, `trials`, `seeds` are of it.
-        submitted, queued: when it first came, and when it last joined the queue, in seconds since 1970.
+        spec: as YAML; `base` is the folder that its relative paths start from.
+        queued: when it last joined the queue, in seconds since 1970.
         wish: what its user wants of it; `now` goes with stop, and does not wait for the epochs under way.
         attempt: the last one handed to the cluster, from 1.
         paused: asked to stop because its user is over quota; it goes back to the queue.
@@ -47,14 +48,8 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    id: str
     spec: str
     base: str
-    label: str
-    trials: int
-    seeds: int
-    user: str
-    submitted: float
     queued: float
     phase: Phase = "waiting"
     wish: Literal["run", "stop"] = "run"

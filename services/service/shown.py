@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.records.answers import State, Sweep
+from services.records.answers import State, Submission, Sweep, fields_of
 from services.service.ledger import Entry
 from services.service.queue import HELD, Observed
 
@@ -12,14 +12,10 @@ def shown(entry: Entry | None, folder: Sweep | None, observed: Observed) -> Swee
     if entry is None:
         assert folder is not None
         return _by_hand(folder, observed)
-    base = folder or Sweep(id=entry.id, name=entry.id.rpartition("-")[0], state="queued")
+    base = folder or Sweep(id=entry.id, state="queued")
     fields: dict[str, Any] = {
-        "user": entry.user,
-        "submitted": entry.submitted,
+        **fields_of(Submission, entry),
         "attempt": max(entry.attempt, base.attempt),
-        "label": entry.label,
-        "trials": entry.trials,
-        "seeds": entry.seeds,
         "state": _state(entry, folder, observed),
         "reason": entry.reason,
     }

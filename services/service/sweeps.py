@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from services.records.answers import ACTIVE, Planned, Submitted, Sweep, Trial
+from services.records.answers import ACTIVE, Planned, Submitted, Sweep, Trial, asked_by
 from services.records.folder import SweepFolder, recognised
 from services.service.ledger import Entry, Ledger
 from services.service.loop import Cluster, Loop
@@ -239,9 +239,7 @@ class Service:
                 "id": loaded.sweep_id,
                 "spec": spec.to_yaml(),
                 "base": str(loaded.base),
-                "label": spec.data.label,
-                "trials": spec.search.trials,
-                "seeds": len(spec.search.seeds),
+                **asked_by(spec),
                 "user": (known.user if known else "") or caller.user,
                 "submitted": now,
                 "queued": now,

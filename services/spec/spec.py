@@ -90,6 +90,31 @@ class BudgetConfig(Frozen):
     hours: Positive | None = None
 
 
+@dataclass(frozen=True)
+class SeedPlan:
+    """What every configuration of a sweep is to run, unless racing stops it.
+
+    Attributes:
+        seeds: in the order in which they run.
+        judged_epochs: of the stage that configurations are compared by.
+        earlier_epochs: of the stage before it, which is there where fine-tuning is judged.
+    """
+
+    seeds: tuple[int, ...]
+    judged_epochs: int
+    earlier_epochs: int = 0
+
+    @property
+    def seed_epochs(self) -> int:
+        """Epochs of a whole seed run, both stages together."""
+        return self.earlier_epochs + self.judged_epochs
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of a whole configuration."""
+        return self.seed_epochs * len(self.seeds)
+
+
 class SweepSpec(Frozen):
     """A whole study: data, model, training, search. Frozen; unknown keys are refused."""
 
@@ -137,9 +162,10 @@ class SweepSpec(Frozen):
         return tune.epochs if tune else self.training.epochs
 
     @property
-    def seed_epochs(self) -> int:
-        """Epochs of a whole seed run, pretraining and fine-tuning together."""
-        return self.training.epochs + (self.judged_epochs if FINETUNE in self.probe else 0)
+    def plan(self) -> SeedPlan:
+        """What every configuration is to run."""
+        earlier = self.training.epochs if FINETUNE in self.probe else 0
+        return SeedPlan(self.search.seeds, self.judged_epochs, earlier)
 
     @property
     def sweep_id(self) -> str:

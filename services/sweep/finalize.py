@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 import trainers
 from services.data.prepare import Prepared
 from services.records.final_report import FinalReport
-from services.records.trial_record import Record, leaderboard, read_records, seed_folder
+from services.records.leaderboard import leaderboard
+from services.records.trial_record import TrialRecord, read_records, seed_folder
 from services.spec.spec import SweepSpec
 from services.stores.mlflow import quieten_mlflow
 from services.stores.tracker import Tracker
@@ -41,7 +42,7 @@ _ENDS = (("", "value"), ("_low", "low"), ("_high", "high"))
 class Winner:
     """The best configuration, with the run and the checkpoint of each of its finished seeds."""
 
-    record: Record
+    record: TrialRecord
     members: Mapping[int, tuple[RunConfig, Path]]
 
 
@@ -62,17 +63,16 @@ def finalize(spec: SweepSpec, final: Path, storage: Path, prepared: Prepared, tr
 
 def choose_winner(spec: SweepSpec, storage: Path) -> Winner:
     """The first of the leaderboard and its finished seeds. Raises UserError where no seed finished."""
-    epochs = spec.judged_epochs
-    finished = [record for record in read_records(storage) if not record.failure and record.values(epochs)]
+    finished = [record for record in read_records(storage, spec.plan) if not record.failure and record.values]
     if not finished:
         raise UserError(f"sweep {storage.name}: no configuration finished a seed; there is nothing to evaluate")
-    record = leaderboard(finished, epochs)[0]
+    record = leaderboard(finished)[0]
     members = {
         seed: (
             run_config(spec, record.configuration, seed),
             seed_folder(storage, record.number, seed) / "best.pt",
         )
-        for seed in sorted(record.values(epochs))
+        for seed in sorted(record.values)
     }
     return Winner(record, members)
 
@@ -126,7 +126,7 @@ def _joined(parts: Sequence[Inference]) -> Inference:
 
 
 def _report(
-    record: Record,
+    record: TrialRecord,
     scans: Sequence[StoredSubject],
     y: NDArray[np.float64],
     inferred: Mapping[int, Inference],
@@ -153,7 +153,9 @@ def _report(
     )
 
 
-def _draw(report: FinalReport, label: str, record: Record, inferred: Mapping[int, Inference], folder: Path) -> None:
+def _draw(
+    report: FinalReport, label: str, record: TrialRecord, inferred: Mapping[int, Inference], folder: Path
+) -> None:
     title = f"{report.method}, trial {report.trial}, {report.n_test} test subjects"
     y = np.array(report.labels)
     drawn = {

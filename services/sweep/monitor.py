@@ -3,13 +3,13 @@
 import logging
 import threading
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from search_spaces import Configuration
-from services.records.standing import Standing, best, standing
-from services.records.trial_record import FAILED, Record, read_record, read_records
+from services.records.answers import Counts
+from services.records.leaderboard import best, counts
+from services.records.trial_record import FAILED, TrialRecord, read_record, read_records
 from services.screen.progress import Meter
 from services.screen.tables import leaderboard_text
 from services.spec.spec import SweepSpec
@@ -26,11 +26,11 @@ class Monitor:
 
     def __init__(self, spec: SweepSpec, sweep: Path, tracker: Tracker, meter: Meter) -> None:
         self._spec, self._sweep, self._tracker, self._meter = spec, sweep, tracker, meter
-        self._epochs, self._before = spec.judged_epochs, spec.seed_epochs - spec.judged_epochs
+        self._plan = spec.plan
         self._lock = threading.RLock()
-        self._records = {record.number: record for record in read_records(sweep)}
+        self._records = {record.number: record for record in read_records(sweep, self._plan)}
         self._live = {
-            (r.number, seed): self._before + len(h.epochs)
+            (r.number, seed): self._plan.earlier_epochs + len(h.epochs)
             for r in self._records.values()
             for seed, h in r.histories.items()
         }
@@ -47,13 +47,13 @@ class Monitor:
         with self._lock:
             for event in events:
                 self._tracker.epoch(event.number, event.seed, event.row)
-                before = self._before if "loss" in event.row else 0
+                before = self._plan.earlier_epochs if "loss" in event.row else 0
                 self._live[event.number, event.seed] = before + int(event.row["epoch"]) + 1
             self._show()
 
     def ended(self, number: int, state: str) -> None:
         """A configuration ended, or paused."""
-        record = read_record(self._sweep, number)
+        record = read_record(self._sweep, number, self._plan)
         assert record
         with self._lock:
             self._records[number] = record
@@ -61,54 +61,53 @@ class Monitor:
             self._track_end(record, cast(RunState, "stopped" if state == RUNNING else state))
             first = self.best()
             if first:
-                self._tracker.best(first.number, first.objective(self._epochs))
-            self._tracker.leaderboard(leaderboard_text(self._spec, list(self._records.values())))
+                self._tracker.best(first.number, first.objective)
+            self._tracker.leaderboard(leaderboard_text(list(self._records.values()), len(self._plan.seeds)))
             self._show()
         log.info("trial %d %s", number, " · ".join(self._words(record, state)))
 
-    def best(self) -> Record | None:
+    def best(self) -> TrialRecord | None:
         """The best configuration that ran all its seeds."""
-        return best(self._spec, list(self._records.values()))
+        return best(self._records.values())
 
-    def standing(self) -> Standing:
+    def counts(self) -> Counts:
         """What the sweep has come to; seeds count as soon as their last epoch is heard of."""
         with self._lock:
-            runs = sum(length >= self._before + self._epochs for length in self._live.values())
-            return replace(standing(self._spec, list(self._records.values())), seed_runs=runs)
+            runs = sum(length >= self._plan.seed_epochs for length in self._live.values())
+            return counts(self._records.values()).model_copy(update={"seed_runs": runs})
 
     def summary(self) -> str:
         """`6/6 trials · 15 seed runs · 3 saved by pruning · best 4.81`."""
-        now = self.standing()
+        now = self.counts()
         words = [f"{now.ended}/{max(self._spec.search.trials, now.ended)} trials", f"{now.seed_runs} seed runs"]
         words += [f"{now.saved} saved by pruning"] if now.saved else []
         words += [f"best {now.best:.3g}"] if now.best is not None else []
         return " · ".join(words)
 
-    def _words(self, record: Record, state: str) -> list[str]:
-        values = record.values(self._epochs)
+    def _words(self, record: TrialRecord, state: str) -> list[str]:
+        values = record.values
         words = ["paused" if state == RUNNING else state]
-        words += [f"{record.objective(self._epochs):.4g} over {len(values)} seeds"] if values else []
-        words += [record.reason()] if state in (PRUNED, FAILED) else []
+        words += [f"{record.objective:.4g} over {len(values)} seeds"] if values else []
+        words += [record.reason] if state in (PRUNED, FAILED) else []
         return [*words, self.summary()]
 
-    def _track_end(self, record: Record, state: RunState) -> None:
-        reason = "" if state == COMPLETE else record.reason()
+    def _track_end(self, record: TrialRecord, state: RunState) -> None:
+        reason = "" if state == COMPLETE else record.reason
         for seed, history in record.histories.items():
-            whole = len(history.epochs) == self._epochs
+            whole = len(history.epochs) == self._plan.judged_epochs
             self._tracker.seed_ended(record.number, seed, "complete" if whole else state, "" if whole else reason)
-        values = record.values(self._epochs)
-        objective = record.objective(self._epochs) if values else None
+        values = record.values
+        objective = record.objective if values else None
         self._tracker.trial_ended(record.number, state, reason, objective, values)
 
     def _show(self) -> None:
-        seeds = self._spec.search.seeds
-        whole = (self._before + self._epochs) * len(seeds)
-        over = {n for n, r in self._records.items() if r.state(seeds, self._epochs) in (PRUNED, FAILED)}
+        whole = self._plan.epochs
+        over = {n for n, r in self._records.items() if r.state in (PRUNED, FAILED)}
         done = sum(length for (number, _), length in self._live.items() if number not in over) + whole * len(over)
         total = max(self._spec.search.trials * whole, done)
         self._meter.update(done, total, self.summary(), "epochs")
 
-    def _catch_up(self, record: Record) -> None:
+    def _catch_up(self, record: TrialRecord) -> None:
         for seed, history in record.histories.items():
             self._tracker.history(record.number, seed, history.epochs)
-            self._live[record.number, seed] = self._before + len(history.epochs)
+            self._live[record.number, seed] = self._plan.earlier_epochs + len(history.epochs)

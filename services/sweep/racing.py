@@ -10,6 +10,7 @@ from typing import NamedTuple
 from scipy.stats import t as student
 
 from services.records.trial_record import read_record
+from services.spec.spec import SeedPlan
 from trainers.history import History, Row, Verdict
 
 Histories = Mapping[int, History]
@@ -22,15 +23,13 @@ class Rule:
     """When to stop a configuration.
 
     Attributes:
+        plan: what a whole configuration runs.
         rungs: numbers of epochs after which a seed is judged, besides its end.
-        epochs: of a whole seed.
-        seeds: of a whole configuration, in the order they run.
         confidence: of the one-sided bound.
     """
 
+    plan: SeedPlan
     rungs: tuple[int, ...]
-    epochs: int
-    seeds: tuple[int, ...]
     confidence: float
 
     def hopeless(self, own: Histories, others: Sequence[Histories]) -> str:
@@ -55,17 +54,19 @@ class Rule:
         return f"{mean:.3g} behind the best over {len(differences)} paired seeds; {margin:.3g} would still be open"
 
     def _is_whole(self, histories: Histories) -> bool:
-        return all(seed in histories and len(histories[seed].epochs) >= self.epochs for seed in self.seeds)
+        return all(
+            seed in histories and len(histories[seed].epochs) >= self.plan.judged_epochs for seed in self.plan.seeds
+        )
 
     def _is_judged(self, own: Histories) -> bool:
-        last = len(own[max(own, key=self.seeds.index)].epochs)
-        return last in self.rungs or last == self.epochs
+        last = len(own[max(own, key=self.plan.seeds.index)].epochs)
+        return last in self.rungs or last == self.plan.judged_epochs
 
     def _objective(self, histories: Histories) -> float:
-        return fmean(histories[seed].best for seed in self.seeds)
+        return fmean(histories[seed].best for seed in self.plan.seeds)
 
     def _pairs(self, own: Histories, best: Histories) -> list[float]:
-        evaluated = [seed for seed in self.seeds if seed in own and math.isfinite(own[seed].best)]
+        evaluated = [seed for seed in self.plan.seeds if seed in own and math.isfinite(own[seed].best)]
         return [own[seed].best - best[seed].best_until(len(own[seed].epochs)) for seed in evaluated]
 
     def _spread(self, seen: list[list[float]], best: Histories) -> tuple[float, float]:
@@ -91,8 +92,8 @@ class Referee:
     the storage path, so that nothing is lost when the actor is started again, or the sweep resumed.
     """
 
-    def __init__(self, rule: Rule | None, parallel: int, sweep: Path) -> None:
-        self._rule, self._parallel, self._sweep = rule, parallel, sweep
+    def __init__(self, rule: Rule | None, plan: SeedPlan, parallel: int, sweep: Path) -> None:
+        self._rule, self._plan, self._parallel, self._sweep = rule, plan, parallel, sweep
         self._ended: dict[int, Histories] = {}
         self._running: dict[int, dict[int, History]] = {}
         self._events: list[Event] = []
@@ -133,5 +134,5 @@ class Referee:
 
     def _read(self, number: int) -> Histories:
         """What a configuration left; nothing where it failed, as it is nobody's rival then."""
-        record = read_record(self._sweep, number)
+        record = read_record(self._sweep, number, self._plan)
         return {} if record is None or record.failure else record.histories

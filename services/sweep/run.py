@@ -20,12 +20,13 @@ from services.data.open import open_data
 from services.data.prepare import Prepared
 from services.data.validate import check_table
 from services.data.weights import InitialWeights, check_weights, find_weights, keep_weights
+from services.records.answers import asked_by
 from services.records.code import code_digest
 from services.records.drivers import add_driver
 from services.records.folder import FINISHED, STOPPED, SweepFolder, SweepState
+from services.records.leaderboard import leaderboard
 from services.records.logs import driver_log
-from services.records.standing import trials
-from services.records.trial_record import Record, read_records, trial_folder
+from services.records.trial_record import TrialRecord, read_records, trial_folder
 from services.screen.preparation import prepare_data
 from services.screen.progress import meter
 from services.screen.tables import print_final, print_leaderboard, print_page
@@ -76,7 +77,8 @@ def run_sweep(
         with termination(), folder.driving(user, attempt) as state, driver_log(folder.log, console):
             nodes = grow(loaded.spec, console, lambda: folder.is_asked_to_stop(state.attempt))
             allotment = allot(loaded.spec, nodes)
-            _describe(state, loaded.spec, allotment)
+            state.take(asked_by(loaded.spec))
+            state.gpus = allotment.concurrent * loaded.spec.training.workers * loaded.spec.training.gpus_per_worker
             folder.write_state(state)
             prepared = prepare_data(loaded, settings, console, lambda: folder.is_asked_to_stop(state.attempt))
             make_feed = open_data(loaded, settings, prepared)
@@ -91,11 +93,6 @@ def run_sweep(
                     state.state = FINISHED
             print_page(console, settings.reports / f"{folder.sweep_id}.html")
     return state
-
-
-def _describe(state: SweepState, spec: SweepSpec, allotment: Allotment) -> None:
-    state.label, state.trials, state.seeds = spec.data.label, spec.search.trials, len(spec.search.seeds)
-    state.gpus = allotment.concurrent * spec.training.workers * spec.training.gpus_per_worker
 
 
 def _check_volumes(folder: SweepFolder, state: SweepState, version: str) -> None:
@@ -156,7 +153,7 @@ class Drive:
     def search(self, allotment: Allotment, state: SweepState) -> None:
         """Search until it is over, the budget is spent, or somebody asks to stop; the state says which."""
         referee = ray.remote(Referee).options(num_cpus=0, max_restarts=-1, max_task_retries=-1)
-        judge = referee.remote(self._rule(), self._spec.search.parallel, self._storage)
+        judge = referee.remote(self._rule(), self._spec.plan, self._spec.search.parallel, self._storage)
         setup = TrialSetup(self._spec, self._storage, judge, self._make_feed, self._start.path if self._start else None)
         with meter(self._console, "sweeping") as shown, interruption() as interrupted:
             monitor = Monitor(self._spec, self._storage, self._tracker, shown)
@@ -174,8 +171,8 @@ class Drive:
 
     def finish(self, state: SweepState) -> None:
         """Evaluate the best configuration on the test split, once; register it; print."""
-        records = read_records(self._storage)
-        print_leaderboard(self._console, trials(self._spec, records), len(self._spec.search.seeds))
+        ranked = leaderboard(read_records(self._storage, self._spec.plan))
+        print_leaderboard(self._console, [record.told() for record in ranked], len(self._spec.search.seeds))
         report = finalize(self._spec, self._folder.final, self._storage, self._prepared, self._tracker)
         state.test_mae = report.metrics["mae"].value
         print_final(self._console, self._spec.data.label, report.told())
@@ -183,17 +180,17 @@ class Drive:
         for leftover in (".tune", ".train"):
             shutil.rmtree(self._storage / leftover, ignore_errors=True)
 
-    def _hopeless(self, record: Record) -> Exception:
+    def _hopeless(self, record: TrialRecord) -> Exception:
         said = f"every configuration failed, the first with {record.failure}"
         if record.failed_by_itself:
             return UserError(said)
         return RuntimeError(f"{said}; see {trial_folder(self._storage, record.number) / 'error.txt'}")
 
     def _rule(self) -> Rule | None:
-        racing, search = self._spec.search.racing, self._spec.search
+        racing = self._spec.search.racing
         if racing is None:
             return None
-        return Rule(racing.rungs, self._spec.judged_epochs, search.seeds, racing.confidence)
+        return Rule(self._spec.plan, racing.rungs, racing.confidence)
 
     def _searcher(self, monitor: Monitor) -> SweepSearcher:
         search, context = self._spec.search, self._spec.context(self._make_feed().label_range)
@@ -202,7 +199,7 @@ class Drive:
             study,
             lambda trial: search_spaces.suggest(trial, search.spaces, context, search.override, search.fix),
             search,
-            self._spec.judged_epochs,
+            self._spec.plan,
             self._storage,
             monitor,
         )

@@ -11,8 +11,8 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from search_spaces import Configuration
-from services.records.trial_record import FAILED, Record, read_record, read_records, write_configuration
-from services.spec.spec import SearchConfig
+from services.records.trial_record import FAILED, TrialRecord, read_record, read_records, write_configuration
+from services.spec.spec import SearchConfig, SeedPlan
 from trainers.history import COMPLETE, PRUNED, RUNNING
 from trainers.seeding import fold
 
@@ -68,7 +68,7 @@ class SweepSearcher(Searcher):
         study: Optuna's, named by the sweep id.
         space: draws a configuration from an Optuna trial.
         search: trials, parallel, sampler, seeds and racing of the spec.
-        epochs: of a whole seed.
+        plan: what every configuration is to run.
         sweep: the sweep's folder in the storage path.
         listener: hears of starts and ends.
     """
@@ -78,19 +78,19 @@ class SweepSearcher(Searcher):
         study: optuna.Study,
         space: Callable[[optuna.Trial], Configuration],
         search: SearchConfig,
-        epochs: int,
+        plan: SeedPlan,
         sweep: Path,
         listener: Listener,
     ) -> None:
         super().__init__(metric="state", mode="min")
         self._study, self._space, self._search = study, space, search
-        self._epochs, self._sweep, self._listener = epochs, sweep, listener
+        self._plan, self._sweep, self._listener = plan, sweep, listener
         self._number_of: dict[str, int] = {}
         self._finalists: list[int] | None = None
         asked = [t for t in study.get_trials(deepcopy=False) if t.state != TrialState.WAITING]
         self._asked = len(asked)
         self._closed = False
-        self.aborted: Record | None = None
+        self.aborted: TrialRecord | None = None
         self._passed_over: set[int] = set()
         self._drawn: dict[int, Configuration] = {}
         for trial in asked:
@@ -121,7 +121,7 @@ class SweepSearcher(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tune says that a trial ended; how it ended is in the storage path."""
         number = self._number_of.pop(trial_id)
-        record = read_record(self._sweep, number)
+        record = read_record(self._sweep, number, self._plan)
         if error and not (record and record.failure):
             reason = "its process died, again and again"
             write_configuration(self._sweep, number, self._drawn[number], failure=reason)
@@ -150,7 +150,7 @@ class SweepSearcher(Searcher):
 
     def _draw(self, number: int) -> bool:
         """Whether configuration `number` is a new one; one that repeats another is told and passed over."""
-        record = read_record(self._sweep, number)
+        record = read_record(self._sweep, number, self._plan)
         configuration = record.configuration if record else self._space(self._trial(number))
         for earlier, drawn in self._drawn.items():
             if record is None and drawn == configuration:
@@ -163,7 +163,7 @@ class SweepSearcher(Searcher):
         self._passed_over.add(trial.number)
         trial.set_user_attr(REPEATS, earlier)
         if earlier <= trial.number - self._search.parallel:
-            self._tell(trial, read_record(self._sweep, earlier))
+            self._tell(trial, read_record(self._sweep, earlier, self._plan))
         else:
             trial.set_user_attr("reason", f"repeats configuration {earlier}, which has not ended")
             self._study.tell(trial, state=TrialState.FAIL)
@@ -189,8 +189,8 @@ class SweepSearcher(Searcher):
         if self._search.racing is None:
             return []
         if "finalists" not in self._study.user_attrs:
-            candidates = [record for record in read_records(self._sweep) if not record.failure]
-            candidates.sort(key=lambda record: record.objective(self._epochs))
+            candidates = [record for record in read_records(self._sweep, self._plan) if not record.failure]
+            candidates.sort(key=lambda record: record.objective)
             chosen = [record.number for record in candidates[: self._search.racing.finalists]]
             self._study.set_user_attr("finalists", chosen)
         return list(self._study.user_attrs["finalists"])
@@ -201,41 +201,41 @@ class SweepSearcher(Searcher):
             return False
         if tried < self._search.trials or not (racing and racing.reinvest):
             return tried < self._search.trials
-        whole = self._epochs * len(self._search.seeds)
-        visible = [r for r in read_records(self._sweep) if r.number <= self._asked - self._search.parallel]
+        whole = self._plan.judged_epochs * len(self._plan.seeds)
+        visible = [r for r in read_records(self._sweep, self._plan) if r.number <= self._asked - self._search.parallel]
         spent = sum(len(h.epochs) for record in visible for h in record.histories.values())
         return spent + (tried - len(visible) + 1) * whole <= self._search.trials * whole
 
     def _tell_up_to(self, last: int) -> None:
         for number in self._untold():
             if number <= last:
-                self._tell(self._trial(number), read_record(self._sweep, number))
+                self._tell(self._trial(number), read_record(self._sweep, number, self._plan))
 
-    def _tell(self, trial: optuna.Trial, record: Record | None) -> None:
-        state = record.state(self._search.seeds, self._epochs) if record else FAILED
+    def _tell(self, trial: optuna.Trial, record: TrialRecord | None) -> None:
+        state = record.state if record else FAILED
         if record is None or state == FAILED:
             trial.set_user_attr("reason", record.failure if record else "it never began")
             self._study.tell(trial, state=TrialState.FAIL)
             return
-        objective = record.objective(self._epochs)
+        objective = record.objective
         if state == COMPLETE:
             self._study.tell(trial, objective)
             return
-        trial.set_user_attr("reason", record.reason() or "the sweep ended before it")
+        trial.set_user_attr("reason", record.reason or "the sweep ended before it")
         if math.isfinite(objective):
             trial.report(objective, sum(len(h.epochs) for h in record.histories.values()))
         self._study.tell(trial, state=TrialState.PRUNED)
 
     def _state(self, number: int) -> str:
-        record = read_record(self._sweep, number)
-        return record.state(self._search.seeds, self._epochs) if record else RUNNING
+        record = read_record(self._sweep, number, self._plan)
+        return record.state if record else RUNNING
 
     def _is_over(self, number: int) -> bool:
         """Whether a configuration that Optuna thinks is running has nothing left to do.
 
         One that failed by itself would fail again; one whose process died is tried again.
         """
-        record = read_record(self._sweep, number)
+        record = read_record(self._sweep, number, self._plan)
         failed = record is not None and record.failed_by_itself
         return failed or self._state(number) in (COMPLETE, PRUNED)
 
@@ -255,7 +255,7 @@ class SweepSearcher(Searcher):
     def _abort_if_hopeless(self) -> None:
         if self._number_of:
             return
-        records = [r for r in read_records(self._sweep) if r.failure or r.histories]
+        records = [r for r in read_records(self._sweep, self._plan) if r.failure or r.histories]
         if len(records) >= min(HOPELESS, self._search.trials) and all(record.failure for record in records):
             self.aborted = records[0]
             self.close()

@@ -4,13 +4,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any
 
 import ray
 
+from services.records.answers import Counts
 from services.records.folder import SweepFolder, SweepState
-from services.records.standing import Standing
 from services.sweep.monitor import Monitor
 from services.sweep.searcher import SweepSearcher
 
@@ -35,7 +34,7 @@ class Supervisor:
         self._referee, self._searcher, self._monitor = referee, searcher, monitor
         self._budget_s = float("inf") if budget_hours is None else budget_hours * 3600
         self._over = threading.Event()
-        self._kept: Standing | None = None
+        self._kept: Counts | None = None
         self._error: Exception | None = None
         self.stopped = False
 
@@ -62,7 +61,7 @@ class Supervisor:
             while not self._over.wait(POLL_S):
                 self._monitor.follow(ray.get(self._referee.drain.remote()))
                 self._state.spend(before_s + time.monotonic() - began)
-                if self._state.spent_s - kept_s > KEEP_S or self._monitor.standing() != self._kept:
+                if self._state.spent_s - kept_s > KEEP_S or self._monitor.counts() != self._kept:
                     kept_s = self._state.spent_s
                     self._keep()
                 self._pause_if_due()
@@ -72,8 +71,8 @@ class Supervisor:
             self._referee.pause.remote()
 
     def _keep(self) -> None:
-        self._kept = self._monitor.standing()
-        vars(self._state).update(asdict(self._kept))
+        self._kept = self._monitor.counts()
+        self._state.take(dict(self._kept))
         self._folder.write_state(self._state)
 
     def _pause_if_due(self) -> None:

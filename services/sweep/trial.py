@@ -75,9 +75,9 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
             _fail(number, configuration, setup, error)
             if not isinstance(error, Diverged | UserError | TrainingFailedError):
                 raise
-    record = read_record(setup.sweep, number)
+    record = read_record(setup.sweep, number, setup.spec.plan)
     assert record
-    tune.report({"state": record.state(setup.spec.search.seeds, setup.spec.judged_epochs)})
+    tune.report({"state": record.state})
 
 
 def run_seeds(number: int, configuration: Configuration, race: bool, setup: TrialSetup, device: torch.device) -> None:

@@ -12,7 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.records.drivers import Driver, read_drivers
 from services.records.final_report import FinalReport
 from services.records.folder import SweepFolder, SweepState
-from services.records.trial_record import Record, leaderboard, read_records, seed_folder
+from services.records.leaderboard import leaderboard
+from services.records.trial_record import TrialRecord, read_records, seed_folder
 from services.settings import Settings
 from services.spec.roots import without_folders
 from services.spec.spec import SweepSpec
@@ -37,7 +38,7 @@ class Content:
     sweep_id: str
     spec: SweepSpec
     state: SweepState
-    records: Sequence[Record]
+    records: Sequence[TrialRecord]
     rows: Mapping[tuple[int, int], Sequence[Row]]
     distributions: Mapping[str, BaseDistribution]
     drivers: Sequence[Driver]
@@ -45,20 +46,20 @@ class Content:
     pictures: Mapping[str, bytes]
     told: Callable[[str], str]
 
-    def state_of(self, record: Record) -> str:
+    def state_of(self, record: TrialRecord) -> str:
         """complete, pruned, failed or running."""
-        return record.state(self.spec.search.seeds, self.spec.judged_epochs)
+        return record.state
 
-    def values(self, record: Record) -> dict[int, float]:
+    def values(self, record: TrialRecord) -> dict[int, float]:
         """The objective of each whole seed."""
-        return record.values(self.spec.judged_epochs)
+        return record.values
 
-    def objective(self, record: Record) -> float:
+    def objective(self, record: TrialRecord) -> float:
         """Mean over whole seeds, or over what seeds that were cut short reached; infinite before anything."""
-        return record.objective(self.spec.judged_epochs)
+        return record.objective
 
     @property
-    def best(self) -> Record | None:
+    def best(self) -> TrialRecord | None:
         """The best configuration that ran all its seeds."""
         return next((record for record in self.records if self.state_of(record) == COMPLETE), None)
 
@@ -67,7 +68,7 @@ def read_content(settings: Settings, folder: SweepFolder, state: SweepState | No
     """Read what the sweep of `folder` has left; `state`, if given, is how it stands."""
     spec = folder.load().spec
     sweep = Path(settings.storage_path) / folder.sweep_id
-    records = leaderboard(read_records(sweep), spec.judged_epochs)
+    records = leaderboard(read_records(sweep, spec.plan))
     return Content(
         sweep_id=folder.sweep_id,
         spec=spec,

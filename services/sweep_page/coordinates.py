@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search_spaces import Value
-from services.records.trial_record import Record
+from services.records.trial_record import TrialRecord
 from services.sweep_page.content import Content
 from services.sweep_page.drawing import DIM, INK, WIDTH_IN, canvas, plain
 from services.sweep_page.figures import error_axis
@@ -54,7 +54,7 @@ class Scale:
         return [(self.place(value), f"{value:.3g}") for value in dict.fromkeys(values)]
 
 
-def parallel_coordinates(content: Content, records: Sequence[Record], parameters: Sequence[Parameter]) -> Figure:
+def parallel_coordinates(content: Content, records: Sequence[TrialRecord], parameters: Sequence[Parameter]) -> Figure:
     """Complete configurations coloured by their objective, the same for every method; those cut short grey."""
     scales = [_scale(parameter) for parameter in parameters]
     objective = Scale("validation MAE", *_ends(content, content.records))
@@ -82,7 +82,7 @@ def parallel_coordinates(content: Content, records: Sequence[Record], parameters
     return figure
 
 
-def _ends(content: Content, records: Sequence[Record]) -> tuple[float, float]:
+def _ends(content: Content, records: Sequence[TrialRecord]) -> tuple[float, float]:
     """From the best to what the better nine of ten reached: one that went astray would leave no room to the rest."""
     reached = [value for record in records if math.isfinite(value := content.objective(record))] or [0.0]
     low, high = min(reached), float(np.quantile(reached, 0.9))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from services.records.trial_record import Record
+from services.records.trial_record import TrialRecord
 from services.sweep_page.content import Content
 from trainers.history import PRUNED
 
@@ -34,16 +34,16 @@ def saved(content: Content) -> Cost:
     return sum((saved_by(content, record) for record in content.records), NOTHING)
 
 
-def saved_by(content: Content, record: Record) -> Cost:
+def saved_by(content: Content, record: TrialRecord) -> Cost:
     """What one configuration did not train because it was pruned."""
     if content.state_of(record) != PRUNED:
         return NOTHING
     own, seeds = _spent(content, record), len(content.spec.search.seeds)
-    epochs = seeds * content.spec.seed_epochs - own.epochs
+    epochs = seeds * content.spec.plan.seed_epochs - own.epochs
     return Cost(seeds - own.runs, epochs, epochs * own.hours / own.epochs if own.epochs else 0.0)
 
 
-def _spent(content: Content, record: Record) -> Cost:
+def _spent(content: Content, record: TrialRecord) -> Cost:
     rows = [row for seed in record.histories for row in content.rows[record.number, seed]]
     return Cost(len(content.values(record)), len(rows), _seconds([row.get("epoch_s") for row in rows]) / 3600)
 

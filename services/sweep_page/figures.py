@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from services.records.trial_record import Record
+from services.records.trial_record import TrialRecord
 from services.sweep_page.content import Content
 from services.sweep_page.drawing import COLOURS, DIM, FAINT, INK, MARKERS, axes_of, canvas, colour_of, plain
 from services.sweep_page.importance import Importance
@@ -63,7 +63,7 @@ def learning_curves(content: Content) -> Figure:
         axes.plot(*zip(*mean, strict=True), color=colour, linewidth=2.4, label=plain(_name(record)))
         axes.plot(*mean[-1], marker, color=colour, markeredgecolor="white", markersize=7)
     _mark_rungs(axes, content)
-    axes.set_xlabel("epoch of fine-tuning" if content.spec.seed_epochs > content.spec.judged_epochs else "epoch")
+    axes.set_xlabel("epoch of fine-tuning" if content.spec.plan.seed_epochs > content.spec.judged_epochs else "epoch")
     axes.set_ylabel(error_axis(content))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y", color=FAINT, linewidth=0.8)
@@ -99,7 +99,7 @@ def error_axis(content: Content) -> str:
     return f"validation MAE (units of {plain(content.spec.data.label)})"
 
 
-def _name(record: Record) -> str:
+def _name(record: TrialRecord) -> str:
     return f"trial {record.number} · {record.configuration.method}"
 
 
@@ -116,7 +116,7 @@ def _seed_keys(seeds: Sequence[int]) -> list[Line2D]:
     return [*shapes, Line2D([], [], color=DIM, alpha=0.5, linewidth=6, label="mean, 95 % interval")]
 
 
-def _curve_keys(shown: Sequence[tuple[Record, object]], others: bool) -> list[Line2D]:
+def _curve_keys(shown: Sequence[tuple[TrialRecord, object]], others: bool) -> list[Line2D]:
     keys = [
         Line2D([], [], color=COLOURS[place], linewidth=2.4, marker=MARKERS[place], label=plain(_name(record)))
         for place, (record, _) in enumerate(shown)
@@ -124,7 +124,7 @@ def _curve_keys(shown: Sequence[tuple[Record, object]], others: bool) -> list[Li
     return keys + ([Line2D([], [], color="#b9c0c9", linewidth=1, label="all others")] if others else [])
 
 
-def curves_of(record: Record) -> list[list[tuple[float, float]]]:
+def curves_of(record: TrialRecord) -> list[list[tuple[float, float]]]:
     """(epoch, error) of each seed that was ever evaluated."""
     rows = (history.epochs for history in record.histories.values())
     curves = (

@@ -9,7 +9,7 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState, create_trial
 
-from services.records.trial_record import Record
+from services.records.trial_record import TrialRecord
 from services.sweep_page.content import Content
 from services.sweep_page.parameters import Parameter, by_method, searched
 from trainers.history import COMPLETE
@@ -41,7 +41,7 @@ def importances(content: Content) -> list[Importance]:
 
 
 def _importance(
-    content: Content, method: str, records: Sequence[Record], parameters: Sequence[Parameter]
+    content: Content, method: str, records: Sequence[TrialRecord], parameters: Sequence[Parameter]
 ) -> Importance:
     compared, values = _compared(content, records)
     known = [record for record in records if record.number in values]
@@ -51,7 +51,7 @@ def _importance(
     return Importance(method, len(known), compared, shares)
 
 
-def _compared(content: Content, records: Sequence[Record]) -> tuple[str, dict[int, float]]:
+def _compared(content: Content, records: Sequence[TrialRecord]) -> tuple[str, dict[int, float]]:
     """Objectives of complete configurations; where racing left too few, what all reached before it could stop any."""
     whole = {r.number: content.objective(r) for r in records if content.state_of(r) == COMPLETE}
     racing = content.spec.search.racing
@@ -70,7 +70,7 @@ def _compared(content: Content, records: Sequence[Record]) -> tuple[str, dict[in
 
 
 def _fanova(
-    parameters: Sequence[Parameter], records: Sequence[Record], objectives: Sequence[float]
+    parameters: Sequence[Parameter], records: Sequence[TrialRecord], objectives: Sequence[float]
 ) -> dict[str, float]:
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances  # seconds to import
 

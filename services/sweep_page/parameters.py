@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search_spaces import Value
-from services.records.trial_record import Record
+from services.records.trial_record import TrialRecord
 from services.sweep_page.content import Content
 
 
@@ -17,24 +17,24 @@ class Parameter:
     name: str
     distribution: BaseDistribution
 
-    def value(self, record: Record) -> Value:
+    def value(self, record: TrialRecord) -> Value:
         """What a configuration has."""
         return values(record)[self.name]
 
 
-def values(record: Record) -> dict[str, Value]:
+def values(record: TrialRecord) -> dict[str, Value]:
     """Everything that makes a configuration, by name."""
     return record.configuration.params | record.configuration.training
 
 
-def by_method(content: Content) -> dict[str, list[Record]]:
+def by_method(content: Content) -> dict[str, list[TrialRecord]]:
     """The configurations of each method that has any, the best first."""
     methods = content.spec.search.spaces
     found = {method: [r for r in content.records if r.configuration.method == method] for method in methods}
     return {method: records for method, records in found.items() if records}
 
 
-def searched(method: str, records: Sequence[Record], known: Mapping[str, BaseDistribution]) -> list[Parameter]:
+def searched(method: str, records: Sequence[TrialRecord], known: Mapping[str, BaseDistribution]) -> list[Parameter]:
     """Parameters that were drawn for `records`, all of one method.
 
     Without Optuna's own distributions they are those that differ, each over the range of its values.
@@ -49,7 +49,7 @@ def searched(method: str, records: Sequence[Record], known: Mapping[str, BaseDis
     return drawn
 
 
-def _sections(method: str, records: Sequence[Record]) -> dict[str, list[str]]:
+def _sections(method: str, records: Sequence[TrialRecord]) -> dict[str, list[str]]:
     """What every configuration has: another version of the program may have added to some."""
     first, every = records[0].configuration, set.intersection(*(set(values(record)) for record in records))
     sections = {method: first.params, "training": first.training}

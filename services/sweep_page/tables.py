@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from services.records.final_report import FinalReport
-from services.records.trial_record import FAILED, Record
+from services.records.trial_record import FAILED, TrialRecord
 from services.sweep_page.content import Content
 from services.sweep_page.cost import saved_by
 from services.sweep_page.intervals import mean_interval
@@ -113,9 +113,9 @@ def pruned_table(content: Content) -> Table:
     for record in content.records:
         if content.state_of(record) == PRUNED:
             saved = saved_by(content, record)
-            done = len(content.spec.search.seeds) * content.spec.seed_epochs - saved.epochs
+            done = len(content.spec.search.seeds) * content.spec.plan.seed_epochs - saved.epochs
             figures = (str(done), str(saved.epochs), duration(saved.hours), number(content.objective(record)))
-            rows.append(Row((str(record.number), record.configuration.method, *figures, content.told(record.reason()))))
+            rows.append(Row((str(record.number), record.configuration.method, *figures, content.told(record.reason))))
     titles = ("trial", "method", "epochs run", "epochs saved", "time saved", "MAE reached", "reason")
     return Table("Configurations that racing stopped", titles, tuple(rows), figures=frozenset({0, 2, 3, 4, 5}))
 
@@ -135,7 +135,7 @@ def drivers_table(content: Content) -> Table:
     return Table("Drivers", ("attempt", "began", "user", "code"), tuple(rows), figures=frozenset({0}))
 
 
-def _ranked(content: Content, rank: int, record: Record, names: Sequence[str], seeds: int) -> Row:
+def _ranked(content: Content, rank: int, record: TrialRecord, names: Sequence[str], seeds: int) -> Row:
     state, whole, given = content.state_of(record), content.values(record), values(record)
     chosen = content.final is not None and content.final.trial == record.number
     return Row(
@@ -153,12 +153,12 @@ def _ranked(content: Content, rank: int, record: Record, names: Sequence[str], s
     )
 
 
-def _reached(content: Content, record: Record) -> str:
+def _reached(content: Content, record: TrialRecord) -> str:
     """Mean and sd over whole seeds; in brackets what seeds that were cut short reached."""
     whole, objective = content.values(record), content.objective(record)
     if not whole:
         return f"({number(objective)})" if objective < float("inf") else "–"
-    sd = record.deviation(content.spec.judged_epochs)
+    sd = record.sd or 0.0
     return spread(objective, sd) if len(whole) > 1 else number(objective)
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import psutil
 
-from services.records.answers import ACTIVE, Final, Planned, State, Submitted, Sweep, Trial
+from services.records.answers import ACTIVE, Final, Planned, Submitted, Sweep, Trial, asked_by
 from services.records.folder import RUNNING, STOPPED, SweepFolder, SweepState, recognised
+from services.records.leaderboard import counts, leaderboard
 from services.records.logs import follow_log, read_log
-from services.records.standing import standing
-from services.records.standing import trials as told
-from services.records.trial_record import read_record, read_records, trial_folder
+from services.records.trial_record import begun_trials, read_records, trial_folder
 from services.settings import Settings
 from services.spec.spec import LoadedSpec
 from trainers.errors import UserError
@@ -71,7 +70,8 @@ class Local:
     def trials(self, sweep_id: str) -> list[Trial]:
         """A sweep's configurations, the best first."""
         folder = self._find(sweep_id)
-        return told(folder.load().spec, read_records(self._storage / folder.sweep_id))
+        ranked = leaderboard(read_records(self._storage / folder.sweep_id, folder.load().spec.plan))
+        return [record.told() for record in ranked]
 
     def logs(self, sweep_id: str, trial: int | None = None, follow: bool = False) -> Iterator[str]:
         """Lines of the driver's log, or of a configuration's; `follow` goes on until the sweep is not active."""
@@ -109,14 +109,15 @@ class Local:
         if sweep.trials:
             return sweep
         spec = folder.load().spec
-        found = standing(spec, read_records(self._storage / folder.sweep_id))
-        asked = {"label": spec.data.label, "trials": spec.search.trials, "seeds": len(spec.search.seeds)}
-        return sweep.model_copy(update=asked | vars(found))
+        found = counts(read_records(self._storage / folder.sweep_id, spec.plan))
+        final = read_final(folder)
+        test_mae = final.metrics["mae"].value if final else None
+        return sweep.model_copy(update=asked_by(spec) | dict(found) | {"test_mae": test_mae})
 
     def _trial_log(self, folder: SweepFolder, trial: int, follow: bool) -> Path:
         path = trial_log_path(self._settings, folder.sweep_id, trial)
-        if not follow and read_record(self._storage / folder.sweep_id, trial) is None:
-            begun = [record.number for record in read_records(self._storage / folder.sweep_id)]
+        begun = begun_trials(self._storage / folder.sweep_id)
+        if not follow and trial not in begun:
             known = f"{min(begun)} to {max(begun)} have" if begun else "none has"
             raise UserError(f"trial {trial} of sweep {folder.sweep_id} has not begun; {known}")
         return path
@@ -125,25 +126,8 @@ class Local:
 def describe(folder: SweepFolder) -> Sweep:
     """How a sweep stands by its state file alone."""
     state = folder.read_state()
-    return Sweep(
-        id=folder.sweep_id,
-        name=folder.sweep_id.rpartition("-")[0],
-        state=_shown(folder, state),
-        reason=state.reason,
-        user=state.user,
-        attempt=state.attempt,
-        started=state.started,
-        spent_s=state.spent_s,
-        gpu_hours=state.gpu_hours,
-        label=state.label,
-        trials=state.trials,
-        seeds=state.seeds,
-        ended=state.ended,
-        seed_runs=state.seed_runs,
-        saved=state.saved,
-        best=state.best,
-        test_mae=state.test_mae,
-    )
+    asked = state.state == RUNNING and folder.is_asked_to_stop(state.attempt)
+    return state.told().model_copy(update={"state": "stopping"} if asked else {})
 
 
 def read_final(folder: SweepFolder) -> Final | None:
@@ -158,12 +142,6 @@ def read_final(folder: SweepFolder) -> Final | None:
 def trial_log_path(settings: Settings, sweep_id: str, trial: int) -> Path:
     """Where a configuration's log is."""
     return trial_folder(Path(settings.storage_path) / sweep_id, trial) / "log.txt"
-
-
-def _shown(folder: SweepFolder, state: SweepState) -> State:
-    if state.state == RUNNING and folder.is_asked_to_stop(state.attempt):
-        return "stopping"
-    return state.state  # type: ignore[return-value]
 
 
 def _while_active(folder: SweepFolder) -> Iterator[bool]:

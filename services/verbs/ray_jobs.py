@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from services.cluster.environment import QUIET
-from services.records.answers import ACTIVE, Outcome, Planned, State, Submitted, Sweep, Trial
+from services.records.answers import ACTIVE, Outcome, Planned, State, Submitted, Sweep, Trial, asked_by
 from services.records.code import code_digest, copy_code
 from services.settings import Settings
 from services.spec.spec import LoadedSpec, parse_spec
@@ -309,17 +309,13 @@ def _job(details: Any) -> Job | None:
 
 
 def _starting(loaded: LoadedSpec, user: str, attempt: int) -> Sweep:
-    spec = loaded.spec
     return Sweep(
         id=loaded.sweep_id,
-        name=spec.name,
         state="starting",
         user=user,
         attempt=attempt,
         submitted=time.time(),
-        label=spec.data.label,
-        trials=spec.search.trials,
-        seeds=len(spec.search.seeds),
+        **asked_by(loaded.spec),
     )
 
 
@@ -328,7 +324,7 @@ def _told(known: Sweep | None, last: Job | None) -> Sweep:
     if last is None:
         assert known
         return known
-    sweep = known or Sweep(id=last.sweep_id, name=last.name, state="starting", user=last.user)
+    sweep = known or Sweep(id=last.sweep_id, state="starting", user=last.user)
     sweep = sweep.model_copy(update={"submitted": last.since})
     if sweep.attempt >= last.attempt:
         killed = sweep.state == "interrupted" and last.status == "STOPPED"

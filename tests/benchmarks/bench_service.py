@@ -165,7 +165,9 @@ def _fill(settings: Settings) -> None:
         folder.path.mkdir(parents=True)
         (folder.path / "spec.yaml").write_text(spec.to_yaml())
         (folder.path / "origin.json").write_text(json.dumps({"path": "spec.yaml", "base": str(loaded.base)}))
-        state = SweepState(state=FINISHED, attempt=1, user="ada", label="age", trials=5, seeds=2, ended=5, best=4.5)
+        state = SweepState(
+            id=name, state=FINISHED, attempt=1, user="ada", label="age", trials=5, seeds=2, ended=5, best=4.5
+        )
         folder.write_state(state)
         entry = {"user": "ada", "submitted": 1.0, "queued": 1.0, "phase": "over", "ended": "finished", "attempt": 1}
         about = {"spec": spec.to_yaml(), "base": str(loaded.base), "label": "age", "trials": 5, "seeds": 2}
@@ -182,7 +184,7 @@ def _timed_list(environment: Mapping[str, str]) -> float:
 
 
 def _epochs(settings: Settings, name: str) -> int:
-    records = read_records(Path(settings.storage_path) / name)
+    records = read_records(Path(settings.storage_path) / name, SweepFolder(settings.sweeps / name).load().spec.plan)
     return sum(len(history.epochs) for record in records for history in record.histories.values())
 
 

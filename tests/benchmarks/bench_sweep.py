@@ -63,7 +63,7 @@ def _measure(folder: Path, settings: Settings, seed_s: float) -> None:
     run_sweep(loaded, settings, quiet)
     sweep_s = time.monotonic() - began
     storage = Path(settings.storage_path) / loaded.spec.sweep_id
-    records = read_records(storage)
+    records = read_records(storage, loaded.spec.plan)
     stamps = sorted(path.stat().st_mtime for path in storage.glob("trial-*/trial.json"))
     lasts = sorted(path.stat().st_mtime for path in storage.glob("trial-*/seed-*/history.json"))
 

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
@@ -22,9 +21,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from services.records.folder import FINISHED
-from services.records.trial_record import read_records
 from services.settings import Settings
 from services.sweep.run import run_sweep
+from services.verbs.local import Local
 from tests.browser.conftest import requests
 from tests.browser.test_report_page import assert_drawn
 from tests.services.small_study import settings_in, write_study
@@ -97,8 +96,7 @@ def test_the_sweep_s_run_has_its_headline_and_its_configurations(
 ) -> None:
     settings, sweep_id = swept
     browser.get(run_page)
-    records = read_records(Path(settings.storage_path) / sweep_id)
-    names = [f"{record.number:04d} {record.configuration.method}" for record in records]
+    names = [f"{trial.number:04d} {trial.method}" for trial in Local(settings).trials(sweep_id)]
     wait(browser, lambda: all(name in text(browser) for name in names))
     assert sweep_id in text(browser)
     assert "Test MAE" in text(browser) and "saved by racing" in text(browser)

@@ -15,7 +15,7 @@ Curve = Mapping[int, float]
 
 def epochs_run(stack: Stack, loaded: LoadedSpec) -> int:
     """Epochs that all seeds of a sweep have behind them."""
-    records = read_records(sweep_folder(stack, loaded))
+    records = read_records(sweep_folder(stack, loaded), loaded.spec.plan)
     return sum(len(history.epochs) for record in records for history in record.histories.values())
 
 
@@ -38,7 +38,7 @@ def runs_by_key(stack: Stack, loaded: LoadedSpec) -> dict[str, Run]:
 def assert_mlflow_has_everything(stack: Stack, loaded: LoadedSpec) -> None:
     """Parent, children and seeds, and of every seed every metric of every epoch, as the checkpoints have them."""
     runs, client = runs_by_key(stack, loaded), stack.mlflow()
-    records = read_records(sweep_folder(stack, loaded))
+    records = read_records(sweep_folder(stack, loaded), loaded.spec.plan)
     seeds = {f"/{r.number}/{seed}": history for r in records for seed, history in r.histories.items()}
     assert set(runs) == {"", *(f"/{record.number}" for record in records), *seeds}
     for key, run in runs.items():

@@ -56,12 +56,12 @@ def settings_in(home: Path) -> Settings:
 
 def results(loaded: LoadedSpec, settings: Settings) -> str:
     """All that a sweep found out, as text that two equal sweeps share: configurations, states, metrics by epoch."""
-    records = read_records(Path(settings.storage_path) / loaded.spec.sweep_id)
+    records = read_records(Path(settings.storage_path) / loaded.spec.sweep_id, loaded.spec.plan)
     found = [
         {
             "number": record.number,
             "configuration": vars(record.configuration),
-            "state": record.state(loaded.spec.search.seeds, loaded.spec.training.epochs),
+            "state": record.state,
             "seeds": {
                 seed: [{k: v for k, v in row.items() if k != "epoch_s"} for row in history.epochs]
                 for seed, history in record.histories.items()

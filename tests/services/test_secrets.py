@@ -73,6 +73,6 @@ def test_a_log_file_has_no_password(tmp_path: Path) -> None:
 
 
 def test_a_failure_is_kept_without_a_password() -> None:
-    state = SweepState()
+    state = SweepState(id="study-00000000", state="running")
     state.end_with(RuntimeError(f"no answer from http://ada:{SECRET}@host/"))
     assert state.reason == "RuntimeError: no answer from http://host/"

@@ -1,23 +1,26 @@
+import json
+import math
 from pathlib import Path
 
 import pytest
 
+from services.records.answers import Final
 from services.records.final_report import FinalReport
-from trainers.metrics import Interval
+from trainers.interval import Interval
 
 
 def report(*scans: tuple[str, str]) -> FinalReport:
     return FinalReport(
         trial=0,
         method="vanilla",
-        params={},
+        params={"lam": math.inf},
         training={},
         metrics={"mae": Interval(1.0, 0.5, 1.5), "r2": Interval(float("nan"), float("nan"), float("nan"))},
         seed_mae={0: 1.0},
         sd=0.0,
         ensemble_mae=1.0,
         baseline_mae=2.0,
-        shot_mae={},
+        shot_mae={"few": 2.0},
         scans=tuple(scan for scan, _ in scans),
         subjects=tuple(subject for _, subject in scans),
         labels=(20.0,) * len(scans),
@@ -41,9 +44,15 @@ def test_what_is_written_reads_back(tmp_path: Path) -> None:
     written = report(("a_1", "a"), ("b_1", "b"))
     written.write(tmp_path / "final.json")
     assert repr(FinalReport.read(tmp_path / "final.json")) == repr(written)  # nan is not equal to itself
+    json.loads((tmp_path / "final.json").read_text(), parse_constant=pytest.fail)
 
 
 def test_what_is_told_of_it() -> None:
     told = report(("a_1", "a"), ("b_1", "b")).told()
-    assert told.metrics == {"mae": (1.0, 0.5, 1.5), "r2": (None, None, None)}
+    assert told.metrics["mae"] == Interval(1.0, 0.5, 1.5)
+    document = json.loads(told.model_dump_json(), parse_constant=pytest.fail)
+    assert document["metrics"]["mae"] == {"value": 1.0, "low": 0.5, "high": 1.5}
+    assert document["metrics"]["r2"] == {"value": None, "low": None, "high": None}
+    assert document["shot_mae"] == {"few": 2.0}
+    assert repr(Final.model_validate_json(told.model_dump_json())) == repr(told)
     assert (told.trial, told.method, told.sample, told.baseline_mae) == (0, "vanilla", "2 subjects", 2.0)

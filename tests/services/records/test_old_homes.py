@@ -52,7 +52,8 @@ def test_its_sweeps_are_told_of(version: str, tmp_path: Path) -> None:
     assert (done.ended, done.trials, done.seed_runs) == (2, 2, 4)
     assert done.final is not None and done.final.metrics["mae"].value == pytest.approx(done.test_mae)
     best = local.trials(DONE[version])[0]
-    assert (best.state, best.objective) == ("complete", pytest.approx(done.best))
+    assert best.state == "complete"
+    assert best.objective == pytest.approx(done.best)
     assert done.id in local.report(done.id)
 
 

@@ -1,5 +1,6 @@
 """Records: what is on disk, and how a configuration stands by it."""
 
+import json
 import math
 from pathlib import Path
 
@@ -7,27 +8,28 @@ import pytest
 
 from search_spaces import Configuration
 from services.records.trial_record import (
-    leaderboard,
     read_record,
     read_records,
     seed_folder,
     trial_folder,
     write_configuration,
 )
+from services.spec.spec import SeedPlan
 from tests.services.past import EPOCHS, history, leave
 from trainers.history import COMPLETE, PRUNED, RUNNING
 
-SEEDS = (0, 1)
+PLAN = SeedPlan((0, 1), EPOCHS)
 
 
 def test_a_configuration_comes_back_as_it_was_written(tmp_path: Path) -> None:
     written = Configuration("dynlocrep", {"lam": math.inf, "nn_final": 3, "kernel": "rbf", "x": 0.1}, {"lr": 1e-3})
     write_configuration(tmp_path, 12, written)
-    record = read_record(tmp_path, 12)
+    record = read_record(tmp_path, 12, PLAN)
     assert record is not None
     assert record.configuration == written
+    json.loads((trial_folder(tmp_path, 12) / "trial.json").read_text(), parse_constant=pytest.fail)
     assert (record.number, record.failure, record.histories) == (12, "", {})
-    assert read_record(tmp_path, 13) is None
+    assert read_record(tmp_path, 13, PLAN) is None
 
 
 @pytest.mark.parametrize(
@@ -45,40 +47,31 @@ def test_a_configuration_comes_back_as_it_was_written(tmp_path: Path) -> None:
 )
 def test_state(tmp_path: Path, seeds: dict[int, list[float]], last: str, failure: str, state: str) -> None:
     leave(tmp_path, 0, seeds, failure=failure, state=last)
-    record = read_record(tmp_path, 0)
-    assert record and record.state(SEEDS, EPOCHS) == state
+    record = read_record(tmp_path, 0, PLAN)
+    assert record and record.state == state
 
 
 def test_the_objective_is_the_mean_of_whole_seeds_bests(tmp_path: Path) -> None:
     leave(tmp_path, 0, {0: [9.0, 4.0, 5.0, 6.0], 1: [9.0, 8.0, 8.0, 7.0], 2: [1.0]})
-    record = read_record(tmp_path, 0)
+    record = read_record(tmp_path, 0, PLAN)
     assert record is not None
-    assert record.values(EPOCHS) == {0: 4.0, 1: 7.0}
-    assert record.objective(EPOCHS) == 5.5
-    assert record.deviation(EPOCHS) == pytest.approx(math.sqrt(4.5))
+    assert record.values == {0: 4.0, 1: 7.0}
+    assert record.objective == 5.5
+    assert record.sd == pytest.approx(math.sqrt(4.5))
 
 
 def test_seeds_cut_short_count_where_none_is_whole(tmp_path: Path) -> None:
     leave(tmp_path, 0, {0: [9.0, 3.0]})
     leave(tmp_path, 1, {})
-    cut, empty = read_records(tmp_path)
-    assert (cut.objective(EPOCHS), cut.deviation(EPOCHS)) == (3.0, 0.0)
-    assert empty.objective(EPOCHS) == math.inf
+    cut, empty = read_records(tmp_path, PLAN)
+    assert (cut.objective, cut.sd) == (3.0, None)
+    assert empty.objective == math.inf
 
 
 def test_the_reason_is_the_failure_or_that_of_the_seed_that_was_stopped(tmp_path: Path) -> None:
     leave(tmp_path, 0, {0: [5.0] * 4, 1: [5.0] * 2}, state=PRUNED, reason="2 behind")
     leave(tmp_path, 1, {0: [5.0] * 2}, state=PRUNED, reason="2 behind", failure="OSError: disk full")
-    assert [record.reason() for record in read_records(tmp_path)] == ["2 behind", "OSError: disk full"]
-
-
-def test_the_leaderboard_has_whole_ones_first_and_failed_ones_last(tmp_path: Path) -> None:
-    leave(tmp_path, 0, {0: [1.0] * 4, 1: [1.0] * 4}, failure="x")
-    leave(tmp_path, 1, {0: [2.0] * 4})
-    leave(tmp_path, 2, {0: [6.0] * 4, 1: [6.0] * 4})
-    leave(tmp_path, 3, {0: [5.0] * 4, 1: [5.0] * 4})
-    leave(tmp_path, 4, {0: [0.5] * 2})
-    assert [record.number for record in leaderboard(read_records(tmp_path), EPOCHS)] == [3, 2, 1, 4, 0]
+    assert [record.reason for record in read_records(tmp_path, PLAN)] == ["2 behind", "OSError: disk full"]
 
 
 def test_other_folders_are_left_alone(tmp_path: Path) -> None:
@@ -87,4 +80,4 @@ def test_other_folders_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / ".tune" / "x").mkdir(parents=True)
     trial_folder(tmp_path, 2).mkdir()
     history([5.0]).write(seed_folder(tmp_path, 4, 0))
-    assert [record.number for record in read_records(tmp_path)] == [1, 3], "one without trial.json has not begun"
+    assert [record.number for record in read_records(tmp_path, PLAN)] == [1, 3], "one without trial.json has not begun"

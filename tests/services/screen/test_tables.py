@@ -8,20 +8,25 @@ import pytest
 from rich.console import Console
 
 from search_spaces import Value
-from services.records.answers import Final, Sweep
-from services.records.standing import trials
+from services.records.answers import Final, Sweep, Trial
+from services.records.leaderboard import leaderboard
 from services.records.trial_record import read_records
 from services.screen.tables import leaderboard_text, print_leaderboard, print_status, print_table, sweeps_table
 from tests.services.past import leave, spec
 from trainers.history import PRUNED
+from trainers.interval import Interval
 
 SPEC = spec(seeds=[0, 1])
+
+
+def trials(sweep: Path) -> list[Trial]:
+    return [record.told() for record in leaderboard(read_records(sweep, SPEC.plan))]
 
 
 def printed(console_width: int, sweep: Path, *, terminal: bool = False) -> list[str]:
     file = io.StringIO()
     console = Console(file=file, width=console_width, force_terminal=terminal, no_color=True, highlight=False)
-    print_leaderboard(console, trials(SPEC, read_records(sweep)), len(SPEC.search.seeds))
+    print_leaderboard(console, trials(sweep), len(SPEC.search.seeds))
     return file.getvalue().splitlines()
 
 
@@ -36,7 +41,7 @@ def some(sweep: Path) -> None:
 
 def test_the_leaderboard(tmp_path: Path) -> None:
     some(tmp_path)
-    assert [line.split() for line in leaderboard_text(SPEC, read_records(tmp_path)).splitlines()] == [
+    assert [line.split() for line in leaderboard_text(read_records(tmp_path, SPEC.plan), 2).splitlines()] == [
         ["rank", "trial", "method", "validation", "MAE", "seeds", "state", "nn_final", "lam"],
         ["1", "1", "dynlocrep", "4.250", "±", "0.354", "2/2", "complete", "3", "0.5"],
         ["2", "0", "dynlocrep", "5.500", "±", "0.707", "2/2", "complete", "14", "inf"],
@@ -56,7 +61,7 @@ def test_only_parameters_that_differ_within_a_method_are_shown(tmp_path: Path) -
     leave(tmp_path, 0, {}, params={"temperature": 0.1, "sigma": 2.0})
     leave(tmp_path, 1, {}, params={"temperature": 0.1, "sigma": 3.0})
     leave(tmp_path, 2, {}, params={"temperature": 0.5, "window": 5.0}, method="supremix")
-    header = leaderboard_text(SPEC, read_records(tmp_path)).splitlines()[0].split()
+    header = leaderboard_text(read_records(tmp_path, SPEC.plan), 2).splitlines()[0].split()
     assert header[7:] == ["sigma"], "each method has one temperature, and window has one value"
 
 
@@ -88,19 +93,20 @@ def test_before_anything_began(tmp_path: Path) -> None:
 FINAL = Final(
     trial=1,
     method="dynlocrep",
-    metrics={"mae": (4.93, 4.02, 5.88), "r2": (0.5, None, 0.75)},
+    metrics={"mae": Interval(4.93, 4.02, 5.88), "r2": Interval(0.5, math.nan, 0.75)},
     sample="62 subjects",
     seed_mae={0: 4.7, 1: 5.1},
     sd=0.25,
     ensemble_mae=4.5,
     baseline_mae=18.9,
+    shot_mae={"many": 3.5, "few": 8.25},
 )
 SWEEP = Sweep(id="study-1c2e", name="study", state="stopped", label="age", trials=30, seeds=2, ended=3, best=4.25)
 
 
 def shown(*, sweep: Sweep, trials_of: Path) -> list[str]:
     file = io.StringIO()
-    print_status(Console(file=file, width=30, highlight=False), sweep, trials(SPEC, read_records(trials_of)))
+    print_status(Console(file=file, width=30, highlight=False), sweep, trials(trials_of))
     return file.getvalue().splitlines()
 
 
@@ -118,10 +124,11 @@ def test_status(tmp_path: Path) -> None:
 
 def test_the_final_figure(tmp_path: Path) -> None:
     lines = shown(sweep=SWEEP.model_copy(update={"final": FINAL}), trials_of=tmp_path)
-    assert lines[-3:] == [
+    assert lines[-4:] == [
         "final     test MAE 4.930 [4.020, 5.880] age over 62 subjects, mean of 2 seeds (sd 0.250), "
         "4.500 for their mean prediction; predict-the-mean 18.900",
         "          r2 0.500 [nan, 0.750]",
+        "          MAE by training subjects near a label: many 3.500 · few 8.250",
         "          trial 1, dynlocrep; dashboard: contrasweep ui",
     ]
 

@@ -9,7 +9,7 @@ from services.service.folders import Folders
 
 
 def write(sweeps: Path, name: str, state: str = STOPPED) -> None:
-    SweepFolder(sweeps / name).write_state(SweepState(state=state))
+    SweepFolder(sweeps / name).write_state(SweepState(id=name, state=state))
 
 
 def states(folders: Folders) -> dict[str, str]:

@@ -178,7 +178,7 @@ def test_an_attempt_that_never_arrived_is_no_restart() -> None:
 
 def test_attempts_that_cannot_arrive_come_to_an_end_with_a_reason() -> None:
     """As of a sweep that another version of the driver would call otherwise."""
-    now, phases = entry(), []
+    now, phases = entry(), list[str]()
     while now.phase != "over" and len(phases) < 20:
         started = next(action.entry for action in decide([now], observed(), Quotas(), NOW) if isinstance(action, Start))
         now = kept([started], observed())

@@ -270,7 +270,7 @@ def test_a_probe_is_the_same_with_and_without_its_mapping() -> None:
 def test_rungs_are_epochs_of_fine_tuning_where_there_is_any() -> None:
     racing = {"search": {**MINIMAL["search"], "racing": {"rungs": [5]}}}
     spec = parsed(changed("probe", {"finetune": {"epochs": 6}}) | racing)
-    assert (spec.seed_epochs, spec.judged_epochs) == (56, 6)
+    assert (spec.plan.seed_epochs, spec.judged_epochs) == (56, 6)
     said = r"search.racing.rungs: 5 is not allowed: must be below probe.finetune.epochs 5"
     with pytest.raises(UserError, match=said):
         parsed(changed("probe", {"finetune": {"epochs": 5}}) | racing)

@@ -25,8 +25,8 @@ def test_every_pretraining_beats_half_of_what_guessing_gives(name: str, tmp_path
     assert run_sweep(spec, settings, Console(file=io.StringIO())).state == FINISHED
     guessed = guessing(spec, settings.volumes)
     reached = {
-        record.configuration.method: record.objective(spec.spec.seed_epochs)
-        for record in read_records(Path(settings.storage_path) / spec.spec.sweep_id)
+        record.configuration.method: record.objective
+        for record in read_records(Path(settings.storage_path) / spec.spec.sweep_id, spec.spec.plan)
     }
     assert reached.keys() == set(spec.spec.search.spaces)
     pretrained = [method for method in reached if not losses.get(method).end_to_end]

@@ -48,7 +48,7 @@ def test_the_page_is_kept_up_to_date_for_as_long_as_the_block(left: Left, monkey
 
 def test_the_last_page_is_of_how_the_sweep_ended(left: Left) -> None:
     heard = Heard()
-    state = SweepState("running")
+    state = SweepState(id="study-00000000", state="running")
     state.end_with(RuntimeError("the roof\nfell in"))
     PageWriter(left.settings, left.folder, heard).write(state)
     assert "RuntimeError: the roof fell in" in heard.pages[0] and "failed</span>" in heard.pages[0]
@@ -65,8 +65,8 @@ def test_errors_are_logged_once_and_never_raised(left: Left, caplog: pytest.LogC
 
 
 def test_every_driver_is_noted(left: Left) -> None:
-    add_driver(left.folder, SweepState(user="ada", attempt=1), {"code": "ab" * 32})
-    add_driver(left.folder, SweepState(user="ada", attempt=2), {"code": "cd" * 32})
+    add_driver(left.folder, SweepState(id="a-1", state="running", user="ada", attempt=1), {"code": "ab" * 32})
+    add_driver(left.folder, SweepState(id="a-1", state="running", user="ada", attempt=2), {"code": "cd" * 32})
     first, second = read_drivers(left.folder)
     assert (first.attempt, second.attempt, second.user) == (1, 2, "ada")
     assert second.digests["code"].startswith("cd") and second.versions["optuna"]

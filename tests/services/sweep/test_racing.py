@@ -8,11 +8,13 @@ import pytest
 from scipy.stats import t as student
 
 from services.records.trial_record import seed_folder
+from services.spec.spec import SeedPlan
 from services.sweep.racing import Histories, Referee, Rule
 from tests.services.past import EPOCHS, history, leave, rows
 from trainers.history import History, Row, Verdict
 
-RULE = Rule(rungs=(2,), epochs=EPOCHS, seeds=(0, 1, 2), confidence=0.9)
+PLAN = SeedPlan((0, 1, 2), EPOCHS)
+RULE = Rule(PLAN, rungs=(2,), confidence=0.9)
 
 
 def seeds(*values: list[float]) -> dict[int, History]:
@@ -64,7 +66,7 @@ def test_the_best_value_so_far_counts_not_the_last() -> None:
 def test_epochs_without_an_evaluation_are_no_evidence() -> None:
     blank: list[Row] = [{"epoch": 0, "loss": 1.0}, {"epoch": 1, "loss": 1.0}]
     unevaluated = {0: History(0, epochs=blank)}
-    rival = {seed: History(seed, epochs=[*blank, *rows([5.0, 5.0], first=2)]) for seed in RULE.seeds}
+    rival = {seed: History(seed, epochs=[*blank, *rows([5.0, 5.0], first=2)]) for seed in PLAN.seeds}
     assert RULE.hopeless(unevaluated, [rival]) == ""
 
 
@@ -92,11 +94,11 @@ def test_a_race_keeps_the_true_best_and_saves_runs(noise: float, share: float) -
     kept = spent = 0
     for _ in range(repeats):
         quality = rng.uniform(5, 10, configurations)
-        easy = rng.normal(0, 1.0, len(RULE.seeds))
+        easy = rng.normal(0, 1.0, len(PLAN.seeds))
         past: list[dict[int, History]] = []
         for mean in quality:
             own: dict[int, History] = {}
-            for seed in RULE.seeds:
+            for seed in PLAN.seeds:
                 final = mean + easy[seed] + rng.normal(0, noise)
                 curve = [final * (1 + 0.5 * 0.4**epoch) for epoch in range(EPOCHS - 1)] + [final]
                 own[seed] = history(curve[:2], seed=seed)
@@ -110,7 +112,7 @@ def test_a_race_keeps_the_true_best_and_saves_runs(noise: float, share: float) -
         whole = {i for i, own in enumerate(past) if sum(len(one.epochs) for one in own.values()) == 3 * EPOCHS}
         kept += int(np.argmin(quality)) in whole
     assert kept >= share * repeats
-    assert spent <= 0.75 * repeats * configurations * EPOCHS * len(RULE.seeds)
+    assert spent <= 0.75 * repeats * configurations * EPOCHS * len(PLAN.seeds)
 
 
 # the referee
@@ -134,18 +136,18 @@ BEST = {0: [6.0] * 4, 1: [6.0] * 4, 2: [6.0] * 4}
 
 def test_stops_a_worse_configuration_at_a_rung_and_after_a_seed(tmp_path: Path) -> None:
     leave(tmp_path, 0, BEST)
-    referee = Referee(RULE, 1, tmp_path)
+    referee = Referee(RULE, PLAN, 1, tmp_path)
     assert run_seed(referee, tmp_path, 1, 0, [20.0] * 4) == [GO, PRUNE]
     late = [6.0, 6.0, 6.0, 6.0]
     assert run_seed(referee, tmp_path, 2, 0, late) == [GO] * 4
     assert run_seed(referee, tmp_path, 2, 1, [12.0] * 4) == [GO, PRUNE]
-    only_ends = Referee(Rule((), EPOCHS, (0, 1, 2), 0.9), 1, tmp_path)
+    only_ends = Referee(Rule(PLAN, (), 0.9), PLAN, 1, tmp_path)
     assert run_seed(only_ends, tmp_path, 3, 0, [20.0] * 4) == [GO, GO, GO, PRUNE]
 
 
 def test_the_reason_is_told(tmp_path: Path) -> None:
     leave(tmp_path, 0, BEST)
-    referee = Referee(RULE, 1, tmp_path)
+    referee = Referee(RULE, PLAN, 1, tmp_path)
     referee.judge(1, 0, rows([20.0])[0], True)
     verdict, reason = referee.judge(1, 0, rows([20.0, 20.0])[1], True)
     assert verdict is PRUNE
@@ -154,36 +156,36 @@ def test_the_reason_is_told(tmp_path: Path) -> None:
 
 def test_a_finalist_is_never_stopped(tmp_path: Path) -> None:
     leave(tmp_path, 0, BEST)
-    referee = Referee(RULE, 1, tmp_path)
+    referee = Referee(RULE, PLAN, 1, tmp_path)
     assert [referee.judge(1, 0, row, False)[0] for row in rows([20.0] * 4)] == [GO] * 4
 
 
 def test_no_racing(tmp_path: Path) -> None:
     leave(tmp_path, 0, BEST)
-    assert run_seed(Referee(None, 1, tmp_path), tmp_path, 1, 0, [20.0] * 4) == [GO] * 4
+    assert run_seed(Referee(None, PLAN, 1, tmp_path), tmp_path, 1, 0, [20.0] * 4) == [GO] * 4
 
 
 def test_rivals_are_those_that_ended_before_it_was_sampled(tmp_path: Path) -> None:
     leave(tmp_path, 2, BEST)
-    referee = Referee(RULE, 3, tmp_path)
+    referee = Referee(RULE, PLAN, 3, tmp_path)
     assert run_seed(referee, tmp_path, 4, 0, [20.0] * 4) == [GO] * 4, "2 > 4 - 3"
     assert run_seed(referee, tmp_path, 5, 0, [20.0] * 4) == [GO, PRUNE], "2 <= 5 - 3"
 
 
 def test_a_failed_configuration_is_nobodys_rival(tmp_path: Path) -> None:
     leave(tmp_path, 0, BEST, failure="Diverged: the loss is nan")
-    assert run_seed(Referee(RULE, 1, tmp_path), tmp_path, 1, 0, [20.0] * 4) == [GO] * 4
+    assert run_seed(Referee(RULE, PLAN, 1, tmp_path), tmp_path, 1, 0, [20.0] * 4) == [GO] * 4
 
 
 def test_a_referee_made_again_says_the_same(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     told = []
-    lasting = Referee(RULE, 2, tmp_path)
+    lasting = Referee(RULE, PLAN, 2, tmp_path)
     for number in range(8):
-        for seed in RULE.seeds:
+        for seed in PLAN.seeds:
             values = [float(rng.uniform(5, 30))] * 4
             for epoch, row in enumerate(rows(values)):
-                fresh = Referee(RULE, 2, tmp_path)
+                fresh = Referee(RULE, PLAN, 2, tmp_path)
                 verdict = lasting.judge(number, seed, row, True)
                 assert fresh.judge(number, seed, row, True) == verdict
                 if seed == 0 and epoch == 0:
@@ -200,7 +202,7 @@ def test_a_referee_made_again_says_the_same(tmp_path: Path) -> None:
 def test_an_epoch_told_again_replaces_what_followed_it(tmp_path: Path) -> None:
     """A worker that died goes on from its checkpoint, maybe some epochs back."""
     leave(tmp_path, 0, BEST)
-    referee = Referee(RULE, 1, tmp_path)
+    referee = Referee(RULE, PLAN, 1, tmp_path)
     referee.judge(1, 0, rows([6.0])[0], True)
     referee.judge(1, 0, rows([6.0, 6.0])[1], True)
     referee.judge(1, 0, rows([20.0])[0], True)
@@ -209,7 +211,7 @@ def test_an_epoch_told_again_replaces_what_followed_it(tmp_path: Path) -> None:
 
 def test_pause(tmp_path: Path) -> None:
     leave(tmp_path, 0, BEST)
-    referee = Referee(RULE, 1, tmp_path)
+    referee = Referee(RULE, PLAN, 1, tmp_path)
     referee.judge(1, 0, rows([20.0])[0], True)
     referee.pause()
     assert referee.judge(2, 0, rows([6.0])[0], True) == (PAUSE, "")
@@ -217,7 +219,7 @@ def test_pause(tmp_path: Path) -> None:
 
 
 def test_events_are_handed_over_once(tmp_path: Path) -> None:
-    referee = Referee(RULE, 1, tmp_path)
+    referee = Referee(RULE, PLAN, 1, tmp_path)
     row = rows([6.0])[0]
     referee.judge(3, 1, row, True)
     assert [tuple(event) for event in referee.drain()] == [(3, 1, row)]

@@ -22,7 +22,7 @@ from upath import UPath
 import search_spaces
 from services.records.final_report import FinalReport
 from services.records.folder import FINISHED, INTERRUPTED, STOPPED, SweepFolder
-from services.records.standing import Standing, standing
+from services.records.leaderboard import counts
 from services.records.trial_record import read_records, seed_folder
 from services.settings import Settings
 from services.spec.spec import LoadedSpec
@@ -85,7 +85,7 @@ def test_mlflow_has_parent_children_and_seeds_and_none_is_running(finished: tupl
     parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
     seeds = [run for run in runs if run not in parents and run not in children]
-    records = read_records(Path(settings.storage_path) / loaded.spec.sweep_id)
+    records = read_records(Path(settings.storage_path) / loaded.spec.sweep_id, loaded.spec.plan)
     assert (len(parents), len(children)) == (1, 5)
     assert len(seeds) == sum(len(record.histories) for record in records)
     history = records[0].histories[0]
@@ -186,7 +186,7 @@ def test_fine_tuned_configurations_are_compared_by_what_fine_tuning_reached(tmp_
     settings = settings_in(tmp_path / "home")
     printed = run_quietly(loaded, settings)
     sweep = Path(settings.storage_path) / loaded.spec.sweep_id
-    best = min(read_records(sweep), key=lambda record: record.objective(2))
+    best = min(read_records(sweep, loaded.spec.plan), key=lambda record: record.objective)
     assert len(best.histories[0].epochs) == 2 and "2 seed runs" in printed
     first = History.read(seed_folder(sweep, best.number, 0) / "pretraining")
     assert first and len(first.epochs) == 3
@@ -293,13 +293,13 @@ def test_the_state_has_what_a_list_of_sweeps_shows(finished: tuple[LoadedSpec, S
     loaded, settings, _ = finished
     folder = SweepFolder.find(settings, "small")
     state = folder.read_state()
-    told = standing(loaded.spec, read_records(Path(settings.storage_path) / folder.sweep_id))
-    assert Standing(state.ended, state.seed_runs, state.saved, state.best) == told
+    told = counts(read_records(Path(settings.storage_path) / folder.sweep_id, loaded.spec.plan))
+    assert (state.ended, state.seed_runs, state.saved, state.best) == tuple(dict(told).values())
     assert (state.ended, state.trials, state.seeds, state.label, state.attempt) == (5, 5, 2, "age", 1)
     assert state.best and state.spent_s > 0
     assert state.test_mae == FinalReport.read(folder.final).metrics["mae"].value
     sweep = Local(settings).status("small")
-    assert sweep.final and sweep.final.metrics["mae"][0] == sweep.test_mae
+    assert sweep.final and sweep.final.metrics["mae"].value == sweep.test_mae
 
 
 def test_the_logs(finished: tuple[LoadedSpec, Settings, str]) -> None:
@@ -309,7 +309,7 @@ def test_the_logs(finished: tuple[LoadedSpec, Settings, str]) -> None:
     for line in filter(str.strip, printed.splitlines()):
         assert any(logged.endswith(line.rstrip()) for logged in lines), line
     assert any("trial 0 complete" in line for line in lines)
-    record = read_records(Path(settings.storage_path) / loaded.spec.sweep_id)[0]
+    record = read_records(Path(settings.storage_path) / loaded.spec.sweep_id, loaded.spec.plan)[0]
     epochs = [line for line in verbs.logs("small", trial=0) if " epoch " in line]
     assert len(epochs) == sum(len(history.epochs) for history in record.histories.values())
     assert f"seed 0 epoch 1  lr 0.003  loss {record.histories[0].epochs[0]['loss']:.4g}" in epochs[0]

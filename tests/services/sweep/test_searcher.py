@@ -54,7 +54,7 @@ class Bench:
             self.study,
             lambda trial: search_spaces.suggest(trial, search.spaces, context, search.override, search.fix),
             search,
-            spec.training.epochs,
+            spec.plan,
             self.sweep,
             self.heard,
         )
@@ -96,7 +96,7 @@ class Bench:
 
     def maes(self, number: int) -> list[float]:
         """An objective of the parameters alone."""
-        told = read_record(self.sweep, number)
+        told = read_record(self.sweep, number, self.spec.plan)
         assert told
         level = 5 + fold(repr(told.configuration)) % 1000 / 100
         return [level + 0.1 * seed for seed in self.spec.search.seeds]
@@ -193,7 +193,7 @@ def test_every_sampler_draws_from_a_conditional_space(
 ) -> None:
     bench = Bench(tmp_path, spec(spaces=search_spaces.names(), sampler=sampler, trials=36, parallel=2, seeds=[0]))
     bench.run()
-    drawn = [record.configuration for record in read_records(bench.sweep)]
+    drawn = [record.configuration for record in read_records(bench.sweep, bench.spec.plan)]
     assert len(drawn) == 36
     sampled = drawn[len(search_spaces.names()) :]
     assert len({one.method for one in sampled}) > 2
@@ -205,7 +205,7 @@ def test_every_sampler_draws_from_a_conditional_space(
 def test_a_configuration_is_never_run_twice(tmp_path: Path) -> None:
     bench = Bench(tmp_path, spec(spaces=["exponential", "vanilla"], sampler="random", trials=8, parallel=2, seeds=[0]))
     bench.run()
-    run = [record.configuration for record in read_records(bench.sweep)]
+    run = [record.configuration for record in read_records(bench.sweep, bench.spec.plan)]
     assert len(run) == 8
     assert [one.method for one in run].count("vanilla") == 1
     vanilla = next(t for t in bench.study.get_trials() if t.params["method"] == "vanilla")
@@ -217,10 +217,10 @@ def test_a_configuration_is_never_run_twice(tmp_path: Path) -> None:
 def test_a_space_with_one_point_is_tried_once(tmp_path: Path) -> None:
     bench = Bench(tmp_path, spec(spaces=["vanilla"], trials=5, parallel=2, seeds=[0]))
     bench.run()
-    assert [record.number for record in read_records(bench.sweep)] == [0]
+    assert [record.number for record in read_records(bench.sweep, bench.spec.plan)] == [0]
     again = Bench(tmp_path, bench.spec, bench.storage)
     again.run()
-    assert [record.number for record in read_records(bench.sweep)] == [0]
+    assert [record.number for record in read_records(bench.sweep, bench.spec.plan)] == [0]
 
 
 def test_an_infinite_choice_survives_sqlite(tmp_path: Path) -> None:
@@ -309,8 +309,8 @@ def test_finalists_run_all_their_seeds_at_the_same_time(tmp_path: Path) -> None:
     assert not any(told["race"] for told in bench.open.values())
     for number in chosen:
         bench.end(number)
-    record = read_record(bench.sweep, chosen[0])
-    assert record and record.state(bench.spec.search.seeds, EPOCHS) == "complete"
+    record = read_record(bench.sweep, chosen[0], bench.spec.plan)
+    assert record and record.state == "complete"
     assert bench.state(chosen[0]) is TrialState.PRUNED, "Optuna has been told"
 
 
@@ -443,8 +443,8 @@ def test_finalists_under_way_when_the_driver_died_go_on(tmp_path: Path) -> None:
     resumed = Bench(tmp_path, study, killed.storage)
     resumed.run()
     assert sorted(resumed.heard.starts) == [1, 2]
-    records = [read_record(resumed.sweep, n) for n in range(3)]
-    assert all(r and r.state(study.search.seeds, EPOCHS) == "complete" for r in records)
+    records = [read_record(resumed.sweep, n, study.plan) for n in range(3)]
+    assert all(r and r.state == "complete" for r in records)
 
 
 def test_a_finished_search_has_nothing_more(tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ def test_a_short_sweep_over_real_scans(
     assert run_sweep(loaded, settings, console).state == FINISHED
     assert isinstance(console.file, io.StringIO)
     assert f"755 volumes {list(shape)}" in console.file.getvalue()
-    records = read_records(Path(settings.storage_path) / loaded.spec.sweep_id)
-    assert [record.state((0,), 2) for record in records] == ["complete", "complete"]
+    records = read_records(Path(settings.storage_path) / loaded.spec.sweep_id, loaded.spec.plan)
+    assert [record.state for record in records] == ["complete", "complete"]
     report = FinalReport.read(settings.sweeps / loaded.spec.sweep_id / "final.json")
     assert report.n_test == 151
     assert report.metrics["mae"].value < beats * report.baseline_mae

@@ -12,7 +12,7 @@ from services.settings import Settings
 from services.spec.spec import LoadedSpec, SweepSpec
 from services.sweep_page.content import Content, read_content
 from tests.services.past import EPOCHS, leave, spec
-from trainers.metrics import Interval
+from trainers.interval import Interval
 
 SPACES = ("dynlocrep", "supremix")
 SEEDS = (0, 1, 2)
@@ -25,7 +25,11 @@ class Left:
         self.settings = Settings(home=home)
         self.folder = SweepFolder.create(self.settings, LoadedSpec(study, home / "study.yaml", home))
         self.sweep = Path(self.settings.storage_path) / study.sweep_id
-        self.folder.write_state(SweepState(state, reason=reason, spent_s=600, started=1.7e9, volumes="f" * 64))
+        self.folder.write_state(
+            SweepState(
+                id=self.folder.sweep_id, state=state, reason=reason, spent_s=600, started=1.7e9, volumes="f" * 64
+            )
+        )
 
     def content(self) -> Content:
         """What the page is drawn from."""

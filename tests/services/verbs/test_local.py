@@ -48,7 +48,14 @@ def storage(settings: Settings, folder: SweepFolder) -> Path:
 
 def finished(number: int) -> SweepState:
     return SweepState(
-        state=FINISHED, gpu_hours=4.0, started=1e9 - number, label="age", trials=4, ended=4, best=number / 10
+        id=f"study-{number:08x}",
+        state=FINISHED,
+        gpu_hours=4.0,
+        started=1e9 - number,
+        label="age",
+        trials=4,
+        ended=4,
+        best=number / 10,
     )
 
 
