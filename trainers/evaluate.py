@@ -13,7 +13,7 @@ from trainers.config import RunConfig
 from trainers.data.feeds import Batch, Feed, arriving
 from trainers.distributed import rank, world_size
 from trainers.errors import Diverged
-from trainers.history import Row
+from trainers.history import EpochMetrics
 from trainers.metrics import METRICS, shot_mae
 from trainers.model import Model
 from trainers.network import Network
@@ -44,7 +44,7 @@ def embed(network: Network, batches: Iterable[Batch]) -> Embedding:
     return Embedding(features[order], labels[order])
 
 
-def evaluate(model: Model, feed: Feed, run: RunConfig, device: torch.device) -> tuple[Row, Probe]:
+def evaluate(model: Model, feed: Feed, run: RunConfig, device: torch.device) -> tuple[EpochMetrics, Probe]:
     """Metrics on the validation split of the model's own regression head, or of a probe fitted on the training split.
 
     Every worker embeds its share and all return the same: `validation_*` for each metric of
@@ -68,7 +68,7 @@ def evaluate(model: Model, feed: Feed, run: RunConfig, device: torch.device) -> 
     return judge(fitted, validation, feed.train_labels) | {"train_mae": float(errors.abs().mean())}, fitted
 
 
-def judge(probe: Probe, validation: Embedding, train_labels: Sequence[float]) -> Row:
+def judge(probe: Probe, validation: Embedding, train_labels: Sequence[float]) -> EpochMetrics:
     """Each metric of a probe's predictions, left out where it is undefined, as r is of equal predictions.
 
     Raises Diverged where a prediction is not finite.

@@ -1,38 +1,43 @@
 """A seed from its start to the model that is judged: pretraining, then fine-tuning where that is the probe."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from trainers.config import RunConfig, finetuning
 from trainers.data.feeds import Feed
-from trainers.history import COMPLETE, History, Row, Verdict
-from trainers.pretrain import Ask, go_on, pretrain
+from trainers.history import COMPLETE, EpochMetrics, History, Verdict
+from trainers.pretrain import OnEpoch, go_on, pretrain
 
 FIRST_STAGE = "pretraining"
 
 
 def train_seed(
-    run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, ask: Ask = go_on, watch: Ask = go_on
+    run: RunConfig,
+    feed: Feed,
+    folder: Path,
+    *,
+    device: torch.device,
+    on_epoch: OnEpoch = go_on,
+    on_earlier_epoch: OnEpoch = go_on,
 ) -> History:
     """Train one configuration with one seed; see `trainers.pretrain.pretrain`.
 
     Where the probe is `finetune`, that is two stages, each resumed exactly: the first in a folder of its own,
-    the second from its best epoch. `watch` is called with the first stage's metrics, named `pretraining_*`; only
-    the second is judged, and the returned history is the second's.
+    the second from its best epoch. `on_earlier_epoch` is called with the first stage's metrics, named
+    `pretraining_*`; only the second is judged, and the returned history is the second's.
     """
     if finetuning(run.probe) is None:
-        return pretrain(run, feed, folder, device=device, ask=ask)
+        return pretrain(run, feed, folder, device=device, on_epoch=on_epoch)
     first = folder / FIRST_STAGE
-    history = pretrain(run.pretraining(), feed, first, device=device, ask=_renamed(watch))
+    history = pretrain(run.pretraining(), feed, first, device=device, on_epoch=_renamed(on_earlier_epoch))
     if history.state != COMPLETE:
         return History(run.seed)
-    return pretrain(run.finetuning(str(first / "best.pt")), feed, folder, device=device, ask=ask)
+    return pretrain(run.finetuning(str(first / "best.pt")), feed, folder, device=device, on_epoch=on_epoch)
 
 
-def _renamed(watch: Ask) -> Callable[[Row], Verdict]:
-    def ask(row: Row) -> Verdict:
-        return watch({key if key == "epoch" else f"{FIRST_STAGE}_{key}": value for key, value in row.items()})
+def _renamed(on_epoch: OnEpoch) -> OnEpoch:
+    def on_earlier_epoch(row: EpochMetrics) -> Verdict:
+        return on_epoch({key if key == "epoch" else f"{FIRST_STAGE}_{key}": value for key, value in row.items()})
 
-    return ask
+    return on_earlier_epoch

@@ -8,7 +8,8 @@ from typing import Final
 
 from trainers.atomic import write_atomically
 
-Row = dict[str, float]
+EpochMetrics = dict[str, float]
+"""What was measured in one epoch of a seed, by name; `epoch` counts from 0."""
 RUNNING: Final = "running"
 COMPLETE: Final = "complete"
 PRUNED: Final = "pruned"
@@ -24,12 +25,12 @@ class Verdict(Enum):
 
 @dataclass
 class History:
-    """Metrics of one seed run, a row for each epoch, and its state: running, complete or pruned."""
+    """Metrics of one seed run, one entry for each epoch, and its state: running, complete or pruned."""
 
     seed: int
     state: str = RUNNING
     reason: str = ""
-    epochs: list[Row] = field(default_factory=list)
+    epochs: list[EpochMetrics] = field(default_factory=list)
 
     @property
     def best(self) -> float:

@@ -14,21 +14,21 @@ from trainers.data.feeds import Batch, Feed, arriving
 from trainers.distributed import gather_views, rank, world_size
 from trainers.errors import Diverged, UserError
 from trainers.evaluate import evaluate
-from trainers.history import COMPLETE, PRUNED, RUNNING, History, Row, Verdict
+from trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
 from trainers.losses import Rows
 from trainers.schedule import learning_rate
 from trainers.seeding import fold
 from trainers.state import TrainState
 
-Ask = Callable[[Row], Verdict]
+OnEpoch = Callable[[EpochMetrics], Verdict]
 
 
-def go_on(row: Row) -> Verdict:
+def go_on(row: EpochMetrics) -> Verdict:
     """Train to the end."""
     return Verdict.GO
 
 
-def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, ask: Ask = go_on) -> History:
+def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, on_epoch: OnEpoch = go_on) -> History:
     """Train one configuration with one seed, or go on from where `folder` says it was interrupted.
 
     Interrupted anywhere and resumed gives the same bits as never interrupted, on one machine's CPUs: every draw
@@ -42,10 +42,10 @@ def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, 
         folder: receives `latest.pt` (after every epoch, and every `SAVE_EVERY_S` of a long one), `best.pt` (least
             validation MAE) and `history.json`.
         device: where this worker computes.
-        ask: called on rank 0 with each epoch's metrics; all workers follow its verdict.
+        on_epoch: called on rank 0 with each epoch's metrics; all workers follow its verdict.
 
     Returns:
-        The history: complete, pruned, or still running where `ask` said to pause. A pruned run that is
+        The history: complete, pruned, or still running where `on_epoch` said to pause. A pruned run that is
         called again goes on; one pruned after its last epoch is whole, and stays.
 
     Raises:
@@ -60,14 +60,14 @@ def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, 
         epoch, started = len(history.epochs), time.monotonic()
         lr = learning_rate(run.training, epoch)
         state.begin_epoch(lr)
-        row: Row = {"epoch": epoch, "lr": lr, "loss": train_epoch(state, augment, feed, run, folder)}
+        row: EpochMetrics = {"epoch": epoch, "lr": lr, "loss": train_epoch(state, augment, feed, run, folder)}
         if (epoch + 1) % run.training.evaluate_every == 0 or epoch + 1 == epochs:
             metrics, probe = evaluate(state.evaluated, feed, run, device)
             row |= metrics
             if row["validation_mae"] < history.best:
                 state.save_best(folder, probe, row)
         history.epochs.append(row | {"epoch_s": time.monotonic() - started})
-        verdict = agree(ask, history.epochs[-1], device)
+        verdict = agree(on_epoch, history.epochs[-1], device)
         finished = COMPLETE if len(history.epochs) == epochs else RUNNING
         history.state = PRUNED if verdict is Verdict.PRUNE else finished
         state.save_latest(folder)
@@ -132,9 +132,9 @@ def global_rows(z: Tensor, y: Tensor, group: Tensor | None, *, epoch: int, views
     return Rows(gather_views(z, views), gather_views(y, views), epoch, views, everyone, None)
 
 
-def agree(ask: Ask, row: Row, device: torch.device) -> Verdict:
+def agree(on_epoch: OnEpoch, row: EpochMetrics, device: torch.device) -> Verdict:
     """Rank 0 asks; every worker hears the same verdict, so that they leave the loop together."""
-    verdict = torch.tensor(ask(row).value if rank() == 0 else 0, device=device)
+    verdict = torch.tensor(on_epoch(row).value if rank() == 0 else 0, device=device)
     if world_size() > 1:
         torch.distributed.broadcast(verdict, src=0)
     return Verdict(int(verdict))

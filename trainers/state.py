@@ -17,7 +17,7 @@ from trainers import checkpoint
 from trainers.config import RunConfig, TrainingConfig
 from trainers.data.feeds import Feed
 from trainers.distributed import rank, world_size
-from trainers.history import History, Row
+from trainers.history import EpochMetrics, History
 from trainers.model import Model, build_model
 from trainers.normalization import Normalization
 from trainers.probes import Probe
@@ -100,7 +100,7 @@ class TrainState:
         if self.ema:
             self.ema.update_parameters(self.model)
 
-    def save_best(self, folder: Path, probe: Probe, row: Row) -> None:
+    def save_best(self, folder: Path, probe: Probe, row: EpochMetrics) -> None:
         """Write `best.pt`: all that predicting needs."""
         if rank() == 0:
             best = {

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from optuna.exceptions import DuplicatedStudyError, OptunaError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
-from pydantic import ConfigDict, Field
+from pydantic import AliasChoices, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.records.answers import Submission
@@ -43,7 +43,7 @@ class Entry(Submission):
         lost: attempts in a row that the cluster took and nothing was seen of; `refused` says that it did not take the
             last one.
         used: GPU-hours that each ended attempt took, by the time of its end.
-        ended: how it came to rest, and `reason` why.
+        end: how it came to rest, and `reason` why.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -61,7 +61,9 @@ class Entry(Submission):
     lost: int = 0
     refused: bool = False
     used: tuple[tuple[float, Hours], ...] = ()
-    ended: Literal["", "finished", "failed", "stopped"] = ""
+    end: Annotated[
+        Literal["", "finished", "failed", "stopped"], Field(validation_alias=AliasChoices("end", "ended"))
+    ] = ""
     reason: str = ""
 
     def is_of(self, spec: SweepSpec) -> bool:

@@ -11,7 +11,7 @@ from services.records.answers import Sweep
 from services.records.folder import SweepFolder
 from services.service.folders import Folders
 from services.service.ledger import Entry, Ledger
-from services.service.queue import Action, Ask, Keep, Kill, Observed, Quotas, Settle, Start, decide
+from services.service.queue import Action, Keep, Kill, Observed, Quotas, RequestStop, Settle, Start, decide
 from services.service.refusals import Unavailable
 from services.settings import Settings
 from services.spec.spec import LoadedSpec, parse_spec
@@ -162,8 +162,8 @@ class Loop:
     def _keep(self, old: Entry, new: Entry) -> None:
         self._ledger.update(new)
         self.restarts += new.restarts > old.restarts
-        if (old.phase, old.ended) != (new.phase, new.ended):
-            log.info("sweep %s: %s, attempt %d %s", new.id, new.ended or new.phase, new.attempt, new.reason)
+        if (old.phase, old.end) != (new.phase, new.end):
+            log.info("sweep %s: %s, attempt %d %s", new.id, new.end or new.phase, new.attempt, new.reason)
 
     def _try(self, action: Action) -> None:
         """Do one thing; what does not go well is tried again after the next look."""
@@ -178,7 +178,7 @@ class Loop:
         match action:
             case Start(entry):
                 self._start(entry)
-            case Ask(sweep_id, attempt):
+            case RequestStop(sweep_id, attempt):
                 SweepFolder(self._sweeps / sweep_id).ask_to_stop(attempt)
             case Kill(sweep_id, attempt):
                 self._cluster.kill(sweep_id, attempt)
@@ -197,7 +197,7 @@ class Loop:
         try:
             loaded = LoadedSpec(parse_spec(entry.spec, "spec"), Path("spec.yaml"), Path(entry.base), entry.id)
         except UserError as error:  # kept by another version of this program
-            self._change(entry.id, {"phase": "over", "ended": "failed", "reason": str(error)})
+            self._change(entry.id, {"phase": "over", "end": "failed", "reason": str(error)})
             return
         try:
             self._cluster.start(loaded, entry.user, entry.attempt)

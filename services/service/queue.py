@@ -61,7 +61,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Ask:
+class RequestStop:
     """Leave word for the driver to stop cleanly."""
 
     id: str
@@ -85,7 +85,7 @@ class Settle:
     reason: str
 
 
-Action = Keep | Start | Ask | Kill | Settle
+Action = Keep | Start | RequestStop | Kill | Settle
 
 
 def decide(entries: Iterable[Entry], observed: Observed, quotas: Quotas, now: float) -> list[Action]:
@@ -173,7 +173,7 @@ def _seen(entry: Entry, observed: Observed, now: float) -> Entry:
     """The entry, brought up to date with what is seen of its sweep."""
     attempt = observed.attempt(entry.id)
     if attempt > entry.attempt:  # handed to the cluster by somebody else
-        wish = {} if entry.phase == "out" else {"wish": "run", "now": False, "ended": "", "reason": ""}
+        wish = {} if entry.phase == "out" else {"wish": "run", "now": False, "end": "", "reason": ""}
         entry = entry.model_copy(update={"phase": "out", "attempt": attempt, **wish})
     if entry.phase != "out":
         return entry
@@ -221,16 +221,16 @@ def _after_death(entry: Entry, folder: Sweep | None, message: str) -> Entry:
     return _back(entry.model_copy(update={"progress": progress, "lost": 0}), restarts)
 
 
-def _end(entry: Entry, observed: Observed) -> Ask | Kill:
+def _end(entry: Entry, observed: Observed) -> RequestStop | Kill:
     """What ends a sweep's driver. One without a job can only be asked, by the number that it holds the folder with."""
     job, folder = observed.jobs.get(entry.id), observed.folders.get(entry.id)
     if entry.now and job and job.live:
         return Kill(entry.id, job.attempt)
-    return Ask(entry.id, folder.attempt if folder and folder.state in HELD else entry.attempt)
+    return RequestStop(entry.id, folder.attempt if folder and folder.state in HELD else entry.attempt)
 
 
-def _over(entry: Entry, ended: Literal["finished", "failed", "stopped"], reason: str) -> Entry:
-    rest = {"phase": "over", "ended": ended, "reason": reason, "paused": False, "now": False, "restarts": 0, "lost": 0}
+def _over(entry: Entry, end: Literal["finished", "failed", "stopped"], reason: str) -> Entry:
+    rest = {"phase": "over", "end": end, "reason": reason, "paused": False, "now": False, "restarts": 0, "lost": 0}
     return entry.model_copy(update=rest)
 
 
@@ -251,8 +251,8 @@ def _settle(old: Entry, new: Entry, observed: Observed) -> Settle | None:
     folder = observed.folders.get(new.id)
     if old == new or new.phase != "over" or folder is None or folder.state != "interrupted":
         return None
-    assert new.ended in ("stopped", "failed")
-    return Settle(new.id, "stopped" if new.ended == "stopped" else "failed", new.reason)
+    assert new.end in ("stopped", "failed")
+    return Settle(new.id, "stopped" if new.end == "stopped" else "failed", new.reason)
 
 
 def _unbooked(entry: Entry, observed: Observed) -> float:

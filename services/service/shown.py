@@ -26,7 +26,7 @@ def shown(entry: Entry | None, folder: Sweep | None, observed: Observed) -> Swee
 
 def _state(entry: Entry, folder: Sweep | None, observed: Observed) -> State:
     if entry.phase == "over":
-        return entry.ended or "stopped"
+        return entry.end or "stopped"
     if entry.phase == "waiting":
         return "queued"
     heard = folder if folder and folder.attempt >= entry.attempt else None

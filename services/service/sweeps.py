@@ -94,7 +94,7 @@ class Service:
             entry = self._ledger.get(sweep.id) or self._kept(self._by_hand(caller, sweep, phase="out"))
             change: dict[str, object] = {"wish": "stop", "now": now or entry.now, "paused": False}
             if entry.phase == "waiting":
-                change = {"wish": "stop", "phase": "over", "ended": "stopped", "reason": ""}
+                change = {"wish": "stop", "phase": "over", "end": "stopped", "reason": ""}
             self._ledger.update(entry.model_copy(update=change))
             log.info("sweep %s: %s by %s", sweep.id, "killed" if now else "stopped", caller.user)
             return self._now(sweep.id)
@@ -182,7 +182,7 @@ class Service:
         elif sweep.state == "stopping":  # once it has stopped, it goes on
             self._ledger.update(entry.model_copy(update={"wish": "run", "paused": True}))
         else:
-            rest = {"phase": "waiting", "wish": "run", "ended": "", "reason": "", "restarts": 0, "now": False}
+            rest = {"phase": "waiting", "wish": "run", "end": "", "reason": "", "restarts": 0, "now": False}
             seen = max(entry.attempt, self.loop.observed.attempt(entry.id))
             self._ledger.update(entry.model_copy(update={**rest, "queued": time.time(), "attempt": seen}))
         log.info("sweep %s: resumed by %s", sweep.id, caller.user)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 RunState: TypeAlias = Literal["complete", "pruned", "failed", "stopped"]
 """How a run ended."""
-Row: TypeAlias = Mapping[str, float | None]
+Metrics: TypeAlias = Mapping[str, float | None]
 
 RunKey: TypeAlias = tuple[int, ...]
 """() is the sweep, (number,) a configuration, (number, seed) a seed."""
@@ -80,7 +80,7 @@ class SweepRuns:
         if key not in self._ended_here:
             self._set_running(self._run(key))
 
-    def log_rows(self, key: RunKey, rows: Iterable[tuple[int, Row]]) -> None:
+    def log_rows(self, key: RunKey, rows: Iterable[tuple[int, Metrics]]) -> None:
         """Log the values of (timestamp in ms, row) whose (metric, epoch) the run does not have."""
         from mlflow.entities import Metric
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from services.stores.mlflow import SWEEP, Row, RunKey, RunState, SweepRuns, is_refused
+from services.stores.mlflow import SWEEP, Metrics, RunKey, RunState, SweepRuns, is_refused
 from services.stores.outbox import Outbox
 
 _OBJECTIVE = "validation_mae"
@@ -29,7 +29,7 @@ class Tracker:
         self._runs = SweepRuns(tracking_uri, artifact_location, sweep_name, sweep_id)
         self._outbox = Outbox("MLflow", is_refused, self._runs.forget)
         self._lock = threading.Lock()
-        self._unsent: defaultdict[RunKey, list[tuple[int, Row]]] = defaultdict(list)
+        self._unsent: defaultdict[RunKey, list[tuple[int, Metrics]]] = defaultdict(list)
         self._objectives: defaultdict[int, dict[int, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
         self._unsent_report: tuple[Path, str] | None = None
 
@@ -48,12 +48,12 @@ class Tracker:
         name = f"{number:04d} {method}"
         self._outbox.put(lambda: self._runs.open((number,), name, {"method": method, **params}, {}))
 
-    def epoch(self, number: int, seed: int, row: Row) -> None:
+    def epoch(self, number: int, seed: int, row: Metrics) -> None:
         """One epoch of a seed: `row` holds "epoch" and metrics; those that are None are left out."""
         self._outbox.put(lambda: self._runs.revive((number, seed)))
         self._queue_rows(number, seed, [row])
 
-    def history(self, number: int, seed: int, rows: Sequence[Row]) -> None:
+    def history(self, number: int, seed: int, rows: Sequence[Metrics]) -> None:
         """Bring a seed up to date from its checkpoint: rows already logged are skipped."""
         self._queue_rows(number, seed, rows)
 
@@ -93,7 +93,7 @@ class Tracker:
             self._unsent_report = (page, summary)
         self._outbox.put(self._send_report)
 
-    def metrics(self, values: Row) -> None:
+    def metrics(self, values: Metrics) -> None:
         """Final figures of the sweep, such as the test MAE, on its own run."""
         stamped = _stamped([{"epoch": 0, **values}])
         self._outbox.put(lambda: self._runs.log_rows(SWEEP, stamped))
@@ -121,7 +121,7 @@ class Tracker:
             log.warning("%d updates did not reach MLflow", undelivered)
         return undelivered
 
-    def _queue_rows(self, number: int, seed: int, rows: Sequence[Row]) -> None:
+    def _queue_rows(self, number: int, seed: int, rows: Sequence[Metrics]) -> None:
         for row in rows:
             if (value := row.get(_OBJECTIVE)) is not None:
                 self._objectives[number][seed][int(row["epoch"] or 0)] = value
@@ -162,21 +162,21 @@ class Tracker:
         self._outbox.put(lambda: self._runs.log_rows((number,), stamped))
 
 
-def _over_seeds(curves: Sequence[Mapping[int, float]]) -> list[Row]:
+def _over_seeds(curves: Sequence[Mapping[int, float]]) -> list[Metrics]:
     """Mean and sd by epoch of the seeds that got furthest: one cut short would put a step into the mean."""
     last = max((max(curve) for curve in curves), default=0)
     furthest = [curve for curve in curves if last in curve]
     return [_mean_and_sd(epoch, [c[epoch] for c in furthest if epoch in c]) for epoch in sorted(set().union(*furthest))]
 
 
-def _mean_and_sd(epoch: int, values: Sequence[float]) -> Row:
+def _mean_and_sd(epoch: int, values: Sequence[float]) -> Metrics:
     row: dict[str, float | None] = {"epoch": epoch, f"{_OBJECTIVE}_mean": statistics.fmean(values)}
     if len(values) > 1:
         row[f"{_OBJECTIVE}_sd"] = statistics.stdev(values)
     return row
 
 
-def _stamped(rows: Iterable[Row]) -> list[tuple[int, Row]]:
+def _stamped(rows: Iterable[Metrics]) -> list[tuple[int, Metrics]]:
     # The time is fixed here, so that a batch sent twice is the same batch to MLflow.
     now_ms = _now_ms()
     return [(now_ms, dict(row)) for row in rows]

@@ -37,7 +37,7 @@ class Monitor:
         for record in self._records.values():
             self._catch_up(record)
 
-    def started(self, number: int, configuration: Configuration) -> None:
+    def trial_started(self, number: int, configuration: Configuration) -> None:
         """A configuration starts or goes on."""
         log.info("trial %d begins: %s", number, configuration.method)
         self._tracker.trial_started(number, configuration.method, configuration.params | configuration.training)
@@ -51,7 +51,7 @@ class Monitor:
                 self._live[event.number, event.seed] = before + int(event.row["epoch"]) + 1
             self._show()
 
-    def ended(self, number: int, state: str) -> None:
+    def trial_ended(self, number: int, state: str) -> None:
         """A configuration ended, or paused."""
         record = read_record(self._sweep, number, self._plan)
         assert record

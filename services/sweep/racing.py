@@ -11,7 +11,7 @@ from scipy.stats import t as student
 
 from services.records.trial_record import read_record
 from services.spec.spec import SeedPlan
-from trainers.history import History, Row, Verdict
+from trainers.history import EpochMetrics, History, Verdict
 
 Histories = Mapping[int, History]
 PRIOR_PAIRS = 2.0
@@ -81,7 +81,7 @@ class Event(NamedTuple):
 
     number: int
     seed: int
-    row: Row
+    row: EpochMetrics
 
 
 class Referee:
@@ -99,9 +99,9 @@ class Referee:
         self._events: list[Event] = []
         self._pausing = False
 
-    def judge(self, number: int, seed: int, row: Row, race: bool) -> tuple[Verdict, str]:
+    def judge(self, number: int, seed: int, row: EpochMetrics, race: bool) -> tuple[Verdict, str]:
         """The verdict on a configuration after an epoch of one of its seeds, and the reason."""
-        verdict = self.watch(number, seed, row)
+        verdict = self.hear(number, seed, row)
         if number not in self._running:
             self._running[number] = dict(self._read(number))
         history = self._running[number].setdefault(seed, History(seed))
@@ -111,7 +111,7 @@ class Referee:
             return Verdict.PRUNE, reason
         return verdict, ""
 
-    def watch(self, number: int, seed: int, row: Row) -> Verdict:
+    def hear(self, number: int, seed: int, row: EpochMetrics) -> Verdict:
         """Hear of an epoch that is not judged: pause where all do."""
         self._events.append(Event(number, seed, row))
         return Verdict.PAUSE if self._pausing else Verdict.GO

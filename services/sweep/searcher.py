@@ -27,11 +27,11 @@ EXHAUSTED = 20
 class Listener(Protocol):
     """Hears of configurations as they start and end."""
 
-    def started(self, number: int, configuration: Configuration) -> None:
+    def trial_started(self, number: int, configuration: Configuration) -> None:
         """Configuration `number` is about to run, or to go on."""
         ...
 
-    def ended(self, number: int, state: str) -> None:
+    def trial_ended(self, number: int, state: str) -> None:
         """Configuration `number` ended: complete, pruned, failed, or running where it was paused."""
         ...
 
@@ -125,7 +125,7 @@ class SweepSearcher(Searcher):
         if error and not (record and record.failure):
             reason = "its process died, again and again"
             write_configuration(self._sweep, number, self._drawn[number], failure=reason)
-        self._listener.ended(number, self._state(number))
+        self._listener.trial_ended(number, self._state(number))
         self._abort_if_hopeless()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -171,7 +171,7 @@ class SweepSearcher(Searcher):
     def _start(self, trial_id: str, number: int, *, race: bool) -> dict[str, Any]:
         configuration = self._drawn[number]
         self._number_of[trial_id] = number
-        self._listener.started(number, configuration)
+        self._listener.trial_started(number, configuration)
         return {"number": number, "race": race, **vars(configuration)}
 
     def _next_finalist(self, trial_id: str) -> dict[str, Any] | str | None:

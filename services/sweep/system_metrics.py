@@ -3,10 +3,10 @@
 import psutil
 import torch
 
-from trainers.history import Row
+from trainers.history import EpochMetrics
 
 
-def system_metrics() -> Row:
+def system_metrics() -> EpochMetrics:
     """CPU and memory of this node, and memory of this process's GPU: percent and 10^6 bytes.
 
     The CPU figure is the mean since the last call in this process.

@@ -25,7 +25,7 @@ from trainers.data.feeds import Feed
 from trainers.distributed import rank
 from trainers.errors import Diverged, UserError
 from trainers.finetune import train_seed
-from trainers.history import PRUNED, RUNNING, History, Row, Verdict
+from trainers.history import PRUNED, RUNNING, EpochMetrics, History, Verdict
 
 MAX_WORKER_FAILURES = 2
 
@@ -88,11 +88,11 @@ def run_seeds(number: int, configuration: Configuration, race: bool, setup: Tria
         known = History.read(folder)
         if race and known and known.state == PRUNED:
             return
-        asker = Asker(setup.referee, number, seed, race)
+        referee = RefereeClient(setup.referee, number, seed, race)
         run = run_config(setup.spec, configuration, seed, setup.init_from)
-        history = train_seed(run, feed, folder, device=device, ask=asker, watch=asker.watch)
-        if history.state == PRUNED and asker.reason and rank() == 0:
-            history.reason = asker.reason
+        history = train_seed(run, feed, folder, device=device, on_epoch=referee, on_earlier_epoch=referee.hear)
+        if history.state == PRUNED and referee.reason and rank() == 0:
+            history.reason = referee.reason
             history.write(folder)
         log.info("seed %d %s", seed, " · ".join(_words(history)))
         if history.state == RUNNING or (race and history.state == PRUNED):
@@ -146,7 +146,7 @@ def get_local_device(spec: SweepSpec) -> torch.device:
     return torch.device("cuda" if spec.training.gpus_per_worker else "cpu")
 
 
-class Asker:
+class RefereeClient:
     """Asks the referee after each epoch and remembers why it said to stop.
 
     A referee that is gone means that the driver is gone: the error ends this run before it writes
@@ -157,7 +157,7 @@ class Asker:
         self._referee, self._number, self._seed, self._race = referee, number, seed, race
         self.reason = ""
 
-    def __call__(self, row: Row) -> Verdict:
+    def __call__(self, row: EpochMetrics) -> Verdict:
         """The referee's verdict on an epoch's metrics; what the machine does goes along to the tracking store."""
         seen = row | system_metrics()
         verdict: Verdict
@@ -165,12 +165,12 @@ class Asker:
         self._log(row)
         return verdict
 
-    def watch(self, row: Row) -> Verdict:
+    def hear(self, row: EpochMetrics) -> Verdict:
         """Passes on metrics that are not judged; the verdict is to go on or to pause."""
-        verdict: Verdict = ray.get(self._referee.watch.remote(self._number, self._seed, row | system_metrics()))
+        verdict: Verdict = ray.get(self._referee.hear.remote(self._number, self._seed, row | system_metrics()))
         self._log(row)
         return verdict
 
-    def _log(self, row: Row) -> None:
+    def _log(self, row: EpochMetrics) -> None:
         metrics = (f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")
         log.info("seed %d epoch %d  %s", self._seed, int(row["epoch"]) + 1, "  ".join(metrics))

@@ -19,7 +19,7 @@ from services.spec.roots import without_folders
 from services.spec.spec import SweepSpec
 from services.stores.optuna import open_storage
 from trainers.errors import UserError
-from trainers.history import COMPLETE, History, Row
+from trainers.history import COMPLETE, EpochMetrics, History
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Content:
     spec: SweepSpec
     state: SweepState
     records: Sequence[TrialRecord]
-    rows: Mapping[tuple[int, int], Sequence[Row]]
+    rows: Mapping[tuple[int, int], Sequence[EpochMetrics]]
     distributions: Mapping[str, BaseDistribution]
     drivers: Sequence[Driver]
     final: FinalReport | None
@@ -83,7 +83,7 @@ def read_content(settings: Settings, folder: SweepFolder, state: SweepState | No
     )
 
 
-def _rows(sweep: Path, number: int, seed: int, judged: History) -> list[Row]:
+def _rows(sweep: Path, number: int, seed: int, judged: History) -> list[EpochMetrics]:
     earlier = sorted(path.parent for path in seed_folder(sweep, number, seed).glob("*/history.json"))
     stages = [history for stage in earlier if (history := History.read(stage))]
     return [row for history in (*stages, judged) for row in history.epochs]

@@ -7,12 +7,12 @@ from typing import Any
 from search_spaces import Configuration, Value
 from services.records.trial_record import seed_folder, write_configuration
 from services.spec.spec import SweepSpec
-from trainers.history import COMPLETE, RUNNING, History, Row
+from trainers.history import COMPLETE, RUNNING, EpochMetrics, History
 
 EPOCHS = 4
 
 
-def rows(values: Sequence[float], first: int = 0) -> list[Row]:
+def rows(values: Sequence[float], first: int = 0) -> list[EpochMetrics]:
     """An epoch for each validation MAE."""
     return [{"epoch": first + i, "loss": 1.0, "validation_mae": value} for i, value in enumerate(values)]
 

@@ -8,7 +8,7 @@ from tests.trainers import tiny
 from trainers import checkpoint
 from trainers.config import RunConfig
 from trainers.finetune import train_seed
-from trainers.history import COMPLETE, RUNNING, History, Row, Verdict
+from trainers.history import COMPLETE, RUNNING, EpochMetrics, History, Verdict
 from trainers.inference import Predictor
 from trainers.metrics import mae
 from trainers.pretrain import go_on
@@ -21,7 +21,7 @@ def two_stages(pretrained: str = "exponential", **finetune: Any) -> RunConfig:
     return run.model_copy(update={"probe": {"finetune": {"epochs": 3, "lr": 2e-3} | finetune}})
 
 
-def without_times(history: History) -> list[Row]:
+def without_times(history: History) -> list[EpochMetrics]:
     return [{key: value for key, value in row.items() if not key.endswith("epoch_s")} for row in history.epochs]
 
 
@@ -43,18 +43,18 @@ def test_the_second_stage_starts_from_the_best_of_the_first(tmp_path: Path) -> N
 
 
 def test_the_second_stage_is_judged_and_the_first_is_watched(tmp_path: Path) -> None:
-    asked: list[Row] = []
-    watched: list[Row] = []
+    asked: list[EpochMetrics] = []
+    watched: list[EpochMetrics] = []
 
-    def ask(row: Row) -> Verdict:
+    def on_epoch(row: EpochMetrics) -> Verdict:
         asked.append(row)
         return Verdict.GO
 
-    def watch(row: Row) -> Verdict:
+    def watch(row: EpochMetrics) -> Verdict:
         watched.append(row)
         return Verdict.GO
 
-    history = train_seed(two_stages(), tiny.feed(), tmp_path, device=CPU, ask=ask, watch=watch)
+    history = train_seed(two_stages(), tiny.feed(), tmp_path, device=CPU, on_epoch=on_epoch, on_earlier_epoch=watch)
     assert asked == history.epochs == (History.read(tmp_path) or history).epochs
     assert [row["lr"] for row in asked] == [2e-3] * 3
     assert [row["epoch"] for row in watched] == [0, 1]
@@ -64,12 +64,14 @@ def test_the_second_stage_is_judged_and_the_first_is_watched(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("stage", ["first", "second"])
 def test_paused_and_resumed_is_never_interrupted(stage: str, tmp_path: Path) -> None:
-    def pause(row: Row) -> Verdict:
+    def pause(row: EpochMetrics) -> Verdict:
         return Verdict.PAUSE
 
     whole = train_seed(two_stages(), tiny.feed(), tmp_path / "whole", device=CPU)
-    ask, watch = (go_on, pause) if stage == "first" else (pause, go_on)
-    paused = train_seed(two_stages(), tiny.feed(), tmp_path / "paused", device=CPU, ask=ask, watch=watch)
+    judged, earlier = (go_on, pause) if stage == "first" else (pause, go_on)
+    paused = train_seed(
+        two_stages(), tiny.feed(), tmp_path / "paused", device=CPU, on_epoch=judged, on_earlier_epoch=earlier
+    )
     assert paused.state == RUNNING
     resumed = train_seed(two_stages(), tiny.feed(), tmp_path / "paused", device=CPU)
     assert without_times(resumed) == without_times(whole)

@@ -19,7 +19,7 @@ from trainers.data.feeds import Batch
 from trainers.data.feeds.resident import ResidentFeed
 from trainers.errors import Diverged, UserError
 from trainers.evaluate import embed
-from trainers.history import COMPLETE, PRUNED, RUNNING, History, Row, Verdict
+from trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
 from trainers.metrics import mae
 from trainers.model import build_model, build_network
 from trainers.pretrain import go_on, pretrain
@@ -36,16 +36,16 @@ EVERYTHING: dict[str, Any] = {
 
 
 def train(
-    run: RunConfig, folder: Path, ask: Callable[[Row], Verdict] = go_on, feed: ResidentFeed | None = None
+    run: RunConfig, folder: Path, on_epoch: Callable[[EpochMetrics], Verdict] = go_on, feed: ResidentFeed | None = None
 ) -> History:
-    return pretrain(run, feed or tiny.feed(), folder, device=CPU, ask=ask)
+    return pretrain(run, feed or tiny.feed(), folder, device=CPU, on_epoch=on_epoch)
 
 
 def train_with_pauses(run: RunConfig, folder: Path) -> History:
     """Pause after every epoch; each time another call goes on."""
     for epoch in range(run.training.epochs):
         assert History.read(folder) is None or len(train_history(folder).epochs) == epoch
-        history = train(run, folder, ask=lambda row: Verdict.PAUSE)
+        history = train(run, folder, on_epoch=lambda row: Verdict.PAUSE)
         assert history.state == (COMPLETE if epoch + 1 == run.training.epochs else RUNNING)
     return history
 
@@ -112,7 +112,7 @@ def test_draws_of_the_caller_change_nothing(tmp_path: Path) -> None:
     torch.manual_seed(0)
     train(run, tmp_path / "one")
     torch.manual_seed(123)
-    train(run, tmp_path / "two", ask=lambda row: Verdict(int(torch.rand(()) < 0)))
+    train(run, tmp_path / "two", on_epoch=lambda row: Verdict(int(torch.rand(()) < 0)))
     assert_same_run(tmp_path / "one", tmp_path / "two")
 
 
@@ -198,10 +198,10 @@ def test_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:
     history.write(tmp_path)
     before = contents(tmp_path)
 
-    def never(row: Row) -> Verdict:
+    def never(row: EpochMetrics) -> Verdict:
         raise AssertionError(f"asked about epoch {row['epoch']}")
 
-    assert train(run, tmp_path, ask=never).state == COMPLETE
+    assert train(run, tmp_path, on_epoch=never).state == COMPLETE
     assert contents(tmp_path) == before
     assert set(before) == {"best.pt", "latest.pt", "history.json"}
 
@@ -209,7 +209,7 @@ def test_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:
 def test_pruned_stops_and_goes_on_when_called_again(tmp_path: Path) -> None:
     run = tiny.run(**EVERYTHING)
     train(run, tmp_path / "once")
-    stopped = train(run, tmp_path / "pruned", ask=lambda row: Verdict.PRUNE)
+    stopped = train(run, tmp_path / "pruned", on_epoch=lambda row: Verdict.PRUNE)
     assert (stopped.state, len(stopped.epochs)) == (PRUNED, 1)
     assert train_history(tmp_path / "pruned") == stopped
     assert train(run, tmp_path / "pruned").state == COMPLETE
@@ -218,7 +218,7 @@ def test_pruned_stops_and_goes_on_when_called_again(tmp_path: Path) -> None:
 
 def test_pruned_after_the_last_epoch_is_whole(tmp_path: Path) -> None:
     run = tiny.run(epochs=1)
-    assert train(run, tmp_path, ask=lambda row: Verdict.PRUNE).state == PRUNED
+    assert train(run, tmp_path, on_epoch=lambda row: Verdict.PRUNE).state == PRUNED
     before = contents(tmp_path)
     again = train(run, tmp_path)
     assert (again.state, len(again.epochs)) == (PRUNED, 1)
@@ -226,13 +226,13 @@ def test_pruned_after_the_last_epoch_is_whole(tmp_path: Path) -> None:
 
 
 def test_each_epoch_is_told_once_and_in_order(tmp_path: Path) -> None:
-    told: list[Row] = []
+    told: list[EpochMetrics] = []
 
-    def note(row: Row) -> Verdict:
+    def note(row: EpochMetrics) -> Verdict:
         told.append(row)
         return Verdict.GO
 
-    history = train(tiny.run(schedule="step", step_epochs=1, step_factor=0.5), tmp_path, ask=note)
+    history = train(tiny.run(schedule="step", step_epochs=1, step_factor=0.5), tmp_path, on_epoch=note)
     assert told == history.epochs
     assert [(row["epoch"], row["lr"]) for row in told] == [(0, 1e-3), (1, 5e-4), (2, 2.5e-4)]
     assert all(math.isfinite(value) for row in told for value in row.values())
@@ -316,7 +316,7 @@ def test_batches_in_which_nothing_attracts(tmp_path: Path) -> None:
 def test_resuming_needs_no_weights_to_start_from(tmp_path: Path) -> None:
     train(tiny.run(epochs=1), tmp_path / "first")
     run = tiny.run(model={"init_from": str(tmp_path / "first" / "best.pt")})
-    paused = train(run, tmp_path / "second", ask=lambda row: Verdict.PAUSE)
+    paused = train(run, tmp_path / "second", on_epoch=lambda row: Verdict.PAUSE)
     (tmp_path / "first" / "best.pt").unlink()
     assert (paused.state, train(run, tmp_path / "second").state) == (RUNNING, COMPLETE)
 

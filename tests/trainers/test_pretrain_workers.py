@@ -15,7 +15,7 @@ from trainers import checkpoint, encoders, losses
 from trainers.config import RunConfig
 from trainers.distributed import rank
 from trainers.evaluate import embed
-from trainers.history import COMPLETE, PRUNED, History, Row, Verdict
+from trainers.history import COMPLETE, PRUNED, EpochMetrics, History, Verdict
 from trainers.metrics import mae
 from trainers.model import build_network
 from trainers.pretrain import go_on, pretrain
@@ -58,7 +58,7 @@ def with_batch_norm() -> RunConfig:
     return tiny.run("supremix", epochs=2, **TOGETHER)
 
 
-def rows_without_times(history: History) -> list[Row]:
+def rows_without_times(history: History) -> list[EpochMetrics]:
     return [{name: value for name, value in row.items() if name != "epoch_s"} for row in history.epochs]
 
 
@@ -69,11 +69,13 @@ def train_alone(folder: Path) -> None:
 
 def train_together(folder: Path) -> dict[str, History]:
     def train(run: RunConfig, name: str, verdict: Verdict = Verdict.GO) -> History:
-        def ask(row: Row) -> Verdict:
+        def on_epoch(row: EpochMetrics) -> Verdict:
             assert rank() == 0, "only the first worker asks"
             return verdict
 
-        return pretrain(run, tiny.feed(), folder / name, device=CPU, ask=ask if verdict is not Verdict.GO else go_on)
+        return pretrain(
+            run, tiny.feed(), folder / name, device=CPU, on_epoch=on_epoch if verdict is not Verdict.GO else go_on
+        )
 
     histories = {method: train(plain(method), f"together/{method}") for method in METHODS}
     histories["whole"] = train(with_batch_norm(), "whole")
@@ -103,7 +105,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def told(folder: Path, worker: int) -> dict[str, tuple[str, list[Row]]]:
+def told(folder: Path, worker: int) -> dict[str, tuple[str, list[EpochMetrics]]]:
     return checkpoint.load(folder / f"worker-{worker}.pt")
 
 

@@ -141,7 +141,7 @@ def _fill(settings: Settings, count: int) -> None:
         for number in range(count):
             study = models.StudyModel(study_name=f"a-{number:08x}")
             study.directions = [models.StudyDirectionModel(objective=0, direction=optuna.study.StudyDirection.MINIMIZE)]
-            content = entry(f"a-{number:08x}", phase="over", ended="finished").model_dump_json(exclude_defaults=True)
+            content = entry(f"a-{number:08x}", phase="over", end="finished").model_dump_json(exclude_defaults=True)
             study.user_attributes = [models.StudyUserAttributeModel(key=ATTRIBUTE, value_json=content)]
             session.add(study)
         session.commit()

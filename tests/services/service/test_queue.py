@@ -13,11 +13,11 @@ from services.service.queue import (
     MAX_LOST,
     MAX_RESTARTS,
     WINDOW_S,
-    Ask,
     Keep,
     Kill,
     Observed,
     Quotas,
+    RequestStop,
     Settle,
     Start,
     decide,
@@ -102,7 +102,7 @@ def test_a_running_sweep_over_quota_is_asked_to_stop_and_goes_back() -> None:
     seen, quotas = observed(job(), folder(gpu_hours=5.0)), Quotas(user_gpu_hours=4.0)
     actions = decide([running], seen, quotas, NOW)
     paused = running.model_copy(update={"paused": True})
-    assert actions == [Keep(paused), Ask("a-00000000", 1)]
+    assert actions == [Keep(paused), RequestStop("a-00000000", 1)]
     stopped = observed(job(live=False), folder(state="stopped", gpu_hours=5.5))
     back = kept([paused], stopped, quotas)
     assert (back.phase, back.wish, back.paused) == ("waiting", "run", False)
@@ -127,21 +127,21 @@ def test_nothing_starts_while_the_last_driver_is_ending() -> None:
 def test_the_wish_to_stop_is_repeated_until_the_driver_has_ended() -> None:
     stopping = entry(phase="out", attempt=1, wish="stop")
     for seen in (observed(job()), observed(job(), folder()), observed(job(live=False), folder())):
-        assert decide([stopping], seen, Quotas(), NOW) == [Ask("a-00000000", 1)]
+        assert decide([stopping], seen, Quotas(), NOW) == [RequestStop("a-00000000", 1)]
     over = kept([stopping], observed(job(live=False), folder(state="stopped")))
-    assert (over.phase, over.ended) == ("over", "stopped")
+    assert (over.phase, over.end) == ("over", "stopped")
 
 
 def test_a_driver_without_a_job_can_only_be_asked() -> None:
     stopping = entry(phase="out", wish="stop", now=True, attempt=1)
-    assert decide([stopping], observed(folder()), ONE_AT_A_TIME, NOW) == [Ask(stopping.id, 1)]
+    assert decide([stopping], observed(folder()), ONE_AT_A_TIME, NOW) == [RequestStop(stopping.id, 1)]
     assert decide([stopping], observed(folder(), job()), ONE_AT_A_TIME, NOW) == [Kill(stopping.id, 1)]
 
 
 def test_who_holds_the_folder_is_asked_where_a_later_driver_could_not_have_it() -> None:
     stopping = entry(phase="out", wish="stop", attempt=2)
     held = observed(folder(attempt=1), job(attempt=2, live=False))
-    assert decide([stopping], held, ONE_AT_A_TIME, NOW) == [Ask(stopping.id, 1)]
+    assert decide([stopping], held, ONE_AT_A_TIME, NOW) == [RequestStop(stopping.id, 1)]
 
 
 def test_a_start_that_only_seemed_to_go_wrong_leaves_no_reason() -> None:
@@ -159,7 +159,7 @@ def test_a_killed_sweep_is_stopped_and_its_folder_says_so() -> None:
 @pytest.mark.parametrize("state", ["finished", "failed", "stopped"])
 def test_an_attempt_ends_as_its_folder_says(state: str) -> None:
     over = kept([entry(phase="out", attempt=1)], observed(job(live=False), folder(state=state, reason="so")))
-    assert (over.phase, over.ended) == ("over", state)
+    assert (over.phase, over.end) == ("over", state)
     assert over.reason == ("" if state == "finished" else "so")
 
 
@@ -184,7 +184,7 @@ def test_attempts_that_cannot_arrive_come_to_an_end_with_a_reason() -> None:
         now = kept([started], observed())
         phases.append(now.phase)
     assert phases == ["waiting"] * MAX_LOST + ["over"]
-    assert (now.ended, now.reason) == ("failed", "the cluster took it 4 times in a row, and it never arrived there")
+    assert (now.end, now.reason) == ("failed", "the cluster took it 4 times in a row, and it never arrived there")
 
 
 def test_an_attempt_that_arrives_makes_the_count_of_lost_ones_begin_again() -> None:
@@ -207,7 +207,7 @@ def test_a_sweep_whose_driver_dies_is_restarted_three_times_in_a_row() -> None:
         if now.phase == "over":
             break
     assert states == ["waiting"] * MAX_RESTARTS + ["over"]
-    assert now.ended == "failed"
+    assert now.end == "failed"
     assert now.reason == "its driver died 4 times in a row without progress: worker died"
 
 
@@ -219,18 +219,18 @@ def test_progress_makes_the_count_of_restarts_begin_again() -> None:
 
 
 def test_a_sweep_that_somebody_runs_by_hand_is_followed() -> None:
-    over = entry(phase="over", ended="stopped", wish="stop", attempt=1)
+    over = entry(phase="over", end="stopped", wish="stop", attempt=1)
     out = kept([over], observed(job(attempt=2)))
     assert (out.phase, out.attempt, out.wish) == ("out", 2, "run")
     done = kept([over], observed(folder(attempt=2, state="finished")))
-    assert (done.phase, done.ended) == ("over", "finished")
+    assert (done.phase, done.end) == ("over", "finished")
 
 
 def test_a_thousand_that_rest_are_decided_in_a_moment() -> None:
     import time
 
     names = [f"a-{number:08x}" for number in range(1000)]
-    entries = [entry(name, phase="over", ended="finished", attempt=1, used=((NOW, 1.0),)) for name in names]
+    entries = [entry(name, phase="over", end="finished", attempt=1, used=((NOW, 1.0),)) for name in names]
     seen = observed(*(folder(name, state="finished") for name in names))
     began = time.perf_counter()
     assert decide(entries, seen, Quotas(user_gpu_hours=10.0), NOW) == []
@@ -263,7 +263,7 @@ class _World:
                     if killed_after is None:
                         assert (new.id, new.attempt) not in self.jobs
                         self.jobs[new.id, new.attempt] = job(new.id, new.attempt)
-                case Ask(name, attempt):
+                case RequestStop(name, attempt):
                     self.words.add((name, attempt))
                 case Kill(name, attempt):
                     self.end(name, attempt, "interrupted")
@@ -303,7 +303,7 @@ def test_no_course_of_events_runs_a_sweep_twice_or_loses_one(data: st.DataObject
                 one = world.entries[name]
                 change: dict[str, Any] = {"wish": "stop", "now": event == "kill"}
                 if one.phase == "waiting":
-                    change |= {"phase": "over", "ended": "stopped"}
+                    change |= {"phase": "over", "end": "stopped"}
                 if one.phase != "over":
                     world.entries[name] = one.model_copy(update=change)
         names = [name for name, _ in world.live()]

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from services.stores.mlflow import Row
+from services.stores.mlflow import Metrics
 from services.stores.tracker import Tracker
 
 SWEEP = "soop-1c2e"
@@ -56,7 +56,7 @@ def _curve(client: MlflowClient, run: Run, metric: str) -> list[tuple[int, float
     return sorted((point.step, point.value) for point in client.get_metric_history(run.info.run_id, metric))
 
 
-def _row(epoch: int, validation_mae: float | None) -> Row:
+def _row(epoch: int, validation_mae: float | None) -> Metrics:
     return {"epoch": epoch, "loss": 1.0 / (epoch + 1), "validation_mae": validation_mae}
 
 

@@ -53,14 +53,14 @@ def monitoring(sweep: Path, study: SweepSpec = SPEC) -> tuple[Monitor, Told, Sho
 
 def test_a_configuration_from_start_to_end(tmp_path: Path) -> None:
     monitor, told, shown = monitoring(tmp_path)
-    monitor.started(0, Configuration("dynlocrep", {"lam": 0.5}, {"lr": 0.1}))
+    monitor.trial_started(0, Configuration("dynlocrep", {"lam": 0.5}, {"lr": 0.1}))
     assert told.calls == [("trial_started", 0, "dynlocrep", {"lam": 0.5, "lr": 0.1})]
     row = rows([5.0])[0]
     monitor.follow([Event(0, 0, row)])
     assert told.calls[1:] == [("epoch", 0, 0, row)]
     assert shown.last == (1, 4 * 2 * EPOCHS, "0/4 trials · 0 seed runs")
     leave(tmp_path, 0, {0: [5.0] * 4, 1: [6.0] * 4})
-    monitor.ended(0, "complete")
+    monitor.trial_ended(0, "complete")
     assert told.of("seed_ended") == [("seed_ended", 0, 0, "complete", ""), ("seed_ended", 0, 1, "complete", "")]
     assert told.of("trial_ended", "best") == [
         ("trial_ended", 0, "complete", "", 5.5, {0: 5.0, 1: 6.0}),
@@ -73,7 +73,7 @@ def test_a_configuration_from_start_to_end(tmp_path: Path) -> None:
 def test_one_that_was_stopped(tmp_path: Path) -> None:
     monitor, told, shown = monitoring(tmp_path)
     leave(tmp_path, 0, {0: [5.0] * 4, 1: [6.0] * 2}, state=PRUNED, reason="3 behind")
-    monitor.ended(0, "pruned")
+    monitor.trial_ended(0, "pruned")
     assert told.of("seed_ended") == [("seed_ended", 0, 0, "complete", ""), ("seed_ended", 0, 1, "pruned", "3 behind")]
     assert told.of("trial_ended", "best") == [("trial_ended", 0, "pruned", "3 behind", 5.0, {0: 5.0})]
     assert shown.last == (8, 32, "1/4 trials · 1 seed runs · 1 saved by pruning")
@@ -82,7 +82,7 @@ def test_one_that_was_stopped(tmp_path: Path) -> None:
 def test_a_finalist_has_no_reason_any_more(tmp_path: Path) -> None:
     monitor, told, _ = monitoring(tmp_path)
     leave(tmp_path, 0, {0: [5.0] * 4, 1: [6.0] * 4}, state=PRUNED, reason="3 behind")
-    monitor.ended(0, "complete")
+    monitor.trial_ended(0, "complete")
     assert told.of("trial_ended") == [("trial_ended", 0, "complete", "", 5.5, {0: 5.0, 1: 6.0})]
 
 
@@ -90,8 +90,8 @@ def test_one_that_failed_and_one_that_paused(tmp_path: Path) -> None:
     monitor, told, _ = monitoring(tmp_path)
     leave(tmp_path, 0, {0: [5.0]}, failure="Diverged: nan")
     leave(tmp_path, 1, {0: [5.0]})
-    monitor.ended(0, "failed")
-    monitor.ended(1, "running")
+    monitor.trial_ended(0, "failed")
+    monitor.trial_ended(1, "running")
     assert told.of("trial_ended") == [
         ("trial_ended", 0, "failed", "Diverged: nan", None, {}),
         ("trial_ended", 1, "stopped", "", None, {}),
@@ -144,7 +144,7 @@ def test_ends_and_events_come_from_two_threads(tmp_path: Path) -> None:
     thread = threading.Thread(target=follow)
     thread.start()
     for number in range(15):
-        monitor.ended(number, "complete")
+        monitor.trial_ended(number, "complete")
     over.set()
     thread.join()
     assert broken == []

@@ -11,7 +11,7 @@ from services.records.trial_record import seed_folder
 from services.spec.spec import SeedPlan
 from services.sweep.racing import Histories, Referee, Rule
 from tests.services.past import EPOCHS, history, leave, rows
-from trainers.history import History, Row, Verdict
+from trainers.history import EpochMetrics, History, Verdict
 
 PLAN = SeedPlan((0, 1, 2), EPOCHS)
 RULE = Rule(PLAN, rungs=(2,), confidence=0.9)
@@ -64,7 +64,7 @@ def test_the_best_value_so_far_counts_not_the_last() -> None:
 
 
 def test_epochs_without_an_evaluation_are_no_evidence() -> None:
-    blank: list[Row] = [{"epoch": 0, "loss": 1.0}, {"epoch": 1, "loss": 1.0}]
+    blank: list[EpochMetrics] = [{"epoch": 0, "loss": 1.0}, {"epoch": 1, "loss": 1.0}]
     unevaluated = {0: History(0, epochs=blank)}
     rival = {seed: History(seed, epochs=[*blank, *rows([5.0, 5.0], first=2)]) for seed in PLAN.seeds}
     assert RULE.hopeless(unevaluated, [rival]) == ""

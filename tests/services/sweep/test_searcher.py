@@ -33,10 +33,10 @@ class Heard:
         self.starts: list[int] = []
         self.ends: list[tuple[int, str]] = []
 
-    def started(self, number: int, configuration: Configuration) -> None:
+    def trial_started(self, number: int, configuration: Configuration) -> None:
         self.starts.append(number)
 
-    def ended(self, number: int, state: str) -> None:
+    def trial_ended(self, number: int, state: str) -> None:
         self.ends.append((number, state))
 
 
