@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.storages import BaseStorage, RDBStorage
+from optuna.study import StudyDirection
 
 from services.service.ledger import ATTRIBUTE, Entry, Ledger
 from services.service.refusals import Unavailable
@@ -46,6 +47,16 @@ def test_entries_are_there_for_the_next_process(settings: Settings) -> None:
     changed = entry(phase="out", attempt=2, used=((3.0, 0.25),), reason="waits")
     first.update(changed)
     assert opened(settings).entries() == {"a-00000000": changed}
+
+
+def test_an_entry_of_another_version_is_read(settings: Settings) -> None:
+    """Up to 0.1.0 `end` was called `ended`; what a later one adds is left out."""
+    kept = {"id": "a-00000000", "spec": SPEC, "base": "/data", "label": "age", "trials": 4, "seeds": 2, "user": "ada"}
+    kept |= {"submitted": 1.5, "queued": 1.5, "phase": "over", "ended": "finished", "later": 1}
+    storage = open_storage(settings)
+    study = storage.create_new_study([StudyDirection.MINIMIZE], "a-00000000")
+    storage.set_study_user_attr(study, ATTRIBUTE, kept)
+    assert opened(settings).entries() == {"a-00000000": entry(phase="over", end="finished")}
 
 
 def test_an_entry_is_created_once(settings: Settings) -> None:

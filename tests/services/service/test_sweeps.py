@@ -2,6 +2,7 @@
 
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -67,6 +68,22 @@ def waiting(number: int) -> Entry:
     return Entry(
         id=f"small-{number:08x}", spec="", base="/", label="age", trials=4, seeds=2, user="ada", submitted=1, queued=1
     )
+
+
+def test_a_spec_is_the_sweep_that_another_version_called_otherwise(settings: Settings) -> None:
+    """In the ledger, where it waits, and in its folder, where it was run by hand."""
+    given, cluster = loaded(settings), Processes(settings)
+    service = Service(settings, cluster)
+    service.loop.tick()
+    service._ledger.create(waiting(1).model_copy(update={"spec": given.spec.to_yaml()}))
+    again = service.submit(ADA, given)
+    assert (again.outcome, again.sweep.id) == ("queued", "small-00000001")
+    other = LoadedSpec(given.spec.model_copy(update={"name": "other"}), given.path, given.base, "other-00000002")
+    with SweepFolder.create(settings, other).driving("ada") as state:
+        state.state = STOPPED
+    service.loop.tick()
+    assert service.submit(ADA, replace(other, known_as="")).sweep.id == "other-00000002"
+    assert [sweep.id for sweep in service.sweeps()] == ["small-00000001", "other-00000002"]
 
 
 def test_one_that_failed_is_resumed_while_its_job_is_still_ending(settings: Settings) -> None:

@@ -1,11 +1,12 @@
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from services.records.code import code_digest
-from services.records.folder import SweepFolder
+from services.records.folder import SweepFolder, SweepState
 from services.settings import Settings
 from services.spec.spec import LoadedSpec
 from services.verbs import driver
@@ -38,6 +39,27 @@ def test_answers(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     [refused] = call(monkeypatch, capsys, "ask", "status", "small")
     assert refused["end"] == "refused"
     assert str(refused["reason"]).startswith("no sweep 'small'")
+
+
+def test_a_driver_runs_the_sweep_that_it_is_told(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Or else the one that another version has begun with this spec, and only then the one that the spec hashes to."""
+    loaded, driven = write_study(tmp_path), list[str]()
+
+    def run_sweep(placed: LoadedSpec, settings: Settings, *_: object, **__: object) -> SweepState:
+        driven.append(placed.sweep_id)
+        return SweepState(id=placed.sweep_id, state="finished")
+
+    monkeypatch.setattr("services.sweep.run.run_sweep", run_sweep)
+    words = ["driver", "run", str(loaded.path), "--base", str(tmp_path), "--user", "ada", "--attempt", "1"]
+    for more in (["--id", "small-00000001"], []):
+        monkeypatch.setattr("sys.argv", [*words, *more])
+        with pytest.raises(SystemExit):
+            driver.main()
+    assert driven == ["small-00000001", loaded.sweep_id]
+    SweepFolder.create(Settings(home=home), replace(loaded, known_as="small-00000002"))
+    with pytest.raises(SystemExit):
+        driver.main()
+    assert driven[-1] == "small-00000002"
 
 
 def test_relative_settings_start_from_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

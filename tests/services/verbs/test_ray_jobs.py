@@ -178,7 +178,7 @@ def test_a_driver_that_found_the_sweep_finished_has_not_failed() -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
 def test_a_user_without_a_name() -> None:
-    code = "import os; from services import jobs; os.setuid(12345); print(jobs._user())"
+    code = "import os; from services.verbs import ray_jobs; os.setuid(12345); print(ray_jobs._user())"
     nameless = {
         name: value for name, value in os.environ.items() if name not in ("LOGNAME", "USER", "LNAME", "USERNAME")
     }
