@@ -19,8 +19,8 @@ from pydantic_settings import (
 from upath import UPath
 
 from services.complaints import complaint, foremost
-from trainers.config import Count, Positive
 from trainers.errors import UserError, nearest
+from trainers.parameters import Count, Positive
 
 PREFIX = "CONTRASWEEP_"
 FILE_VARIABLE = f"{PREFIX}SETTINGS"

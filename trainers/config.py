@@ -4,10 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+from trainers.parameters import Count, Fraction, Positive
+
 Factor = Annotated[float, Field(gt=0, le=100)]
-Count = Annotated[int, Field(ge=1)]
 
 
 class Frozen(BaseModel):

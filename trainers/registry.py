@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from trainers.errors import UserError, nearest
+from trainers.parameters import check_all, guard, rules_of
 
 T = TypeVar("T")
 
@@ -26,11 +27,13 @@ class Registry(Generic[T]):
         self._discovered = False
 
     def register(self, name: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
-        """Decorator: make the decorated class or function buildable as `name`."""
+        """Decorator: make the decorated class or function buildable as `name`; its annotations are rules."""
 
         def add(factory: Callable[..., T]) -> Callable[..., T]:
             assert name not in self._factories, f"two {self.kind}s are called {name}"
             self._factories[name] = factory
+            if inspect.isclass(factory):
+                guard(self.kind, name, factory)
             return factory
 
         return add
@@ -51,11 +54,13 @@ class Registry(Generic[T]):
         return self._factories[name]
 
     def build(self, name: str, **params: object) -> T:
-        """Build `name` with `params`. Raises UserError on an unknown name or parameter."""
+        """Build `name` with `params`. Raises UserError on an unknown name or parameter, and on a wrong value."""
         factory = self.get(name)
         accepted = list(inspect.signature(factory).parameters)
         for key in params:
             if key not in accepted:
                 free = [other for other in accepted if other not in params]
                 raise UserError(f"{self.kind} '{name}' has no parameter '{key}'; {nearest(key, free)}")
+        if not inspect.isclass(factory):
+            check_all(f"{self.kind} '{name}'", params, rules_of(factory))
         return factory(**params)

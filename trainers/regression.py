@@ -12,8 +12,6 @@ from trainers.probes.head import HeadProbe
 
 Kind: TypeAlias = Literal["l1", "mse", "huber", "dex"]
 
-KINDS: tuple[Kind, ...] = ("l1", "mse", "huber", "dex")
-
 _POINT_ERRORS: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "l1": lambda predicted, y, bend: F.l1_loss(predicted, y, reduction="none"),
     "mse": lambda predicted, y, bend: F.mse_loss(predicted, y, reduction="none"),

@@ -15,17 +15,16 @@ from services.complaints import complaint
 from services.spec.yaml import dump_mapping, load_mapping
 from trainers.config import (
     FINETUNE,
-    Count,
     DataConfig,
     FinetuneConfig,
     Frozen,
     ModelConfig,
     Named,
-    Positive,
     TrainingConfig,
     finetuning,
 )
 from trainers.errors import UserError
+from trainers.parameters import Count, Positive
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Scalar = bool | int | float | str

@@ -1,6 +1,6 @@
 """Regression heads against their equations, written out in NumPy."""
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trainers import probes
-from trainers.regression import KINDS, Kind, RegressionHead, readout
+from trainers.regression import Kind, RegressionHead, readout
 
 LABELS = [20.0, 30.0, 30.0, 45.0, 80.0]
 BATCH = torch.tensor([21.0, 44.0, 80.0, 20.0, 63.2, 30.0], dtype=torch.float64)
@@ -63,7 +63,7 @@ def test_deep_expectation() -> None:
     assert reading.errors(logits, torch.tensor([31.0, 500.0, -3.0])).tolist() == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", get_args(Kind))
 def test_starts_near_the_mean_of_the_labels(kind: Kind) -> None:
     # Of labels that are symmetric in their range, the truncated normal prior keeps the mean.
     labels = np.linspace(20, 80, 61).tolist()
@@ -81,20 +81,20 @@ def test_deep_expectation_starts_as_the_labels_normal_distribution() -> None:
     assert shares @ (centres - 50) ** 2 == pytest.approx(labels.var(), rel=0.05)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", get_args(Kind))
 def test_another_unit_is_the_same_head(kind: Kind) -> None:
     years, months = head(kind), head(kind, [12 * y for y in LABELS])
     torch.testing.assert_close(months.predict(months(features())), 12 * years.predict(years(features())))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", get_args(Kind))
 def test_the_probe_predicts_as_the_head_in_float64(kind: Kind) -> None:
     one = head(kind).double()
     expected = one.predict(one(features(40, seed=5))).detach()
     torch.testing.assert_close(one.probe().predict(features(40, seed=5)), expected, rtol=1e-13, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", get_args(Kind))
 def test_the_probe_is_frozen(kind: Kind) -> None:
     one = head(kind)
     probe = one.probe()
@@ -106,7 +106,7 @@ def test_the_probe_is_frozen(kind: Kind) -> None:
     assert torch.equal(probes.load_probe(probe.state()).predict(features()), before)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", get_args(Kind))
 @pytest.mark.parametrize("constant", [0.1, 50.0])
 def test_equal_labels_give_a_head_that_trains(kind: Kind, constant: float) -> None:
     one = head(kind, [constant] * 3)
@@ -117,14 +117,14 @@ def test_equal_labels_give_a_head_that_trains(kind: Kind, constant: float) -> No
     assert gradient is not None and gradient.isfinite().all() and gradient.any()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", get_args(Kind))
 def test_gradients_match_finite_differences(kind: Kind) -> None:
     one = head(kind, bins=5).double()
     x = features().requires_grad_()
     assert torch.autograd.gradcheck(lambda x: one.errors(one(x), BATCH), x)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", get_args(Kind))
 def test_descent_comes_to_the_labels(kind: Kind) -> None:
     one = head(kind, bins=61).double()
     x = features()

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from trainers.augmentations import _checks, register
 from trainers.augmentations._resampling import PLANES, resample, rotations
+from trainers.parameters import Degrees, Probability, ZoomFactor
 
 
 @register("affine")
@@ -23,15 +24,12 @@ class Affine:
         self,
         *,
         image_shape: tuple[int, ...],
-        degrees: float = 5.0,
-        shift: float = 0.05,
-        zoom: float = 0.05,
-        prob: float = 1.0,
+        degrees: Degrees = 5.0,
+        shift: Probability = 0.05,
+        zoom: ZoomFactor = 0.05,
+        prob: Probability = 1.0,
     ) -> None:
         _checks.require_dims("affine", image_shape, 2, 3)
-        _checks.require_within("affine", 0, 180, degrees=degrees)
-        _checks.require_within("affine", 0, 1, shift=shift, prob=prob)
-        _checks.require_within("affine", 0, 0.9, zoom=zoom)
         self.prob = prob
         self._sides = np.array(image_shape[1:])
         turns, dims = len(PLANES[len(self._sides)]), len(self._sides)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainers.augmentations import _checks, register
+from trainers.augmentations import register
+from trainers.parameters import NotNegative, Probability
 
 MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
@@ -25,10 +26,13 @@ class CropResize:
     """
 
     def __init__(
-        self, *, image_shape: tuple[int, ...], area: float = 0.08, stretch: float = 1 / 3, prob: float = 1.0
+        self,
+        *,
+        image_shape: tuple[int, ...],
+        area: Probability = 0.08,
+        stretch: NotNegative = 1 / 3,
+        prob: Probability = 1.0,
     ) -> None:
-        _checks.require_within("crop_resize", 0, 1, area=area, prob=prob)
-        _checks.require_within("crop_resize", 0, math.inf, stretch=stretch)
         self.prob = prob
         self._sides = np.array(image_shape[1:])
         self._area = area

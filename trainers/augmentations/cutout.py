@@ -5,7 +5,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers.augmentations import _checks, register
+from trainers.augmentations import register
+from trainers.parameters import Probability
 
 
 @register("cutout")
@@ -15,8 +16,7 @@ class Cutout:
     DynLocRep, Fig. 4c: the best of four augmentations (MAE 3.667 years; the size of the box is not given).
     """
 
-    def __init__(self, *, image_shape: tuple[int, ...], size: float = 0.4, prob: float = 1.0) -> None:
-        _checks.require_within("cutout", 0, 1, size=size, prob=prob)
+    def __init__(self, *, image_shape: tuple[int, ...], size: Probability = 0.4, prob: Probability = 1.0) -> None:
         self.prob = prob
         self._box = [round(size * side) for side in image_shape[1:]]
         self._starts = [side - box + 1 for side, box in zip(image_shape[1:], self._box, strict=True)]

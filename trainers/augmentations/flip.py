@@ -6,8 +6,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers.augmentations import _checks, register
+from trainers.augmentations import register
 from trainers.errors import UserError
+from trainers.parameters import Probability, Whole
 
 
 @register("flip")
@@ -18,10 +19,9 @@ class Flip:
     axis is not given).
     """
 
-    def __init__(self, *, image_shape: tuple[int, ...], axis: int | None = None, prob: float = 0.5) -> None:
-        _checks.require_within("flip", 0, 1, prob=prob)
+    def __init__(self, *, image_shape: tuple[int, ...], axis: Whole | None = None, prob: Probability = 0.5) -> None:
         axes = range(len(image_shape) - 1)
-        if axis is not None and (type(axis) is not int or axis not in axes):
+        if axis is not None and axis not in axes:
             allowed = f"whole numbers from 0 to {axes[-1]}, or null"
             raise UserError(f"augmentation 'flip': axis is {axis!r}; allowed: {allowed}")
         self.prob = prob

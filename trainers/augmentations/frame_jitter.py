@@ -1,7 +1,5 @@
 """Frame jitter: another choice of a video's frames, still in order."""
 
-import math
-
 import numpy as np
 import torch
 from numpy.random import Generator
@@ -9,6 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainers.augmentations import _checks, register
+from trainers.parameters import NotNegative, Probability
 
 
 @register("frame_jitter")
@@ -23,11 +22,14 @@ class FrameJitter:
     """
 
     def __init__(
-        self, *, image_shape: tuple[int, ...], shift: float = 0.1, frames: float = 1.0, prob: float = 1.0
+        self,
+        *,
+        image_shape: tuple[int, ...],
+        shift: Probability = 0.1,
+        frames: NotNegative = 1.0,
+        prob: Probability = 1.0,
     ) -> None:
         _checks.require_dims("frame_jitter", image_shape, 1, 3)
-        _checks.require_within("frame_jitter", 0, 1, shift=shift, prob=prob)
-        _checks.require_within("frame_jitter", 0, math.inf, frames=frames)
         self.prob = prob
         self._length = image_shape[1]
         self._shift = shift * self._length

@@ -8,7 +8,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers.augmentations import _checks, register
+from trainers.augmentations import register
+from trainers.parameters import NotNegative, Probability
 
 
 @register("intensity")
@@ -25,14 +26,12 @@ class Intensity:
         self,
         *,
         image_shape: tuple[int, ...],
-        scale: float = 0.1,
-        shift: float = 0.1,
-        contrast: float = 0.0,
-        gamma: float = 0.0,
-        prob: float = 1.0,
+        scale: Probability = 0.1,
+        shift: NotNegative = 0.1,
+        contrast: Probability = 0.0,
+        gamma: NotNegative = 0.0,
+        prob: Probability = 1.0,
     ) -> None:
-        _checks.require_within("intensity", 0, 1, scale=scale, contrast=contrast, prob=prob)
-        _checks.require_within("intensity", 0, math.inf, shift=shift, gamma=gamma)
         self.prob = prob
         self._limits = np.array([scale, shift, contrast, math.log1p(gamma)])
 

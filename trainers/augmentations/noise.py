@@ -1,14 +1,13 @@
 """Gaussian noise."""
 
-import math
-
 import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers.augmentations import _checks, register
+from trainers.augmentations import register
+from trainers.parameters import NotNegative, Probability
 
 
 @register("noise")
@@ -18,9 +17,7 @@ class Noise:
     DynLocRep, Fig. 4c: the second of four (MAE 3.956 years; the deviation is not given).
     """
 
-    def __init__(self, *, image_shape: tuple[int, ...], std: float = 0.1, prob: float = 1.0) -> None:
-        _checks.require_within("noise", 0, 1, prob=prob)
-        _checks.require_within("noise", 0, math.inf, std=std)
+    def __init__(self, *, image_shape: tuple[int, ...], std: NotNegative = 0.1, prob: Probability = 1.0) -> None:
         self.prob = prob
         self._std = std
 

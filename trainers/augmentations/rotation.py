@@ -9,6 +9,7 @@ from torch import Tensor
 
 from trainers.augmentations import _checks, register
 from trainers.augmentations._resampling import PLANES, resample, rotations
+from trainers.parameters import Degrees, Probability
 
 
 @register("rotation")
@@ -20,10 +21,8 @@ class Rotation:
     Raises UserError where the images are series: they have no plane to rotate in.
     """
 
-    def __init__(self, *, image_shape: tuple[int, ...], degrees: float = 10.0, prob: float = 1.0) -> None:
+    def __init__(self, *, image_shape: tuple[int, ...], degrees: Degrees = 10.0, prob: Probability = 1.0) -> None:
         _checks.require_dims("rotation", image_shape, 2, 3)
-        _checks.require_within("rotation", 0, 180, degrees=degrees)
-        _checks.require_within("rotation", 0, 1, prob=prob)
         self.prob = prob
         self._limit = math.radians(degrees)
         self._turns = len(PLANES[len(image_shape) - 1])

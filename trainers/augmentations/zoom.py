@@ -5,8 +5,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers.augmentations import _checks, register
+from trainers.augmentations import register
 from trainers.augmentations._resampling import resample
+from trainers.parameters import Probability, ZoomFactor
 
 
 @register("zoom")
@@ -16,9 +17,7 @@ class Zoom:
     SupReMix, section 4.2, names it for volumes and gives no factor.
     """
 
-    def __init__(self, *, image_shape: tuple[int, ...], zoom: float = 0.1, prob: float = 1.0) -> None:
-        _checks.require_within("zoom", 0, 0.9, zoom=zoom)
-        _checks.require_within("zoom", 0, 1, prob=prob)
+    def __init__(self, *, image_shape: tuple[int, ...], zoom: ZoomFactor = 0.1, prob: Probability = 1.0) -> None:
         self.prob = prob
         self._zoom = zoom
 

@@ -6,8 +6,9 @@ import torch
 from monai.networks.layers.factories import Conv, Norm, Pool
 from torch import Tensor, nn
 
-from trainers.encoders import _checks, register
+from trainers.encoders import register
 from trainers.encoders._scale import scaled
+from trainers.parameters import BelowOne, Several
 
 HEADS = 8
 
@@ -92,12 +93,10 @@ class GlobalLocalTransformer(nn.Module):
         image_shape: tuple[int, ...],
         width: float = 1.0,
         depth: float = 1.0,
-        patch: int = 64,
-        dropout: float = 0.5,
+        patch: Several = 64,
+        dropout: BelowOne = 0.5,
     ) -> None:
         super().__init__()
-        _checks.require_from("glt", 2, patch=patch)
-        _checks.require_probability("glt", dropout=dropout)
         self.patch, (first,), (blocks,) = patch, scaled([64], width), scaled([6], depth)
         stages = [first, 2 * first, 4 * first, HEADS * first]  # so that each head has a whole number of channels
         self.feature_dim = stages[-1]

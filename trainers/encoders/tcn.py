@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainers.encoders import _checks, register
+from trainers.encoders import register
 from trainers.encoders._scale import scaled
+from trainers.parameters import BelowOne, Several
 
 
 class DilatedConvolution(nn.Conv1d):
@@ -75,14 +76,11 @@ class TCN(nn.Module):
         image_shape: tuple[int, ...],
         width: float = 1.0,
         depth: float = 1.0,
-        kernel: int = 5,
-        dropout: float = 0.25,
+        kernel: Several = 5,
+        dropout: BelowOne = 0.25,
         causal: bool = False,
     ) -> None:
         super().__init__()
-        _checks.require_from("tcn", 2, kernel=kernel)
-        _checks.require_probability("tcn", dropout=dropout)
-        _checks.require_truth("tcn", causal=causal)
         (self.feature_dim,), (blocks,) = scaled([150], width), scaled([4], depth)
         channels = [image_shape[0], *[self.feature_dim] * blocks]
         self.layers = nn.Sequential(

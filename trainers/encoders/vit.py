@@ -8,9 +8,10 @@ from monai.networks.nets.vit import ViT
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainers.encoders import _checks, register
+from trainers.encoders import register
 from trainers.encoders._scale import scaled
 from trainers.errors import UserError
+from trainers.parameters import Count
 
 _HIDDEN, _BLOCKS, _HEAD_SIZE, _PATCH = 768, 12, 64, 16
 
@@ -37,12 +38,9 @@ class VisionTransformer(ViT):
         image_shape: tuple[int, ...],
         width: float = 1.0,
         depth: float = 1.0,
-        patch: int = _PATCH,
+        patch: Count = _PATCH,
         pool: Literal["token", "mean"] = "token",
     ) -> None:
-        _checks.require_from("vit", 1, patch=patch)
-        if pool not in ("token", "mean"):
-            raise UserError(f"encoder 'vit': pool is {pool!r}; allowed: token, mean")
         channels, *sides = image_shape
         if patch > max(_PATCH, *sides):
             raise UserError(f"encoder 'vit': patch is {patch}; allowed for {sides} pixels: up to {max(_PATCH, *sides)}")

@@ -5,12 +5,15 @@ DynLocRep, Eq. 1: w_ik = K(y_i - y_k). Logarithms keep far pairs from underflowi
 
 import warnings
 from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 from torch import Tensor
 
 from trainers.losses._masked import MASKED
 
 Kernel = Callable[[Tensor, float], Tensor]
+KernelName: TypeAlias = Literal["rbf", "cauchy", "triangular"]
+Variant: TypeAlias = Literal["paper", "reference"]
 
 
 def _rbf(d: Tensor, sigma: float) -> Tensor:

@@ -7,13 +7,9 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from trainers.errors import UserError
 from trainers.label_bins import label_bins
-from trainers.losses import _checks
 
 Reweight: TypeAlias = Literal["sqrt_inverse", "inverse"]
-
-REWEIGHTS: tuple[Reweight, ...] = ("sqrt_inverse", "inverse")
 
 _LEAST, _MOST = 5.0, 1000.0
 """What counts are clipped to before they are inverted, as the authors' code does."""
@@ -65,11 +61,3 @@ class LabelBins(nn.Module):
 
     def _find(self, bins: Tensor) -> Tensor:
         return torch.searchsorted(self.occupied, bins).clamp(max=len(self.occupied) - 1)
-
-
-def check_kernel(loss: str, bin_size: float, kernel_size: int, sigma: float) -> None:
-    """Raise UserError where bins and kernel cannot be built."""
-    _checks.require_positive(loss, bin_size=bin_size, sigma=sigma)
-    _checks.require_at_least(loss, 1, kernel_size=kernel_size)
-    if kernel_size % 2 == 0:
-        raise UserError(f"loss '{loss}': kernel_size is {kernel_size!r}; allowed: odd numbers from 1")

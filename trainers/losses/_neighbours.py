@@ -1,6 +1,7 @@
 """Nearest rows in the embedding, and how many of them repel in each epoch (DynLocRep, Algorithm 1)."""
 
 import math
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from trainers.losses._masked import MASKED
 
 _NORMS = {"manhattan": 1.0, "euclidean": 2.0, "chebyshev": math.inf}
 
-DISTANCES = ("manhattan", "euclidean", "cosine", "chebyshev")
+Distance: TypeAlias = Literal["manhattan", "euclidean", "cosine", "chebyshev"]
 
 
 def scheduled_neighbours(samples: int, views: int, epoch: int, *, final: int, step_size: int, max_epochs: int) -> int:

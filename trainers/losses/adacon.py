@@ -1,15 +1,14 @@
 """AdaCon: supervised contrast with margins that grow with the label distance (Dai et al. 2021)."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from trainers.losses import _checks
 from trainers.losses._pairs import label_distance
 from trainers.losses.base import Rows, register
 from trainers.losses.supcon import SupCon
+from trainers.parameters import NotNegative, Positive, Reduction
 
 
 @register("adacon")
@@ -39,14 +38,12 @@ class AdaCon(SupCon):
     def __init__(
         self,
         *,
-        temperature: float = 1 / 150,
-        margin: float = 2.0,
-        reduction: Literal["mean", "sum"] = "mean",
+        temperature: Positive = 1 / 150,
+        margin: NotNegative = 2.0,
+        reduction: Reduction = "mean",
         train_labels: Sequence[float] | None = None,
     ) -> None:
         super().__init__(temperature=temperature, reduction=reduction)
-        if margin != 0:
-            _checks.require_positive(self.name, margin=margin)
         self.margin = margin
         labels = None if train_labels is None else torch.tensor(train_labels, dtype=torch.float64)
         self.register_buffer("labels", labels, persistent=False)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from trainers.losses import _checks
 from trainers.losses.base import register
-from trainers.losses.mixup import Mixup
+from trainers.losses.mixup import MixingExponent, Mixup
+from trainers.parameters import Positive, Several
 from trainers.regression import Kind
 
 
@@ -27,16 +27,15 @@ class CMixup(Mixup):
     def __init__(
         self,
         *,
-        bandwidth: float = 1.75,
-        alpha: float = 2.0,
+        bandwidth: Positive = 1.75,
+        alpha: MixingExponent = 2.0,
         kind: Kind = "mse",
-        bend: float = 1.0,
-        bins: int = 101,
+        bend: Positive = 1.0,
+        bins: Several = 101,
         train_labels: Sequence[float] | None = None,
         width: int | None = None,
     ) -> None:
         super().__init__(alpha=alpha, kind=kind, bend=bend, bins=bins, train_labels=train_labels, width=width)
-        _checks.require_positive(self.name, bandwidth=bandwidth)
         self.bandwidth = bandwidth
 
     def log_density(self, y: Tensor) -> Tensor:

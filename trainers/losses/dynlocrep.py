@@ -1,15 +1,15 @@
 """Dynamic Localized Repulsion (Eq. 1-4, Algorithm 1 of the paper)."""
 
 import math
-from typing import Literal
 
 from torch import Tensor
 
-from trainers.losses import _checks
+from trainers.losses._kernels import KernelName, Variant
 from trainers.losses._masked import nonempty
-from trainers.losses._neighbours import DISTANCES, log_nearness, pairwise_distance, scheduled_neighbours
+from trainers.losses._neighbours import Distance, log_nearness, pairwise_distance, scheduled_neighbours
 from trainers.losses.base import Rows, register
 from trainers.losses.exponential import Exponential
+from trainers.parameters import Count, NotNegativeOrInfinite, Positive, Reduction, Whole
 
 
 @register("dynlocrep")
@@ -35,17 +35,17 @@ class DynLocRep(Exponential):
     def __init__(
         self,
         *,
-        temperature: float = 0.1,
-        kernel: Literal["rbf", "cauchy", "triangular"] = "rbf",
-        sigma: float = 2.0,
-        distance: Literal["manhattan", "euclidean", "cosine", "chebyshev"] = "manhattan",
-        nn_final: int = 14,
-        nn_step_size: int = 1,
-        max_epochs: int = 50,
-        lam: float = math.inf,
-        label_range: float | None = None,
-        reduction: Literal["mean", "sum"] = "mean",
-        variant: Literal["paper", "reference"] = "paper",
+        temperature: Positive = 0.1,
+        kernel: KernelName = "rbf",
+        sigma: Positive = 2.0,
+        distance: Distance = "manhattan",
+        nn_final: Whole = 14,
+        nn_step_size: Count = 1,
+        max_epochs: Count = 50,
+        lam: NotNegativeOrInfinite = math.inf,
+        label_range: Positive | None = None,
+        reduction: Reduction = "mean",
+        variant: Variant = "paper",
     ) -> None:
         super().__init__(
             temperature=temperature,
@@ -55,10 +55,6 @@ class DynLocRep(Exponential):
             reduction=reduction,
             variant=variant,
         )
-        _checks.require_one_of(self.name, "distance", distance, DISTANCES)
-        _checks.require_at_least(self.name, 0, nn_final=nn_final)
-        _checks.require_at_least(self.name, 1, nn_step_size=nn_step_size, max_epochs=max_epochs)
-        _checks.require_at_least(self.name, 0.0, lam=lam)
         if nn_step_size >= max_epochs:
             self._refuse(f"nn_step_size is {nn_step_size}; allowed: below max_epochs, {max_epochs}")
         self.distance = distance

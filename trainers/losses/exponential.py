@@ -1,15 +1,13 @@
 """Exponential contrastive regression loss (Barbano et al. 2023; Table 1 of DynLocRep)."""
 
-from typing import Literal
-
 from torch import Tensor
 
-from trainers.losses import _checks
-from trainers.losses._kernels import KERNELS, positiveness, warn_of_flat_kernel
+from trainers.losses._kernels import KERNELS, KernelName, Variant, positiveness, warn_of_flat_kernel
 from trainers.losses._masked import logsumexp, nonempty
 from trainers.losses._pairs import label_distance, log_pairs, similarity, unit
 from trainers.losses._reductions import reduce_anchors
 from trainers.losses.base import Loss, Rows, register
+from trainers.parameters import Positive, Reduction
 
 
 @register("exponential")
@@ -33,20 +31,15 @@ class Exponential(Loss):
     def __init__(
         self,
         *,
-        temperature: float = 0.1,
-        kernel: Literal["rbf", "cauchy", "triangular"] = "rbf",
-        sigma: float = 2.0,
-        label_range: float | None = None,
-        reduction: Literal["mean", "sum"] = "mean",
-        variant: Literal["paper", "reference"] = "paper",
+        temperature: Positive = 0.1,
+        kernel: KernelName = "rbf",
+        sigma: Positive = 2.0,
+        label_range: Positive | None = None,
+        reduction: Reduction = "mean",
+        variant: Variant = "paper",
     ) -> None:
         super().__init__()
-        _checks.require_positive(self.name, temperature=temperature, sigma=sigma)
-        _checks.require_one_of(self.name, "variant", variant, KERNELS)
-        _checks.require_one_of(self.name, "kernel", kernel, KERNELS[variant])
-        _checks.require_one_of(self.name, "reduction", reduction, ("mean", "sum"))
         if label_range is not None:
-            _checks.require_positive(self.name, label_range=label_range)
             warn_of_flat_kernel(self.name, sigma, label_range)
         self.temperature = temperature
         self.kernel = KERNELS[variant][kernel]

@@ -6,11 +6,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from trainers.errors import UserError
-from trainers.losses import _checks
-from trainers.losses._label_density import LabelBins, check_kernel
+from trainers.losses._label_density import LabelBins
 from trainers.losses.base import Rows, register
 from trainers.losses.vanilla import Vanilla
+from trainers.parameters import BelowOne, OddCount, Positive, Several, Whole
 from trainers.regression import Kind
 
 _LEAST, _MOST = 0.1, 10.0
@@ -42,24 +41,19 @@ class FDS(Vanilla):
     def __init__(
         self,
         *,
-        bin_size: float = 1.0,
-        kernel_size: int = 5,
-        sigma: float = 2.0,
-        momentum: float = 0.9,
-        start_smooth: int = 1,
+        bin_size: Positive = 1.0,
+        kernel_size: OddCount = 5,
+        sigma: Positive = 2.0,
+        momentum: BelowOne = 0.9,
+        start_smooth: Whole = 1,
         reweight: bool = False,
         kind: Kind = "l1",
-        bend: float = 1.0,
-        bins: int = 101,
+        bend: Positive = 1.0,
+        bins: Several = 101,
         train_labels: Sequence[float] | None = None,
         width: int | None = None,
     ) -> None:
         super().__init__(kind=kind, bend=bend, bins=bins, train_labels=train_labels, width=width)
-        check_kernel(self.name, bin_size, kernel_size, sigma)
-        _checks.require_at_least(self.name, 0, start_smooth=start_smooth)
-        _checks.require_truth(self.name, reweight=reweight)
-        if not _checks.is_number(momentum) or not 0 <= momentum < 1:
-            raise UserError(f"loss '{self.name}': momentum is {momentum!r}; allowed: numbers from 0 to below 1")
         self.momentum, self.start_smooth, self.reweight = momentum, start_smooth, reweight
         self.binning = partial(LabelBins, bin_size=bin_size, kernel_size=kernel_size, sigma=sigma)
         self.label_bins = None if train_labels is None else self.binning(train_labels)

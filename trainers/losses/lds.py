@@ -5,10 +5,10 @@ from functools import partial
 
 from torch import Tensor
 
-from trainers.losses import _checks
-from trainers.losses._label_density import REWEIGHTS, LabelBins, Reweight, check_kernel
+from trainers.losses._label_density import LabelBins, Reweight
 from trainers.losses.base import register
 from trainers.losses.vanilla import Vanilla
+from trainers.parameters import OddCount, Positive, Several
 from trainers.regression import Kind
 
 
@@ -32,19 +32,17 @@ class LDS(Vanilla):
     def __init__(
         self,
         *,
-        bin_size: float = 1.0,
+        bin_size: Positive = 1.0,
         reweight: Reweight = "sqrt_inverse",
-        kernel_size: int = 5,
-        sigma: float = 2.0,
+        kernel_size: OddCount = 5,
+        sigma: Positive = 2.0,
         kind: Kind = "l1",
-        bend: float = 1.0,
-        bins: int = 101,
+        bend: Positive = 1.0,
+        bins: Several = 101,
         train_labels: Sequence[float] | None = None,
         width: int | None = None,
     ) -> None:
         super().__init__(kind=kind, bend=bend, bins=bins, train_labels=train_labels, width=width)
-        check_kernel(self.name, bin_size, kernel_size, sigma)
-        _checks.require_one_of(self.name, "reweight", reweight, REWEIGHTS)
         self.reweight = reweight
         self.binning = partial(LabelBins, bin_size=bin_size, kernel_size=kernel_size, sigma=sigma)
         self.label_bins = None if train_labels is None else self.binning(train_labels)

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from trainers.config import ModelConfig
 from trainers.encoders.vit import VisionTransformer, drop_unused, heads_and_hidden
 from trainers.errors import UserError
-from trainers.losses import _checks
 from trainers.losses.base import Loss, Rows, register
 from trainers.network import Embedded, Network
+from trainers.parameters import Count, Fraction
 
 _HEAD_SIZE = 32
 
@@ -36,16 +36,12 @@ class MAE(Loss):
     def __init__(
         self,
         *,
-        mask_ratio: float = 0.75,
+        mask_ratio: Fraction = 0.75,
         norm_patches: bool = True,
-        decoder_width: int = 512,
-        decoder_blocks: int = 8,
+        decoder_width: Count = 512,
+        decoder_blocks: Count = 8,
     ) -> None:
         super().__init__()
-        if not _checks.is_number(mask_ratio) or not 0 < mask_ratio < 1:
-            self._refuse(f"mask_ratio is {mask_ratio!r}; allowed: numbers between 0 and 1")
-        _checks.require_truth(self.name, norm_patches=norm_patches)
-        _checks.require_at_least(self.name, 1, decoder_width=decoder_width, decoder_blocks=decoder_blocks)
         self.mask_ratio = mask_ratio
         self.norm_patches = norm_patches
         self.decoder_width = decoder_width

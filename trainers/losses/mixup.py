@@ -1,17 +1,19 @@
 """Direct regression on mixed images: mixup (Zhang et al. 2018) at the input."""
 
 from collections.abc import Sequence
+from typing import Annotated, TypeAlias
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from trainers.distributed import gather_views, own_rows
-from trainers.losses import _checks
 from trainers.losses.base import register
 from trainers.losses.vanilla import Vanilla
+from trainers.parameters import Positive, Several
 from trainers.regression import Kind
 
-_LEAST_ALPHA = 1e-3
+MixingExponent: TypeAlias = Annotated[float, Field(ge=1e-3, allow_inf_nan=False)]
 """Below, draws from Beta(alpha, alpha) underflow to 0 / 0."""
 
 
@@ -35,16 +37,14 @@ class Mixup(Vanilla):
     def __init__(
         self,
         *,
-        alpha: float = 2.0,
+        alpha: MixingExponent = 2.0,
         kind: Kind = "mse",
-        bend: float = 1.0,
-        bins: int = 101,
+        bend: Positive = 1.0,
+        bins: Several = 101,
         train_labels: Sequence[float] | None = None,
         width: int | None = None,
     ) -> None:
         super().__init__(kind=kind, bend=bend, bins=bins, train_labels=train_labels, width=width)
-        _checks.require_positive(self.name, alpha=alpha)
-        _checks.require_at_least(self.name, _LEAST_ALPHA, alpha=alpha)
         self.alpha = alpha
 
     def mix(self, images: Tensor, y: Tensor, group: Tensor | None, views: int) -> tuple[Tensor, Tensor]:

@@ -1,17 +1,16 @@
 """NNCLR: contrast with the nearest neighbour among past embeddings (Dwibedi et al. 2021)."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainers.losses import _checks
 from trainers.losses._masked import MASKED, logsumexp
 from trainers.losses._pairs import unit
 from trainers.losses._reductions import reduce_anchors
 from trainers.losses.base import Loss, Rows, register
+from trainers.parameters import Count, Positive, Reduction
 
 _BLOCK = 64
 """Rows that are compared with the queue at once: bounds the memory of a long queue."""
@@ -49,17 +48,14 @@ class NNCLR(Loss):
     def __init__(
         self,
         *,
-        temperature: float = 0.1,
-        hidden: int = 4096,
-        queue_size: int = 98304,
-        reduction: Literal["mean", "sum"] = "mean",
+        temperature: Positive = 0.1,
+        hidden: Count = 4096,
+        queue_size: Count = 98304,
+        reduction: Reduction = "mean",
         width: int | None = None,
         train_labels: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
-        _checks.require_positive(self.name, temperature=temperature)
-        _checks.require_at_least(self.name, 1, hidden=hidden, queue_size=queue_size)
-        _checks.require_one_of(self.name, "reduction", reduction, ("mean", "sum"))
         self.temperature = temperature
         self.hidden = hidden
         self.reduction = reduction

@@ -4,12 +4,12 @@ from typing import Literal
 
 from torch import Tensor
 
-from trainers.losses import _checks
 from trainers.losses._neighbours import pairwise_distance
 from trainers.losses._pairs import label_distance, log_pairs
 from trainers.losses._ranked import ranked_contrast
 from trainers.losses._reductions import reduce_anchors
 from trainers.losses.base import Loss, Rows, register
+from trainers.parameters import Positive, Reduction
 
 
 @register("rank_n_contrast")
@@ -32,14 +32,11 @@ class RankNContrast(Loss):
     def __init__(
         self,
         *,
-        temperature: float = 2.0,
+        temperature: Positive = 2.0,
         on: Literal["encoder", "projection"] = "encoder",
-        reduction: Literal["mean", "sum"] = "mean",
+        reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
-        _checks.require_positive(self.name, temperature=temperature)
-        _checks.require_one_of(self.name, "on", on, ("encoder", "projection"))
-        _checks.require_one_of(self.name, "reduction", reduction, ("mean", "sum"))
         self.temperature = temperature
         self.reads = on
         self.reduction = reduction

@@ -1,12 +1,11 @@
 """SimCLR's NT-Xent (Chen et al., ICML 2020, arXiv 2002.05709, Eq. 1)."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
 from trainers.losses.base import Rows, register
 from trainers.losses.supcon import SupCon
+from trainers.parameters import Positive, Reduction
 
 
 @register("simclr")
@@ -23,7 +22,7 @@ class SimCLR(SupCon):
 
     min_views = 2
 
-    def __init__(self, *, temperature: float = 0.5, reduction: Literal["mean", "sum"] = "mean") -> None:
+    def __init__(self, *, temperature: Positive = 0.5, reduction: Reduction = "mean") -> None:
         super().__init__(temperature=temperature, reduction=reduction)
 
     def classes(self, rows: Rows) -> Tensor:

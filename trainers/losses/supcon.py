@@ -1,15 +1,13 @@
 """Supervised contrastive learning (Khosla et al., NeurIPS 2020, arXiv 2004.11362, Eq. 2)."""
 
-from typing import Literal
-
 from torch import Tensor
 
 from trainers.label_bins import label_bins
-from trainers.losses import _checks
 from trainers.losses._masked import logsumexp
 from trainers.losses._pairs import log_pairs, similarity, unit
 from trainers.losses._reductions import reduce_anchors
 from trainers.losses.base import Loss, Rows, register
+from trainers.parameters import Positive, Reduction
 
 
 @register("supcon")
@@ -32,15 +30,11 @@ class SupCon(Loss):
     def __init__(
         self,
         *,
-        temperature: float = 0.1,
-        bin_size: float | None = None,
-        reduction: Literal["mean", "sum"] = "mean",
+        temperature: Positive = 0.1,
+        bin_size: Positive | None = None,
+        reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
-        _checks.require_positive(self.name, temperature=temperature)
-        if bin_size is not None:
-            _checks.require_positive(self.name, bin_size=bin_size)
-        _checks.require_one_of(self.name, "reduction", reduction, ("mean", "sum"))
         self.temperature = temperature
         self.bin_size = bin_size
         self.reduction = reduction

@@ -8,13 +8,14 @@ import torch
 from scipy import special
 from torch import Tensor
 
-from trainers.losses import _checks
+from trainers.losses._kernels import Variant
 from trainers.losses._masked import MASKED, logsumexp
 from trainers.losses._mixtures import negative_logits, positive_sums
 from trainers.losses._pairs import label_distance, log_pairs, similarity, unit
 from trainers.losses._reductions import reduce_anchors
 from trainers.losses._windows import Window
 from trainers.losses.base import Loss, Rows, register
+from trainers.parameters import Positive, PositiveOrInfinite
 
 _LOG_WEIGHTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "ratio": lambda d, label_range: ((1 + d) / label_range).log_(),
@@ -58,31 +59,21 @@ class SupReMix(Loss):
     def __init__(
         self,
         *,
-        temperature: float = 0.5,
-        window: float = 5.0,
+        temperature: Positive = 0.5,
+        window: PositiveOrInfinite = 5.0,
         window_unit: Literal["label", "rank"] = "label",
-        alpha: float = 2.0,
-        beta: float = 8.0,
+        alpha: Positive = 2.0,
+        beta: Positive = 8.0,
         weight: Literal["ratio", "relative", "plain", "none"] = "ratio",
-        label_range: float | None = None,
+        label_range: Positive | None = None,
         mix_neg: bool = True,
         mix_pos: bool = True,
         renormalise: bool = True,
         detach_mixtures: bool = False,
         reduction: Literal["mean", "eq6"] = "mean",
-        variant: Literal["paper", "reference"] = "paper",
+        variant: Variant = "paper",
     ) -> None:
         super().__init__()
-        _checks.require_positive(self.name, temperature=temperature, alpha=alpha, beta=beta)
-        _checks.require_positive(self.name, finite=False, window=window)
-        _checks.require_truth(self.name, mix_neg=mix_neg, mix_pos=mix_pos)
-        _checks.require_truth(self.name, renormalise=renormalise, detach_mixtures=detach_mixtures)
-        if label_range is not None:
-            _checks.require_positive(self.name, label_range=label_range)
-        _checks.require_one_of(self.name, "window_unit", window_unit, ("label", "rank"))
-        _checks.require_one_of(self.name, "weight", weight, _LOG_WEIGHTS)
-        _checks.require_one_of(self.name, "reduction", reduction, ("mean", "eq6"))
-        _checks.require_one_of(self.name, "variant", variant, ("paper", "reference"))
         reference = variant == "reference"
         self.temperature = temperature
         self.window = window

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from trainers import regression
-from trainers.losses import _checks
 from trainers.losses.base import Loss, Rows, register
+from trainers.parameters import Positive, Several
 from trainers.probes import Probe
 from trainers.regression import Kind, RegressionHead
 
@@ -34,15 +34,12 @@ class Vanilla(Loss):
         self,
         *,
         kind: Kind = "l1",
-        bend: float = 1.0,
-        bins: int = 101,
+        bend: Positive = 1.0,
+        bins: Several = 101,
         train_labels: Sequence[float] | None = None,
         width: int | None = None,
     ) -> None:
         super().__init__()
-        _checks.require_one_of(self.name, "kind", kind, regression.KINDS)
-        _checks.require_positive(self.name, bend=bend)
-        _checks.require_at_least(self.name, 2, bins=bins)
         self.kind, self.bend, self.bins = kind, bend, bins
         self.train_labels = train_labels
         self.head: RegressionHead | None = None

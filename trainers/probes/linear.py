@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainers.errors import UserError, nearest
+from trainers.parameters import BelowOne, Count, NotNegative, Positive, Several, UpToOne
 from trainers.probes._standardise import moments
 from trainers.probes.base import PROBES
 from trainers.probes.head import HeadProbe
-from trainers.regression import KINDS, Kind, RegressionHead
+from trainers.regression import Kind, RegressionHead
 
 
 @PROBES.register("linear")
@@ -29,25 +29,13 @@ class Linear:
     """
 
     kind: Kind = "l1"
-    epochs: int = 100
-    lr: float = 0.3
-    batch_size: int = 64
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    bend: float = 1.0
-    bins: int = 101
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise UserError(f"probe 'linear': unknown kind '{self.kind}'; {nearest(str(self.kind), KINDS)}")
-        for field, least in (("epochs", 1), ("batch_size", 1), ("bins", 2)):
-            value = getattr(self, field)
-            _require(field, value, type(value) is int and value >= least, f"whole numbers from {least}")
-        _require("lr", self.lr, _is_number(self.lr) and 0 < self.lr <= 1, "numbers above 0, up to 1")
-        _require("bend", self.bend, _is_number(self.bend) and self.bend > 0, "numbers above 0")
-        _require("momentum", self.momentum, _is_number(self.momentum) and 0 <= self.momentum < 1, "from 0 to below 1")
-        decays = _is_number(self.weight_decay) and self.weight_decay >= 0
-        _require("weight_decay", self.weight_decay, decays, "numbers from 0")
+    epochs: Count = 100
+    lr: UpToOne = 0.3
+    batch_size: Count = 64
+    momentum: BelowOne = 0.9
+    weight_decay: NotNegative = 1e-4
+    bend: Positive = 1.0
+    bins: Several = 101
 
     def fit(
         self, features: Tensor, labels: Tensor, held_out: Tensor, held_out_labels: Tensor, seed: int = 0
@@ -89,12 +77,3 @@ def _steepness(standardised: Tensor, rows: float) -> Tensor:
     curvature = torch.linalg.eigvalsh(standardised.T @ standardised / len(standardised))[-1]
     steepness: Tensor = (curvature + standardised.square().sum(1).mean() / rows).sqrt()
     return steepness
-
-
-def _require(field: str, value: object, allowed: bool, what: str) -> None:
-    if not allowed:
-        raise UserError(f"probe 'linear': {field} is {value!r}; allowed: {what}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

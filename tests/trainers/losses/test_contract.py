@@ -189,7 +189,7 @@ def test_wrong_shapes_are_refused(name: str, call: dict[str, Any], message: str)
     ("name", "field"), fields("temperature", "sigma", "window", "alpha", "beta", "bin_size", "label_range")
 )
 def test_numbers_that_must_be_positive(name: str, field: str, value: object) -> None:
-    with pytest.raises(UserError, match=rf"loss '{name}': {field} is {value!r}; allowed: numbers above 0"):
+    with pytest.raises(UserError, match=rf"loss '{name}': {field} is {value!r}; allowed: numbers (above 0|from 0.001)"):
         losses.build(name, **{field: value})
 
 
@@ -197,7 +197,7 @@ def test_numbers_that_must_be_positive(name: str, field: str, value: object) -> 
     ("name", "field"), fields("temperature", "sigma", "alpha", "beta", "bin_size", "label_range", "bend", "bandwidth")
 )
 def test_only_windows_and_exponents_have_no_end(name: str, field: str) -> None:
-    with pytest.raises(UserError, match=rf"loss '{name}': {field} is inf; allowed: numbers above 0"):
+    with pytest.raises(UserError, match=rf"loss '{name}': {field} is inf; allowed: numbers (above 0|from 0.001)"):
         losses.build(name, **{field: math.inf})
 
 

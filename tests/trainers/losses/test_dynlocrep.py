@@ -1,4 +1,5 @@
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -7,13 +8,13 @@ from tests.trainers.losses import plain
 from tests.trainers.losses.conftest import labels
 from trainers import losses
 from trainers.errors import UserError
-from trainers.losses._neighbours import DISTANCES, scheduled_neighbours
+from trainers.losses._neighbours import Distance, scheduled_neighbours
 
 Z = torch.randn(16, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 Y = labels(8, 2)
 
 
-@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("distance", get_args(Distance))
 @pytest.mark.parametrize("lam", [0.5, 1.0, 3.0, math.inf])
 def test_equals_the_plain_loops(distance: str, lam: float) -> None:
     loss = losses.build("dynlocrep", distance=distance, lam=lam, nn_final=3)

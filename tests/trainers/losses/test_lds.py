@@ -77,7 +77,7 @@ def test_equal_labels_weigh_as_one() -> None:
     [
         ({"bin_size": 0.0}, "bin_size is 0.0; allowed: numbers above 0"),
         ({"kernel_size": 4}, "kernel_size is 4; allowed: odd numbers from 1"),
-        ({"kernel_size": 0}, "kernel_size is 0; allowed: whole numbers from 1"),
+        ({"kernel_size": 0}, "kernel_size is 0; allowed: odd numbers from 1"),
     ],
 )
 def test_parameters_are_checked(name: str, params: dict[str, float], message: str) -> None:

@@ -1,11 +1,11 @@
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 
 from trainers import losses
 from trainers.errors import UserError
-from trainers.regression import KINDS, RegressionHead
+from trainers.regression import Kind, RegressionHead
 
 TRAIN_LABELS = (20.0, 35.0, 50.0, 80.0)
 
@@ -45,7 +45,7 @@ def test_outputs_have_the_columns_of_the_error(params: dict[str, Any], columns: 
         losses.build("vanilla", **params)(torch.zeros(4, 2), torch.zeros(4))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", get_args(Kind))
 def test_in_training_it_is_the_error_of_its_own_head(kind: str) -> None:
     loss = losses.build("vanilla", kind=kind, train_labels=TRAIN_LABELS, width=6)
     z, y = torch.randn(8, 6, requires_grad=True), torch.linspace(20, 80, 8)

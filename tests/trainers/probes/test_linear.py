@@ -84,7 +84,7 @@ def test_seeds_differ() -> None:
         ({"lr": 0.0}, "lr is 0.0; allowed: numbers above 0"),
         ({"lr": float("nan")}, "lr is nan; allowed: numbers above 0"),
         ({"bend": "1"}, "bend is '1'; allowed: numbers above 0"),
-        ({"momentum": 1.0}, "momentum is 1.0; allowed: from 0 to below 1"),
+        ({"momentum": 1.0}, "momentum is 1.0; allowed: numbers from 0 to below 1"),
         ({"weight_decay": -1.0}, "weight_decay is -1.0; allowed: numbers from 0"),
     ],
 )

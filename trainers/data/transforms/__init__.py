@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from trainers.data.readers.base import Image, UnreadableError
 from trainers.data.transforms.base import Transform
 from trainers.errors import UserError, nearest
+from trainers.parameters import WrongParameter
 from trainers.registry import Registry
 
 _registry: Registry[Transform] = Registry("transform", "trainers.data.transforms")
@@ -75,16 +76,23 @@ def _build(where: str, entry: Mapping[str, Mapping[str, Any]], base: Path) -> Tr
     ((name, arguments),) = entry.items()
     if name not in names():
         return _monai.build(where, name, arguments, names())
-    accepted = inspect.signature(get(name)).parameters
+    _check_names(f"{where}: {name}", arguments, inspect.signature(get(name)).parameters)
+    located = _located(where, name, arguments, base)
+    try:
+        return get(name)(**located)
+    except WrongParameter as error:
+        raise UserError(f"{where}: {name}: {error.said}") from error
+    except UserError as error:
+        raise UserError(f"{where}: {name}: {error}") from error
+
+
+def _check_names(where: str, arguments: Mapping[str, Any], accepted: Mapping[str, inspect.Parameter]) -> None:
     for key in arguments:
         if key not in accepted:
-            raise UserError(f"{where}: {name} has no argument '{key}'; {nearest(key, accepted)}")
-    try:
-        return get(name)(**_located(where, name, arguments, base))
-    except UserError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: {name}: {' '.join(str(error).split())}") from error
+            raise UserError(f"{where} has no argument '{key}'; {nearest(key, accepted)}")
+    for key, parameter in accepted.items():
+        if key not in arguments and parameter.default is inspect.Parameter.empty:
+            raise UserError(f"{where}.{key}: is missing")
 
 
 def _located(where: str, name: str, arguments: Mapping[str, Any], base: Path) -> dict[str, Any]:

@@ -1,29 +1,13 @@
-"""Checks that own transforms share: of arguments (ValueError) and of images (UnreadableError), in one line."""
+"""Checks that own transforms share: of arguments (UserError) and of images (UnreadableError), in one line."""
 
-import math
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainers.data.readers import read_header
 from trainers.data.readers.base import Image, UnreadableError
-
-
-def require_count(name: str, value: object, least: int = 1) -> None:
-    """`value` is a whole number from `least`."""
-    if type(value) is not int or value < least:
-        raise ValueError(f"{name} is {value!r}; allowed: whole numbers from {least}")
-
-
-def require_within(low: float, high: float, **values: object) -> None:
-    """Every value is a finite number above `low`, up to `high`."""
-    for name, value in values.items():
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not number or not low < cast(float, value) <= high:
-            limit = f", up to {high:g}" if math.isfinite(high) else ""
-            raise ValueError(f"{name} is {value!r}; allowed: numbers above {low:g}{limit}")
+from trainers.errors import UserError
 
 
 def require_volume(name: str, path: Path) -> None:
@@ -31,9 +15,9 @@ def require_volume(name: str, path: Path) -> None:
     try:
         header = read_header(path)
     except UnreadableError as error:
-        raise ValueError(f"{name}: {path} {error}") from error
+        raise UserError(f"{name}: {path} {error}") from error
     if header.affine is None or len(header.shape) != 4 or header.shape[0] != 1:
-        raise ValueError(f"{name}: {path} is {list(header.shape)}; allowed: one volume with voxel sizes")
+        raise UserError(f"{name}: {path} is {list(header.shape)}; allowed: one volume with voxel sizes")
 
 
 def require_dims(transform: str, image: Image, takes: str, *allowed: int) -> None:

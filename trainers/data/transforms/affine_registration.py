@@ -4,20 +4,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from trainers.data.readers import read
 from trainers.data.readers.base import Image, UnreadableError
 from trainers.data.stamp import Stamp, stamp
 from trainers.data.transforms import register
-from trainers.data.transforms._checks import require_affine, require_dims, require_volume, require_within
+from trainers.data.transforms._checks import require_affine, require_dims, require_volume
 from trainers.data.transforms._dust import without_dust
 from trainers.data.transforms._registration import affine
 from trainers.data.transforms._sitk import one_thread, to_array, to_sitk
-from trainers.data.transforms.base import Transform
+from trainers.data.transforms.base import Example, Transform
+
+Spacing: TypeAlias = Annotated[float, Field(gt=0, le=100)]
 
 
 @register("AffineRegistration")
@@ -31,14 +34,14 @@ class AffineRegistration(Transform):
     with FSL FLIRT: other optimisers of the same 12 numbers.
     """
 
+    example = Example("volume", (4, 30, 30, 30), {"template": "template.nii.gz", "spacing_mm": 6})
+
     path_arguments = ("template",)
 
     template: Path
-    spacing_mm: float | None = None
+    spacing_mm: Spacing | None = None
 
     def __post_init__(self) -> None:
-        if self.spacing_mm is not None:
-            require_within(0, 100, spacing_mm=self.spacing_mm)
         require_volume("template", self.template)
 
     def __call__(self, image: Image, row: Mapping[str, float]) -> Image:

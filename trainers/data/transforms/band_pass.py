@@ -2,13 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Annotated, TypeAlias
 
 import numpy as np
+from pydantic import Field
 
 from trainers.data.readers.base import Image, UnreadableError
 from trainers.data.transforms import register
-from trainers.data.transforms._checks import require_count, require_dims, require_within
-from trainers.data.transforms.base import Transform
+from trainers.data.transforms._checks import require_dims
+from trainers.data.transforms.base import Example, Transform
+from trainers.errors import UserError
+from trainers.parameters import Count, Positive
+
+UpToAMinute: TypeAlias = Annotated[float, Field(gt=0, le=60)]
 
 
 @register("BandPass")
@@ -21,20 +27,19 @@ class BandPass(Transform):
     nilearn's default.
     """
 
-    tr_s: float
-    low_hz: float = 0.01
-    high_hz: float = 0.1
-    order: int = 5
+    example = Example("series", (6, 80), {"tr_s": 2.0})
+
+    tr_s: UpToAMinute
+    low_hz: Positive = 0.01
+    high_hz: Positive = 0.1
+    order: Count = 5
 
     def __post_init__(self) -> None:
-        require_within(0, 60, tr_s=self.tr_s)
-        require_count("order", self.order)
-        require_within(0, 0.5 / self.tr_s, high_hz=self.high_hz)
-        if self.high_hz * self.tr_s == 0.5:
-            raise ValueError(f"high_hz is {self.high_hz:g}; allowed: below half the sampling rate")
-        require_within(0, self.high_hz, low_hz=self.low_hz)
-        if self.low_hz == self.high_hz:
-            raise ValueError(f"low_hz is {self.low_hz:g}; allowed: below high_hz")
+        if self.high_hz * self.tr_s >= 0.5:
+            limit = f"below half the sampling rate, {0.5 / self.tr_s:g}"
+            raise UserError(f"high_hz is {self.high_hz:g}; allowed: {limit}")
+        if self.low_hz >= self.high_hz:
+            raise UserError(f"low_hz is {self.low_hz:g}; allowed: below high_hz, {self.high_hz:g}")
 
     def __call__(self, image: Image, row: Mapping[str, float]) -> Image:
         """See `Transform`. Takes [R, T]; refuses a file that itself tells another `tr_s`."""

@@ -2,9 +2,29 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, ClassVar
 
 from trainers.data.readers.base import Image
+
+
+@dataclass(frozen=True)
+class Example:
+    """What the contract tests try a transform on.
+
+    Attributes:
+        takes: the kind of image: `series` [6, 80], `picture` [1, 24, 32], `volume` [4, 32, 32, 32] with an affine, or
+            `video` [1, 12, 24, 32]. gives: the shape that comes of it.
+        arguments: as a spec has them; `template.nii.gz` and `atlas.nii.gz` are there. row: of the table.
+        also_takes: other kinds that it does not refuse.
+    """
+
+    takes: str
+    gives: tuple[int, ...]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    row: Mapping[str, float] = field(default_factory=dict)
+    also_takes: tuple[str, ...] = ()
 
 
 class Transform(ABC):
@@ -15,6 +35,7 @@ class Transform(ABC):
     from the spec's folder.
     """
 
+    example: ClassVar[Example]
     path_arguments: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
 

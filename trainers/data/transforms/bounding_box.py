@@ -6,7 +6,8 @@ from dataclasses import replace
 from trainers.data.readers.base import Image, UnreadableError
 from trainers.data.transforms import register
 from trainers.data.transforms._checks import require_dims
-from trainers.data.transforms.base import Transform
+from trainers.data.transforms.base import Example, Transform
+from trainers.errors import UserError
 
 
 @register("BoundingBox")
@@ -18,9 +19,16 @@ class BoundingBox(Transform):
     pixel. A box that leaves the picture or is empty is refused, not clipped. SupReMix, B.1.3, crops hands so.
     """
 
+    example = Example(
+        "picture",
+        (1, 10, 20),
+        {"columns": ["x", "y", "width", "height"]},
+        {"x": 3.0, "y": 4.0, "width": 20.0, "height": 10.0},
+    )
+
     def __init__(self, *, columns: Sequence[str]) -> None:
         if isinstance(columns, str) or len(columns) != 4 or not all(isinstance(name, str) for name in columns):
-            raise ValueError(f"columns is {columns!r}; allowed: the four names of [x, y, width, height]")
+            raise UserError(f"columns is {columns!r}; allowed: the four names of [x, y, width, height]")
         self.columns = tuple(columns)
 
     def __call__(self, image: Image, row: Mapping[str, float]) -> Image:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from trainers.data.readers.base import Image
 from trainers.data.transforms import register
-from trainers.data.transforms._checks import require_count, require_dims, require_within
-from trainers.data.transforms.base import Transform
+from trainers.data.transforms._checks import require_dims
+from trainers.data.transforms.base import Example, Transform
+from trainers.parameters import Count, UpToOne
 
 
 @register("CLAHE")
@@ -23,12 +24,10 @@ class CLAHE(Transform):
     scikit-image's. Plain equalisation is MONAI's `HistogramNormalize: {min: 0, max: 1}`.
     """
 
-    clip_limit: float = 0.01
-    tiles: int = 8
+    example = Example("picture", (1, 24, 32))
 
-    def __post_init__(self) -> None:
-        require_within(0, 1, clip_limit=self.clip_limit)
-        require_count("tiles", self.tiles)
+    clip_limit: UpToOne = 0.01
+    tiles: Count = 8
 
     def __call__(self, image: Image, row: Mapping[str, float]) -> Image:
         """See `Transform`. Takes [C, H, W]."""

@@ -8,7 +8,7 @@ import numpy as np
 from trainers.data.readers.base import Image, UnreadableError
 from trainers.data.transforms import register
 from trainers.data.transforms._checks import require_dims
-from trainers.data.transforms.base import Transform
+from trainers.data.transforms.base import Example, Transform
 
 
 @register("GlobalSignalRegression")
@@ -19,6 +19,8 @@ class GlobalSignalRegression(Transform):
     SupReMix, B.1.2, follows Li et al. (2019), who take the mean over the grey matter's voxels; of a parcellated
     series this is the mean over regions, each counting alike.
     """
+
+    example = Example("series", (6, 80))
 
     def __call__(self, image: Image, row: Mapping[str, float]) -> Image:
         """See `Transform`. Takes [R, T] with at least two regions."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from trainers.data.readers.base import Image
 from trainers.data.transforms import register
 from trainers.data.transforms._checks import require_dims
-from trainers.data.transforms.base import Transform
+from trainers.data.transforms.base import Example, Transform
 
 
 @register("LeftHalf")
@@ -17,6 +17,8 @@ class LeftHalf(Transform):
     SupReMix, section 4.1.3, gets the left hand of RHPE's radiographs of both so. `BoundingBox` comes before it
     where boxes count pixels of the whole picture.
     """
+
+    example = Example("picture", (1, 24, 16))
 
     def __call__(self, image: Image, row: Mapping[str, float]) -> Image:
         """See `Transform`. Takes [C, H, W]."""

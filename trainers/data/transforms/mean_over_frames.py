@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from trainers.data.readers.base import Image, UnreadableError
 from trainers.data.transforms import register
 from trainers.data.transforms._checks import require_dims
-from trainers.data.transforms.base import Transform
+from trainers.data.transforms.base import Example, Transform
+from trainers.errors import UserError
 
 
 @register("MeanOverFrames")
@@ -18,6 +19,8 @@ class MeanOverFrames(Transform):
     without the last of `frames` is refused; without `frames`, one that is an average already stays as it is.
     """
 
+    example = Example("volume", (1, 32, 32, 32), also_takes=("video",))
+
     frames: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
@@ -25,7 +28,7 @@ class MeanOverFrames(Transform):
             return
         pair = isinstance(self.frames, list | tuple) and [type(frame) for frame in self.frames] == [int, int]
         if not pair or not 1 <= self.frames[0] <= self.frames[1]:
-            raise ValueError(f"frames is {self.frames!r}; allowed: [first, last], counted from 1")
+            raise UserError(f"frames is {self.frames!r}; allowed: [first, last], counted from 1")
 
     def __call__(self, image: Image, row: Mapping[str, float]) -> Image:
         """See `Transform`. Takes [T, X, Y, Z]."""

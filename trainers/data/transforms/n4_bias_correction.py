@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 
 from trainers.data.readers.base import Image, UnreadableError
 from trainers.data.transforms import register
-from trainers.data.transforms._checks import require_count, require_dims
+from trainers.data.transforms._checks import require_dims
 from trainers.data.transforms._sitk import one_thread, shrinks, to_array, to_sitk
-from trainers.data.transforms.base import Transform
-from trainers.errors import nearest
-
-MASKS = ("nonzero", "otsu")
+from trainers.data.transforms.base import Example, Transform
+from trainers.parameters import Count
 
 
 @register("N4BiasCorrection")
@@ -27,16 +25,12 @@ class N4BiasCorrection(Transform):
     SupReMix, B.1.1, and DynLocRep, 4.1, correct brains so, after skull stripping; neither gives numbers.
     """
 
-    mask: Literal["nonzero", "otsu"] = "otsu"
-    shrink: int = 4
-    levels: int = 4
-    iterations: int = 50
+    example = Example("volume", (4, 32, 32, 32), {"iterations": 5, "levels": 2}, also_takes=("picture", "video"))
 
-    def __post_init__(self) -> None:
-        if self.mask not in MASKS:
-            raise ValueError(f"mask is {self.mask!r}; {nearest(str(self.mask), MASKS)}")
-        for name in ("shrink", "levels", "iterations"):
-            require_count(name, getattr(self, name))
+    mask: Literal["nonzero", "otsu"] = "otsu"
+    shrink: Count = 4
+    levels: Count = 4
+    iterations: Count = 50
 
     def __call__(self, image: Image, row: Mapping[str, float]) -> Image:
         """See `Transform`. Takes [C, H, W] and [C, X, Y, Z] without negative values."""

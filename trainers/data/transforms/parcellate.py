@@ -14,7 +14,7 @@ from trainers.data.readers.base import Image, UnreadableError
 from trainers.data.stamp import Stamp, stamp
 from trainers.data.transforms import register
 from trainers.data.transforms._checks import require_affine, require_dims, require_volume
-from trainers.data.transforms.base import Transform
+from trainers.data.transforms.base import Example, Transform
 
 SHOWN = 5
 MOST = 2**24
@@ -30,6 +30,8 @@ class Parcellate(Transform):
     voxel of the image belongs to the label that is nearest. Refused are images that miss a region, or where it has no
     signal. SupReMix, B.1.2, takes the 400 regions of Schaefer's atlas.
     """
+
+    example = Example("volume", (3, 4), {"atlas": "atlas.nii.gz"})
 
     path_arguments = ("atlas",)
 

@@ -12,7 +12,7 @@ from trainers.data.transforms import register
 from trainers.data.transforms._checks import require_affine, require_dims
 from trainers.data.transforms._registration import rigid
 from trainers.data.transforms._sitk import one_thread, to_array, to_sitk
-from trainers.data.transforms.base import Transform
+from trainers.data.transforms.base import Example, Transform
 
 
 @register("RealignFrames")
@@ -24,6 +24,8 @@ class RealignFrames(Transform):
     frame has nothing, the nearest of its voxels. SupReMix, B.1.5, realigns frame to frame before it averages them.
     Each frame takes about a second; motion in the hundreds of frames of an fMRI series is MCFLIRT's work.
     """
+
+    example = Example("volume", (4, 32, 32, 32))
 
     def __call__(self, image: Image, row: Mapping[str, float]) -> Image:
         """See `Transform`. Takes [T, X, Y, Z] with an affine; raises UnreadableError where registration fails."""

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from trainers.data.readers.base import Image, UnreadableError
 from trainers.data.transforms import register
-from trainers.data.transforms._checks import require_count, require_dims
-from trainers.data.transforms.base import Transform
+from trainers.data.transforms._checks import require_dims
+from trainers.data.transforms.base import Example, Transform
+from trainers.parameters import Count
 
 
 @register("SampleFrames")
@@ -24,13 +25,10 @@ class SampleFrames(Transform):
     are made up.
     """
 
-    count: int = 32
-    period: int | None = None
+    example = Example("video", (1, 8, 24, 32), {"count": 8})
 
-    def __post_init__(self) -> None:
-        require_count("count", self.count)
-        if self.period is not None:
-            require_count("period", self.period)
+    count: Count = 32
+    period: Count | None = None
 
     def __call__(self, image: Image, row: Mapping[str, float]) -> Image:
         """See `Transform`. Takes [C, T, H, W] without an affine, by which volumes are told apart."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from trainers.data.readers.base import Image, UnreadableError
 from trainers.data.transforms import register
-from trainers.data.transforms._checks import require_dims, require_within
-from trainers.data.transforms.base import Transform
+from trainers.data.transforms._checks import require_dims
+from trainers.data.transforms.base import Example, Transform
+from trainers.parameters import UpToOne
 
 TOOLS = {"bet": "FSL's `bet IN OUT -f 0.5`", "mri_synthstrip": "FreeSurfer's `mri_synthstrip -i IN -o OUT`"}
 
@@ -23,11 +24,10 @@ class SkullStripped(Transform):
     DynLocRep, 4.1, with FreeSurfer.
     """
 
-    background: float = 0.3
-    border: float = 0.1
+    example = Example("volume", (4, 32, 32, 32), also_takes=("video",))
 
-    def __post_init__(self) -> None:
-        require_within(0, 1, background=self.background, border=self.border)
+    background: UpToOne = 0.3
+    border: UpToOne = 0.1
 
     def __call__(self, image: Image, row: Mapping[str, float]) -> Image:
         """See `Transform`. Takes [C, X, Y, Z]."""
