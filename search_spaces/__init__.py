@@ -1,41 +1,44 @@
-"""What may vary: one module for each method, with its published point, its ranges and its invariants.
+"""What may vary: one module for each method that has something to search, which defines
 
-A new method is one new module here that defines
-
-- `PUBLISHED`: the parameters of its loss at the paper's own setting;
 - `suggest(trial, context)`: the parameters searched, drawn from an Optuna trial under names `method.parameter`;
-- `check(params, context)`: raises ValueError, in one line, where parameters cannot go together.
+- where the loss cannot know it, `check(params, context)`: raises Refused where parameters do not go with the context.
+
+A method's parameters and their published values are those of its loss's constructor, which callers hand over; a method
+without a module stands at them.
 """
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TypeAlias, cast
 
-from search_spaces._invariants import of_kind
-from search_spaces._space import Context, Range, Space, Suggests, Value
-from search_spaces._trials import Adjusted, Point
+from search_spaces._space import Context, Range, Refused, Space, Suggests, Value
+from search_spaces._trials import Adjusted, Point, Ranges
 
 __all__ = [
     "TRAINING",
     "Configuration",
     "Context",
+    "Parameters",
     "Range",
-    "Space",
+    "Refused",
     "Suggests",
     "Value",
     "check",
-    "load",
     "names",
-    "parameters",
     "points",
     "published",
+    "qualified",
+    "ranges",
     "suggest",
 ]
 
 TRAINING = ("clip_norm", "ema", "lr", "step_epochs", "step_factor", "warmup_epochs", "weight_decay")
 """Fields of the training configuration that an override may search, as `training.<field>`."""
+
+Parameters: TypeAlias = Mapping[str, Value]
+"""All parameters of a method, by their own names, at their published values."""
 
 
 @dataclass(frozen=True)
@@ -48,25 +51,18 @@ class Configuration:
 
 
 def names() -> list[str]:
-    """Sorted names of all search spaces."""
+    """Sorted names of the methods that have something to search."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
 
 
-def load(name: str) -> Space:
-    """The module of the method `name`. Raises ValueError where there is none."""
-    if name not in names():
-        raise ValueError(f"unknown search space '{name}'; allowed: {', '.join(names())}")
-    return cast(Space, importlib.import_module(f"{__name__}.{name}"))
-
-
-def parameters(name: str) -> dict[str, Value]:
-    """Everything of method `name` that a spec may fix or override, as `method.parameter`, at its published value."""
-    return {f"{name}.{key}": value for key, value in load(name).PUBLISHED.items()}
+def qualified(method: str, parameters: Parameters) -> dict[str, Value]:
+    """The parameters as a spec names them: `method.parameter`."""
+    return {f"{method}.{key}": value for key, value in parameters.items()}
 
 
 def suggest(
     trial: Suggests,
-    spaces: Sequence[str],
+    methods: Mapping[str, Parameters],
     context: Context,
     override: Mapping[str, Range],
     fix: Mapping[str, Value],
@@ -78,11 +74,12 @@ def suggest(
 
     >>> import optuna
     >>> trial = optuna.create_study().ask()
-    >>> suggest(trial, ["vanilla"], Context(batch_size=32, epochs=50), {}, {})
-    Configuration(method='vanilla', params={'kind': 'l1', 'bend': 1.0, 'bins': 101}, training={})
+    >>> suggest(trial, {"vanilla": {"kind": "l1", "bend": 1.0}}, Context(batch_size=32, epochs=50), {}, {})
+    Configuration(method='vanilla', params={'kind': 'l1', 'bend': 1.0}, training={})
     """
-    method = str(trial.suggest_categorical("method", list(spaces))) if len(spaces) > 1 else spaces[0]
-    params = _params(trial, method, context, override, fix)
+    several = len(methods) > 1
+    method = str(trial.suggest_categorical("method", list(methods))) if several else next(iter(methods))
+    params = _params(trial, method, methods[method], context, override, fix)
     training = {
         key.removeprefix("training."): override[key].suggest(trial, key, integer=override[key].is_integer())
         for key in sorted(override)
@@ -92,57 +89,65 @@ def suggest(
 
 
 def published(
-    space: str,
+    method: str,
+    parameters: Parameters,
     context: Context,
     override: Mapping[str, Range],
     fix: Mapping[str, Value],
     training: Mapping[str, Value] | None = None,
 ) -> dict[str, Value]:
-    """The paper's point of `space`, moved into the ranges, for `study.enqueue_trial`.
+    """The paper's point of `method`, moved into the ranges, for `study.enqueue_trial`.
 
     Holds what a trial is asked for and nothing else: no fixed value, and no `method`, which is asked for only
-    where a sweep has several spaces. `training` has the values from which searched training fields start.
+    where a sweep has several. `training` has the values from which searched training fields start.
     """
     start = {f"training.{key}": value for key, value in (training or {}).items()}
-    point = Point({**parameters(space), **start})
-    suggest(point, [space], context, override, fix)
+    point = Point({**qualified(method, parameters), **start})
+    suggest(point, {method: parameters}, context, override, fix)
     return point.asked
 
 
 def points(
-    space: str, context: Context, override: Mapping[str, Range], fix: Mapping[str, Value]
+    method: str, parameters: Parameters, context: Context, override: Mapping[str, Range], fix: Mapping[str, Value]
 ) -> Iterator[dict[str, Value]]:
     """Parameters at each end of each overridden range, and at the published point moved into the ranges."""
-    params = suggest(Point(parameters(space)), [space], context, override, fix).params
-    for key in sorted(parameters(space).keys() & override.keys()):
+    own = qualified(method, parameters)
+    params = suggest(Point(own), {method: parameters}, context, override, fix).params
+    for key in sorted(own.keys() & override.keys()):
         for end in override[key].ends():
-            yield {**params, key.removeprefix(f"{space}."): end}
+            yield {**params, key.removeprefix(f"{method}."): end}
     yield params
 
 
-def check(space: str, context: Context, override: Mapping[str, Range], fix: Mapping[str, Value]) -> None:
-    """Raise ValueError where a fixed value or an overridden range of `space` is of the wrong kind or breaks an
-    invariant."""
-    _check_kinds(space, override, fix)
-    for params in points(space, context, override, fix):
-        load(space).check(params, context)
+def ranges(method: str, parameters: Parameters, context: Context) -> dict[str, str]:
+    """What is searched of `method`, as `method.parameter`, and from where it is drawn, in words."""
+    noted = Ranges()
+    suggest(noted, {method: parameters}, context, {}, {})
+    return noted.words
 
 
-def _check_kinds(space: str, override: Mapping[str, Range], fix: Mapping[str, Value]) -> None:
-    for key, default in parameters(space).items():
-        if key in fix:
-            of_kind(key, default, fix[key])
-        if key in override:
-            for value in override[key].numbers():
-                of_kind(key, default, value)
+def check(method: str, params: Mapping[str, Value], context: Context) -> None:
+    """Raise Refused where parameters do not go with the context."""
+    if demands := getattr(_space(method), "check", None):
+        demands(params, context)
+
+
+def _space(method: str) -> Space | None:
+    """The module of a method; None where nothing of it is searched."""
+    return cast(Space, importlib.import_module(f"{__name__}.{method}")) if method in names() else None
 
 
 def _params(
-    trial: Suggests, method: str, context: Context, override: Mapping[str, Range], fix: Mapping[str, Value]
+    trial: Suggests,
+    method: str,
+    parameters: Parameters,
+    context: Context,
+    override: Mapping[str, Range],
+    fix: Mapping[str, Value],
 ) -> dict[str, Value]:
-    adjusted = Adjusted(trial, override, fix)
-    params = {**load(method).PUBLISHED, **load(method).suggest(adjusted, context)}
-    for key, default in parameters(method).items():
+    adjusted, space = Adjusted(trial, override, fix), _space(method)
+    params = {**parameters, **(space.suggest(adjusted, context) if space else {})}
+    for key, default in qualified(method, parameters).items():
         if key in adjusted.seen:
             continue
         if key in fix:

@@ -1,6 +1,6 @@
 """What a search space is made of: the trial it asks, the context it adapts to, the ranges a user may set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -21,12 +21,16 @@ class Suggests(Protocol):
     def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value: ...
 
 
+class Refused(ValueError):
+    """What a user chose cannot be searched; the message is one line and says what is allowed."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What ranges and invariants depend on.
 
     `batch_size` is global; `label_range` is max - min of the training labels in the label's own unit, None
-    before the data have been read. Raises ValueError where the labels are all the same.
+    before the data have been read. Raises Refused where the labels are all the same.
     """
 
     batch_size: int
@@ -36,7 +40,7 @@ class Context:
 
     def __post_init__(self) -> None:
         if self.label_range is not None and not self.label_range > 0:
-            raise ValueError(f"label range is {self.label_range:g}; it must be above 0")
+            raise Refused(f"label range is {self.label_range:g}; it must be above 0")
 
     def label_bounds(self, published: float) -> tuple[float, float]:
         """Sensible bounds of a length on the label axis: a hundredth to a quarter of the range.
@@ -51,11 +55,7 @@ class Context:
 class Space(Protocol):
     """One method's module in this package."""
 
-    PUBLISHED: Mapping[str, Value]
-
     def suggest(self, trial: Suggests, context: Context) -> dict[str, Value]: ...
-
-    def check(self, params: Mapping[str, Value], context: Context) -> None: ...
 
 
 class Range(BaseModel):

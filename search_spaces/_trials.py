@@ -1,4 +1,5 @@
-"""Trials around trials: one applies the spec's ranges and fixed values, one answers with a given point."""
+"""Trials that stand for Optuna's: one applies the spec's ranges and fixed values, one answers with a given point, one
+notes the ranges."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -71,6 +72,30 @@ class Point:
         answer = value if value in choices else choices[0]
         self.asked[name] = answer
         return answer
+
+
+class Ranges:
+    """A trial that notes in words from where it is asked to draw."""
+
+    def __init__(self) -> None:
+        self.words: dict[str, str] = {}
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        steps = f" in steps of {step}" if step > 1 else ""
+        self.words[name] = f"{low} to {high}{steps}" + (", log" if log else "")
+        return low
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        self.words[name] = (
+            f"{low:g} to {high:g}" + (f" in steps of {step:g}" if step else "") + (", log" if log else "")
+        )
+        return low
+
+    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
+        self.words[name] = ", ".join(map(str, choices))
+        return choices[0]
 
 
 def _inside(value: Value, low: float, high: float) -> float:

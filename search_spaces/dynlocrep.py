@@ -3,20 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from search_spaces._invariants import above_zero, whole_number_in
-from search_spaces._space import Context, Suggests, Value
-
-PUBLISHED: Mapping[str, Value] = {
-    "temperature": 0.1,
-    "kernel": "rbf",
-    "sigma": 2.0,
-    "distance": "manhattan",
-    "nn_final": 14,
-    "nn_step_size": 1,
-    "lam": math.inf,
-    "reduction": "mean",
-    "variant": "paper",
-}
+from search_spaces._space import Context, Refused, Suggests, Value
 
 
 def suggest(trial: Suggests, context: Context) -> dict[str, Value]:
@@ -33,13 +20,12 @@ def suggest(trial: Suggests, context: Context) -> dict[str, Value]:
 
 
 def check(params: Mapping[str, Value], context: Context) -> None:
-    """0 <= nn_final <= batch, 1 <= nn_step_size < epochs, temperature and sigma > 0, lam >= 0; two epochs or more."""
+    """Raise Refused where there are fewer samples in a batch than `nn_final`, or no two epochs for the schedule."""
     if context.epochs < 2:
-        raise ValueError("training.epochs: 1 is not allowed: dynlocrep's schedule needs 2 or more")
-    above_zero(params, "dynlocrep", "temperature", "sigma")
-    whole_number_in(params, "dynlocrep", "nn_final", 0, context.batch_size, "training.batch_size")
-    whole_number_in(params, "dynlocrep", "nn_step_size", 1, context.epochs - 1, "training.epochs - 1")
-    lam = params["lam"]
-    assert isinstance(lam, int | float)
-    if not lam >= 0:
-        raise ValueError(f"dynlocrep.lam: {lam:g} is not allowed: must be 0 or above, inf for neighbours alone")
+        raise Refused("training.epochs: 1 is not allowed: dynlocrep's schedule needs 2 or more")
+    nn_final = params["nn_final"]
+    if isinstance(nn_final, int) and nn_final > context.batch_size:
+        raise Refused(
+            f"dynlocrep.nn_final: {nn_final} is not allowed: must be a whole number of 0 to {context.batch_size} "
+            f"(training.batch_size)"
+        )

@@ -1,18 +1,11 @@
 """Exponential contrastive regression (DynLocRep, Table 1)."""
 
-from collections.abc import Mapping
-
-from search_spaces._kernelised import PUBLISHED, check_kernelised, suggest_kernelised
 from search_spaces._space import Context, Suggests, Value
 
-__all__ = ["PUBLISHED", "check", "suggest"]
 
-
-def suggest(trial: Suggests, context: Context) -> dict[str, Value]:
+def suggest(trial: Suggests, context: Context, method: str = "exponential") -> dict[str, Value]:
     """Temperature and kernel width."""
-    return suggest_kernelised(trial, context, "exponential")
-
-
-def check(params: Mapping[str, Value], context: Context) -> None:
-    """Temperature and sigma are above 0."""
-    check_kernelised(params, "exponential")
+    return {
+        "temperature": trial.suggest_float(f"{method}.temperature", 0.03, 1.0, log=True),
+        "sigma": trial.suggest_float(f"{method}.sigma", *context.label_bounds(2.0), log=True),
+    }

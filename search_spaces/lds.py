@@ -1,17 +1,6 @@
 """Label distribution smoothing (Yang et al. 2021)."""
 
-from collections.abc import Mapping
-
-from search_spaces._regression import check_head, check_label_bins, head
 from search_spaces._space import Context, Suggests, Value
-
-PUBLISHED: Mapping[str, Value] = {
-    "bin_size": 1.0,
-    "reweight": "sqrt_inverse",
-    "kernel_size": 5,
-    "sigma": 2.0,
-    **head("l1"),
-}
 
 
 def suggest(trial: Suggests, context: Context) -> dict[str, Value]:
@@ -22,9 +11,3 @@ def suggest(trial: Suggests, context: Context) -> dict[str, Value]:
         "kernel_size": trial.suggest_int("lds.kernel_size", 3, 15, step=2),
         "sigma": trial.suggest_float("lds.sigma", 0.5, 4.0, log=True),
     }
-
-
-def check(params: Mapping[str, Value], context: Context) -> None:
-    """The label bins, their kernel and the head's error are sound."""
-    check_label_bins(params, "lds")
-    check_head(params, "lds")

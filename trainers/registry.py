@@ -1,15 +1,32 @@
 """Components by name: a file in a component's folder registers itself, and nothing else changes."""
 
-import importlib
+import importlib.util
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from trainers.errors import UserError, nearest
 from trainers.parameters import check_all, guard, rules_of
 
 T = TypeVar("T")
+
+
+def declared(package: str, decorator: str = "register") -> dict[str, str]:
+    """Names that the modules of a package register with `decorator`, and the module of each.
+
+    They are read from the modules' text: nothing is imported, which for most packages takes seconds.
+
+    >>> declared("trainers.losses")["dynlocrep"]
+    'trainers.losses.dynlocrep'
+    """
+    found = importlib.util.find_spec(package)
+    assert found and found.submodule_search_locations, package
+    paths = [path for folder in found.submodule_search_locations for path in sorted(Path(folder).glob("*.py"))]
+    written = re.compile(rf'^@{re.escape(decorator)}\("([^"]+)"\)', re.MULTILINE)
+    return {name: f"{package}.{path.stem}" for path in paths for name in written.findall(path.read_text("utf-8"))}
 
 
 class Registry(Generic[T]):
@@ -49,7 +66,7 @@ class Registry(Generic[T]):
 
     def get(self, name: str) -> Callable[..., T]:
         """The factory behind `name`. Raises UserError with the nearest name where there is none."""
-        if name not in self.names():
+        if name not in self._factories and name not in self.names():
             raise UserError(f"unknown {self.kind} '{name}'; {nearest(name, self.names())}")
         return self._factories[name]
 

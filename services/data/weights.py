@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-import search_spaces
 from services.settings import Settings
+from services.spec import methods
 from services.spec.spec import LoadedSpec
 from services.stores.mlflow import quieten_mlflow, sqlite_file
 from services.text import one_line
@@ -71,7 +71,7 @@ def check_weights(loaded: LoadedSpec, weights: Path, image_shape: tuple[int, ...
     """
     spec = loaded.spec
     space, seed = spec.search.spaces[0], spec.search.seeds[0]
-    params = next(search_spaces.points(space, spec.context(), spec.search.override, spec.search.fix))
+    params = methods.typical(space, spec.search, spec.context())
     run = RunConfig(model=spec.model, training=spec.training, method=MethodConfig(name=space, params=params))
     with _naming(loaded):
         summary = initialise(build_network(run, image_shape), str(weights), seed).summary()

@@ -4,20 +4,16 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 import search_spaces
-from search_spaces import Context
+from search_spaces import Context, Refused
 from services.complaints import complaint
 from services.spec.roots import confine
 from services.spec.spec import LoadedSpec, SweepSpec
 from trainers.config import FINETUNE, ModelConfig, TrainingConfig, finetuning
 from trainers.errors import UserError, nearest
-
-if TYPE_CHECKING:
-    from trainers.losses import Loss
 
 
 def check_spec(loaded: LoadedSpec, roots: Sequence[Path] = ()) -> None:
@@ -40,7 +36,7 @@ def check_against_data(loaded: LoadedSpec, train_size: int, label_range: float) 
     spec = loaded.spec
     with _naming(loaded.path):
         if spec.training.batch_size > train_size:
-            raise ValueError(
+            raise UserError(
                 f"training.batch_size: {spec.training.batch_size} is not allowed: "
                 f"the training split has {train_size} scans"
             )
@@ -54,7 +50,7 @@ def check_image_shape(loaded: LoadedSpec, image_shape: tuple[int, ...]) -> None:
     spec = loaded.spec
     with _naming(loaded.path):
         if len(image_shape) - 1 != spec.model.spatial_dims:
-            raise ValueError(
+            raise UserError(
                 f"model.spatial_dims: {spec.model.spatial_dims} is not allowed: "
                 f"prepared images {list(image_shape)} have {len(image_shape) - 1}"
             )
@@ -63,12 +59,13 @@ def check_image_shape(loaded: LoadedSpec, image_shape: tuple[int, ...]) -> None:
 
 
 def _check_components(spec: SweepSpec, base: Path) -> None:
+    from trainers import losses
     from trainers.data.transforms import build_transforms
 
     _check_encoder(spec.model)
     _check_probe(spec)
     for space in spec.search.spaces:
-        _known("search.spaces", "search space", space, search_spaces.names())
+        _known("search.spaces", "method", space, losses.names())
     build_transforms(spec.data.transforms, base)
     _check_augmentations(spec)
 
@@ -81,23 +78,20 @@ def _check_encoder(model: ModelConfig) -> None:
     from trainers.model import build_encoder
 
     _known("model.encoder", "encoder", model.encoder, encoders.names())
-    try:
-        with torch.device("meta"):
-            build_encoder(model, (1, *[128] * model.spatial_dims))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"model: {' '.join(str(error).split())}") from error
+    with _under("model"), torch.device("meta"):
+        build_encoder(model, (1, *[128] * model.spatial_dims))
 
 
 def _check_networks(spec: SweepSpec, image_shape: tuple[int, ...]) -> None:
     """Every method can be put on the encoder, for these images."""
     import torch
 
+    from services.spec import methods
     from trainers.model import build_encoder
 
     for space in spec.search.spaces:
-        params = search_spaces.points(space, spec.context(), spec.search.override, spec.search.fix)
         with torch.device("meta"):
-            loss = _build_loss(space, next(params), spec.context())
+            loss = methods.build(space, methods.typical(space, spec.search, spec.context()), spec.context())
             loss.network(build_encoder(spec.model, image_shape), spec.model)
 
 
@@ -113,16 +107,11 @@ def _check_probe(spec: SweepSpec) -> None:
         return
     end_to_end = [loss for loss in losses.names() if losses.get(loss).end_to_end]
     _known(f"probe.{FINETUNE}.method", "method that trains end to end", tune.method, end_to_end)
-    fixed = {f"{tune.method}.{key}": value for key, value in tune.params.items()}
-    own = search_spaces.parameters(tune.method)
-    for key in fixed:
-        _known(f"probe.{FINETUNE}.params", "parameter", key, list(own))
-    try:
-        context = Context(spec.training.batch_size, tune.epochs, views=1)
-        search_spaces.check(tune.method, context, {}, fixed)
+    field, own = f"probe.{FINETUNE}.params", losses.parameters(tune.method)
+    for key in tune.params:
+        _known(field, "parameter", key, list(own))
+    with _under(field):
         losses.build(tune.method, **tune.params)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"probe.{FINETUNE}.params: {error}") from error
 
 
 def _check_augmentations(spec: SweepSpec) -> None:
@@ -131,18 +120,18 @@ def _check_augmentations(spec: SweepSpec) -> None:
 
     image_shape = (1, *[32] * spec.model.spatial_dims)
     for name, params in spec.training.augmentations.items():
-        try:
+        with _under(f"training.augmentations.{name}"):
             Augmenter({name: params}, image_shape, seed=0)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"training.augmentations.{name}: {' '.join(str(error).split())}") from error
 
 
 def _check_search_keys(spec: SweepSpec) -> None:
-    own = [key for space in spec.search.spaces for key in search_spaces.parameters(space)]
+    from services.spec import methods
+
+    own = [f"{name}.{key}" for name, params in methods.parameters_of(spec.search.spaces).items() for key in params]
     training = [f"training.{field}" for field in search_spaces.TRAINING]
     for key in spec.search.fix:
         if key in training:
-            raise ValueError(f"search.fix: '{key}' is fixed already: set it under training")
+            raise UserError(f"search.fix: '{key}' is fixed already: set it under training")
         _known("search.fix", "parameter", key, own)
     for key in spec.search.override:
         _known("search.override", "parameter", key, own + training)
@@ -159,38 +148,37 @@ def _check_training_ranges(spec: SweepSpec) -> None:
             try:
                 TrainingConfig.model_validate_json(changed, strict=True)
             except ValidationError as error:
-                raise ValueError(f"search.override: training.{complaint(error, TrainingConfig)}") from error
+                raise UserError(f"search.override: training.{complaint(error, TrainingConfig)}") from error
 
 
 def _check_methods(spec: SweepSpec, context: Context) -> None:
-    """Every method holds its invariants, and its loss can be built, wherever the spec moved its parameters."""
-    search = spec.search
-    for space in search.spaces:
-        try:
-            search_spaces.check(space, context, search.override, search.fix)
-            for params in search_spaces.points(space, context, search.override, search.fix):
-                _build_loss(space, params, context)
-        except ValueError as error:
-            raise ValueError(f"search: {error}") from error
+    """Every method's loss can be built, wherever the spec moved its parameters."""
+    from services.spec import methods
 
-
-def _build_loss(name: str, params: dict[str, search_spaces.Value], context: Context) -> "Loss":
-    from trainers import losses
-
-    if context.views < losses.get(name).min_views:
-        raise ValueError(f"training.views: {context.views} is not allowed: {name} needs two views of each subject")
-    return losses.build_decided(name, params, max_epochs=context.epochs, label_range=context.label_range)
+    for space in spec.search.spaces:
+        with _under("search"):
+            methods.check_method(space, spec.search, context)
 
 
 def _known(field: str, kind: str, name: str, allowed: list[str]) -> None:
     if name not in allowed:
-        raise ValueError(f"{field}: unknown {kind} '{name}'; {nearest(name, allowed)}")
+        raise UserError(f"{field}: unknown {kind} '{name}'; {nearest(name, allowed)}")
+
+
+@contextmanager
+def _under(field: str) -> Iterator[None]:
+    """Put a field of the spec in front of what a component refuses of it; where it names one itself, that stands."""
+    try:
+        yield
+    except (UserError, Refused) as error:
+        said = str(error)
+        raise UserError(said if said.startswith(f"{field}.") else f"{field}: {said}") from error
 
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Put the spec's file in front of what is found wrong in it."""
+    """Put the spec's file in front of what its user did wrong."""
     try:
         yield
-    except ValueError as error:
+    except (UserError, Refused) as error:
         raise UserError(f"{path}: {error}") from error

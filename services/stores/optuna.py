@@ -1,11 +1,12 @@
 """Optuna's side of a sweep: where studies are kept, and the study of one sweep."""
 
+from collections.abc import Iterable, Mapping
+
 import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
-import search_spaces
+from search_spaces import Value
 from services.settings import Settings
-from services.spec.spec import SweepSpec
 from services.text import one_line
 from trainers.errors import UserError
 
@@ -20,16 +21,12 @@ def open_storage(settings: Settings) -> optuna.storages.BaseStorage:
 
 
 def open_study(
-    sweep_id: str, spec: SweepSpec, storage: optuna.storages.BaseStorage, context: search_spaces.Context
+    sweep_id: str, storage: optuna.storages.BaseStorage, first: Iterable[Mapping[str, Value]]
 ) -> optuna.Study:
-    """The sweep's study, with the published point of each method first in line where it is new."""
+    """The sweep's study; where it is new, the points `first` are the first in line."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(study_name=sweep_id, storage=storage, load_if_exists=True)
-    search = spec.search
     if all(trial.state == optuna.trial.TrialState.WAITING for trial in study.get_trials(deepcopy=False)):
-        for space in search.spaces[: search.trials]:
-            choice = {"method": space} if len(search.spaces) > 1 else {}
-            training = spec.training.model_dump()
-            point = search_spaces.published(space, context, search.override, search.fix, training)
-            study.enqueue_trial(choice | point, skip_if_exists=True)
+        for point in first:
+            study.enqueue_trial(dict(point), skip_if_exists=True)
     return study

@@ -12,7 +12,6 @@ from optuna.storages import BaseStorage
 from ray import tune
 from rich.console import Console
 
-import search_spaces
 from services.cluster.autoscaling import grow, grows
 from services.cluster.connect import cluster
 from services.cluster.places import Allotment, allot, local_node
@@ -31,6 +30,7 @@ from services.screen.preparation import prepare_data
 from services.screen.progress import meter
 from services.screen.tables import print_final, print_leaderboard, print_page
 from services.settings import Settings
+from services.spec import methods
 from services.spec.checks import check_spec
 from services.spec.spec import LoadedSpec, SweepSpec
 from services.stores.mlflow import RunState
@@ -194,10 +194,11 @@ class Drive:
 
     def _searcher(self, monitor: Monitor) -> SweepSearcher:
         search, context = self._spec.search, self._spec.context(self._make_feed().label_range)
-        study = open_study(self._folder.sweep_id, self._spec, self._study_storage, context)
+        first = methods.starts(search, context, self._spec.training.model_dump())[: search.trials]
+        study = open_study(self._folder.sweep_id, self._study_storage, first)
         return SweepSearcher(
             study,
-            lambda trial: search_spaces.suggest(trial, search.spaces, context, search.override, search.fix),
+            lambda trial: methods.draw(trial, search, context),
             search,
             self._spec.plan,
             self._storage,

@@ -44,6 +44,7 @@ def _measure(folder: Path, settings: Settings, seed_s: float) -> None:
     from services.screen.preparation import prepare_data
     from services.sweep.run import run_sweep
     from services.sweep.trial import run_config
+    from trainers import losses
     from trainers.data.feeds.resident import ResidentFeed, load_resident
     from trainers.pretrain import pretrain
 
@@ -53,7 +54,7 @@ def _measure(folder: Path, settings: Settings, seed_s: float) -> None:
     with cluster(settings):
         prepared = prepare_data(loaded, settings, quiet)
     feed = ResidentFeed(load_resident(prepared.store, prepared.splits))
-    published = search_spaces.Configuration("exponential", dict(search_spaces.load("exponential").PUBLISHED))
+    published = search_spaces.Configuration("exponential", losses.parameters("exponential"))
     cpu = torch.device("cpu")
     history = pretrain(run_config(loaded.spec, published, 0), feed, folder / "calibration", device=cpu)
     epochs = max(2, round(seed_s / (sum(row["epoch_s"] for row in history.epochs[1:]) / (CALIBRATION_EPOCHS - 1))))

@@ -2,19 +2,28 @@
 
 import inspect
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 from trainers.losses.base import LOSSES, Loss, Rows
 
 names = LOSSES.names
 build = LOSSES.build
 
-__all__ = ["Loss", "Rows", "build", "build_decided", "get", "names"]
+__all__ = ["DECIDED", "Loss", "Rows", "build", "build_decided", "get", "names", "parameters"]
+
+DECIDED = ("label_range", "max_epochs", "train_labels", "width")
+"""Parameters that the data and the training decide, and not a user."""
 
 
 def get(name: str) -> type[Loss]:
     """The class of the loss `name`. Raises UserError with the nearest name where there is none."""
     return cast(type[Loss], LOSSES.get(name))
+
+
+def parameters(name: str) -> dict[str, Any]:
+    """What a user may set of the loss `name`, at its published values."""
+    accepted = inspect.signature(get(name)).parameters
+    return {key: parameter.default for key, parameter in accepted.items() if key not in DECIDED}
 
 
 def build_decided(name: str, params: Mapping[str, object], **decided: object) -> Loss:

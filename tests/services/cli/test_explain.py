@@ -4,10 +4,9 @@ import re
 import pytest
 from rich.console import Console
 
-import search_spaces
 from services import recipes
 from services.cli.explain import explain
-from trainers import augmentations, encoders, probes
+from trainers import augmentations, encoders, losses, probes
 from trainers.data import transforms
 from trainers.errors import UserError
 
@@ -21,7 +20,7 @@ def explained(name: str | None = None) -> str:
 
 def test_lists_every_name_under_the_field_that_takes_it() -> None:
     listed = dict(re.split("  +", line) for line in explained().splitlines())
-    assert listed["search.spaces"].strip().split(", ") == search_spaces.names()
+    assert listed["search.spaces"].strip().split(", ") == losses.names()
     assert listed["model.encoder"].strip().split(", ") == encoders.names()
     assert listed["training.augmentations"].strip().split(", ") == augmentations.names()
     assert listed["probe"].strip().split(", ") == sorted([*probes.names(), "finetune"])
@@ -33,7 +32,16 @@ def test_lists_every_name_under_the_field_that_takes_it() -> None:
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("supremix", ["search.spaces: supremix", "Beta(alpha, beta)", "  supremix.window = 5.0"]),
+        (
+            "supremix",
+            [
+                "search.spaces: supremix",
+                "Beta(alpha, beta)",
+                "  supremix.window = 5.0  (numbers above 0)  searched: 1.25 to 20, log\n",
+                "  supremix.weight = ratio  (ratio, relative, plain, none)\n",
+            ],
+        ),
+        ("dynlocrep", ["  dynlocrep.lam = inf  (numbers from 0)  searched: 0.5, 1.0, 2.0, inf\n"]),
         ("vit", ["model.encoder: vit", "  patch = 16"]),
         ("cutout", ["training.augmentations: cutout", "  size = 0.4", "  in_plane = False"]),
         ("CLAHE", ["data.transforms: CLAHE", "Zuiderveld 1994", "  clip_limit = 0.01"]),

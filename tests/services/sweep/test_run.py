@@ -30,6 +30,7 @@ from services.stores.tracker import Tracker
 from services.sweep.run import run_sweep
 from services.verbs.local import Local
 from tests.services.small_study import results, settings_in, write_study
+from trainers import losses
 from trainers.data.splits import read_splits
 from trainers.data.store import VolumeStore, read_manifest, write_manifest
 from trainers.errors import UserError
@@ -69,7 +70,7 @@ def test_every_method_starts_at_its_published_point(finished: tuple[LoadedSpec, 
     study = optuna.load_study(study_name=loaded.spec.sweep_id, storage=settings.optuna_storage)
     for trial, space in zip(study.trials[:4], ["dynlocrep", "exponential", "supremix", "vanilla"], strict=True):
         assert trial.params["method"] == space
-        for name, value in search_spaces.parameters(space).items():
+        for name, value in search_spaces.qualified(space, losses.parameters(space)).items():
             asked = trial.distributions.get(name)
             assert asked is None or trial.params[name] == value or not asked._contains(value)  # type: ignore[arg-type]
     assert (study.trials[0].params["dynlocrep.nn_final"], study.trials[2].params["supremix.temperature"]) == (14, 0.5)

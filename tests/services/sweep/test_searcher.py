@@ -12,13 +12,14 @@ from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-import search_spaces
 from search_spaces import Configuration
 from services.records.trial_record import read_record, read_records, seed_folder, write_configuration
+from services.spec import methods
 from services.spec.spec import SweepSpec
 from services.stores.optuna import open_study
 from services.sweep.searcher import SweepSearcher, make_sampler
 from tests.services.past import EPOCHS, history, spec
+from trainers import losses
 from trainers.history import PRUNED
 from trainers.seeding import fold
 
@@ -47,12 +48,13 @@ class Bench:
         self.spec, self.sweep = spec, home / spec.sweep_id
         self.storage = storage or InMemoryStorage()
         context = spec.context(label_range=60.0)
-        self.study = open_study(spec.sweep_id, spec, self.storage, context)
+        first = methods.starts(spec.search, context, spec.training.model_dump())[: spec.search.trials]
+        self.study = open_study(spec.sweep_id, self.storage, first)
         self.heard = Heard()
         search = spec.search
         self.searcher = SweepSearcher(
             self.study,
-            lambda trial: search_spaces.suggest(trial, search.spaces, context, search.override, search.fix),
+            lambda trial: methods.draw(trial, search, context),
             search,
             spec.plan,
             self.sweep,
@@ -142,8 +144,8 @@ def test_published_points_come_first(tmp_path: Path) -> None:
     told = [bench.suggest() for _ in range(3)]
     assert all(isinstance(one, dict) for one in told)
     assert [one["method"] for one in bench.open.values()] == ["supremix", "vanilla", "exponential"]
-    assert bench.open["tune-1"]["params"] == dict(search_spaces.load("supremix").PUBLISHED)
-    assert bench.open["tune-3"]["params"] == dict(search_spaces.load("exponential").PUBLISHED)
+    assert bench.open["tune-1"]["params"] == losses.parameters("supremix")
+    assert bench.open["tune-3"]["params"] == losses.parameters("exponential")
 
 
 def test_waits_for_configuration_n_minus_parallel(tmp_path: Path) -> None:
@@ -191,11 +193,11 @@ def test_suggestions_do_not_depend_on_timing(tmp_path: Path, sampler: str) -> No
 def test_every_sampler_draws_from_a_conditional_space(
     tmp_path: Path, sampler: str, recwarn: pytest.WarningsRecorder
 ) -> None:
-    bench = Bench(tmp_path, spec(spaces=search_spaces.names(), sampler=sampler, trials=36, parallel=2, seeds=[0]))
+    bench = Bench(tmp_path, spec(spaces=losses.names(), sampler=sampler, trials=36, parallel=2, seeds=[0]))
     bench.run()
     drawn = [record.configuration for record in read_records(bench.sweep, bench.spec.plan)]
     assert len(drawn) == 36
-    sampled = drawn[len(search_spaces.names()) :]
+    sampled = drawn[len(losses.names()) :]
     assert len({one.method for one in sampled}) > 2
     temperatures = [one.params["temperature"] for one in sampled if "temperature" in one.params]
     assert len(temperatures) == len(set(temperatures)) > 4
