@@ -24,6 +24,19 @@ def pytest_configure(config: pytest.Config) -> None:
         hypothesis.settings.load_profile("reproducible")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Of two processes that test, each takes whole files, unless a test is in an `xdist_group` of its own.
+
+    Those that start Ray or other processes begin, as they take longest.
+    """
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: not any(item.get_closest_marker(long) for long in ("ray", "cluster", "distributed")))
+    return (yield)
+
+
 @pytest.fixture(scope="session")
 def ray_local() -> Iterator[None]:
     """Ray on this machine, started once for all tests marked `ray`: two CPUs to train on, one in reserve."""

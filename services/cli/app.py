@@ -1,6 +1,7 @@
 """What all commands share: the program, how it ends, its screen, and the arguments and options of many."""
 
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,13 @@ Server = Annotated[str, typer.Option(metavar="URL", help="Ask the service at thi
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
+def aside(in_pipes: bool = False) -> Console:
+    """Standard error, for what is said beside an answer; where that is no terminal nothing is, unless `in_pipes`."""
+    beside = Console(stderr=True, highlight=False)
+    beside.quiet = not (in_pipes or beside.is_terminal)
+    return beside
+
+
 def main() -> None:
     """Run the command line: 0 when all went well, 2 and one line for a user's mistake, 130 after Ctrl-C."""
     debug = "--debug" in sys.argv
@@ -35,9 +43,18 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"contrasweep {metadata.version('contrasweep')}")
+        raise typer.Exit
+
+
 @app.callback()
 def contrasweep(
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback for a mistake of yours, too.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
 ) -> None:
     """Sweeps of contrastive-regression pretraining on medical images: raw scans in, a leaderboard out.
 

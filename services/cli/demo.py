@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from services.screen.waiting import waiting
 from services.spec.spec import LoadedSpec, load_spec
 from trainers.atomic import write_atomically
 from trainers.data.phantom import write_phantom
@@ -38,7 +39,8 @@ def write_demo(folder: Path, console: Console) -> LoadedSpec:
     """The demo's spec in `folder`, with the phantom that it sweeps, generated on first use."""
     table = folder / "phantom" / "participants.tsv"
     if not table.exists():
-        write_phantom(table.parent, subjects=SUBJECTS)
+        with waiting(console, f"generating {SUBJECTS} stiffness maps"):
+            write_phantom(table.parent, subjects=SUBJECTS)
     write_atomically(folder / "demo.yaml", SPEC.encode())
     loaded = load_spec(folder / "demo.yaml")
     search = loaded.spec.search

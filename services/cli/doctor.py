@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import typer
 from rich.markup import escape
 
-from services.cli.app import Json, app, console
+from services.cli.app import Json, app, aside, console
+from services.screen.waiting import waiting
 
 if TYPE_CHECKING:
     from services.doctor.finding import Finding
@@ -18,13 +19,15 @@ _STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Look at versions, folders, stores, servers, tokens, GPU and clock; exit code 1 if something fails."""
-    from pydantic import TypeAdapter
+    with waiting(aside() if as_json else console, "looking at this installation"):
+        from services.doctor.examination import examine
 
-    from services.doctor.examination import examine
-    from services.doctor.finding import Finding
-
-    findings = examine()
+        findings = examine()
     if as_json:
+        from pydantic import TypeAdapter
+
+        from services.doctor.finding import Finding
+
         typer.echo(TypeAdapter(list[Finding]).dump_json(findings, indent=1))
     else:
         _show(findings)

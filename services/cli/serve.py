@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from services.cli.app import app
+from services.cli.app import app, aside
+from services.screen.waiting import waiting
 
 
 @app.command()
@@ -14,7 +15,9 @@ def serve(
 ) -> None:
     """Run the service: sweeps of many users on one cluster, over HTTP, with tokens. It needs a jobs_address, data_roots
     and a token (`contrasweep token create`). Put TLS in front of it wherever others share the network."""
-    from services.service.run import serve as served
     from services.settings import load_settings
 
-    served(load_settings(), host, port)
+    settings = load_settings()
+    with waiting(aside(in_pipes=True), "starting the service"):
+        from services.service.run import serve as served
+    served(settings, host, port)

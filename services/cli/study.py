@@ -1,10 +1,12 @@
 """Commands for a study before it is swept: write and explain its spec, check, look at and prepare its data."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from services.cli.app import SpecPath, app, console
+from services.screen.waiting import waiting
 from trainers.errors import UserError
 
 
@@ -29,11 +31,13 @@ def init(
     ] = None,
 ) -> None:
     """Write a first spec for your table and scans, or your BIDS data set."""
-    from services.spec.first import write_first_spec
-
     options = {"participants": participants, "image": image, "bids": bids, "suffix": suffix, "label": label}
     given = {name: value for name, value in options.items() if value is not None}
-    write_first_spec(spec, given, recipe, dict(_pair(value) for value in values or ()))
+    filled = dict(_pair(value) for value in values or ())
+    with waiting(console, f"looking at {bids or participants or 'the data'}"):
+        from services.spec.first import write_first_spec
+
+        write_first_spec(spec, given, recipe, filled)
     console.print(f"wrote {spec}; next: contrasweep validate {spec}", soft_wrap=True)
 
 
@@ -57,37 +61,38 @@ def explain(
 @app.command()
 def validate(spec: SpecPath) -> None:
     """Check a spec and read every scan's header: counts, shapes, labels, what is missing."""
-    from services.data.validate import validate_data
-    from services.data.weights import find_weights
     from services.records.folder import recognised
     from services.settings import load_settings
-    from services.spec.checks import check_spec
     from services.spec.spec import load_spec
 
     settings = load_settings()
     loaded = recognised(load_spec(spec), settings)
-    check_spec(loaded, settings.data_roots)
-    with find_weights(loaded, settings) as weights:
+    with waiting(console, f"checking {spec}"):
+        from services.data.validate import validate_data
+        from services.data.weights import find_weights
+        from services.spec.checks import check_spec
+
+        check_spec(loaded, settings.data_roots)
+    with waiting(console, "reading the header of every scan"), find_weights(loaded, settings) as weights:
         validate_data(loaded, console, weights)
 
 
 @app.command()
 def prepare(spec: SpecPath) -> None:
     """Read and transform every scan once, into a volume store. A second time is instant."""
-    from services.cluster.environment import set_ray_environment
-    from services.data.validate import check_table
     from services.settings import load_settings
-    from services.spec.checks import check_spec
     from services.spec.spec import load_spec
 
     loaded, settings = load_spec(spec), load_settings()
-    check_spec(loaded, settings.data_roots)
-    check_table(loaded, settings.data_roots)
-    set_ray_environment(settings)
-    from services.cluster.connect import cluster
-    from services.screen.preparation import prepare_data
+    with waiting(console, f"checking {spec}"):
+        from services.cluster.connect import cluster
+        from services.data.validate import check_table
+        from services.screen.preparation import prepare_data
+        from services.spec.checks import check_spec
 
-    with cluster(settings):
+        check_spec(loaded, settings.data_roots)
+        check_table(loaded, settings.data_roots)
+    with cluster(settings, partial(waiting, console)):
         prepare_data(loaded, settings, console)
 
 
@@ -98,7 +103,8 @@ def inspect(
     ],
 ) -> None:
     """Look at every image: leaks between splits, duplicates, outliers, mixed sources; on the screen and as a page."""
-    from services.inspection.command import inspect as inspected
     from services.settings import load_settings
 
+    with waiting(console, "loading"):
+        from services.inspection.command import inspect as inspected
     inspected(target, load_settings(), console)

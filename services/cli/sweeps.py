@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.app import INTERRUPTED, Address, Json, Server, SpecPath, SweepId, app, console
+from services.cli.app import INTERRUPTED, Address, Json, Server, SpecPath, SweepId, app, aside, console
 from services.cli.patience import followed, patiently
 from services.cli.transport import settings_for, verbs
 from services.records.answers import ACTIVE, Answer, Leaderboard, Submitted, Sweep, Trial
+from services.screen.waiting import waiting
 from services.spec.spec import LoadedSpec
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ def plan(spec: SpecPath, address: Address = "", server: Server = "", as_json: Js
     from services.screen.tables import print_plan
     from services.spec.spec import load_spec
 
-    planned = verbs(address, server).plan(load_spec(spec))
+    loaded = load_spec(spec)
+    words = f"planning {spec}: checking it, and training for a moment on noise"
+    with waiting(aside() if as_json else console, words):
+        planned = verbs(address, server).plan(loaded)
     if as_json:
         _print_json(planned)
     else:
@@ -57,7 +61,10 @@ def submit(spec: SpecPath, address: Address = "", server: Server = "", as_json: 
     """Have a cluster or a service run a sweep, or go on with it, and return; the same spec runs once."""
     from services.spec.spec import load_spec
 
-    _tell(verbs(address, server).submit(load_spec(spec)), as_json)
+    loaded = load_spec(spec)
+    with waiting(aside(in_pipes=not as_json), f"submitting {spec}"):
+        submitted = verbs(address, server).submit(loaded)
+    _tell(submitted, as_json)
 
 
 @app.command()
@@ -67,7 +74,9 @@ def resume(sweep_id: SweepId, address: Address = "", server: Server = "", as_jso
 
     settings = settings_for(address, server)
     if settings.server or settings.jobs_address:
-        _tell(verbs(address, server).resume(sweep_id), as_json)
+        with waiting(aside(in_pipes=not as_json), f"resuming {sweep_id}"):
+            submitted = verbs(address, server).resume(sweep_id)
+        _tell(submitted, as_json)
     else:
         _run(SweepFolder.find(settings, sweep_id).load())
 
@@ -77,7 +86,8 @@ def list_sweeps(address: Address = "", server: Server = "", as_json: Json = Fals
     """All sweeps and how they stand."""
     from services.screen.tables import print_table, sweeps_table
 
-    sweeps = verbs(address, server).sweeps()
+    with waiting(aside(), "asking for the sweeps"):
+        sweeps = verbs(address, server).sweeps()
     if as_json:
         _print_json(sweeps)
     elif sweeps:
@@ -97,12 +107,12 @@ def status(
     """How a sweep stands, and its leaderboard so far. With --watch --json, a document at each look."""
     from services.screen.tables import print_status
 
-    asked = verbs(address, server)
-
     def look() -> tuple[Sweep, list[Trial]]:
         return asked.status(sweep_id), [] if as_json else asked.trials(sweep_id)
 
-    sweep, trials = look()
+    with waiting(aside(), f"asking how {sweep_id} stands"):
+        asked = verbs(address, server)
+        sweep, trials = look()
     while True:
         if as_json:
             _print_json(sweep)
@@ -121,12 +131,14 @@ def trials(sweep_id: SweepId, address: Address = "", server: Server = "", as_jso
     """A sweep's configurations, the best first."""
     from services.screen.tables import print_leaderboard
 
-    asked = verbs(address, server)
-    found = asked.trials(sweep_id)
+    with waiting(aside(), f"asking for the configurations of {sweep_id}"):
+        asked = verbs(address, server)
+        found = asked.trials(sweep_id)
+        seeds = 0 if as_json else asked.status(sweep_id).seeds
     if as_json:
         _print_json(found)
     else:
-        print_leaderboard(console, found, asked.status(sweep_id).seeds)
+        print_leaderboard(console, found, seeds)
 
 
 @app.command()
@@ -154,7 +166,8 @@ def stop(
     as_json: Json = False,
 ) -> None:
     """Ask a running sweep to stop cleanly, after the epochs under way, or kill it; one that waits leaves the queue."""
-    sweep = verbs(address, server).stop(sweep_id, now)
+    with waiting(aside(), f"stopping {sweep_id}"):
+        sweep = verbs(address, server).stop(sweep_id, now)
     if as_json:
         _print_json(sweep)
         return
@@ -175,14 +188,17 @@ def report(
     """A sweep's leaderboard, its final figure once it is there, and its HTML report."""
     from services.screen.tables import print_page, print_sweep
 
-    asked = verbs(address, server)
-    sweep, found = asked.status(sweep_id), asked.trials(sweep_id)
+    with waiting(aside(), f"asking how {sweep_id} stands"):
+        asked = verbs(address, server)
+        sweep, found = asked.status(sweep_id), asked.trials(sweep_id)
     if as_json:
         _print_json(Leaderboard(sweep=sweep, trials=found))
     else:
         print_sweep(console, sweep, found)
     page = html or settings_for(address, server).reports / f"{sweep.id}.html"
-    _write_page(page, asked.report(sweep.id))
+    with waiting(aside(), "drawing the report"):
+        text = asked.report(sweep.id)
+    _write_page(page, text)
     if not as_json:
         print_page(console, page)
 
@@ -232,11 +248,11 @@ def _run(loaded: LoadedSpec) -> None:
     if folder.read_state().state == FINISHED:
         _show_done(folder, settings)
         return
-    from services.cluster.environment import set_ray_environment
+    with waiting(console, f"checking {loaded.path.name}"):
+        from services.spec.checks import check_spec
+        from services.sweep.run import run_sweep
 
-    set_ray_environment(settings)
-    from services.sweep.run import run_sweep
-
+        check_spec(loaded, settings.data_roots)
     state = run_sweep(loaded, settings, console)
     if state.state == STOPPED:
         console.print(f"stopped; go on with: contrasweep resume {loaded.sweep_id}", soft_wrap=True)

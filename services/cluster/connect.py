@@ -1,50 +1,101 @@
-"""The Ray cluster of a sweep: one on this machine, or the one that the settings name."""
+"""The Ray cluster of a sweep: one on this machine, or the one that the settings name.
+
+Ray reads its environment when it is imported. So nothing imports Ray before `cluster` has set that environment: what
+needs Ray is imported inside the block.
+"""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 
-import ray
-
-from services.cluster.environment import TOKEN_PATH, cluster_token
+from services.cluster.environment import TOKEN_PATH, cluster_token, set_ray_environment
 from services.cluster.places import RESERVED_CPUS, Node, local_node
 from services.settings import Settings
+from services.text import one_line
 from trainers.errors import UserError
+
+SHARED_MEMORY = Path("/dev/shm")
+LONGEST_FOLDER = 107 - len("/session_2026-01-31_09-59-00_123456_4194304/sockets/dash_TaskEventsHead")
+"""Bytes of the path of Ray's sessions: those of a socket have at most 107."""
+_ROOM_BYTES = 2**20
 
 
 @contextmanager
-def cluster(settings: Settings) -> Iterator[list[Node]]:
+def cluster(
+    settings: Settings, waiting: Callable[[str], AbstractContextManager[object]] = nullcontext
+) -> Iterator[list[Node]]:
     """Connect to Ray, or start it here, for as long as the block; yields the nodes, the reserve left out.
 
-    A Ray that is already running in this process is used as it is, and left running.
+    What takes seconds happens inside `waiting` and a few words. A Ray that is already running in this process is used
+    as it is, and left running. Raises UserError where Ray does not start, or no cluster answers.
     """
-    if ray.is_initialized():
-        yield living_nodes()
-        return
-    if settings.ray_address == "local":
-        node = local_node()
-        # The dashboard frees what a group that died had reserved.
-        ray.init("local", num_cpus=int(node.cpus) + RESERVED_CPUS, include_dashboard=True, **_silent())
-    else:
-        try:
-            ray.init(settings.ray_address, **_silent())
-        except (ConnectionError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            token = "" if cluster_token() else f"; where it asks for a token, {TOKEN_PATH} must name its file"
-            raise UserError(
-                f"CONTRASWEEP_RAY_ADDRESS: no Ray cluster at '{settings.ray_address}': {reason}{token}"
-            ) from error
+    set_ray_environment(settings)
+    here = settings.ray_address == "local"
+    with waiting("starting Ray" if here else f"joining the Ray cluster at {settings.ray_address}"):
+        import ray
+
+        found = ray.is_initialized()
+        if not found:
+            _start() if here else _join(settings.ray_address)
     try:
         yield living_nodes()
     finally:
-        ray.shutdown()
-
-
-def _silent() -> dict[str, object]:
-    return {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+        if not found:
+            with waiting("stopping Ray"):
+                ray.shutdown()
 
 
 def living_nodes() -> list[Node]:
     """The nodes that are alive now, the reserve left out."""
+    import ray
+
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return [Node(max(0.0, r.get("CPU", 0.0) - RESERVED_CPUS), r.get("GPU", 0.0)) for r in alive]
+
+
+def _start() -> None:
+    import ray
+
+    folder, cpus = _session_folder(), int(local_node().cpus) + RESERVED_CPUS
+    try:
+        # The dashboard frees what a group that died had reserved.
+        ray.init("local", num_cpus=cpus, include_dashboard=True, _temp_dir=str(folder), **_silent())
+    except Exception as error:  # Ray raises nearly anything where the machine lacks something
+        lacks = not SHARED_MEMORY.is_dir()
+        advice = f"mount {SHARED_MEMORY}" if lacks else f"{folder}/session_latest/logs says more"
+        raise UserError(f"Ray does not start on this machine: {one_line(error)}; {advice}") from error
+
+
+def _session_folder() -> Path:
+    """Where Ray's sessions are: where Ray has them, or in /tmp where paths of its sockets would be too long there.
+
+    Raises UserError where nothing can be written there, which Ray finds out after half a minute.
+    """
+    folder = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp").absolute() / "ray"
+    if len(os.fsencode(folder)) > LONGEST_FOLDER:
+        folder = Path(f"/tmp/ray-{os.getuid()}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_ROOM_BYTES))
+    except OSError as error:
+        advice = "set RAY_TMPDIR to a folder with room, such as /tmp"
+        raise UserError(f"Ray's folder {folder} cannot be written: {error.strerror}; {advice}") from error
+    return folder
+
+
+def _join(address: str) -> None:
+    import ray
+
+    try:
+        ray.init(address, **_silent())
+    except (ConnectionError, ValueError) as error:
+        token = "" if cluster_token() else f"; where it asks for a token, {TOKEN_PATH} must name its file"
+        raise UserError(f"CONTRASWEEP_RAY_ADDRESS: no Ray cluster at '{address}': {one_line(error)}{token}") from error
+
+
+def _silent() -> dict[str, object]:
+    return {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}

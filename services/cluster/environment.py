@@ -1,4 +1,4 @@
-"""What Ray reads from the environment when it is imported: call before anything imports it."""
+"""What Ray reads from the environment when it is imported; `services.cluster.connect.cluster` sets it before."""
 
 import os
 import secrets

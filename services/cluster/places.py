@@ -5,8 +5,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
 from services.spec.spec import SweepSpec
 from trainers.config import TrainingConfig
 from trainers.errors import UserError
@@ -42,6 +40,8 @@ class Allotment:
 
 def local_node() -> Node:
     """This machine."""
+    import torch  # a second, which checking a spec does not need
+
     return Node(cpus=float(len(os.sched_getaffinity(0))), gpus=float(torch.cuda.device_count()))
 
 

@@ -2,13 +2,16 @@
 
 import difflib
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from upath import UPath
 
-from services.cluster.environment import set_ray_environment
+from services.cluster.connect import cluster
 from services.data.problems import Problem, first_few
+from services.screen.preparation import prepare_data
+from services.screen.waiting import waiting
 from services.settings import Settings
 from services.spec.checks import check_spec
 from services.spec.spec import LoadedSpec, load_spec
@@ -48,14 +51,11 @@ def open_target(name: str, settings: Settings, console: Console) -> Target:
 
 def _prepared(loaded: LoadedSpec, settings: Settings, console: Console) -> Target:
     """The store of a spec, however much of it is rejected."""
-    check_spec(loaded, settings.data_roots)
-    set_ray_environment(settings)
-    from services.cluster.connect import cluster
-    from services.screen.preparation import prepare_data
-
+    with waiting(console, f"checking {loaded.path.name}"):
+        check_spec(loaded, settings.data_roots)
     data = loaded.spec.data
     lenient = loaded.spec.model_copy(update={"data": data.model_copy(update={"max_rejected": 1.0})})
-    with cluster(settings):
+    with cluster(settings, partial(waiting, console)):
         prepared = prepare_data(replace(loaded, spec=lenient), settings, console)
     rejected, total = len(prepared.rejected), len(prepared.rejected) + len(prepared.store.subjects)
     problems = []

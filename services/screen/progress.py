@@ -7,6 +7,8 @@ from contextlib import ExitStack, contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from services.screen.waiting import waiting
+
 PLAIN_INTERVAL_S = 30.0
 
 
@@ -51,6 +53,7 @@ def steps(console: Console) -> Iterator[Callable[[str, int, int], None]]:
     """What to call with a step's name and how many scans of how many are done; each step has a meter of its own."""
     with ExitStack() as stack:
         shown: dict[str, Meter] = {}
+        stack.enter_context(waiting(console, "preparing"))
 
         def update(step: str, done: int, total: int) -> None:
             if step not in shown:

@@ -6,7 +6,6 @@ away, so relative settings, and contrasweep.toml, start from the home folder of 
 
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,11 +18,11 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console
 
-from services.cluster.environment import set_ray_environment
 from services.records.code import code_digest
 from services.records.folder import BROKEN, FINISHED, INTERRUPTED, STOPPED, SweepFolder, known_id, recognised
 from services.settings import Settings, load_settings
 from services.spec.spec import LoadedSpec, parse_spec
+from services.sweep.signals import termination
 from services.verbs.local import Local
 from trainers.errors import UserError
 
@@ -61,17 +60,16 @@ def run(
     sweep_id: Annotated[str, typer.Option("--id", help="Of the sweep, where it is not the one of its spec.")] = "",
 ) -> None:
     """Run a sweep, or go on with it, in the Ray cluster around this process."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    text = spec.read_bytes()
-    settings = _settings()
-    set_ray_environment(settings)
-    from services.sweep.run import run_sweep
+    with termination():
+        from services.sweep.run import run_sweep
 
-    given = LoadedSpec(parse_spec(text, spec.name), Path(spec.name), base, sweep_id)
-    given = given if sweep_id else recognised(given, settings)
-    with _failures_kept(given, settings, user, attempt):
-        placed = _place(given, settings)
-        state = run_sweep(placed, settings, Console(highlight=False), user=user, attempt=attempt)
+        text = spec.read_bytes()
+        settings = _settings()
+        given = LoadedSpec(parse_spec(text, spec.name), Path(spec.name), base, sweep_id)
+        given = given if sweep_id else recognised(given, settings)
+        with _failures_kept(given, settings, user, attempt):
+            placed = _place(given, settings)
+            state = run_sweep(placed, settings, Console(highlight=False), user=user, attempt=attempt)
     if state.state == STOPPED:
         sys.exit(INTERRUPTED_CODE)
 

@@ -38,18 +38,15 @@ class Local:
 
     def plan(self, loaded: LoadedSpec) -> Planned:
         """What the sweep would take on the Ray of the settings."""
-        from services.cluster.environment import set_ray_environment
+        from services.cluster.connect import cluster
+        from services.cluster.places import local_node
+        from services.data.plan import make_plan
+        from services.data.weights import find_weights
         from services.spec.checks import check_spec
 
         settings = self._settings
         loaded = recognised(loaded, settings)
         check_spec(loaded, settings.data_roots)
-        set_ray_environment(settings)
-        from services.cluster.connect import cluster
-        from services.cluster.places import local_node
-        from services.data.plan import make_plan
-        from services.data.weights import find_weights
-
         here = settings.ray_address == "local"
         with (
             find_weights(loaded, settings) as weights,

@@ -173,7 +173,7 @@ MISTAKES: dict[str, tuple[Callable[[Study], object], str]] = {
     ),
     "window <= 0": (
         lambda s: s.change("search/fix", {"supremix.window": 0}),
-        r"study.yaml: search: supremix.window: 0 is not allowed: must be above 0",
+        r"study.yaml: search.fix: supremix.window is 0; allowed: numbers above 0",
     ),
     "not YAML": (
         lambda s: s.path.write_text("name: study\ndata: [participants\n"),

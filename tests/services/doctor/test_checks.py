@@ -139,7 +139,8 @@ def test_a_full_disk(tmp_path: Path) -> None:
 
 def test_a_bucket(bucket: Any, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path).model_copy(update={"volumes": bucket})
-    assert folders.volumes(settings)[0] == "ok" and list(bucket.iterdir()) == []
+    before = sorted(bucket.rglob("*"))
+    assert folders.volumes(settings)[0] == "ok" and sorted(bucket.rglob("*")) == before
     missing = UPath("s3://no-such-bucket/volumes", **bucket.storage_options)
     assert folders.volumes(settings.model_copy(update={"volumes": missing}))[0] == "fail"
 

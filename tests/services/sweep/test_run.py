@@ -121,12 +121,13 @@ def test_the_registered_model_predicts(finished: tuple[LoadedSpec, Settings, str
     assert predicted[0] < predicted[1] < predicted[2]
 
 
-def test_the_same_spec_again_is_only_shown(finished: tuple[LoadedSpec, Settings, str]) -> None:
+def test_the_same_spec_again_changes_nothing(
+    finished: tuple[LoadedSpec, Settings, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     loaded, settings, _ = finished
     before = results(loaded, settings)
-    began = time.monotonic()
-    assert "test MAE" in run_quietly(loaded, settings)
-    assert time.monotonic() - began < 20
+    monkeypatch.setattr("services.sweep.run.cluster", None)  # nor is Ray asked for anything
+    assert run_quietly(loaded, settings) == ""
     assert results(loaded, settings) == before
 
 
@@ -178,6 +179,7 @@ def test_a_streamed_sweep_equals_a_resident_one(finished: tuple[LoadedSpec, Sett
     assert results(streamed, settings_in(tmp_path / "home")) == results(resident, settings_in(tmp_path / "home2"))
 
 
+@pytest.mark.xdist_group("workers")
 def test_fine_tuned_configurations_are_compared_by_what_fine_tuning_reached(tmp_path: Path, ray_local: None) -> None:
     loaded = write_study(
         tmp_path,
@@ -202,6 +204,7 @@ def test_fine_tuned_configurations_are_compared_by_what_fine_tuning_reached(tmp_
     assert test_mae > 0
 
 
+@pytest.mark.xdist_group("workers")
 def test_two_workers_survive_the_death_of_one(tmp_path: Path, ray_local: None) -> None:
     short = {"spaces": ["exponential"], "trials": 1, "seeds": [0], "racing": None}
     calm = write_study(tmp_path / "calm", training={"workers": 2, "epochs": 12}, search=short)
@@ -252,7 +255,7 @@ def command(arguments: list[str], home: Path) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("end", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_sweep_that_was_ended_in_the_middle_and_resumed_equals_the_undisturbed_one(
     finished: tuple[LoadedSpec, Settings, str], tmp_path: Path, end: signal.Signals
 ) -> None:
@@ -316,6 +319,7 @@ def test_the_logs(finished: tuple[LoadedSpec, Settings, str]) -> None:
     assert f"seed 0 epoch 1  lr 0.003  loss {record.histories[0].epochs[0]['loss']:.4g}" in epochs[0]
 
 
+@pytest.mark.xdist_group("workers")
 def test_data_that_cannot_be_prepared_are_the_sweeps_failure(tmp_path: Path, ray_local: None) -> None:
     loaded, settings = write_study(tmp_path), settings_in(tmp_path / "home")
     for path in sorted((tmp_path / "images").iterdir())[:8]:
