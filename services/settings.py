@@ -19,6 +19,7 @@ from pydantic_settings import (
 from upath import UPath
 
 from services.complaints import complaint, foremost
+from services.text import without_secrets
 from trainers.errors import UserError, nearest
 from trainers.parameters import Count, Positive
 
@@ -33,7 +34,9 @@ def _absolute(path: Path) -> Path:
 
 def _local_folder(path: str) -> str:
     if "://" in path:
-        raise ValueError(f"'{path}' is not allowed: must be a folder, one that all nodes of a cluster see")
+        raise ValueError(
+            f"'{without_secrets(path)}' is not allowed: must be a folder, one that all nodes of a cluster see"
+        )
     return str(_absolute(Path(path)))
 
 
@@ -41,17 +44,18 @@ def _folder_or_url(value: str | UPath) -> UPath:
     try:
         path = UPath(value)
     except (ImportError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        shown, reason = without_secrets(str(value)), without_secrets(" ".join(str(error).split()))
         raise ValueError(
-            f"'{value}' is not allowed: must be a folder, or a URL such as s3://bucket/volumes: {reason}"
+            f"'{shown}' is not allowed: must be a folder, or a URL such as s3://bucket/volumes: {reason}"
         ) from error
     return UPath(_absolute(path)) if isinstance(path, Path) else path
 
 
 def _address(url: str) -> str:
     if url and not re.fullmatch(r"https?://[\w.\-\[\]:]+(/[\w./~-]*)?", url):
-        shown = re.sub(r"//.*@", "//***@", url)
-        raise ValueError(f"'{shown}' is not allowed: must be an address such as http://head:8265, without a password")
+        raise ValueError(
+            f"'{without_secrets(url)}' is not allowed: must be an address such as http://head:8265, without a password"
+        )
     return url.rstrip("/")
 
 

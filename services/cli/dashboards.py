@@ -12,7 +12,7 @@ from services.records.folder import SweepFolder
 from services.settings import Settings
 from services.stores.mlflow import quieten_mlflow
 from services.stores.optuna import open_storage
-from services.text import without_secrets
+from services.text import one_line, without_secrets
 from trainers.errors import UserError
 
 HOST = "127.0.0.1"
@@ -64,8 +64,7 @@ def _mlflow_page(settings: Settings, beginning: str) -> str:
         key = f"tags.`contrasweep.key` = '{folder.sweep_id}'"
         runs = client.search_runs([experiment.experiment_id], key, max_results=1)
     except MlflowException as error:
-        reason = " ".join(str(error).split())[:200].replace(settings.tracking_uri, "it")
-        raise UserError(f"CONTRASWEEP_TRACKING_URI: the tracking store does not answer: {reason}") from error
+        raise UserError(f"CONTRASWEEP_TRACKING_URI: the tracking store does not answer: {one_line(error)}") from error
     run = f"/{runs[0].info.run_id}" if runs else ""
     return f"/#/experiments/{experiment.experiment_id}/runs{run}?workflowType=machine_learning"
 

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from services.cli.app import app, console
 from services.service.tokens import FILE, Tokens
+from services.text import moment
 
 token = typer.Typer(no_args_is_help=True, help="Tokens for the service: who may ask it for what.")
 app.add_typer(token, name="token")
@@ -30,9 +31,9 @@ def list_tokens() -> None:
     for title in ("id", "user", "role", "created", "expires"):
         table.add_column(title)
     for one in _tokens().every():
-        expires = "never" if one.expires is None else _day(one.expires)
+        expires = "never" if one.expires is None else moment(one.expires)
         expires += " (expired)" if one.expires is not None and one.expires <= time.time() else ""
-        table.add_row(one.id, one.user, one.role, _day(one.created), expires)
+        table.add_row(one.id, one.user, one.role, moment(one.created), expires)
     console.print(table, soft_wrap=True)
 
 
@@ -49,7 +50,3 @@ def _tokens() -> Tokens:
     from services.settings import load_settings
 
     return Tokens(load_settings().home / FILE)
-
-
-def _day(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))

@@ -14,7 +14,7 @@ from pathlib import Path
 from services.cluster.environment import TOKEN_PATH, cluster_token, set_ray_environment
 from services.cluster.places import RESERVED_CPUS, Node, local_node
 from services.settings import Settings
-from services.text import one_line
+from services.text import one_line, without_secrets
 from trainers.errors import UserError
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -94,7 +94,9 @@ def _join(address: str) -> None:
         ray.init(address, **_silent())
     except (ConnectionError, ValueError) as error:
         token = "" if cluster_token() else f"; where it asks for a token, {TOKEN_PATH} must name its file"
-        raise UserError(f"CONTRASWEEP_RAY_ADDRESS: no Ray cluster at '{address}': {one_line(error)}{token}") from error
+        raise UserError(
+            f"CONTRASWEEP_RAY_ADDRESS: no Ray cluster at '{without_secrets(address)}': {one_line(error)}{token}"
+        ) from error
 
 
 def _silent() -> dict[str, object]:

@@ -5,7 +5,8 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from services.data.problems import Problem, Severity, first_few
+from services.data.problems import Problem, Severity
+from services.text import first_few
 from trainers.data.splits import Splits
 from trainers.data.store import StoredSubject, VolumeStore
 

@@ -18,6 +18,7 @@ from upath import UPath
 
 from services.cluster.parallel import parallel
 from services.data.sources import Digests, Progress, Sources, Task
+from services.text import without_secrets
 from trainers.atomic import write_atomically
 from trainers.config import DataConfig, Frozen
 from trainers.data.normalization import store_normalization
@@ -122,7 +123,8 @@ def prepare(
     except OSError as error:
         reason = error.strerror or " ".join(str(error).split())
         kept = f"; {_GOES_ON}" if error.errno == errno.ENOSPC else ""
-        raise UserError(f"volume store in {volumes} (CONTRASWEEP_VOLUMES) cannot be made: {reason}{kept}") from error
+        fault = f"volume store in {volumes} (CONTRASWEEP_VOLUMES) cannot be made: {reason}{kept}"
+        raise UserError(without_secrets(fault)) from error
 
 
 def _check_reachable(volumes: UPath) -> None:
@@ -133,7 +135,7 @@ def _check_reachable(volumes: UPath) -> None:
         volumes.exists()
     except Exception as error:  # each kind of object store has errors of its own
         reason = " ".join(str(error).split())
-        raise UserError(f"CONTRASWEEP_VOLUMES: {volumes} cannot be reached: {reason}") from error
+        raise UserError(without_secrets(f"CONTRASWEEP_VOLUMES: {volumes} cannot be reached: {reason}")) from error
 
 
 def _prepared(sources: Sources, volumes: UPath, name: str, progress: Progress) -> Prepared:

@@ -14,6 +14,7 @@ from services.data.weights import check_weights
 from services.spec.checks import check_against_data, check_image_shape
 from services.spec.roots import confine_subjects
 from services.spec.spec import LoadedSpec
+from services.text import number
 from trainers.config import DataConfig
 from trainers.data.participants import Rejected, Subject, read_subjects
 from trainers.data.readers import UnreadableError, read_header
@@ -50,7 +51,9 @@ def validate_data(loaded: LoadedSpec, console: Console, weights: Path | None = N
     table.add_row("subjects", f"{len(subjects)} usable, {len(rejected)} rejected")
     if subjects:
         labels = np.array([subject.label for subject in subjects])
-        quantities = f"{labels.min():g} to {labels.max():g}, mean {labels.mean():.4g}, sd {labels.std():.4g}"
+        quantities = (
+            f"{number(labels.min())} to {number(labels.max())}, mean {number(labels.mean())}, sd {number(labels.std())}"
+        )
         table.add_row("shapes", ", ".join(f"{list(shape)} x {count}" for shape, count in shapes.most_common(5)))
         table.add_row(loaded.spec.data.label, quantities)
     console.print(table, soft_wrap=True)

@@ -3,17 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from services.inspection.labels import Labels
 from services.inspection.survey import FloatArray
+from services.pages.drawing import COLOURS, FAINT, INK, axes_of, bare_canvas, canvas, plain
 from trainers.data.store import StoredSubject
 
-MOST_LINES = 8
-_COLOURS = ("#3b6fb6", "#d1495b", "#2a9d6f", "#e09f3e", "#7a5195", "#00798c", "#8d6a4f", "#5c5c5c")
-_INK, _FAINT = "#333333", "#e6e6e6"
+MOST_PARTS = len(COLOURS)
 _COLUMNS, _WIDE = 8, 1.6
 _SHEET_IN, _GAP_IN, _CAPTION_IN = 11.2, 0.08, 0.42
 _RATIOS = (0.25, 1.6)
@@ -23,18 +20,20 @@ _BINS = (8, 40)
 
 def label_histogram(parts: Sequence[Labels], label: str, *, share: bool = False) -> Figure:
     """Labels of each part over the same bins: stacked counts, or outlines of shares, as splits differ in size."""
-    figure, (axes,) = _canvas(5.4, 2.9)
+    figure = canvas(2.9, 5.4)
+    axes = axes_of(figure)
+    axes.grid(axis="y", color=FAINT, linewidth=0.8)
     shown = _largest(parts)
     edges = _edges(np.concatenate([part.values for part in shown]))
-    values, names = [part.values for part in shown], [f"{part.value} ({len(part.values):,})" for part in shown]
-    colours = _COLOURS[: len(shown)]
+    values, names = [part.values for part in shown], [f"{plain(part.value)} ({len(part.values):,})" for part in shown]
+    colours = COLOURS[: len(shown)]
     if share:
         for own, name, colour in zip(values, names, colours, strict=True):
             weights = np.full(len(own), 1 / len(own))
             axes.hist(own, edges.tolist(), weights=weights, histtype="step", color=colour, label=name, linewidth=1.6)
     else:
         axes.hist(values, edges.tolist(), stacked=True, color=colours, label=names, edgecolor="white", linewidth=0.5)
-    axes.set(xlabel=label, ylabel="share of scans" if share else "scans")
+    axes.set(xlabel=plain(label), ylabel="share of scans" if share else "scans")
     if len(shown) > 1:
         figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure
@@ -42,10 +41,12 @@ def label_histogram(parts: Sequence[Labels], label: str, *, share: bool = False)
 
 def raw_ranges(subjects: Sequence[StoredSubject]) -> Figure:
     """How the minimum, mean and maximum of the files' own values are distributed."""
-    figure, panels = _canvas(9.0, 2.4, panels=3)
-    for axes, name in zip(panels, ("minimum", "mean", "maximum"), strict=True):
+    figure = canvas(2.4)
+    for place, name in enumerate(("minimum", "mean", "maximum"), start=1):
+        axes = axes_of(figure, (1, 3, place))
+        axes.grid(axis="y", color=FAINT, linewidth=0.8)
         values = np.array([getattr(scan.source, name) for scan in subjects])
-        axes.hist(values, _edges(values).tolist(), color=_COLOURS[0], edgecolor="white", linewidth=0.5)
+        axes.hist(values, _edges(values).tolist(), color=COLOURS[0], edgecolor="white", linewidth=0.5)
         axes.set(xlabel=f"raw {name}", ylabel="scans" if name == "minimum" else "")
         axes.ticklabel_format(axis="x", style="sci", scilimits=(-3, 4), useMathText=True)
     return figure
@@ -59,14 +60,13 @@ def contact_sheet(slices: Sequence[FloatArray], captions: Sequence[str]) -> Figu
     shown = cell - _GAP_IN, (cell - _GAP_IN) * float(np.clip(height / width, *_RATIOS))
     row_in = shown[1] + _CAPTION_IN
     total_in = row_in * -(-len(slices) // columns)
-    figure = Figure(figsize=(_SHEET_IN, total_in), dpi=110)
-    FigureCanvasAgg(figure)
+    figure = bare_canvas(total_in, _SHEET_IN)
     for number, (plane, caption) in enumerate(zip(slices, captions, strict=True)):
         row, column = divmod(number, columns)
         left, bottom = column * cell / _SHEET_IN, 1 - (row * row_in + shown[1]) / total_in
         axes = figure.add_axes((left, bottom, shown[0] / _SHEET_IN, shown[1] / total_in))
         axes.imshow(_grey_levels(plane), cmap="gray", vmin=0, vmax=1, aspect="auto")
-        axes.set_xlabel(caption, fontsize=7, color=_INK, labelpad=3)
+        axes.set_xlabel(caption, fontsize=7, color=INK, labelpad=3)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
     return figure
@@ -81,26 +81,14 @@ def _grey_levels(plane: FloatArray) -> FloatArray:
     return levels
 
 
-def _canvas(width_in: float, height_in: float, panels: int = 1) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(width_in, height_in), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    drawn = [figure.add_subplot(1, panels, number + 1) for number in range(panels)]
-    for axes in drawn:
-        axes.set_axisbelow(True)
-        axes.grid(axis="y", color=_FAINT, linewidth=0.8)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(labelsize=8)
-    return figure, drawn
-
-
 def _largest(parts: Sequence[Labels]) -> list[Labels]:
     """The parts with the most scans as they are, the rest as one."""
-    if len(parts) <= MOST_LINES:
+    if len(parts) <= MOST_PARTS:
         return list(parts)
     by_size = sorted(parts, key=lambda part: len(part.values), reverse=True)
-    rest = by_size[MOST_LINES - 1 :]
+    rest = by_size[MOST_PARTS - 1 :]
     others = Labels(f"{len(rest)} others", tuple(sorted(value for part in rest for value in part.values)))
-    return [*by_size[: MOST_LINES - 1], others]
+    return [*by_size[: MOST_PARTS - 1], others]
 
 
 def _edges(values: FloatArray) -> FloatArray:

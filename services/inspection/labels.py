@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.data.problems import Problem, first_few
+from services.data.problems import Problem
+from services.text import first_few
 from trainers.data.splits import Splits
 from trainers.data.store import StoredSubject
 

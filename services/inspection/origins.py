@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.data.problems import Problem, Severity, first_few
+from services.data.problems import Problem, Severity
+from services.text import first_few
 from trainers.data.store import Manifest, StoredSubject
 
 UNKNOWN, NONE = "unknown", "none"

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.data.alike import LookAlike, duplicates, leaks, unsettled
-from services.data.problems import SEVERITIES, Problem, Severity, counted
+from services.data.problems import SEVERITIES, Problem, Severity
 from services.inspection.labels import Labels, all_labels, label_problems, labels_by_column, labels_by_split
 from services.inspection.look_alikes import MOST_PAIRS, look_alikes
 from services.inspection.origins import Trait, origin_problems, traits
 from services.inspection.survey import MOST_COMPARED, Progress, Survey, spread_over, survey
 from services.inspection.target import Target
 from services.inspection.unusual import Outlier, nearly_blank, outliers, unusual_problems
+from services.text import count
 from trainers.data.store import LeftOut, Manifest, VolumeStore
 
 SHEET = 48
@@ -63,7 +64,7 @@ class Report:
     @property
     def verdict(self) -> str:
         """The number of problems of each severity, in words."""
-        return ", ".join(counted(self.count(severity), severity) for severity in SEVERITIES)
+        return ", ".join(count(self.count(severity), severity) for severity in SEVERITIES)
 
 
 def inspect_store(target: Target, progress: Progress) -> Report:

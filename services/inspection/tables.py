@@ -1,22 +1,14 @@
-"""What screen and page show as tables: titles and rows of text, long ones cut."""
+"""What screen and page show as tables, long ones cut."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from services.data.problems import first_few
 from services.inspection.labels import Labels
+from services.inspection.origins import Trait
 from services.inspection.report import Report
+from services.pages.tables import Line, Table
+from services.text import first_few, number
 
-MOST_ROWS = 12
-
-
-@dataclass(frozen=True)
-class Table:
-    """`rows` under `titles`, and how many more there were; the first column is text, the others figures."""
-
-    titles: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    more: int = 0
+MOST_LINES = 12
 
 
 def facts(report: Report) -> dict[str, str]:
@@ -37,43 +29,49 @@ def facts(report: Report) -> dict[str, str]:
 
 def split_tables(report: Report) -> dict[str, Table]:
     """Labels by split, for each of the store's splits."""
-    return {name: _labels("split", parts) for name, parts in report.by_split.items()}
+    caption, several = f"{report.manifest.labels.column} by split", len(report.by_split) > 1
+    return {
+        name: _labels(f"{caption} · {name}" if several else caption, "split", parts)
+        for name, parts in report.by_split.items()
+    }
 
 
 def column_tables(report: Report) -> dict[str, Table]:
-    """Labels by site, sex and the like; the first row is of everyone."""
-    return {name: _labels(name, parts, report.everyone) for name, parts in report.by_column.items()}
+    """Labels by site, sex and the like; the first line is of everyone."""
+    label = report.manifest.labels.column
+    return {
+        name: _labels(f"{label} by {name}", name, [report.everyone, *parts]) for name, parts in report.by_column.items()
+    }
 
 
 def origin_tables(report: Report) -> dict[str, Table]:
     """How many files have which shape, spacing and orientation."""
-    return {
-        trait.name: _cut((trait.name, "scans"), [(value, f"{count:,}") for value, count in trait.counts])
-        for trait in report.traits
-    }
+    return {trait.name: _origins(trait) for trait in report.traits}
 
 
 def outlier_table(report: Report) -> Table:
     """Outliers, the farthest first."""
-    rows = [(o.scan, o.figure, f"{o.value:.4g}", f"{o.median:.4g}", f"{o.z:+.1f}") for o in report.outliers]
-    return _cut(("scan", "figure", "value", "median", "robust z"), rows)
+    lines = [Line((o.scan, o.figure, number(o.value), number(o.median), f"{o.z:+.1f}")) for o in report.outliers]
+    titles = ("scan", "figure", "value", "median", "robust z")
+    return Table("outliers", titles, tuple(lines), figures=frozenset({2, 3, 4})).cut(MOST_LINES)
 
 
 def rejection_table(report: Report) -> Table:
     """Why scans were rejected, how many, and the first of them."""
-    rows = [(one.reason, f"{len(one.scans):,}", first_few(one.scans)) for one in report.rejections]
-    return _cut(("reason", "scans", "first"), rows)
+    lines = [Line((one.reason, f"{len(one.scans):,}", first_few(one.scans))) for one in report.rejections]
+    return Table("rejected", ("reason", "scans", "first"), tuple(lines), figures=frozenset({1})).cut(MOST_LINES)
 
 
-def _labels(column: str, parts: Sequence[Labels], everyone: Labels | None = None) -> Table:
-    rows = [_row(part) for part in ([everyone] if everyone else []) + list(parts)]
-    return _cut((column, "scans", "mean", "sd", "min", "max"), rows)
+def _labels(caption: str, column: str, parts: Sequence[Labels]) -> Table:
+    titles = (column, "scans", "mean", "sd", "min", "max")
+    return Table(caption, titles, tuple(map(_line, parts)), figures=frozenset(range(1, 6))).cut(MOST_LINES)
 
 
-def _row(part: Labels) -> tuple[str, ...]:
-    count, *figures = part.figures
-    return (part.value, f"{count:,}", *(f"{figure:.4g}" for figure in figures))
+def _line(part: Labels) -> Line:
+    scans, *figures = part.figures
+    return Line((part.value, f"{scans:,}", *map(number, figures)))
 
 
-def _cut(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:
-    return Table(titles, tuple(rows[:MOST_ROWS]), max(0, len(rows) - MOST_ROWS))
+def _origins(trait: Trait) -> Table:
+    lines = [Line((value, f"{scans:,}")) for value, scans in trait.counts]
+    return Table(f"files by {trait.name}", (trait.name, "scans"), tuple(lines), figures=frozenset({1})).cut(MOST_LINES)

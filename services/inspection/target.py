@@ -9,12 +9,13 @@ from rich.console import Console
 from upath import UPath
 
 from services.cluster.connect import cluster
-from services.data.problems import Problem, first_few
+from services.data.problems import Problem
 from services.screen.preparation import prepare_data
 from services.screen.waiting import waiting
 from services.settings import Settings
 from services.spec.checks import check_spec
 from services.spec.spec import LoadedSpec, load_spec
+from services.text import first_few, without_secrets
 from trainers.data.participants import unlisted_images
 from trainers.data.splits import Splits, read_splits
 from trainers.data.store import MANIFEST, VolumeStore
@@ -76,7 +77,8 @@ def _at_url(name: str) -> UPath:
     except FileNotFoundError:
         return path
     except Exception as error:  # each service has its own errors: no such scheme, no credentials, no network ...
-        raise UserError(f"{name}: cannot be reached: {' '.join(str(error).split()) or type(error).__name__}") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(without_secrets(f"{name}: cannot be reached: {reason}")) from error
     return path
 
 

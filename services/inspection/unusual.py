@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.data.problems import Problem, first_few
+from services.data.problems import Problem
 from services.inspection.survey import Survey
+from services.text import first_few, number
 from trainers.data.store import StoredSubject
 
 MOST_Z = 6.0
@@ -69,7 +70,7 @@ def unusual_problems(blank: Sequence[str], unusual: Sequence[Outlier]) -> list[P
     worst: dict[str, Outlier] = {}
     for outlier in unusual:
         worst.setdefault(outlier.scan, outlier)
-    shown = [f"{o.scan} ({o.figure} {o.value:.4g}, usually {o.median:.4g})" for o in worst.values()]
+    shown = [f"{o.scan} ({o.figure} {number(o.value)}, usually {number(o.median)})" for o in worst.values()]
     problems = [Problem("warning", f"nearly blank images ({len(blank):,}): {first_few(blank)}")] if blank else []
     if shown:
         problems.append(Problem("warning", f"outliers ({len(shown):,}): {first_few(shown, '; ')}"))

@@ -10,6 +10,7 @@ from services.data.prepare import Prepared, prepare
 from services.screen.progress import steps
 from services.settings import Settings
 from services.spec.spec import LoadedSpec
+from services.text import duration, without_secrets
 from trainers.data.store import MANIFEST
 
 SHOWN = 10
@@ -45,8 +46,8 @@ def print_prepared(console: Console, prepared: Prepared, took_s: float) -> None:
     size_mb = sum(shard.bytes for shard in store.manifest.shards) / 1e6
     verb = "reused  " if prepared.reused else "prepared"
     console.print(
-        f"{verb}  {len(store.subjects)} volumes {list(store.image_shape)} -> {store.folder} "
-        f"({size_mb:.0f} MB, {len(prepared.rejected)} rejected)  {took_s:.0f} s",
+        f"{verb}  {len(store.subjects)} volumes {list(store.image_shape)} -> {without_secrets(str(store.folder))} "
+        f"({size_mb:.0f} MB, {len(prepared.rejected)} rejected)  {duration(took_s / 3600)}",
         soft_wrap=True,
         markup=False,
     )

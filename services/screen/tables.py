@@ -1,19 +1,20 @@
 """What is printed of a sweep: how it stands, its leaderboard, its final figure; the same wherever it runs."""
 
 import io
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import rich.table
 from rich.console import Console
 from rich.segment import Segments
-from rich.table import Table
 from rich.text import Text
 
 from search_spaces import Value
+from services.pages.tables import Line, Table
 from services.records.answers import Final, Planned, Sweep, Trial
 from services.records.leaderboard import leaderboard
 from services.records.trial_record import TrialRecord
+from services.text import count, duration, interval, moment, number, over_seeds, parameter, spread
 from trainers.history import RUNNING
 
 SHORT = {"temperature": "tau", "nn_step_size": "step", "distance": "dist", "weight_decay": "decay"}
@@ -30,20 +31,27 @@ def leaderboard_table(trials: Sequence[Trial], seeds: int) -> Table:
     A figure in brackets is of seeds that were cut short.
     """
     names = _varying(sorted(trials, key=lambda trial: trial.number))
-    table = _bare_table(
-        "rank", "trial", "method", "validation MAE", "seeds", "state", *(SHORT.get(name, name) for name in names)
+    shown = (SHORT.get(name, name) for name in names)
+    return Table(
+        "Configurations, the best first",
+        ("rank", "trial", "method", "validation MAE", "seeds", "state", *shown),
+        tuple(_ranked(rank, trial, seeds, names) for rank, trial in enumerate(trials, start=1)),
+        figures=frozenset({0, 1, 3, 4}),
     )
-    for rank, trial in enumerate(trials, start=1):
-        table.add_row(
+
+
+def _ranked(rank: int, trial: Trial, seeds: int, names: Sequence[str]) -> Line:
+    return Line(
+        (
             str(rank),
             str(trial.number),
             trial.method,
-            _figure(trial),
+            over_seeds(trial.objective, trial.sd, len(trial.seeds)),
             f"{len(trial.seeds)}/{seeds}",
             SHOWN_STATES.get(trial.state, trial.state),
-            *(_short(trial.params[name]) if name in trial.params else "" for name in names),
+            *(parameter(trial.params[name]) if name in trial.params else "" for name in names),
         )
-    return table
+    )
 
 
 def leaderboard_text(records: Sequence[TrialRecord], seeds: int) -> str:
@@ -56,8 +64,15 @@ def leaderboard_text(records: Sequence[TrialRecord], seeds: int) -> str:
 
 def print_table(console: Console, table: Table) -> None:
     """Print `table` as wide as it is: neither a narrow terminal nor a pipe cuts or squeezes it."""
-    segments = console.render(table, console.options.update(max_width=WIDEST))
+    drawn = rich.table.Table(box=None, header_style="bold", pad_edge=False)
+    for column, title in enumerate(table.titles):
+        drawn.add_column(Text(title), no_wrap=True, justify="right" if column in table.figures else "left")
+    for line in table.lines:
+        drawn.add_row(*map(Text, line.cells))
+    segments = console.render(drawn, console.options.update(max_width=WIDEST))
     console.print(Segments(segments), crop=False)
+    if table.more:
+        console.print(f"... and {table.more:,} more")
 
 
 def print_leaderboard(console: Console, trials: Sequence[Trial], seeds: int) -> None:
@@ -78,7 +93,7 @@ def print_plan(console: Console, planned: Planned) -> None:
     feed = "resident" if planned.feed == "resident" else "streamed"
     runs = planned.trials * planned.seeds
     workers = f"{planned.workers} x {planned.cpus_per_worker} CPUs, {planned.gpus_per_worker:g} GPUs"
-    nodes = f"{planned.nodes} node(s) with {planned.cpus:g} CPUs, {planned.gpus:g} GPUs"
+    nodes = f"{count(planned.nodes, 'node')} with {planned.cpus:g} CPUs, {planned.gpus:g} GPUs"
     volumes = f"{planned.subjects} volumes {list(planned.image_shape)}, {planned.decoded_gb:.2g} GB decoded"
     rows = {
         "start": planned.start,
@@ -87,7 +102,7 @@ def print_plan(console: Console, planned: Planned) -> None:
         "runs": f"{planned.trials} configurations x {planned.seeds} seeds = {runs} runs of {planned.epochs} epochs",
         "each": f"{workers}; about {planned.epoch_s:.2g} s an epoch with one worker on this CPU",
         "at once": f"{planned.concurrent} configurations; {RESERVED_CPUS} CPU more for drivers and reading",
-        "time": f"about {planned.hours:.2g} h if racing stops nothing",
+        "time": f"about {duration(planned.hours)} if racing stops nothing",
         "disk": f"about {planned.disk_gb:.2g} GB",
     }
     for title, text in rows.items():
@@ -99,17 +114,16 @@ def print_plan(console: Console, planned: Planned) -> None:
 
 def print_final(console: Console, label: str, final: Final) -> None:
     """Print the test figures of the chosen configuration, with intervals, beside predict-the-mean."""
-    spread = f"mean of {len(final.seed_mae)} seeds (sd {final.sd:.3f})"
     console.print(
-        f"final     test MAE {_interval(final, 'mae')} {label} over {final.sample}, {spread}, "
-        f"{final.ensemble_mae:.3f} for their mean prediction; predict-the-mean {final.baseline_mae:.3f}",
+        f"final     test MAE {interval(final.metrics['mae'])} {label} over {final.sample}, {_seeds(final)}; "
+        f"predict-the-mean {number(final.baseline_mae)}",
         soft_wrap=True,
         markup=False,
     )
-    others = (f"{name} {_interval(final, name)}" for name in final.metrics if name != "mae")
+    others = (f"{name} {interval(figure)}" for name, figure in final.metrics.items() if name != "mae")
     console.print(f"          {' · '.join(others)}", soft_wrap=True, markup=False)
     if final.shot_mae:
-        shots = (f"{name} {value:.3f}" for name, value in final.shot_mae.items())
+        shots = (f"{name} {number(value)}" for name, value in final.shot_mae.items())
         console.print(f"          MAE by training subjects near a label: {' · '.join(shots)}", soft_wrap=True)
     console.print(f"          trial {final.trial}, {final.method}; dashboard: contrasweep ui", soft_wrap=True)
 
@@ -129,7 +143,7 @@ def print_page(console: Console, page: Path) -> None:
 def print_status(console: Console, sweep: Sweep, trials: Sequence[Trial]) -> None:
     """Print how a sweep stands, and its leaderboard so far."""
     place = f"{sweep.position} in the queue" if sweep.position else ""
-    words = [sweep.id, sweep.state, f"{sweep.spent_s:.0f} s", sweep.user, place, sweep.reason]
+    words = [sweep.id, sweep.state, duration(sweep.spent_s / 3600), sweep.user, place, sweep.reason]
     console.print("  ".join(word for word in words if word), soft_wrap=True, markup=False)
     print_sweep(console, sweep, trials)
 
@@ -139,30 +153,32 @@ def sweeps_table(sweeps: Sequence[Sweep]) -> Table:
     whose each is, where that is known of any.
     """
     users = any(sweep.user for sweep in sweeps)
-    table = _bare_table("sweep", "state", "began", "trials", "best", "label", *(["user"] if users else []))
-    for sweep in sweeps:
-        table.add_row(
+    titles = ("sweep", "state", "began", "trials", "best", "label", *(["user"] if users else []))
+    lines = tuple(_listed(sweep, users) for sweep in sweeps)
+    return Table("Sweeps", titles, lines, figures=frozenset({3, 4}))
+
+
+def _listed(sweep: Sweep, users: bool) -> Line:
+    return Line(
+        (
             sweep.id,
             f"{sweep.state} ({sweep.position})" if sweep.position else sweep.state,
-            time.strftime("%Y-%m-%d %H:%M", time.localtime(sweep.started)) if sweep.started else "",
+            moment(sweep.started),
             f"{sweep.ended}/{sweep.trials}",
-            f"{sweep.best:.3f}" if sweep.best is not None else "",
+            number(sweep.best),
             sweep.label,
             *([sweep.user] if users else []),
         )
-    return table
+    )
 
 
-def _interval(final: Final, name: str) -> str:
-    figure = final.metrics[name]
-    return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
-
-
-def _bare_table(*titles: str) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in titles:
-        table.add_column(Text(title), no_wrap=True)
-    return table
+def _seeds(final: Final) -> str:
+    """What the test figures are a mean of."""
+    seeds = len(final.seed_mae)
+    if seeds == 1:
+        return "one seed"
+    mean = spread(final.metrics["mae"].value, final.sd)
+    return f"{mean} over {seeds} seeds, {number(final.ensemble_mae)} for their mean prediction"
 
 
 def _varying(trials: Sequence[Trial]) -> list[str]:
@@ -172,15 +188,3 @@ def _varying(trials: Sequence[Trial]) -> list[str]:
         for name, value in trial.params.items():
             seen.setdefault(name, {}).setdefault(trial.method, set()).add(value)
     return [name for name, by_method in seen.items() if any(len(values) > 1 for values in by_method.values())]
-
-
-def _figure(trial: Trial) -> str:
-    if trial.objective is None:
-        return "-"
-    if trial.sd is None:
-        return f"({trial.objective:.3f})"
-    return f"{trial.objective:.3f} ± {trial.sd:.3f}"
-
-
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

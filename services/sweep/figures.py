@@ -4,16 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from services.pages.drawing import COLOURS, FAINT, GRADED, INK, axes_of, canvas, plain
+from services.text import number
+
 FloatArray = NDArray[np.floating]
 
-_COLOUR_MAP = "viridis"
-_INK = "#333333"
-_LINES = ("#3b6fb6", "#d1495b", "#2a9d6f", "#e09f3e", "#7a5195", "#00798c", "#8d6a4f", "#5c5c5c")
 _MAP_LIMIT = 2000
 _FEWEST_FOR_TSNE = 10
 
@@ -22,20 +21,20 @@ def predicted_against_true(
     y: FloatArray, predictions: FloatArray, *, label: str = "label", unit: str = "", title: str = ""
 ) -> Figure:
     """Predictions [S, N] of S seeds against labels `y` [N]: the mean over seeds, its spread, and the identity line."""
-    figure, axes = _canvas(5.4, 5.0, title)
+    figure, axes = _titled(5.4, 5.0, title)
     mean = predictions.mean(axis=0)
     low, high = _padded_range(np.concatenate([y, predictions.ravel()]))
-    axes.plot([low, high], [low, high], color=_INK, linewidth=1, linestyle=(0, (5, 4)), label="identity", zorder=1)
+    axes.plot([low, high], [low, high], color=INK, linewidth=1, linestyle=(0, (5, 4)), label="identity", zorder=1)
     if len(predictions) > 1:
-        axes.vlines(y, predictions.min(axis=0), predictions.max(axis=0), color=_LINES[0], alpha=0.25, linewidth=1)
+        axes.vlines(y, predictions.min(axis=0), predictions.max(axis=0), color=COLOURS[0], alpha=0.25, linewidth=1)
     name = f"mean of {len(predictions)} seeds, bar: their range" if len(predictions) > 1 else "one seed"
-    axes.scatter(y, mean, s=22, color=_LINES[0], edgecolor="white", linewidth=0.5, alpha=0.85, label=name, zorder=3)
+    axes.scatter(y, mean, s=22, color=COLOURS[0], edgecolor="white", linewidth=0.5, alpha=0.85, label=name, zorder=3)
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
     axes.set_xlabel(f"true {_named(label, unit)}")
     axes.set_ylabel(f"predicted {_named(label, unit)}")
     axes.legend(frameon=False, fontsize=8, loc="upper left")
     error = float(np.mean(np.abs(predictions - y)))
-    axes.text(0.98, 0.03, f"MAE {error:.3g} {unit}".rstrip(), transform=axes.transAxes, ha="right", color=_INK)
+    axes.text(0.98, 0.03, f"MAE {number(error)} {unit}".rstrip(), transform=axes.transAxes, ha="right", color=INK)
     return figure
 
 
@@ -46,12 +45,12 @@ def embedding_map(
 
     t-SNE; principal components where N < 10 or D <= 2. More than 2000 points are thinned out, by `seed`.
     """
-    figure, axes = _canvas(6.0, 5.0, title)
+    figure, axes = _titled(6.0, 5.0, title)
     if len(y) > _MAP_LIMIT:
         chosen = np.sort(np.random.default_rng(seed).choice(len(y), _MAP_LIMIT, replace=False))
         embeddings, y = embeddings[chosen], y[chosen]
     method, points = _two_dimensions(np.asarray(embeddings, np.float64), seed)
-    dots = axes.scatter(points[:, 0], points[:, 1], c=y, cmap=_COLOUR_MAP, s=26, edgecolor="white", linewidth=0.4)
+    dots = axes.scatter(points[:, 0], points[:, 1], c=y, cmap=GRADED, s=26, edgecolor="white", linewidth=0.4)
     bar = figure.colorbar(dots, ax=axes, pad=0.02)
     bar.set_label(_named(label, unit))
     bar.outline.set_visible(False)
@@ -71,13 +70,13 @@ def learning_curves(
     title: str = "",
 ) -> Figure:
     """`metric` by epoch, one line for each named history; rows without the metric are skipped."""
-    figure, axes = _canvas(6.4, 4.2, title)
-    for number, (name, rows) in enumerate(histories.items()):
+    figure, axes = _titled(6.4, 4.2, title)
+    for place, (name, rows) in enumerate(histories.items()):
         measured = [row for row in rows if row.get(metric) is not None]
         axes.plot(
             [row["epoch"] for row in measured],
             [row[metric] for row in measured],
-            color=_LINES[number % len(_LINES)],
+            color=COLOURS[place % len(COLOURS)],
             linewidth=1.6,
             marker="o" if len(measured) == 1 else "",
             label=name,
@@ -85,25 +84,22 @@ def learning_curves(
     axes.set_xlabel("epoch")
     axes.set_ylabel(_named(label, unit))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
+    axes.grid(axis="y", color=FAINT, linewidth=0.8)
     if histories:
         axes.legend(frameon=False, fontsize=8)
     return figure
 
 
-def _canvas(width_in: float, height_in: float, title: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width_in, height_in), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+def _titled(width_in: float, height_in: float, title: str) -> tuple[Figure, Axes]:
+    figure = canvas(height_in, width_in)
+    axes = axes_of(figure)
     if title:
-        axes.set_title(title, fontsize=10, loc="left", color=_INK)
+        axes.set_title(title, fontsize=10, loc="left", color=INK)
     return figure, axes
 
 
 def _named(label: str, unit: str) -> str:
-    return f"{label} ({unit})" if unit else label
+    return f"{plain(label)} ({unit})" if unit else plain(label)
 
 
 def _padded_range(values: FloatArray) -> tuple[float, float]:

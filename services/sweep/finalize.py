@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 import trainers
 from services.data.prepare import Prepared
+from services.pages.drawing import PICTURE_DPI
 from services.records.final_report import FinalReport
 from services.records.leaderboard import leaderboard
 from services.records.trial_record import TrialRecord, read_records, seed_folder
@@ -176,7 +177,7 @@ def _draw(
 def _save(drawn: Mapping[str, Figure], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in drawn.items():
-        figure.savefig(folder / f"{name}.png")
+        figure.savefig(folder / f"{name}.png", dpi=PICTURE_DPI)
 
 
 def _publish(report: FinalReport, winner: Winner, folder: Path, tracker: Tracker) -> None:

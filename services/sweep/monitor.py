@@ -16,6 +16,7 @@ from services.spec.spec import SweepSpec
 from services.stores.mlflow import RunState
 from services.stores.tracker import Tracker
 from services.sweep.racing import Event
+from services.text import count, number
 from trainers.history import COMPLETE, PRUNED, RUNNING
 
 log = logging.getLogger("contrasweep.sweep")
@@ -77,17 +78,17 @@ class Monitor:
             return counts(self._records.values()).model_copy(update={"seed_runs": runs})
 
     def summary(self) -> str:
-        """`6/6 trials · 15 seed runs · 3 saved by pruning · best 4.81`."""
+        """`6/6 trials · 15 seed runs · 3 saved by pruning · best 4.810`."""
         now = self.counts()
-        words = [f"{now.ended}/{max(self._spec.search.trials, now.ended)} trials", f"{now.seed_runs} seed runs"]
+        words = [f"{now.ended}/{max(self._spec.search.trials, now.ended)} trials", count(now.seed_runs, "seed run")]
         words += [f"{now.saved} saved by pruning"] if now.saved else []
-        words += [f"best {now.best:.3g}"] if now.best is not None else []
+        words += [f"best {number(now.best)}"] if now.best is not None else []
         return " · ".join(words)
 
     def _words(self, record: TrialRecord, state: str) -> list[str]:
         values = record.values
         words = ["paused" if state == RUNNING else state]
-        words += [f"{record.objective:.4g} over {len(values)} seeds"] if values else []
+        words += [f"{number(record.objective)} over {count(len(values), 'seed')}"] if values else []
         words += [record.reason] if state in (PRUNED, FAILED) else []
         return [*words, self.summary()]
 

@@ -11,6 +11,7 @@ from scipy.stats import t as student
 
 from services.records.trial_record import read_record
 from services.spec.spec import SeedPlan
+from services.text import count, number
 from trainers.history import EpochMetrics, History, Verdict
 
 Histories = Mapping[int, History]
@@ -51,7 +52,8 @@ class Rule:
         margin = float(student.ppf(self.confidence, freedom)) * spread / math.sqrt(len(differences))
         if mean <= margin:
             return ""
-        return f"{mean:.3g} behind the best over {len(differences)} paired seeds; {margin:.3g} would still be open"
+        paired = count(len(differences), "paired seed")
+        return f"{number(mean)} behind the best over {paired}; {number(margin)} would still be open"
 
     def _is_whole(self, histories: Histories) -> bool:
         return all(

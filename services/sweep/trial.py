@@ -20,6 +20,7 @@ from services.records.logs import trial_log
 from services.records.trial_record import read_record, seed_folder, trial_folder, write_configuration, write_failure
 from services.spec.spec import SweepSpec
 from services.sweep.system_metrics import system_metrics
+from services.text import count, number
 from trainers.config import MethodConfig, RunConfig
 from trainers.data.feeds import Feed
 from trainers.distributed import rank
@@ -100,8 +101,8 @@ def run_seeds(number: int, configuration: Configuration, race: bool, setup: Tria
 
 
 def _words(history: History) -> list[str]:
-    words = ["paused" if history.state == RUNNING else history.state, f"{len(history.epochs)} epochs"]
-    return words + [word for word in (f"best {history.best:.4g}" if history.epochs else "", history.reason) if word]
+    words = ["paused" if history.state == RUNNING else history.state, count(len(history.epochs), "epoch")]
+    return words + [word for word in (f"best {number(history.best)}" if history.epochs else "", history.reason) if word]
 
 
 def _fail(number: int, configuration: Configuration, setup: TrialSetup, error: Exception) -> None:

@@ -14,15 +14,15 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search_spaces import Value
+from services.pages.drawing import DIM, GRADED, INK, PALE, WIDTH_IN, canvas, plain
 from services.records.trial_record import TrialRecord
 from services.sweep_page.content import Content
-from services.sweep_page.drawing import DIM, INK, WIDTH_IN, canvas, plain
 from services.sweep_page.figures import error_axis
 from services.sweep_page.parameters import Parameter
+from services.text import parameter
 from trainers.history import COMPLETE
 
 _LINE_BREAK = 13
-_CUT = "#b9c0c9"
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Scale:
     def ticks(self) -> list[tuple[float, str]]:
         """(place, text) of what is written."""
         if self.choices:
-            return [(self.place(choice), plain(_words(choice))) for choice in self.choices]
+            return [(self.place(choice), plain(parameter(choice))) for choice in self.choices]
         locator = LogLocator(subs=(1, 2, 5)) if self.log else MaxNLocator(4, integer=self.whole)
         inside = [float(x) for x in locator.tick_values(self.low, self.high) if self.low <= x <= self.high]
         values = inside if 2 <= len(inside) <= 7 else [self.low, self.high]
-        return [(self.place(value), f"{value:.3g}") for value in dict.fromkeys(values)]
+        return [(self.place(value), parameter(value)) for value in dict.fromkeys(values)]
 
 
 def parallel_coordinates(content: Content, records: Sequence[TrialRecord], parameters: Sequence[Parameter]) -> Figure:
@@ -70,7 +70,7 @@ def parallel_coordinates(content: Content, records: Sequence[TrialRecord], param
         if content.state_of(record) == COMPLETE:
             axes.plot(places, color=colours(norm(value)), linewidth=1.8, alpha=0.9, zorder=3)
         else:
-            axes.plot(places, color=_CUT, linewidth=1, linestyle=(0, (4, 2)), zorder=2)
+            axes.plot(places, color=PALE, linewidth=1, linestyle=(0, (4, 2)), zorder=2)
     for x, scale in enumerate((*scales, objective)):
         _upright(axes, x, scale)
     axes.set(xlim=(-0.35, len(scales) + 0.35), ylim=(-0.06, 1.06))
@@ -107,10 +107,6 @@ def _scale(parameter: Parameter) -> Scale:
     return Scale(parameter.name, drawn.low, drawn.high, drawn.log, isinstance(drawn, IntDistribution))
 
 
-def _words(choice: Value) -> str:
-    return f"{choice:.3g}" if isinstance(choice, float) else str(choice)
-
-
 def _broken(title: str) -> str:
     """A long name in two lines, broken after a space or an underscore where it has one."""
     if len(title) <= _LINE_BREAK:
@@ -121,5 +117,5 @@ def _broken(title: str) -> str:
 
 
 def _colours() -> Colormap:
-    """Viridis without its yellow, which does not show on white."""
-    return LinearSegmentedColormap.from_list("page", mpl.colormaps["viridis"](np.linspace(0, 0.88, 64)))
+    """The colour map without its yellow, which does not show on white."""
+    return LinearSegmentedColormap.from_list("page", mpl.colormaps[GRADED](np.linspace(0, 0.88, 64)))

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from services.pages.drawing import COLOURS, DIM, FAINT, INK, MARKERS, PALE, axes_of, canvas, colour_of, plain
 from services.records.trial_record import TrialRecord
 from services.sweep_page.content import Content
-from services.sweep_page.drawing import COLOURS, DIM, FAINT, INK, MARKERS, axes_of, canvas, colour_of, plain
 from services.sweep_page.importance import Importance
 from services.sweep_page.intervals import mean_interval
 
@@ -54,7 +54,7 @@ def learning_curves(content: Content) -> Figure:
     axes = axes_of(figure)
     others = [curve for record, own in curves if record.number not in best for curve in own]
     for curve in others[:_BACKGROUND]:  # as pixels: so many paths would make a heavy page
-        axes.plot(*zip(*curve, strict=True), color="#b9c0c9", linewidth=0.8, alpha=0.7, rasterized=True)
+        axes.plot(*zip(*curve, strict=True), color=PALE, linewidth=0.8, alpha=0.7, rasterized=True)
     for place, (record, own) in enumerate(shown):
         colour = COLOURS[place]
         for curve in own:
@@ -121,7 +121,7 @@ def _curve_keys(shown: Sequence[tuple[TrialRecord, object]], others: bool) -> li
         Line2D([], [], color=COLOURS[place], linewidth=2.4, marker=MARKERS[place], label=plain(_name(record)))
         for place, (record, _) in enumerate(shown)
     ]
-    return keys + ([Line2D([], [], color="#b9c0c9", linewidth=1, label="all others")] if others else [])
+    return keys + ([Line2D([], [], color=PALE, linewidth=1, label="all others")] if others else [])
 
 
 def curves_of(record: TrialRecord) -> list[list[tuple[float, float]]]:

@@ -1,12 +1,13 @@
 """The page's text, from its template, its tables and its figures."""
 
-import base64
 import time
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
+from services.pages.drawing import address_of, inline
+from services.pages.templates import pages
 from services.records.folder import FINISHED, RUNNING, SweepFolder, SweepState
 from services.records.trial_record import FAILED
 from services.settings import Settings
@@ -14,11 +15,9 @@ from services.sweep_page import figures, tables
 from services.sweep_page.content import Content, read_content
 from services.sweep_page.coordinates import parallel_coordinates
 from services.sweep_page.cost import saved, spent
-from services.sweep_page.drawing import inline
 from services.sweep_page.importance import FEWEST, importances
 from services.sweep_page.parameters import by_method, searched
-from services.sweep_page.words import count, duration, moment, number, spread
-from services.templates import pages
+from services.text import count, moment, number
 from trainers.atomic import write_atomically
 from trainers.history import COMPLETE, PRUNED
 
@@ -45,18 +44,19 @@ def render(settings: Settings, folder: SweepFolder, state: SweepState | None = N
 
 def render_page(content: Content) -> str:
     """The page of what was read."""
-    environment = pages()
-    environment.filters |= {"number": number, "duration": duration, "moment": moment}
-    environment.globals |= {"count": count, "spread": spread}
-    return environment.get_template(_TEMPLATE).render(
-        content=content,
-        now=moment(time.time()),
-        counts=_counts(content),
-        spent=spent(content),
-        saved=saved(content),
-        **_tables(content),
-        **_figures(content),
-        **_final(content),
+    return (
+        pages()
+        .get_template(_TEMPLATE)
+        .render(
+            content=content,
+            now=moment(time.time()),
+            counts=_counts(content),
+            spent=spent(content),
+            saved=saved(content),
+            **_tables(content),
+            **_figures(content),
+            **_final(content),
+        )
     )
 
 
@@ -101,7 +101,7 @@ def _coordinates(content: Content) -> dict[str, Markup]:
 
 
 def _final(content: Content) -> dict[str, Any]:
-    final, pictures = content.final, {name: _png(content) for name, content in content.pictures.items()}
+    final, pictures = content.final, {name: address_of(picture) for name, picture in content.pictures.items()}
     maps = [seed for seed in final.seed_mae if f"seed-{seed}-embedding" in pictures] if final else []
     return {
         "final": final,
@@ -123,8 +123,3 @@ def _spread_words(content: Content) -> str:
 def _curves_words(content: Content) -> str:
     names = [f"trial {record.number}" for record in content.records if figures.curves_of(record)][: figures.MOST_CURVES]
     return f"Validation MAE by epoch of {', '.join(names)}, for each seed and in the mean, above all others in grey"
-
-
-def _png(content: bytes) -> str:
-    """A picture as an address that holds it."""
-    return f"data:image/png;base64,{base64.b64encode(content).decode()}"

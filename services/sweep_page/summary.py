@@ -5,7 +5,7 @@ import re
 from services.sweep_page.content import Content
 from services.sweep_page.cost import saved
 from services.sweep_page.tables import leaderboard_table
-from services.sweep_page.words import count, duration, number
+from services.text import count, duration, interval, number
 
 SHOWN = 5
 _TITLES = ("trial", "method", "validation MAE", "seeds", "state")
@@ -24,8 +24,7 @@ def _headline(content: Content) -> list[str]:
     if final:
         mae = final.metrics["mae"]
         lines += [
-            f"**Test MAE {number(mae.value)}** [{number(mae.low)}, {number(mae.high)}] {label} over {final.sample}; "
-            f"predict-the-mean {number(final.baseline_mae)}"
+            f"**Test MAE {interval(mae)}** {label} over {final.sample}; predict-the-mean {number(final.baseline_mae)}"
         ]
     if best:
         lines += [f"Best validation MAE {number(content.objective(best))} {label}: trial {best.number}"]
@@ -36,7 +35,7 @@ def _headline(content: Content) -> list[str]:
 def _leaderboard(content: Content) -> list[str]:
     table = leaderboard_table(content)
     columns = [table.titles.index(title) for title in _TITLES]
-    rows = [[_literal(row.cells[column]) for column in columns] for row in table.rows[:SHOWN]]
+    rows = [[_literal(line.cells[column]) for column in columns] for line in table.lines[:SHOWN]]
     written = (f"| {' | '.join(cells)} |" for cells in ([*_TITLES], ["---"] * len(_TITLES), *rows))
     return list(written) if rows else []
 

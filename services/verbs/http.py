@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from services.records.answers import Planned, Submitted, Sweep, Trial
 from services.settings import Settings
 from services.spec.spec import LoadedSpec
+from services.text import without_secrets
 from services.verbs.protocol import Away
 from trainers.errors import UserError
 
@@ -177,4 +178,4 @@ def _detail(response: httpx.Response) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return without_secrets(" ".join(text.split()))

@@ -49,7 +49,7 @@ def test_the_screen_ends_with_the_verdict_after_the_page(leaky: Report, tmp_path
     lines = console.export_text().rstrip().splitlines()
     assert lines[0] == "leak     the same image in several splits (1): s02 (train), s17 (test)"
     assert lines[-2:] == [f"report   {tmp_path / 'page.html'}", "1 leak, 4 warnings, 0 notes"]
-    assert ["validation", "5", "32", "1.414", "30", "34"] in [line.split() for line in lines]
+    assert ["validation", "5", "32.00", "1.414", "30.00", "34.00"] in [line.split() for line in lines]
 
 
 def test_the_page_needs_nothing_else_and_quotes_what_tables_say(leaky: Report, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
+from services.pages.tables import Line, Table
 from services.records.logs import driver_log, follow_log, read_log, trial_log
 from services.screen.tables import print_table
 from trainers.errors import UserError
@@ -31,8 +31,7 @@ def logged(path: Path) -> list[str]:
 @pytest.mark.parametrize("terminal", [True, False])
 def test_what_is_printed_is_logged_as_plain_text_however_narrow_the_screen(tmp_path: Path, terminal: bool) -> None:
     console = Console(file=io.StringIO(), width=20, force_terminal=terminal)
-    table = Table("a rather long title", "another one", box=None)
-    table.add_row("1", "2")
+    table = Table("", ("a rather long title", "another one"), (Line(("1", "2")),))
     with driver_log(tmp_path / "log.txt", console):
         console.print("a line that is longer than the screen is wide", style="bold red")
         with Progress(console=console, transient=True) as bar:

@@ -43,8 +43,8 @@ def test_the_leaderboard(tmp_path: Path) -> None:
     some(tmp_path)
     assert [line.split() for line in leaderboard_text(read_records(tmp_path, SPEC.plan), 2).splitlines()] == [
         ["rank", "trial", "method", "validation", "MAE", "seeds", "state", "nn_final", "lam"],
-        ["1", "1", "dynlocrep", "4.250", "±", "0.354", "2/2", "complete", "3", "0.5"],
-        ["2", "0", "dynlocrep", "5.500", "±", "0.707", "2/2", "complete", "14", "inf"],
+        ["1", "1", "dynlocrep", "4.25", "±", "0.35", "2/2", "complete", "3", "0.5"],
+        ["2", "0", "dynlocrep", "5.50", "±", "0.71", "2/2", "complete", "14", "inf"],
         ["3", "2", "dynlocrep", "(9.000)", "0/2", "pruned", "3", "0.333"],
     ]
 
@@ -81,7 +81,7 @@ def test_nothing_is_cut_however_narrow_the_screen(tmp_path: Path, width: int, te
 def test_failures_are_told_in_whole_below(tmp_path: Path) -> None:
     leave(tmp_path, 0, {}, failure="Diverged: the loss is nan [in] epoch 3 of seed 0, " + "a long story " * 10)
     lines = printed(80, tmp_path)
-    assert lines[1].split()[:5] == ["1", "0", "dynlocrep", "-", "0/2"]
+    assert lines[1].split()[:5] == ["1", "0", "dynlocrep", "–", "0/2"]
     assert lines[2].startswith("trial 0 failed: Diverged: the loss is nan [in] epoch 3")
     assert lines[2].rstrip().endswith("story")
 
@@ -125,9 +125,9 @@ def test_status(tmp_path: Path) -> None:
 def test_the_final_figure(tmp_path: Path) -> None:
     lines = shown(sweep=SWEEP.model_copy(update={"final": FINAL}), trials_of=tmp_path)
     assert lines[-4:] == [
-        "final     test MAE 4.930 [4.020, 5.880] age over 62 subjects, mean of 2 seeds (sd 0.250), "
-        "4.500 for their mean prediction; predict-the-mean 18.900",
-        "          r2 0.500 [nan, 0.750]",
+        "final     test MAE 4.930 [4.020, 5.880] age over 62 subjects, 4.93 ± 0.25 over 2 seeds, "
+        "4.500 for their mean prediction; predict-the-mean 18.90",
+        "          r2 0.5000 [–, 0.7500]",
         "          MAE by training subjects near a label: many 3.500 · few 8.250",
         "          trial 1, dynlocrep; dashboard: contrasweep ui",
     ]
@@ -142,7 +142,7 @@ def listed(*sweeps: Sweep) -> list[list[str]]:
 def test_list() -> None:
     assert listed(SWEEP) == [
         ["sweep", "state", "began", "trials", "best", "label"],
-        ["study-1c2e", "stopped", "3/30", "4.250", "age"],
+        ["study-1c2e", "stopped", "–", "3/30", "4.250", "age"],
     ]
     assert listed(SWEEP.model_copy(update={"state": "queued", "position": 3}))[1][1:3] == ["queued", "(3)"]
     theirs = SWEEP.model_copy(update={"user": "ada"})

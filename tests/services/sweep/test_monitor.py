@@ -67,7 +67,7 @@ def test_a_configuration_from_start_to_end(tmp_path: Path) -> None:
         ("best", 0, 5.5),
     ]
     assert "dynlocrep" in told.of("leaderboard")[0][1]
-    assert shown.last == (8, 32, "1/4 trials · 2 seed runs · best 5.5")
+    assert shown.last == (8, 32, "1/4 trials · 2 seed runs · best 5.500")
 
 
 def test_one_that_was_stopped(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_one_that_was_stopped(tmp_path: Path) -> None:
     monitor.trial_ended(0, "pruned")
     assert told.of("seed_ended") == [("seed_ended", 0, 0, "complete", ""), ("seed_ended", 0, 1, "pruned", "3 behind")]
     assert told.of("trial_ended", "best") == [("trial_ended", 0, "pruned", "3 behind", 5.0, {0: 5.0})]
-    assert shown.last == (8, 32, "1/4 trials · 1 seed runs · 1 saved by pruning")
+    assert shown.last == (8, 32, "1/4 trials · 1 seed run · 1 saved by pruning")
 
 
 def test_a_finalist_has_no_reason_any_more(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_what_happened_before_a_resume_is_brought_up_to_date(tmp_path: Path) -> 
     monitor, told, shown = monitoring(tmp_path)
     assert [(call[1], call[2], len(call[3])) for call in told.of("history")] == [(0, 0, 4), (0, 1, 4), (1, 0, 3)]
     monitor.follow([])
-    assert shown.last == (11, 32, "1/4 trials · 2 seed runs · best 5.5")
+    assert shown.last == (11, 32, "1/4 trials · 2 seed runs · best 5.500")
 
 
 def test_the_best_is_among_those_that_ran_all_seeds(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_the_bound_by_hand() -> None:
     assert RULE.hopeless(behind[0], [best, other]) == ""
     assert (
         RULE.hopeless(behind[1], [best, other])
-        == "0.904 behind the best over 2 paired seeds; 0.894 would still be open"
+        == "0.9040 behind the best over 2 paired seeds; 0.8940 would still be open"
     )
 
 
@@ -151,7 +151,7 @@ def test_the_reason_is_told(tmp_path: Path) -> None:
     referee.judge(1, 0, rows([20.0])[0], True)
     verdict, reason = referee.judge(1, 0, rows([20.0, 20.0])[1], True)
     assert verdict is PRUNE
-    assert reason.startswith("14 behind the best over 1 paired seeds; ")
+    assert reason.startswith("14.00 behind the best over 1 paired seed; ")
 
 
 def test_a_finalist_is_never_stopped(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from tests.services.sweep_page.left import Left, finished, study
 def test_the_headline_and_the_leaderboard(tmp_path: Path) -> None:
     lines = summary(finished(tmp_path).content()).splitlines()
     assert lines[0].startswith("**finished** · 4 configurations begun · 2 seed runs saved by racing")
-    assert lines[1].startswith("**Test MAE 4.930** [4.020, 5.880] age over 4 subjects; predict-the-mean 18.90")
+    assert lines[1].startswith("**Test MAE 4.930 [4.020, 5.880]** age over 4 subjects; predict-the-mean 18.90")
     assert lines[2].startswith("Best validation MAE 5.100 age: trial 0")
     assert "| 0 | dynlocrep | 5.10 ± 0.10 | 3/3 | complete, evaluated |" in lines
 

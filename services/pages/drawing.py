@@ -1,8 +1,10 @@
-"""How the page's figures look, and how they become part of it."""
+"""How figures look, and how they become part of a page."""
 
+import base64
 import io
 import warnings
 from collections.abc import Sequence
+from typing import Literal
 
 import matplotlib as mpl
 from markupsafe import Markup
@@ -10,25 +12,37 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-INK, DIM, FAINT = "#22272e", "#5b6470", "#e3e6ea"
+INK, DIM, PALE, FAINT = "#22272e", "#5b6470", "#b9c0c9", "#e3e6ea"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#5c5c5c")
 """Okabe and Ito's, which the colour-blind tell apart; the yellow is darker, to be seen on white."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+GRADED = "viridis"
+"""The colour map of a quantity."""
 WIDTH_IN = 9.4
 _DPI = 96
+PICTURE_DPI = 120
+"""Of what is kept as pixels."""
+_MEDIA_TYPES = {"png": "image/png", "svg": "image/svg+xml"}
 _LONGEST = 30
 
 
 def canvas(height_in: float, width_in: float = WIDTH_IN) -> Figure:
-    """An empty figure."""
-    figure = Figure(figsize=(width_in, height_in), dpi=_DPI, layout="constrained")
+    """An empty figure, laid out as it is filled."""
+    figure = bare_canvas(height_in, width_in)
+    figure.set_layout_engine("constrained")
+    return figure
+
+
+def bare_canvas(height_in: float, width_in: float = WIDTH_IN) -> Figure:
+    """An empty figure whose axes stay where they are put."""
+    figure = Figure(figsize=(width_in, height_in), dpi=_DPI)
     FigureCanvasAgg(figure)
     return figure
 
 
-def axes_of(figure: Figure) -> Axes:
-    """The only axes of a figure, without a frame."""
-    axes = figure.add_subplot()
+def axes_of(figure: Figure, place: tuple[int, int, int] = (1, 1, 1)) -> Axes:
+    """Axes without a frame, at a place in a figure: rows, columns, and which of them."""
+    axes = figure.add_subplot(*place)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(DIM)
@@ -57,3 +71,15 @@ def inline(figure: Figure, description: str) -> Markup:
     _, _, svg = file.getvalue().partition("<svg ")
     label = Markup('<svg role="img" aria-label="{}" ').format(description)
     return label + Markup(svg)
+
+
+def address_of(content: bytes, kind: Literal["png", "svg"] = "png") -> str:
+    """A picture as an address that holds it."""
+    return f"data:{_MEDIA_TYPES[kind]};base64,{base64.b64encode(content).decode()}"
+
+
+def as_address(figure: Figure, kind: Literal["png", "svg"] = "svg") -> str:
+    """The figure as an address that holds it."""
+    file = io.BytesIO()
+    figure.savefig(file, format=kind, dpi=PICTURE_DPI)
+    return address_of(file.getvalue(), kind)

@@ -1,7 +1,6 @@
 import pytest
 
-from services.sweep_page.intervals import mean_interval
-from services.sweep_page.words import count, duration, number, spread
+from services.text import count, duration, number, spread
 
 
 @pytest.mark.parametrize(
@@ -34,13 +33,3 @@ def test_durations_have_a_unit_of_their_size(hours: float, text: str) -> None:
 
 def test_counts_agree_with_their_noun() -> None:
     assert (count(1, "epoch"), count(0, "epoch"), count(1200, "epoch")) == ("1 epoch", "0 epochs", "1,200 epochs")
-
-
-def test_one_seed_has_no_interval() -> None:
-    assert mean_interval([5.0]) == (5.0, 5.0, 5.0)
-
-
-def test_the_interval_of_three_is_student_s() -> None:
-    mean, low, high = mean_interval([1.0, 2.0, 3.0])
-    assert (mean, high - mean) == pytest.approx((2.0, 4.303 / 3**0.5), abs=1e-3)
-    assert mean - low == pytest.approx(high - mean)
