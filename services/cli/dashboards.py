@@ -4,16 +4,21 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import optuna
 from rich.console import Console
 
 from services.records.folder import SweepFolder
+from services.screen.waiting import waiting
 from services.settings import Settings
-from services.stores.mlflow import quieten_mlflow
-from services.stores.optuna import open_storage
+from services.stores.mlflow import QUIET, quieten_mlflow
+from services.sweep.signals import termination
 from services.text import one_line, without_secrets
 from trainers.errors import UserError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
 
 HOST = "127.0.0.1"
 MLFLOW_PORT, OPTUNA_PORT = 5000, 8080
@@ -25,7 +30,8 @@ def open_mlflow(settings: Settings, sweep_id: str | None, port: int | None, cons
     `sweep_id`, or the beginning of it, has the address of that sweep's run told. Raises UserError where the port is
     taken, and where the sweep is unknown.
     """
-    page = _mlflow_page(settings, sweep_id) if sweep_id else ""
+    with waiting(console, "asking MLflow"):
+        page = _mlflow_page(settings, sweep_id) if sweep_id else ""
     if settings.tracking_uri.startswith("http"):
         console.print(
             f"the dashboard is at {without_secrets(settings.tracking_uri)}{page}", soft_wrap=True, markup=False
@@ -36,18 +42,34 @@ def open_mlflow(settings: Settings, sweep_id: str | None, port: int | None, cons
     command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1"]
     # In the environment rather than on the command line, which every user of the machine can read.
     told = {"MLFLOW_BACKEND_STORE_URI": settings.tracking_uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    return subprocess.call(command, env=os.environ | told)
+    return _call_leashed(command, QUIET | os.environ | told)
 
 
 def open_optuna(settings: Settings, sweep_id: str | None, port: int | None, console: Console) -> None:
     """Serve Optuna's dashboard until Ctrl-C, and say where a sweep's study is in it; raises as `open_mlflow` does."""
-    import optuna_dashboard
+    with waiting(console, "opening the storage"):
+        import optuna_dashboard
 
-    storage = open_storage(settings)
+        from services.stores.optuna import open_storage
+
+        storage = open_storage(settings)
     page = f"/dashboard/studies/{_study_number(storage, settings, sweep_id)}" if sweep_id else "/dashboard"
     port = _free(port or OPTUNA_PORT)
     console.print(f"Optuna's dashboard: http://{HOST}:{port}{page}  (Ctrl-C ends it)", soft_wrap=True, markup=False)
     optuna_dashboard.run_server(storage, host=HOST, port=port)
+
+
+def _call_leashed(command: list[str], environment: Mapping[str, str]) -> int:
+    """The status of a command that ends, with its workers, when this process does: by a signal, or killed."""
+    leashed = [sys.executable, "-P", "-m", "services.cli.leash", *command]
+    with termination():
+        run = subprocess.Popen(leashed, env=environment, stdin=subprocess.PIPE, start_new_session=True)
+        assert run.stdin
+        try:
+            return run.wait()
+        finally:
+            run.stdin.close()
+            run.wait()
 
 
 def _mlflow_page(settings: Settings, beginning: str) -> str:
@@ -69,7 +91,7 @@ def _mlflow_page(settings: Settings, beginning: str) -> str:
     return f"/#/experiments/{experiment.experiment_id}/runs{run}?workflowType=machine_learning"
 
 
-def _study_number(storage: optuna.storages.BaseStorage, settings: Settings, beginning: str) -> int:
+def _study_number(storage: "BaseStorage", settings: Settings, beginning: str) -> int:
     folder = SweepFolder.find(settings, beginning)
     try:
         return storage.get_study_id_from_name(folder.sweep_id)

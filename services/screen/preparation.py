@@ -34,7 +34,7 @@ def prepare_data(
         with steps(console) as shown:
             prepared = prepare(loaded.spec.data, loaded.base, settings.volumes, progress)
     except KeyboardInterrupt:
-        console.print("stopped; what was prepared is kept, and the next time goes on with it")
+        console.print("stopping; what was prepared is kept, and the next time goes on with it")
         raise
     print_prepared(console, prepared, time.monotonic() - began)
     return prepared

@@ -28,6 +28,15 @@ SWEEP: RunKey = ()
 _MLFLOW_STATUS = {"complete": "FINISHED", "pruned": "KILLED", "stopped": "KILLED", "failed": "FAILED"}
 # Not the other 4xx: those come and go with tokens, load and a proxy whose server is away.
 _REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"}
+QUIET = {
+    # Its own retries would hold up the outbox for minutes, and with it the end of a sweep.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+}
+"""What MLflow reads from the environment."""
 _METRICS_PER_CALL = 1000
 _PARAMS_PER_CALL = 100
 _TAG_LIMIT = 4000
@@ -229,14 +238,14 @@ class SweepRuns:
 
 
 def quieten_mlflow() -> None:
-    """Leave retries to the outbox, and the screen to contrasweep: no messages, links or progress bars of its own.
+    """Leave retries to the outbox, and the screen to contrasweep: no messages, links or progress bars of MLflow's own.
+
+    Nor does it send anybody a word about its use.
 
     A variable that the user has set stays.
     """
-    # MLflow's own retries would hold up the outbox for minutes, and with it the end of a sweep.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     import mlflow  # noqa: F401  # its import sets up the logger
 
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)

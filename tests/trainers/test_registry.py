@@ -1,3 +1,4 @@
+import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trainers.errors import UserError, nearest
-from trainers.registry import Registry
+from trainers.registry import Registry, declared
 
 PACKAGE = """
 from trainers.registry import Registry
@@ -75,3 +76,17 @@ def test_one_name_for_two_is_our_own_mistake(shapes: Registry[float]) -> None:
 def test_nearest_offers_only_what_is_near() -> None:
     assert nearest("widht", ["height", "width"]) == "did you mean 'width'? allowed: height, width"
     assert nearest("colour", ["height", "width"]) == "allowed: height, width"
+
+
+@pytest.mark.parametrize(
+    ("package", "decorator"),
+    [
+        ("trainers.losses", "register"),
+        ("trainers.encoders", "register"),
+        ("trainers.augmentations", "register"),
+        ("trainers.data.transforms", "register"),
+        ("trainers.probes", "PROBES.register"),
+    ],
+)
+def test_names_read_from_the_files_are_those_that_importing_them_registers(package: str, decorator: str) -> None:
+    assert sorted(declared(package, decorator)) == importlib.import_module(package).names()
