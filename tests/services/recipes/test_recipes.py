@@ -146,7 +146,6 @@ def test_a_spec_has_the_recipes_parts_and_comments(name: str, tmp_path: Path) ->
 @every
 def test_a_recipe_says_its_source_what_is_done_before_and_what_it_does_not_follow(name: str) -> None:
     about = Recipe.parse(recipes.text(name)).about
-    assert "SupReMix" in about or "DynLocRep" in about
     assert "# Done outside, before: " in about
     assert "# Not as published: " in about
     assert all(len(line) <= 120 for line in recipes.text(name).splitlines())
