@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from services import recipes
+from services.screen.waiting import waiting
 from trainers.config import FINETUNE, FinetuneConfig
 from trainers.errors import UserError, nearest
 from trainers.parameters import rule, rules_of
@@ -35,7 +36,8 @@ def explain(name: str | None, console: Console) -> None:
     elif name in recipes.names():
         console.print(recipes.text(name), soft_wrap=True, markup=False, end="")
     else:
-        found = {field: _component(field, name) for field, names in kinds.items() if name in names} or _monai(name)
+        with waiting(console, f"looking {name} up"):
+            found = {field: _component(field, name) for field, names in kinds.items() if name in names} or _monai(name)
         if not found:
             known = {one for names in kinds.values() for one in names} | set(recipes.names())
             raise UserError(f"unknown name '{name}'; {nearest(name, known)}")

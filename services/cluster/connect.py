@@ -61,8 +61,9 @@ def _start() -> None:
 
     folder, cpus = _session_folder(), int(local_node().cpus) + RESERVED_CPUS
     try:
-        # The dashboard frees what a group that died had reserved.
-        ray.init("local", num_cpus=cpus, include_dashboard=True, _temp_dir=str(folder), **_silent())
+        with _short_tmpdir(folder):
+            # The dashboard frees what a group that died had reserved.
+            ray.init("local", num_cpus=cpus, include_dashboard=True, _temp_dir=str(folder), **_silent())
     except Exception as error:  # Ray raises nearly anything where the machine lacks something
         lacks = not SHARED_MEMORY.is_dir()
         advice = f"mount {SHARED_MEMORY}" if lacks else f"{folder}/session_latest/logs says more"
@@ -85,6 +86,20 @@ def _session_folder() -> Path:
         advice = "set RAY_TMPDIR to a folder with room, such as /tmp"
         raise UserError(f"Ray's folder {folder} cannot be written: {error.strerror}; {advice}") from error
     return folder
+
+
+@contextmanager
+def _short_tmpdir(folder: Path) -> Iterator[None]:
+    """TMPDIR is `folder` for the processes that the block starts, where sockets in TMPDIR had paths too long."""
+    given = os.environ.get("TMPDIR", "")
+    if len(os.fsencode(given)) <= LONGEST_FOLDER:
+        yield
+        return
+    os.environ["TMPDIR"] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ["TMPDIR"] = given
 
 
 def _join(address: str) -> None:

@@ -343,11 +343,12 @@ def test_word_to_stop_that_came_before_the_driver(tmp_path: Path, ray_local: Non
 
 
 @pytest.mark.slow
-def test_sigterm_while_preparing_stops(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_preparing_stops(tmp_path: Path, number: signal.Signals) -> None:
     loaded, settings = write_study(tmp_path), settings_in(tmp_path / "home")
     driver = start(loaded.path, settings.home)
     wait_for(lambda: (settings.sweeps / loaded.spec.sweep_id / "state.json").exists() or driver.poll() is not None)
-    driver.send_signal(signal.SIGTERM)
+    driver.send_signal(number)
     printed, _ = driver.communicate(timeout=120)
     assert (driver.returncode, Local(settings).status("small").state) == (130, "stopped"), printed
 
