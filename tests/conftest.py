@@ -15,13 +15,13 @@ from services.settings import Settings
 set_ray_environment(Settings(home=Path(tempfile.mkdtemp(prefix="contrasweep-tests-"))))
 
 
-hypothesis.settings.register_profile("reproducible", derandomize=True)
+hypothesis.settings.register_profile("reproducible", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("new examples", deadline=None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """The same examples in every run of the usual tests; `make test-all` looks for new ones."""
-    if config.option.markexpr:
-        hypothesis.settings.load_profile("reproducible")
+    hypothesis.settings.load_profile("reproducible" if config.option.markexpr else "new examples")
 
 
 @pytest.hookimpl(wrapper=True)
