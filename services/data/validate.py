@@ -51,11 +51,9 @@ def validate_data(loaded: LoadedSpec, console: Console, weights: Path | None = N
     table.add_row("subjects", f"{len(subjects)} usable, {len(rejected)} rejected")
     if subjects:
         labels = np.array([subject.label for subject in subjects])
-        quantities = (
-            f"{number(labels.min())} to {number(labels.max())}, mean {number(labels.mean())}, sd {number(labels.std())}"
-        )
+        low, high, mean, sd = map(number, (labels.min(), labels.max(), labels.mean(), labels.std()))
         table.add_row("shapes", ", ".join(f"{list(shape)} x {count}" for shape, count in shapes.most_common(5)))
-        table.add_row(loaded.spec.data.label, quantities)
+        table.add_row(loaded.spec.data.label, f"{low} to {high}, mean {mean}, sd {sd}")
     console.print(table, soft_wrap=True)
     for one in rejected[:SHOWN]:
         console.print(f"  rejected {one.subject}: {one.reason}", soft_wrap=True, markup=False)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from services.inspection.labels import Labels
@@ -21,8 +22,7 @@ _BINS = (8, 40)
 def label_histogram(parts: Sequence[Labels], label: str, *, share: bool = False) -> Figure:
     """Labels of each part over the same bins: stacked counts, or outlines of shares, as splits differ in size."""
     figure = canvas(2.9, 5.4)
-    axes = axes_of(figure)
-    axes.grid(axis="y", color=FAINT, linewidth=0.8)
+    axes = _counting(figure)
     shown = _largest(parts)
     edges = _edges(np.concatenate([part.values for part in shown]))
     values, names = [part.values for part in shown], [f"{plain(part.value)} ({len(part.values):,})" for part in shown]
@@ -34,6 +34,7 @@ def label_histogram(parts: Sequence[Labels], label: str, *, share: bool = False)
     else:
         axes.hist(values, edges.tolist(), stacked=True, color=colours, label=names, edgecolor="white", linewidth=0.5)
     axes.set(xlabel=plain(label), ylabel="share of scans" if share else "scans")
+    axes.locator_params(axis="y", integer=not share)
     if len(shown) > 1:
         figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure
@@ -43,10 +44,11 @@ def raw_ranges(subjects: Sequence[StoredSubject]) -> Figure:
     """How the minimum, mean and maximum of the files' own values are distributed."""
     figure = canvas(2.4)
     for place, name in enumerate(("minimum", "mean", "maximum"), start=1):
-        axes = axes_of(figure, (1, 3, place))
-        axes.grid(axis="y", color=FAINT, linewidth=0.8)
+        axes = _counting(figure, (1, 3, place))
         values = np.array([getattr(scan.source, name) for scan in subjects])
         axes.hist(values, _edges(values).tolist(), color=COLOURS[0], edgecolor="white", linewidth=0.5)
+        axes.locator_params(axis="x", nbins=5)
+        axes.locator_params(axis="y", integer=True)
         axes.set(xlabel=f"raw {name}", ylabel="scans" if name == "minimum" else "")
         axes.ticklabel_format(axis="x", style="sci", scilimits=(-3, 4), useMathText=True)
     return figure
@@ -79,6 +81,13 @@ def _grey_levels(plane: FloatArray) -> FloatArray:
         low, high = plane.min(), plane.max()
     levels: FloatArray = np.clip((plane - low) / (high - low or 1), 0, 1)
     return levels
+
+
+def _counting(figure: Figure, place: tuple[int, int, int] = (1, 1, 1)) -> Axes:
+    """Axes for a histogram."""
+    axes = axes_of(figure, place)
+    axes.grid(axis="y", color=FAINT, linewidth=0.8)
+    return axes
 
 
 def _largest(parts: Sequence[Labels]) -> list[Labels]:

@@ -1,11 +1,13 @@
 """An inspection as one HTML page that needs nothing beside itself."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from services.data.problems import SEVERITIES
 from services.inspection import figures
+from services.inspection.labels import Labels
 from services.inspection.report import Report
 from services.inspection.tables import (
     column_tables,
@@ -46,13 +48,15 @@ def render(report: Report) -> str:
         outliers=outlier_table(report),
         rejected=rejection_table(report),
         sheet=as_address(_sheet(report), "png"),
-        everyone=as_address(figures.label_histogram([report.everyone], label)),
-        split_figures={
-            n: as_address(figures.label_histogram(p, label, share=True)) for n, p in report.by_split.items()
-        },
-        column_figures={n: as_address(figures.label_histogram(p, label)) for n, p in report.by_column.items()},
+        everyone=_labels([report.everyone], label),
+        split_figures={name: _labels(parts, label, share=True) for name, parts in report.by_split.items()},
+        column_figures={name: _labels(parts, label) for name, parts in report.by_column.items()},
         ranges=as_address(figures.raw_ranges(report.manifest.subjects)),
     )
+
+
+def _labels(parts: Sequence[Labels], label: str, *, share: bool = False) -> str:
+    return as_address(figures.label_histogram(parts, label, share=share))
 
 
 def _sheet(report: Report) -> Figure:

@@ -53,13 +53,14 @@ def outlier_table(report: Report) -> Table:
     """Outliers, the farthest first."""
     lines = [Line((o.scan, o.figure, number(o.value), number(o.median), f"{o.z:+.1f}")) for o in report.outliers]
     titles = ("scan", "figure", "value", "median", "robust z")
-    return Table("outliers", titles, tuple(lines), figures=frozenset({2, 3, 4})).cut(MOST_LINES)
+    return Table("outliers, the farthest first", titles, tuple(lines), figures=frozenset({2, 3, 4})).cut(MOST_LINES)
 
 
 def rejection_table(report: Report) -> Table:
     """Why scans were rejected, how many, and the first of them."""
     lines = [Line((one.reason, f"{len(one.scans):,}", first_few(one.scans))) for one in report.rejections]
-    return Table("rejected", ("reason", "scans", "first"), tuple(lines), figures=frozenset({1})).cut(MOST_LINES)
+    titles = ("reason", "scans", "first")
+    return Table("rejected, by reason", titles, tuple(lines), figures=frozenset({1})).cut(MOST_LINES)
 
 
 def _labels(caption: str, column: str, parts: Sequence[Labels]) -> Table:
@@ -68,8 +69,8 @@ def _labels(caption: str, column: str, parts: Sequence[Labels]) -> Table:
 
 
 def _line(part: Labels) -> Line:
-    scans, *figures = part.figures
-    return Line((part.value, f"{scans:,}", *map(number, figures)))
+    scans, mean, sd, low, high = part.figures
+    return Line((part.value, f"{scans:,}", *map(number, (mean, sd if scans > 1 else None, low, high))))
 
 
 def _origins(trait: Trait) -> Table:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import jinja2
 
-from services.text import count, duration, ends, interval, moment, number, spread
+from services.text import count, duration, ends, moment, number, spread
 
-_WORDS = {"count": count, "ends": ends, "interval": interval, "spread": spread}
+_WORDS = {"count": count, "ends": ends, "spread": spread}
 _FILTERS = {"duration": duration, "moment": moment, "number": number}
 
 
