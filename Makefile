@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Two processes test at once, with one thread each.
-TEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+TEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # uv does not read pip's configuration: where pip is told of more sources of packages, and uv is not, pip installs.
 define install

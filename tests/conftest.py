@@ -24,17 +24,9 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("reproducible" if config.option.markexpr else "new examples")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Of two processes that test, each takes whole files, unless a test is in an `xdist_group` of its own.
-
-    Those that start Ray or other processes begin, as they take longest.
-    """
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that start Ray or other processes begin: they take longest, and of two processes each takes whole files."""
     items.sort(key=lambda item: not any(item.get_closest_marker(long) for long in ("ray", "cluster", "distributed")))
-    return (yield)
 
 
 @pytest.fixture(scope="session")

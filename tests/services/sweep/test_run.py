@@ -179,7 +179,6 @@ def test_a_streamed_sweep_equals_a_resident_one(finished: tuple[LoadedSpec, Sett
     assert results(streamed, settings_in(tmp_path / "home")) == results(resident, settings_in(tmp_path / "home2"))
 
 
-@pytest.mark.xdist_group("workers")
 def test_fine_tuned_configurations_are_compared_by_what_fine_tuning_reached(tmp_path: Path, ray_local: None) -> None:
     loaded = write_study(
         tmp_path,
@@ -204,7 +203,6 @@ def test_fine_tuned_configurations_are_compared_by_what_fine_tuning_reached(tmp_
     assert test_mae > 0
 
 
-@pytest.mark.xdist_group("workers")
 def test_two_workers_survive_the_death_of_one(tmp_path: Path, ray_local: None) -> None:
     short = {"spaces": ["exponential"], "trials": 1, "seeds": [0], "racing": None}
     calm = write_study(tmp_path / "calm", training={"workers": 2, "epochs": 12}, search=short)
@@ -319,7 +317,6 @@ def test_the_logs(finished: tuple[LoadedSpec, Settings, str]) -> None:
     assert f"seed 0 epoch 1  lr 0.003  loss {record.histories[0].epochs[0]['loss']:.4g}" in epochs[0]
 
 
-@pytest.mark.xdist_group("workers")
 def test_data_that_cannot_be_prepared_are_the_sweeps_failure(tmp_path: Path, ray_local: None) -> None:
     loaded, settings = write_study(tmp_path), settings_in(tmp_path / "home")
     for path in sorted((tmp_path / "images").iterdir())[:8]:
