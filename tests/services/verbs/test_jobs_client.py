@@ -8,6 +8,9 @@ from services.verbs import jobs_client
 from services.verbs.jobs_client import ClusterAway, JobsClient, last_line
 from tests.cluster.server import free_ports
 
+pytestmark = pytest.mark.usefixtures("ray_local")
+"""Ray reads the token of its own only once; from then on the environment may be without."""
+
 
 class _Shop(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
