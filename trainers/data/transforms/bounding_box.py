@@ -27,7 +27,7 @@ class BoundingBox(Transform):
     )
 
     def __init__(self, *, columns: Sequence[str]) -> None:
-        if isinstance(columns, str) or len(columns) != 4 or not all(isinstance(name, str) for name in columns):
+        if not isinstance(columns, list | tuple) or [type(name) for name in columns] != [str] * 4:
             raise UserError(f"columns is {columns!r}; allowed: the four names of [x, y, width, height]")
         self.columns = tuple(columns)
 

@@ -126,6 +126,8 @@ MISTAKES: list[tuple[str, dict[str, Any], str]] = [
     ("BandPass", {}, "BandPass.tr_s: is missing"),
     ("BoundingBox", {"columns": ["x", "y"]}, r"allowed: the four names of \[x, y, width, height\]"),
     ("BoundingBox", {"columns": "xywh"}, "columns is 'xywh'"),
+    ("BoundingBox", {"columns": 4}, r"columns is 4; allowed: the four names of \[x, y, width, height\]"),
+    ("BoundingBox", {"columns": None}, "columns is None"),
     ("CLAHE", {"clip_limit": 2}, "clip_limit is 2; allowed: numbers above 0, up to 1"),
     ("CLAHE", {"tiles": 2.5}, "tiles is 2.5; allowed: whole numbers"),
     ("MeanOverFrames", {"frames": [0, 3]}, r"frames is \[0, 3\]; allowed: \[first, last\], counted from 1"),
