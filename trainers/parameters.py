@@ -90,10 +90,12 @@ def check(component: str, parameter: str, value: object, annotation: Any) -> Non
 
 
 def rule(annotation: Any) -> str:
-    """What is allowed, in words.
+    """What is allowed, in words; numbers are finite where no `inf` is said.
 
     >>> rule(Positive), rule(OddCount), rule(Literal["mean", "sum"]), rule(BelowOne | None)
     ('numbers above 0', 'odd numbers from 1', 'mean, sum', 'numbers from 0 to below 1, or null')
+    >>> rule(PositiveOrInfinite), rule(NotNegativeOrInfinite)
+    ('numbers above 0, or inf', 'numbers from 0, or inf')
     """
     options = [option for option in _options(annotation) if option is not type(None)]
     null = ", or null" if len(options) < len(_options(annotation)) else ""
@@ -146,7 +148,12 @@ def _rule(option: Any) -> str:
         return ", ".join(map(str, get_args(option)))
     plain, bounds = _plain(option)
     kind = "odd numbers" if any(getattr(bound, "func", None) is _is_odd for bound in bounds) else _KINDS[plain]
-    return f"{kind}{_between(bounds)}"
+    return f"{kind}{_between(bounds)}{', or inf' if _may_be_infinite(plain, bounds) else ''}"
+
+
+def _may_be_infinite(plain: Any, bounds: list[Any]) -> bool:
+    bounded = any(isinstance(b, Lt | Le) or getattr(b, "allow_inf_nan", True) is False for b in bounds)
+    return plain is float and not bounded
 
 
 def _between(bounds: list[Any]) -> str:

@@ -37,11 +37,11 @@ def test_lists_every_name_under_the_field_that_takes_it() -> None:
             [
                 "search.spaces: supremix",
                 "Beta(alpha, beta)",
-                "  supremix.window = 5.0  (numbers above 0)  searched: 1.25 to 20, log\n",
+                "  supremix.window = 5.0  (numbers above 0, or inf)  searched: 1.25 to 20, log\n",
                 "  supremix.weight = ratio  (ratio, relative, plain, none)\n",
             ],
         ),
-        ("dynlocrep", ["  dynlocrep.lam = inf  (numbers from 0)  searched: 0.5, 1.0, 2.0, inf\n"]),
+        ("dynlocrep", ["  dynlocrep.lam = inf  (numbers from 0, or inf)  searched: 0.5, 1.0, 2.0, inf\n"]),
         ("vit", ["model.encoder: vit", "  patch = 16"]),
         ("cutout", ["training.augmentations: cutout", "  size = 0.4", "  in_plane = False"]),
         ("CLAHE", ["data.transforms: CLAHE", "Zuiderveld 1994", "  clip_limit = 0.01"]),
