@@ -1,8 +1,10 @@
 """Fixtures that several folders of tests share."""
 
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -31,12 +33,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def ray_local() -> Iterator[None]:
-    """Ray on this machine, started once for all tests marked `ray`: two CPUs to train on, one in reserve."""
+    """Ray on this machine, started once for all tests marked `ray`: two CPUs to train on, one in reserve.
+
+    Processes that have imported everything stay for the tests to come.
+    """
     import ray
 
-    ray.init("local", num_cpus=3, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+    patient = {"idle_worker_killing_time_threshold_ms": 3_600_000}
+    quiet: dict[str, Any] = {"include_dashboard": False, "logging_level": "ERROR", "log_to_driver": False}
+    ray.init("local", num_cpus=3, _system_config=patient, **quiet)
     yield
     ray.shutdown()
+
+
+@pytest.fixture
+def signals_as_in_a_terminal() -> Iterator[None]:
+    """Programs in the background or under `nohup` ignore SIGINT or SIGHUP, and so does what they start."""
+    ignored = [number for number in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture(scope="session")

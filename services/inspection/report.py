@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.data.alike import LookAlike, duplicates, leaks, unsettled
@@ -10,7 +10,7 @@ from services.data.problems import SEVERITIES, Problem, Severity
 from services.inspection.labels import Labels, all_labels, label_problems, labels_by_column, labels_by_split
 from services.inspection.look_alikes import MOST_PAIRS, look_alikes
 from services.inspection.origins import Trait, origin_problems, traits
-from services.inspection.survey import MOST_COMPARED, Progress, Survey, spread_over, survey
+from services.inspection.survey import MOST_COMPARED, Survey, spread_over, survey
 from services.inspection.target import Target
 from services.inspection.unusual import Outlier, nearly_blank, outliers, unusual_problems
 from services.text import count
@@ -67,7 +67,7 @@ class Report:
         return ", ".join(count(self.count(severity), severity) for severity in SEVERITIES)
 
 
-def inspect_store(target: Target, progress: Progress) -> Report:
+def inspect_store(target: Target, progress: Callable[[int, int], None]) -> Report:
     """Look at everything: the manifest, and each image once."""
     store = target.store
     scans = store.subjects

@@ -15,7 +15,6 @@ _CHUNK_BYTES = 64 * 2**20
 _EDGE, _SLICE_EDGE = 8, 224
 
 FloatArray = NDArray[np.floating]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +31,7 @@ class Survey:
     slices: dict[int, FloatArray] = field(default_factory=dict)
 
 
-def survey(store: VolumeStore, shown: Collection[int], progress: Progress) -> Survey:
+def survey(store: VolumeStore, shown: Collection[int], progress: Callable[[int, int], None]) -> Survey:
     """Read every image once, a few at a time, and keep little of each."""
     count = len(store.subjects)
     size = max(1, _CHUNK_BYTES // store.volume_nbytes)

@@ -1,4 +1,7 @@
-"""Recipes: the parts of a spec that a modality decides, as published, one YAML file each."""
+"""Recipes: the parts of a spec that a modality decides, as published, one YAML file each.
+
+Under `sample`, its last part, a recipe says what data the tests try it on.
+"""
 
 import re
 from collections.abc import Mapping
@@ -17,10 +20,24 @@ def names() -> list[str]:
 
 
 def text(name: str) -> str:
-    """A recipe as it is written. Raises UserError with the nearest name where there is none."""
+    """A recipe as it is written, without its sample. Raises UserError with the nearest name where there is none."""
+    return _parts(name)[0]
+
+
+def sample(name: str) -> str:
+    """The line of YAML that says what data suit a recipe.
+
+    They are noise of `shape`, or where `brain`, blobs in a ball, in files of `ending`; `set` fills blanks; `gives` is
+    the shape (C, *S) that they are prepared to. A file `atlas.nii.gz` of two regions is there.
+    """
+    return _parts(name)[1]
+
+
+def _parts(name: str) -> tuple[str, str]:
     if name not in names():
         raise UserError(f"unknown recipe '{name}'; {nearest(name, names())}")
-    return (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+    written, mark, sample = (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8").partition("sample:")
+    return written, mark + sample
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from services.records.answers import asked_by
 from services.records.folder import FINISHED, STOPPED, SweepFolder, SweepState
 from services.records.logs import driver_log
 from services.screen.preparation import prepare_data
-from services.screen.progress import meter
 from services.screen.tables import print_page
 from services.screen.waiting import waiting
 from services.settings import Settings
@@ -43,12 +42,12 @@ def run_sweep(
     if settings.ray_address == "local":
         allot(loaded.spec, [local_node()])
     with ExitStack() as opened:
-        with meter(console, "looking at the table, the stores and the weights"):
+        with waiting(console, "looking at the table, the stores and the weights"):
             check_table(loaded, settings.data_roots)
             storage = open_storage(settings)
             weights = opened.enter_context(find_weights(loaded, settings))
         nodes = opened.enter_context(cluster(settings, partial(waiting, console)))
-        with meter(console, "loading"):
+        with waiting(console, "loading"):
             # Ray's environment is set by now.
             from services.cluster.autoscaling import grow, grows
             from services.data.open import open_data

@@ -46,22 +46,10 @@ class Content:
     pictures: Mapping[str, bytes]
     told: Callable[[str], str]
 
-    def state_of(self, record: TrialRecord) -> str:
-        """complete, pruned, failed or running."""
-        return record.state
-
-    def values(self, record: TrialRecord) -> dict[int, float]:
-        """The objective of each whole seed."""
-        return record.values
-
-    def objective(self, record: TrialRecord) -> float:
-        """Mean over whole seeds, or over what seeds that were cut short reached; infinite before anything."""
-        return record.objective
-
     @property
     def best(self) -> TrialRecord | None:
         """The best configuration that ran all its seeds."""
-        return next((record for record in self.records if self.state_of(record) == COMPLETE), None)
+        return next((record for record in self.records if record.state == COMPLETE), None)
 
 
 def read_content(settings: Settings, folder: SweepFolder, state: SweepState | None = None) -> Content:

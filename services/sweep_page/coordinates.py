@@ -57,17 +57,17 @@ class Scale:
 def parallel_coordinates(content: Content, records: Sequence[TrialRecord], parameters: Sequence[Parameter]) -> Figure:
     """Complete configurations coloured by their objective, the same for every method; those cut short grey."""
     scales = [_scale(parameter) for parameter in parameters]
-    objective = Scale("validation MAE", *_ends(content, content.records))
+    objective = Scale("validation MAE", *_ends(content.records))
     figure = canvas(3.3, min(WIDTH_IN, 3 + 1.1 * len(scales)))
     axes = figure.add_subplot()
-    whole = [record for record in content.records if content.state_of(record) == COMPLETE]
-    colours, norm = _colours(), Normalize(*_ends(content, whole))
+    whole = [record for record in content.records if record.state == COMPLETE]
+    colours, norm = _colours(), Normalize(*_ends(whole))
     for record in reversed(records):  # the best is drawn last, above the others
-        value = content.objective(record)
+        value = record.objective
         if record.failure or not math.isfinite(value):
             continue
         places = [s.place(p.value(record)) for s, p in zip(scales, parameters, strict=True)] + [objective.place(value)]
-        if content.state_of(record) == COMPLETE:
+        if record.state == COMPLETE:
             axes.plot(places, color=colours(norm(value)), linewidth=1.8, alpha=0.9, zorder=3)
         else:
             axes.plot(places, color=PALE, linewidth=1, linestyle=(0, (4, 2)), zorder=2)
@@ -82,9 +82,9 @@ def parallel_coordinates(content: Content, records: Sequence[TrialRecord], param
     return figure
 
 
-def _ends(content: Content, records: Sequence[TrialRecord]) -> tuple[float, float]:
+def _ends(records: Sequence[TrialRecord]) -> tuple[float, float]:
     """From the best to what the better nine of ten reached: one that went astray would leave no room to the rest."""
-    reached = [value for record in records if math.isfinite(value := content.objective(record))] or [0.0]
+    reached = [value for record in records if math.isfinite(value := record.objective)] or [0.0]
     low, high = min(reached), float(np.quantile(reached, 0.9))
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 

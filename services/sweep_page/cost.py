@@ -36,7 +36,7 @@ def saved(content: Content) -> Cost:
 
 def saved_by(content: Content, record: TrialRecord) -> Cost:
     """What one configuration did not train because it was pruned."""
-    if content.state_of(record) != PRUNED:
+    if record.state != PRUNED:
         return NOTHING
     own, seeds = _spent(content, record), len(content.spec.search.seeds)
     epochs = seeds * content.spec.plan.seed_epochs - own.epochs
@@ -45,7 +45,7 @@ def saved_by(content: Content, record: TrialRecord) -> Cost:
 
 def _spent(content: Content, record: TrialRecord) -> Cost:
     rows = [row for seed in record.histories for row in content.rows[record.number, seed]]
-    return Cost(len(content.values(record)), len(rows), _seconds([row.get("epoch_s") for row in rows]) / 3600)
+    return Cost(len(record.values), len(rows), _seconds([row.get("epoch_s") for row in rows]) / 3600)
 
 
 def _seconds(epochs: Sequence[float | None]) -> float:

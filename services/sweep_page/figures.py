@@ -23,13 +23,13 @@ _BACKGROUND = 150
 
 def seed_spread(content: Content) -> Figure:
     """Each whole seed of the best configurations, and the mean with its 95 % interval."""
-    shown = [record for record in content.records if content.values(record)][:MOST_ROWS]
+    shown = [record for record in content.records if record.values][:MOST_ROWS]
     seeds, methods = content.spec.search.seeds, content.spec.search.spaces
     figure = canvas(1.3 + 0.3 * len(shown))
     axes = axes_of(figure)
     for row, record in enumerate(shown):
         colour = colour_of(record.configuration.method, methods)
-        values = content.values(record)
+        values = record.values
         mean, low, high = mean_interval(list(values.values()))
         axes.plot([low, high], [row, row], color=colour, alpha=0.35, linewidth=6, solid_capstyle="butt")
         axes.plot([mean, mean], [row - 0.32, row + 0.32], color=colour, linewidth=2)
@@ -38,7 +38,7 @@ def seed_spread(content: Content) -> Figure:
     axes.set_yticks(range(len(shown)), [plain(_name(record)) for record in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlabel(error_axis(content))
-    axes.set_xlim(*_around([value for record in shown for value in content.values(record).values()]))
+    axes.set_xlim(*_around([value for record in shown for value in record.values.values()]))
     axes.grid(axis="x", color=FAINT, linewidth=0.8)
     axes.tick_params(axis="y", length=0)
     figure.legend(handles=_seed_keys(seeds), loc="outside upper right", ncols=8, frameon=False, fontsize=8.5)

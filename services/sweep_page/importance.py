@@ -53,7 +53,7 @@ def _importance(
 
 def _compared(content: Content, records: Sequence[TrialRecord]) -> tuple[str, dict[int, float]]:
     """Objectives of complete configurations; where racing left too few, what all reached before it could stop any."""
-    whole = {r.number: content.objective(r) for r in records if content.state_of(r) == COMPLETE}
+    whole = {r.number: r.objective for r in records if r.state == COMPLETE}
     racing = content.spec.search.racing
     if len(whole) >= FEWEST or racing is None:
         return "complete", whole

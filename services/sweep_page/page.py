@@ -61,7 +61,7 @@ def render_page(content: Content) -> str:
 
 
 def _counts(content: Content) -> dict[str, int]:
-    states = [content.state_of(record) for record in content.records]
+    states = [record.state for record in content.records]
     return {state: states.count(state) for state in (COMPLETE, PRUNED, FAILED, RUNNING)}
 
 
@@ -76,7 +76,7 @@ def _tables(content: Content) -> dict[str, Any]:
 
 
 def _figures(content: Content) -> dict[str, Any]:
-    whole = [record for record in content.records if content.values(record)]
+    whole = [record for record in content.records if record.values]
     begun = [record for record in content.records if figures.curves_of(record)]
     found = importances(content)
     shares = [one for one in found if one.shares]
@@ -115,8 +115,8 @@ def _final(content: Content) -> dict[str, Any]:
 
 
 def _spread_words(content: Content) -> str:
-    shown = [record for record in content.records if content.values(record)][: figures.MOST_ROWS]
-    means = ", ".join(f"trial {record.number} {number(content.objective(record))}" for record in shown)
+    shown = [record for record in content.records if record.values][: figures.MOST_ROWS]
+    means = ", ".join(f"trial {record.number} {number(record.objective)}" for record in shown)
     return f"Validation MAE of each seed of the best configurations; means: {means}"
 
 

@@ -27,7 +27,7 @@ def _headline(content: Content) -> list[str]:
             f"**Test MAE {interval(mae)}** {label} over {final.sample}; predict-the-mean {number(final.baseline_mae)}"
         ]
     if best:
-        lines += [f"Best validation MAE {number(content.objective(best))} {label}: trial {best.number}"]
+        lines += [f"Best validation MAE {number(best.objective)} {label}: trial {best.number}"]
     lines += ["Everything else is in the artifact `report.html`."]
     return [f"{line}  " for line in lines]
 

@@ -36,8 +36,8 @@ def methods_table(content: Content) -> Table:
     """How the configurations of each method came out."""
     lines = []
     for method, records in by_method(content).items():
-        states = [content.state_of(record) for record in records]
-        whole = sorted(content.objective(r) for r, s in zip(records, states, strict=True) if s == COMPLETE)
+        states = [record.state for record in records]
+        whole = sorted(r.objective for r, s in zip(records, states, strict=True) if s == COMPLETE)
         counts = (len(records), *(states.count(state) for state in (COMPLETE, PRUNED, FAILED)))
         best = (number(whole[0]), number(median(whole))) if whole else ("–", "–")
         lines.append((whole[:1] or [float("inf")], Line((method, *map(str, counts), *best))))
@@ -71,10 +71,10 @@ def pruned_table(content: Content) -> Table:
     """What was stopped, how far it got, why, and what that saved; what got furthest first."""
     lines = []
     for record in content.records:
-        if content.state_of(record) == PRUNED:
+        if record.state == PRUNED:
             saved = saved_by(content, record)
             done = len(content.spec.search.seeds) * content.spec.plan.seed_epochs - saved.epochs
-            figures = (str(done), str(saved.epochs), duration(saved.hours), number(content.objective(record)))
+            figures = (str(done), str(saved.epochs), duration(saved.hours), number(record.objective))
             lines.append(Line((str(record.number), record.configuration.method, *figures, content.told(record.reason))))
     titles = ("trial", "method", "epochs run", "epochs saved", "time saved", "MAE reached", "reason")
     return Table("Configurations that racing stopped", titles, tuple(lines), figures=frozenset({0, 2, 3, 4, 5}))
@@ -96,14 +96,14 @@ def drivers_table(content: Content) -> Table:
 
 
 def _ranked(content: Content, rank: int, record: TrialRecord, names: Sequence[str], seeds: int) -> Line:
-    state, whole, given = content.state_of(record), content.values(record), values(record)
+    state, whole, given = record.state, record.values, values(record)
     chosen = content.final is not None and content.final.trial == record.number
     return Line(
         (
             str(rank),
             str(record.number),
             record.configuration.method,
-            _reached(content, record),
+            over_seeds(record.objective, record.sd, len(record.values)),
             _interval(list(whole.values())),
             f"{len(whole)}/{seeds}",
             SHOWN_STATES.get(state, state) + (", evaluated" if chosen else ""),
@@ -111,11 +111,6 @@ def _ranked(content: Content, rank: int, record: TrialRecord, names: Sequence[st
         ),
         "best" if chosen else state,
     )
-
-
-def _reached(content: Content, record: TrialRecord) -> str:
-    sd = record.sd
-    return over_seeds(content.objective(record), sd, len(content.values(record)))
 
 
 def _interval(whole: Sequence[float]) -> str:

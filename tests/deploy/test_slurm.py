@@ -29,8 +29,9 @@ TURN_S = 400
 
 def _start(folder: Path, job: int) -> "subprocess.Popen[bytes]":
     """The script as Slurm starts it, in a session of its own; its output goes to `folder`/log."""
-    stands = folder / "bin"
+    stands, scratch = folder / "bin", folder / "scratch_of_the_job_longer_than_the_paths_of_sockets"
     stands.mkdir(exist_ok=True)
+    scratch.mkdir(exist_ok=True)
     for name, text in (("srun", SRUN), ("scontrol", SCONTROL)):
         (stands / name).write_text(text)
         (stands / name).chmod(0o755)
@@ -38,7 +39,7 @@ def _start(folder: Path, job: int) -> "subprocess.Popen[bytes]":
     environment |= {
         "PATH": f"{stands}:{os.environ['PATH']}",
         "VENV": str(ROOT / ".venv"),
-        "TMPDIR": "/tmp",
+        "TMPDIR": str(scratch),
         "CALLS": str(folder / "calls"),
         "CONTRASWEEP_HOME": str(folder / "home"),
         "OMP_NUM_THREADS": "1",

@@ -42,10 +42,11 @@ def test_all_methods_are_found() -> None:
 
 @pytest.mark.parametrize("space", SPACES)
 def test_random_trials_hold_the_invariants(space: str, context: Context, study: optuna.Study) -> None:
-    for _ in range(200):
+    for number in range(200):
         configuration = search_spaces.suggest(study.ask(), own(space), context, {}, {})
         search_spaces.check(space, configuration.params, context)
-        losses.build_decided(space, configuration.params, max_epochs=context.epochs)
+        if number % 5 == 0:  # it takes longest
+            losses.build_decided(space, configuration.params, max_epochs=context.epochs)
         assert configuration.method == space
         assert configuration.params.keys() == losses.parameters(space).keys()
 

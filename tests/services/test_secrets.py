@@ -11,6 +11,7 @@ from services.settings import Settings, load_settings
 from services.stores.optuna import open_storage
 from services.stores.tracker import Tracker
 from services.text import one_line, without_secrets
+from tests.cluster.server import wait_until
 from trainers.errors import UserError
 
 SECRET = "Zq7x4Wv9Kp2m"
@@ -55,7 +56,7 @@ def test_a_tracking_server_that_is_away_is_warned_of_without_its_password(
     caplog.set_level(logging.INFO, "contrasweep")
     tracker = Tracker(f"http://ada:{SECRET}@127.0.0.1:9", None, "small", "small-12345678")
     tracker.start("name: small", {}, {})
-    tracker._outbox.flush(15.0)
+    wait_until(lambda: "MLflow does not answer" in caplog.text, 15.0, lambda: caplog.text)
     tracker._outbox.close()
     assert "MLflow does not answer" in caplog.text
     assert SECRET not in caplog.text

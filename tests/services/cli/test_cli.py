@@ -374,6 +374,7 @@ finally:
     assert printed.splitlines()[-1] == "[]"
 
 
+@pytest.mark.usefixtures("signals_as_in_a_terminal")
 @pytest.mark.parametrize("command", [["logs", "study", "--follow"], ["status", "study", "--watch"]])
 def test_ctrl_c_ends_watching_quietly(study: Study, command: list[str]) -> None:
     folder = some_sweep(study)

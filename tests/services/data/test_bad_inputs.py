@@ -758,7 +758,8 @@ def test_a_disk_that_is_full_is_one_line_at_any_time(study: Path, made: VolumeSt
     assert {"shard-00000.parquet" in line for line in refused} == {True, False}
 
 
-def test_a_file_in_place_of_the_folder_of_stores_is_one_line(study: Path) -> None:
+@pytest.mark.ray
+def test_a_file_in_place_of_the_folder_of_stores_is_one_line(study: Path, ray_local: None) -> None:
     with pytest.raises(
         UserError, match=r"volume store in .*people.tsv \(CONTRASWEEP_VOLUMES\) cannot be made: (File|Not a dir)"
     ):

@@ -1,9 +1,10 @@
 """Recipes: each makes, of a small data set in its real format, a spec that is valid."""
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 from rich.console import Console
 
 from services import recipes
-from services.data.validate import validate_data
+from services.data.validate import list_scans, prepared_shape, validate_data
 from services.recipes import Recipe, fill
 from services.spec.checks import check_spec
 from services.spec.first import write_first_spec
@@ -26,102 +27,83 @@ SUBJECTS = 24
 PLACED = np.diag([4.0, 4.0, 4.0, 1.0])
 
 
-def brain(rng: Generator) -> NDArray[np.float32]:
-    """Random blobs in a ball, zero around it."""
-    places = np.indices((32, 32, 32)) - 15.5
-    inside = np.linalg.norm(places, axis=0) < 13
-    waves = sum(np.sin(axis / rng.uniform(2, 4)) for axis in places)
-    return np.where(inside, 100 + 20 * waves, 0).astype(np.float32)
+def brain(rng: Generator, shape: Sequence[int]) -> NDArray[np.float32]:
+    """Random blobs in a ball, zero around it; along a fourth axis, the same ones brighter and darker."""
+    places = np.moveaxis(np.indices(shape[:3]), 0, -1) - (np.array(shape[:3]) - 1) / 2
+    waves = sum(np.sin(places / rng.uniform(2, 4, 3)).sum(-1) for _ in range(2))
+    volume = np.where(np.linalg.norm(places / (0.4 * np.array(shape[:3])), axis=-1) < 1, 100 + 10 * waves, 0)
+    return (np.multiply.outer(volume, 1 + rng.random(shape[3:]))).astype(np.float32)
 
 
-def nifti(path: Path, values: NDArray[np.float32]) -> None:
+def nifti(path: Path, values: NDArray[Any]) -> None:
     nib.save(nib.Nifti1Image(values, PLACED), path)
 
 
-def write_brain(path: Path, rng: Generator) -> None:
-    nifti(path, brain(rng))
+def picture(path: Path, values: NDArray[Any]) -> None:
+    Image.fromarray((255 * values).astype(np.uint8)).save(path)
 
 
-def write_frames(path: Path, rng: Generator) -> None:
-    nifti(path, np.stack([brain(np.random.default_rng(0)) * (1 + rng.random()) for _ in range(2)], axis=3))
-
-
-def write_radiograph(path: Path, rng: Generator) -> None:
-    Image.fromarray(rng.integers(0, 255, (60, 50), dtype=np.uint8)).save(path)
-
-
-def write_clip(path: Path, rng: Generator) -> None:
-    """A video as an array, since codecs are the readers' affair."""
-    np.save(path, rng.integers(0, 255, (1, 10, 24, 24), dtype=np.uint8))
-
-
-def write_series(path: Path, rng: Generator) -> None:
-    np.save(path, rng.random((6, 200), dtype=np.float32))
-
-
-def write_fmri(path: Path, rng: Generator) -> None:
-    nifti(path, rng.random((8, 8, 8, 200), dtype=np.float32))
+WRITE: Mapping[str, Callable[[Path, NDArray[Any]], None]] = {".npy": np.save, ".nii.gz": nifti, ".png": picture}
 
 
 @dataclass(frozen=True)
-class Example:
-    """What a recipe is given, and the shape that it prepares."""
+class Sample:
+    """What a recipe says of the data that it is tried on."""
 
     ending: str
-    write: Callable[[Path, Generator], None]
-    shape: tuple[int, ...]
-    values: Mapping[str, str] = field(default_factory=dict)
+    shape: Sequence[int]
+    gives: Sequence[int]
+    brain: bool = False
+    set: Mapping[str, Any] = field(default_factory=dict)
+
+    def write(self, folder: Path, name: str, rng: Generator) -> None:
+        """One scan."""
+        values = brain(rng, self.shape) if self.brain else rng.random(self.shape, dtype=np.float32)
+        WRITE[self.ending](folder / f"{name}{self.ending}", values)
 
 
-EXAMPLES = {
-    "echo": Example(".npy", write_clip, (1, 32, 112, 112)),
-    "fmri_series": Example(".npy", write_series, (6, 478), {"tr_s": "0.8"}),
-    "fmri_volumes": Example(".nii.gz", write_fmri, (2, 478), {"tr_s": "0.8", "atlas": "atlas.nii.gz"}),
-    "pet_amyloid": Example(".nii.gz", write_frames, (1, 100, 100, 100)),
-    "stiffness": Example(".nii.gz", write_brain, (1, 91, 109, 91)),
-    "t1_brain": Example(".nii.gz", write_brain, (1, 100, 100, 100)),
-    "xray_hand": Example(".png", write_radiograph, (1, 520, 400)),
-    "xray_hands": Example(".png", write_radiograph, (1, 520, 400)),
-}
+SAMPLES = {name: Sample(**load_mapping(recipes.sample(name), "")["sample"]) for name in recipes.names()}
 every = pytest.mark.parametrize("name", recipes.names())
 
 
-def dataset(folder: Path, example: Example) -> dict[str, str]:
+def dataset(folder: Path, sample: Sample) -> dict[str, str]:
     """A table and scans, and beside them an atlas of two regions and a template; what init is told of them."""
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True)
     rows = [f"s{number:02d}\t{20 + number}" for number in range(SUBJECTS)]
     (folder / "participants.tsv").write_text("\n".join(["subject_id\tage", *rows]) + "\n")
     for number in range(SUBJECTS):
-        example.write(folder / f"s{number:02d}{example.ending}", rng)
+        sample.write(folder, f"s{number:02d}", rng)
     labels = np.zeros((8, 8, 8), dtype=np.float32)
     labels[:3], labels[5:] = 1, 2
     nifti(folder / "atlas.nii.gz", labels)
-    nifti(folder / "template.nii.gz", brain(np.random.default_rng(0)))
+    nifti(folder / "template.nii.gz", brain(np.random.default_rng(0), (32, 32, 32)))
     return {
         "participants": str(folder / "participants.tsv"),
-        "image": f"{{subject_id}}{example.ending}",
+        "image": f"{{subject_id}}{sample.ending}",
         "label": "age",
     }
 
 
+def blanks(name: str) -> dict[str, str]:
+    """What the sample fills the recipe's blanks with, as it is typed."""
+    return {blank: str(value) for blank, value in SAMPLES[name].set.items()}
+
+
 def init(folder: Path, name: str, **values: str) -> Path:
     """The spec that init writes, in a folder beside the data."""
-    given = dataset(folder / "data", EXAMPLES[name])
+    given = dataset(folder / "data", SAMPLES[name])
     named = {key: str(folder / "data" / value) if value.endswith(".gz") else value for key, value in values.items()}
     path = folder / "specs" / "study.yaml"
     write_first_spec(path, given, name, named)
     return path
 
 
-def test_every_recipe_has_an_example() -> None:
-    assert sorted(EXAMPLES) == recipes.names()
-
-
 @every
 def test_what_a_recipe_makes_is_valid(name: str, tmp_path: Path) -> None:
-    loaded = load_spec(init(tmp_path, name, **EXAMPLES[name].values))
+    loaded = load_spec(init(tmp_path, name, **blanks(name)))
     check_spec(loaded)
+    assert list(prepared_shape(loaded, list_scans(loaded, [])[0])) == SAMPLES[name].gives
     console = Console(file=io.StringIO(), width=200)
     validate_data(loaded, console)
     assert isinstance(console.file, io.StringIO)
@@ -130,9 +112,9 @@ def test_what_a_recipe_makes_is_valid(name: str, tmp_path: Path) -> None:
 
 @every
 def test_a_spec_has_the_recipes_parts_and_comments(name: str, tmp_path: Path) -> None:
-    path = init(tmp_path, name, **EXAMPLES[name].values)
+    path = init(tmp_path, name, **blanks(name))
     text, written = path.read_text(), recipes.text(name)
-    spec, parts = load_mapping(text, ""), load_mapping(fill(name, EXAMPLES[name].values), "")
+    spec, parts = load_mapping(text, ""), load_mapping(fill(name, blanks(name)), "")
     assert spec["model"] == parts["model"]
     assert spec["training"].items() >= parts["training"].items()
     steps = [next(iter(step)) for step in spec["data"]["transforms"]]
@@ -190,7 +172,7 @@ def test_mistakes_in_names_and_blanks(name: str, values: dict[str, str], message
 def test_a_recipe_that_does_not_suit_writes_nothing(
     tmp_path: Path, name: str, kind: str, values: dict[str, str], message: str
 ) -> None:
-    given = dataset(tmp_path / "data", EXAMPLES[kind])
+    given = dataset(tmp_path / "data", SAMPLES[kind])
     with pytest.raises(UserError, match=message) as error:
         write_first_spec(tmp_path / "study.yaml", given, name, values)
     assert "\n" not in str(error.value)
@@ -198,6 +180,6 @@ def test_a_recipe_that_does_not_suit_writes_nothing(
 
 
 def test_set_without_a_recipe(tmp_path: Path) -> None:
-    given = dataset(tmp_path / "data", EXAMPLES["fmri_series"])
+    given = dataset(tmp_path / "data", SAMPLES["fmri_series"])
     with pytest.raises(UserError, match="--set: tr_s is for a recipe; name it with --recipe"):
         write_first_spec(tmp_path / "study.yaml", given, None, {"tr_s": "1"})

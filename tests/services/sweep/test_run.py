@@ -131,6 +131,7 @@ def test_the_same_spec_again_changes_nothing(
     assert results(loaded, settings) == before
 
 
+@pytest.mark.slow
 def test_the_same_spec_elsewhere_gives_identical_metrics(
     finished: tuple[LoadedSpec, Settings, str], tmp_path: Path
 ) -> None:
@@ -169,14 +170,12 @@ def poison_test_labels(clean: Settings, poisoned: Settings) -> UPath:
 
 
 def test_a_streamed_sweep_equals_a_resident_one(finished: tuple[LoadedSpec, Settings, str], tmp_path: Path) -> None:
-    loaded, _, _ = finished
-    short = {"spaces": ["exponential"], "trials": 1, "seeds": [0], "racing": None}
-    streamed = write_study(tmp_path, data={**loaded.spec.data.model_dump(mode="json"), "feed": "stream"}, search=short)
-    resident = write_study(tmp_path / "resident", search=short)
+    resident, settings, _ = finished
+    stream = {**resident.spec.data.model_dump(mode="json"), "feed": "stream"}
+    streamed = write_study(tmp_path, data=stream)
     run_quietly(streamed, settings_in(tmp_path / "home"))
-    run_quietly(resident, settings_in(tmp_path / "home2"))
     assert streamed.spec.sweep_id == resident.spec.sweep_id
-    assert results(streamed, settings_in(tmp_path / "home")) == results(resident, settings_in(tmp_path / "home2"))
+    assert results(streamed, settings_in(tmp_path / "home")) == results(resident, settings)
 
 
 def test_fine_tuned_configurations_are_compared_by_what_fine_tuning_reached(tmp_path: Path, ray_local: None) -> None:
@@ -205,9 +204,9 @@ def test_fine_tuned_configurations_are_compared_by_what_fine_tuning_reached(tmp_
 
 def test_two_workers_survive_the_death_of_one(tmp_path: Path, ray_local: None) -> None:
     short = {"spaces": ["exponential"], "trials": 1, "seeds": [0], "racing": None}
-    calm = write_study(tmp_path / "calm", training={"workers": 2, "epochs": 12}, search=short)
+    calm = write_study(tmp_path / "calm", training={"workers": 2, "epochs": 6}, search=short)
     run_quietly(calm, settings_in(tmp_path / "calm" / "home"))
-    hit = write_study(tmp_path / "hit", training={"workers": 2, "epochs": 12}, search=short)
+    hit = write_study(tmp_path / "hit", training={"workers": 2, "epochs": 6}, search=short)
     settings = settings_in(tmp_path / "hit" / "home")
     history = seed_folder(Path(settings.storage_path) / hit.spec.sweep_id, 0, 0) / "history.json"
     killed: list[int] = []
@@ -254,11 +253,13 @@ def command(arguments: list[str], home: Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.usefixtures("signals_as_in_a_terminal")
 def test_a_sweep_that_was_ended_in_the_middle_and_resumed_equals_the_undisturbed_one(
     finished: tuple[LoadedSpec, Settings, str], tmp_path: Path, end: signal.Signals
 ) -> None:
     loaded, settings, _ = finished
     disturbed = settings_in(tmp_path / "home")
+    shutil.copytree(str(settings.volumes), str(disturbed.volumes))
     driver = start(loaded.path, disturbed.home)
     sweep = Path(disturbed.storage_path) / loaded.spec.sweep_id
     wait_for(lambda: (seed_folder(sweep, 1, 0) / "history.json").exists() or driver.poll() is not None)
@@ -340,6 +341,7 @@ def test_word_to_stop_that_came_before_the_driver(tmp_path: Path, ray_local: Non
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("signals_as_in_a_terminal")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_while_preparing_stops(tmp_path: Path, number: signal.Signals) -> None:
     loaded, settings = write_study(tmp_path), settings_in(tmp_path / "home")

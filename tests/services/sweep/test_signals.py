@@ -12,6 +12,7 @@ import pytest
 
 from services.sweep.signals import interruption, termination
 
+pytestmark = pytest.mark.usefixtures("signals_as_in_a_terminal")
 ENDING = [signal.SIGTERM, signal.SIGHUP]
 
 

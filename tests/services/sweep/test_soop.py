@@ -26,7 +26,7 @@ pytestmark = [
 
 @pytest.mark.parametrize(
     ("name", "shape", "beats"),
-    [("soop_age", (1, 64, 160), 0.95), ("soop_nihss", (1, 32, 40, 32), 1.15)],
+    [("soop_age", (1, 64, 160), 0.95), pytest.param("soop_nihss", (1, 32, 40, 32), 1.15, marks=pytest.mark.slow)],
 )
 def test_a_short_sweep_over_real_scans(
     tmp_path: Path, ray_local: None, name: str, shape: tuple[int, ...], beats: float

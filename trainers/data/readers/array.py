@@ -37,6 +37,12 @@ class Array:
         with _opened(path) as (stream, size):
             return Header(shape=_shape(stream, size))
 
+    def write_sample(self, path: Path) -> tuple[int, ...]:
+        """A volume of three channels."""
+        values = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+        (np.save if path.suffix == ".npy" else np.savez_compressed)(path, values)
+        return values.shape
+
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[IO[bytes], int]]:

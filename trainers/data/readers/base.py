@@ -51,7 +51,7 @@ class Header(Placed):
 
 
 class Reader(Protocol):
-    """Reads one format. Both methods may raise anything on a broken file; the caller names the file.
+    """Reads one format. `read` and `header` may raise anything on a broken file; the caller names the file.
 
     `path` is a file that can be opened and is not empty, or a folder where the reader is registered for `FOLDER`.
     """
@@ -62,6 +62,13 @@ class Reader(Protocol):
 
     def header(self, path: Path) -> Header:
         """What `read` would give, without decoding the image."""
+        ...
+
+    def write_sample(self, path: Path) -> tuple[int, ...]:
+        """Write a small image to `path`, whose ending is one of the format's, for the contract tests to read.
+
+        Returns the shape (C, *S) that is read from it. Where the format is a folder, at least two files go there.
+        """
         ...
 
 

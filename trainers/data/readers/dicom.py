@@ -84,6 +84,20 @@ class Dicom:
         image = to_ras(np.broadcast_to(np.float32(0), shape), stacked.affine)  # takes no memory
         return Header(shape=image.values.shape, affine=image.affine, orientation=image.orientation)
 
+    def write_sample(self, path: Path) -> tuple[int, ...]:
+        """An axial slice of CT, or a folder of three."""
+        from pydicom import examples
+
+        if path.suffix:
+            path.write_bytes(examples.get_path("ct").read_bytes())
+            return 1, 128, 128, 1
+        path.mkdir()
+        for index in range(3):
+            slice_ = examples.ct
+            slice_.ImagePositionPatient[2] += 5 * index
+            slice_.save_as(path / f"{index}.dcm")
+        return 1, 128, 128, 3
+
 
 def _load(path: Path, *, pixels: bool) -> list[tuple[str, "Dataset"]]:
     """Names and data sets of the images in `path`, all of one series."""
@@ -130,8 +144,10 @@ def _dataset(file: Path, *, pixels: bool) -> "Dataset | None":
         raise UnreadableError("is no DICOM file") from None
     except EOFError:
         raise UnreadableError("ends early") from None
-    kind = getattr(dataset.get("SOPClassUID"), "name", "")
-    if "Rows" not in dataset and "Image" not in kind:
+    kind = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
+    if kind is None:
+        raise UnreadableError("is damaged or ends early: it does not say what it holds")
+    if "Rows" not in dataset and "Image" not in getattr(kind, "name", ""):
         return None
     for field in ("Rows", "Columns", *(("PixelData",) if pixels else ())):
         if field not in dataset:

@@ -46,6 +46,12 @@ class Matrix:
         """(rows, columns): text tells its shape only when it is read."""
         return Header(shape=self.read(path).values.shape)
 
+    def write_sample(self, path: Path) -> tuple[int, ...]:
+        """Four lines of five numbers."""
+        values = np.arange(20).reshape(4, 5) / 3
+        np.savetxt(path, values, delimiter=_DELIMITERS[path.suffix])
+        return values.shape
+
 
 def _lines(path: Path) -> list[list[str]]:
     """The cells of each line, blank lines at the end left out."""

@@ -62,6 +62,14 @@ class Nifti:
         image = _placed(_series(blank), header)
         return Header(shape=image.values.shape, affine=image.affine, orientation=image.orientation, step_s=image.step_s)
 
+    def write_sample(self, path: Path) -> tuple[int, ...]:
+        """A volume whose axes run along -y, z, -x, so that [3, 4, 5] becomes [5, 3, 4]."""
+        import nibabel as nib
+
+        affine = np.array([[0.0, 0, -1, 5], [-2, 0, 0, 6], [0, 1, 0, 7], [0, 0, 0, 1]])
+        nib.save(nib.Nifti1Image(np.arange(60, dtype=np.int16).reshape(3, 4, 5), affine), path)
+        return 1, 5, 3, 4
+
 
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:

@@ -48,6 +48,16 @@ class Video:
         check_shape(shape)
         return Header(shape=shape)
 
+    def write_sample(self, path: Path) -> tuple[int, ...]:
+        """Six frames of a grey ramp that moves."""
+        ramp = np.arange(192, dtype=np.uint8).reshape(12, 16)
+        with av.open(path, "w") as container:
+            stream = container.add_stream("mpeg4", rate=30, height=12, width=16, pix_fmt="yuv420p")
+            for shift in range(6):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.roll(ramp, shift, axis=1), format="gray")))
+            container.mux(stream.encode())
+        return 1, 6, 12, 16
+
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
