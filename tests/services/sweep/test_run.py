@@ -169,6 +169,7 @@ def poison_test_labels(clean: Settings, poisoned: Settings) -> UPath:
     return store
 
 
+@pytest.mark.slow
 def test_a_streamed_sweep_equals_a_resident_one(finished: tuple[LoadedSpec, Settings, str], tmp_path: Path) -> None:
     resident, settings, _ = finished
     stream = {**resident.spec.data.model_dump(mode="json"), "feed": "stream"}
