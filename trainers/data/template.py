@@ -2,15 +2,39 @@
 
 import glob
 import os
-import string
-import unicodedata
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainers.data.readers.base import UnreadableError
-from trainers.data.table import is_missing
+from trainers.data.table import is_missing, number
+from trainers.data.wildcards import WILD, Folders, Level, as_on_disk
 from trainers.errors import UserError
+
+_TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_WIDTH = re.compile(r"(.+):0?([1-9]\d?)d?", re.DOTALL)
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column whose cells are put in as they are or, `{name:03d}`, as whole numbers of so many digits."""
+
+    name: str
+    digits: int | None = None
+
+    def fill(self, row: Mapping[str, str]) -> str:
+        """The text of a row. Raises UnreadableError where it is missing, or no whole number where one is needed."""
+        cell = row[self.name]
+        if is_missing(cell):
+            raise UnreadableError(f"missing value: column '{self.name}' is '{cell}'")
+        if self.digits is None:
+            return cell
+        value = number(cell)
+        if value is None or value < 0 or not value.is_integer():
+            raise UnreadableError(f"is no whole number, which data.image needs: column '{self.name}' is '{cell}'")
+        return f"{int(value):0{self.digits}d}"
 
 
 @dataclass(frozen=True)
@@ -19,26 +43,25 @@ class ImageTemplate:
 
     base: Path
     beginning: str
-    parts: tuple[tuple[str, str | None], ...]
+    parts: tuple[tuple[str, Column | None], ...]
+    _folders: Folders = field(default_factory=Folders, repr=False, compare=False)
 
     @classmethod
     def parse(cls, text: str, base: Path) -> "ImageTemplate":
         """A template relative to `base`. Raises UserError where it is none, or names no column.
 
-        >>> ImageTemplate.parse("maps/a{id}.png", Path("data"))
-        ImageTemplate(base=PosixPath('data'), beginning='maps/', parts=(('a', 'id'), ('.png', None)))
+        >>> ImageTemplate.parse("maps/a{id}*.png", Path("data")).parts
+        (('a', Column(name='id', digits=None)), ('*.png', None))
         """
-        try:
-            parsed = list(string.Formatter().parse(text))
-        except ValueError as error:
-            raise UserError(f"data.image: '{text}' is no template: {error}; write columns as {{name}}") from error
-        if any(spec or conversion or field == "" for _, field, spec, conversion in parsed):
-            raise UserError(f"data.image: '{text}' holds more than plain column names; write columns as {{name}}")
-        if all(field is None for _, field, _, _ in parsed):
+        parts = _parts(text)
+        if parts[0][1] is None:
             raise UserError(f"data.image: '{text}' names no column; write at least one as {{name}}")
-        beginning, slash, rest = parsed[0][0].rpartition("/")
-        parts = ((rest, parsed[0][1]), *((literal, field) for literal, field, _, _ in parsed[1:]))
-        return cls(base, beginning + slash, parts)
+        if "**" in text:
+            raise UserError(f"data.image: '**' in '{text}' is not allowed; write * for each folder")
+        spelled = parts[0][0]
+        wild = WILD.search(spelled)
+        beginning, slash, _ = spelled[: wild.start() if wild else None].rpartition("/")
+        return cls(base, beginning + slash, ((spelled[len(beginning + slash) :], parts[0][1]), *parts[1:]))
 
     @property
     def folder(self) -> Path:
@@ -48,23 +71,40 @@ class ImageTemplate:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns whose cells the paths are made of."""
-        return tuple(field for _, field in self.parts if field is not None)
+        return tuple(column.name for _, column in self.parts if column is not None)
 
     def fill(self, row: Mapping[str, str]) -> Path:
         """The path of a row's image, in the Unicode form that the disk has it in.
 
-        Raises UnreadableError where a cell is missing, or the cells lead out of `folder`.
+        Raises UnreadableError where a cell is missing, the cells lead out of `folder`, or, with `*`, `?` or `[...]` in
+        the template, where not exactly one file fits.
         """
-        for column in self.columns:
-            if is_missing(row[column]):
-                raise UnreadableError(f"missing value: column '{column}' is '{row[column]}'")
-        filled = "".join(text + (row[field] if field is not None else "") for text, field in self.parts)
-        return _as_on_disk(self.folder, self._inside(filled))
+        cells = [column.fill(row) if column is not None else "" for _, column in self.parts]
+        texts = [text for text, _ in self.parts]
+        relative = self._inside("".join(text + cell for text, cell in zip(texts, cells, strict=True)))
+        if not any(WILD.search(text) for text in texts):
+            return as_on_disk(self.folder, relative)
+        pattern = "".join(text + glob.escape(cell) for text, cell in zip(texts, cells, strict=True))
+        return self._only(relative, os.path.normpath(pattern.lstrip("/") if self.beginning else pattern))
 
     def existing(self) -> list[Path]:
         """All files that the template fits, whatever the table says: one folder level for each in the template."""
-        pattern = "".join(glob.escape(text) + ("*" if field is not None else "") for text, field in self.parts)
-        return [self.folder / found for found in sorted(glob.glob(pattern, root_dir=self.folder))]
+        for written in (glob.escape, str):  # first as if the template had no wildcards
+            pattern = "".join(written(text) + ("*" if column else "") for text, column in self.parts)
+            if found := glob.glob(pattern, root_dir=self.folder):
+                return [self.folder / one for one in sorted(found)]
+        return []
+
+    def _only(self, relative: str, pattern: str) -> Path:
+        levels = [Level(*names) for names in zip(relative.split("/"), pattern.split("/"), strict=True)]
+        found = [path for path in self._folders.matches(self.folder, levels) if os.path.lexists(path)]
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise UnreadableError(f"no file fits '{self.beginning}{relative}'")
+        names = ", ".join(path.relative_to(self.folder).as_posix() for path in found[:_SHOWN])
+        more = " ..." if len(found) > _SHOWN else ""
+        raise UnreadableError(f"{len(found)} files fit '{self.beginning}{relative}': {names}{more}; one is needed")
 
     def _inside(self, filled: str) -> str:
         """`filled` without detours, as names alone: links are not followed."""
@@ -77,9 +117,18 @@ class ImageTemplate:
         return relative
 
 
-def _as_on_disk(folder: Path, relative: str) -> Path:
-    """A name with accents may have been written composed (Linux, Windows) or decomposed (macOS)."""
-    forms = (
-        [relative] if relative.isascii() else [relative, *(unicodedata.normalize(f, relative) for f in ("NFC", "NFD"))]
-    )
-    return next((folder / form for form in forms if os.path.lexists(folder / form)), folder / relative)
+def _parts(text: str) -> list[tuple[str, Column | None]]:
+    """Literal text and the column that follows it, in turn; doubled braces are braces."""
+    parts: list[tuple[str, Column | None]] = []
+    literal, end = "", 0
+    for token in _TOKEN.finditer(text):
+        literal, end = literal + text[end : token.start()], token.end()
+        if token[0] in ("{{", "}}"):
+            literal += token[0][0]
+        elif not token[1]:
+            raise UserError(f"data.image: '{text}' is no template: '{token[0]}'; write columns as {{name}}")
+        else:
+            width = _WIDTH.fullmatch(token[1])
+            parts.append((literal, Column(width[1], int(width[2])) if width else Column(token[1])))
+            literal = ""
+    return [*parts, (literal + text[end:], None)]

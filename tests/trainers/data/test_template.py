@@ -79,8 +79,89 @@ def test_blanks_and_glob_characters_are_themselves(tmp_path: Path, name: str) ->
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("scan.png", "names no column"), ("{id.png", "is no template"), ("{id:03d}.png", "more than plain column names")],
+    [
+        ("scan.png", "names no column"),
+        ("{id.png", "is no template"),
+        ("{}.png", "is no template"),
+        ("a/**/{id}", "'\\*\\*' in .* is not allowed"),
+    ],
 )
 def test_what_is_no_template_is_refused(text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         ImageTemplate.parse(text, Path())
+
+
+@pytest.mark.parametrize(
+    ("text", "row", "expected"),
+    [
+        ("{id:03d}.png", {"id": "7"}, "007.png"),
+        ("{id:03}.png", {"id": "1234"}, "1234.png"),
+        ("{id:4d}.png", {"id": "12.0"}, "0012.png"),
+        ("{Image Data ID}/{a.b[0]}/{what?!}.png", {"Image Data ID": "I4", "a.b[0]": "x", "what?!": "y"}, "I4/x/y.png"),
+    ],
+)
+def test_columns_of_any_name_and_numbers_of_some_digits(
+    tmp_path: Path, text: str, row: dict[str, str], expected: str
+) -> None:
+    assert ImageTemplate.parse(text, tmp_path).fill(row) == tmp_path / expected
+
+
+@pytest.mark.parametrize("cell", ["x7", "1.5", "-3"])
+def test_digits_of_what_is_no_whole_number(cell: str) -> None:
+    with pytest.raises(UnreadableError, match=f"no whole number, which data.image needs: column 'id' is '{cell}'"):
+        ImageTemplate.parse("{id:03d}.png", Path()).fill({"id": cell})
+
+
+FILES = [
+    "s1/2001/a/t1.nii",
+    "s1/2002/b/t2.nii",
+    "s2/2001/t1.nii",
+    "s2/2001/.t1.nii",
+    "s10/x/t1_a.nii",
+    "s10/x/t1_b.nii",
+]
+
+
+def tree(folder: Path) -> Path:
+    for file in FILES:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).touch()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "expected"),
+    [
+        ("{id}/*/?/t1.nii", "s1", "s1/2001/a/t1.nii"),
+        ("{id}/200[2-9]/*/*.nii", "s1", "s1/2002/b/t2.nii"),
+        ("*/*/*/t2.ni{id}", "i", "s1/2002/b/t2.nii"),
+        ("{id}/*/*.nii", "s2", "s2/2001/t1.nii"),
+        ("{id}/*/.t1*", "s2", "s2/2001/.t1.nii"),
+        ("{id}/[!y]/t1_a*", "s10", "s10/x/t1_a.nii"),
+    ],
+)
+def test_wildcards_stand_for_the_one_file_that_fits(tmp_path: Path, text: str, subject: str, expected: str) -> None:
+    assert ImageTemplate.parse(text, tree(tmp_path)).fill({"id": subject}) == tmp_path / expected
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "reason"),
+    [
+        ("{id}/*/t1*.nii", "s10", r"2 files fit 's10/\*/t1\*.nii': s10/x/t1_a.nii, s10/x/t1_b.nii; one is needed"),
+        ("{id}/*/t3.nii", "s2", r"no file fits 's2/\*/t3.nii'"),
+        ("{id}/*/t1.nii", "*", r"no file fits '\*/\*/t1.nii'"),
+        ("{id}/*.nii", "s1", "no file fits"),
+        ("x/*/{id}.nii", "s1", "no file fits"),
+    ],
+)
+def test_none_and_several_are_told(tmp_path: Path, text: str, subject: str, reason: str) -> None:
+    with pytest.raises(UnreadableError, match=reason):
+        ImageTemplate.parse(text, tree(tmp_path)).fill({"id": subject})
+
+
+def test_a_folder_of_the_very_name_is_no_pattern(tmp_path: Path) -> None:
+    for folder in ("a[1]", "a1"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.png").touch()
+    assert ImageTemplate.parse("a[1]/{id}.png", tmp_path).fill({"id": "x"}) == tmp_path / "a[1]/x.png"
+    assert ImageTemplate.parse("a[12]/{id}.png", tmp_path).fill({"id": "x"}) == tmp_path / "a1/x.png"
