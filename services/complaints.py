@@ -97,7 +97,7 @@ def _is_union(annotation: Any) -> bool:
 
 def _keys(annotation: Any) -> list[str]:
     assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
-    return list(annotation.model_fields)
+    return [field.alias or name for name, field in annotation.model_fields.items()]
 
 
 def _shown(value: object) -> str:

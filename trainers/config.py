@@ -2,7 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StrictBool,
+    field_validator,
+    model_validator,
+)
 
 from trainers.parameters import Count, Fraction, Positive
 
@@ -30,6 +40,61 @@ class SplitConfig(Frozen):
         return self
 
 
+Cell = StrictBool | float | str
+"""What a cell of a table may be compared with; numbers compare as numbers."""
+
+
+def _listed(value: object) -> object:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+Cells = Annotated[tuple[Cell, ...], BeforeValidator(_listed)]
+
+
+def _condition(value: object) -> object:
+    return value if isinstance(value, dict | Condition) else {"values": value}
+
+
+class Condition(Frozen):
+    """What a column's cell must be: one of `values`, from `min` to `max`, and none of what is under `not`.
+
+    An empty cell is none of the values and has no number.
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    values: Cells | None = None
+    min: FiniteFloat | None = None
+    max: FiniteFloat | None = None
+    excluded: Cells = Field(default=(), alias="not")
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> "Condition":
+        if self.values is None and self.min is None and self.max is None and not self.excluded:
+            raise ValueError("asks for nothing; allowed: values, min, max, not")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        return self
+
+
+def _pairs(value: object) -> object:
+    if isinstance(value, str):
+        return {value: value}
+    return {column: column for column in value} if isinstance(value, list | tuple) else value
+
+
+class JoinConfig(Frozen):
+    """Columns of another `table`, relative to the spec's folder, for the rows whose keys are the same text in both.
+
+    `on` names the key: a column, several, or `{column here: column there}` where the names differ. `columns` are all
+    others, where nothing is said.
+    """
+
+    table: str
+    on: Annotated[dict[str, str], BeforeValidator(_pairs), Field(min_length=1)]
+    columns: tuple[str, ...] | None = None
+
+
 class DataConfig(Frozen):
     """Where the scans are and how they become fixed-shape volumes.
 
@@ -38,8 +103,9 @@ class DataConfig(Frozen):
     `_suffix` and have the `entities` in their names, or, where one is null, have it not; `datatype` (anat, func ...)
     and `extension` count as entities. `session` is a column that tells a subject's scans apart; a
     subject's scans are all on one side of a split. `censored` says what a label such as `89+` is: `reject` leaves the
-    scan out, `keep` reads 89. `transforms` run once. `normalize: training` subtracts the mean of the training
-    split and divides by its sd, channel by channel, when images are read.
+    scan out, `keep` reads 89. `join` adds other tables' columns, cells that are one of `missing` count as empty, and
+    only scans that fulfil `where`, conditions by column, are in the study. `transforms` run once. `normalize: training`
+    subtracts the mean of the training split and divides by its sd, channel by channel, when images are read.
     """
 
     participants: str | None = None
@@ -51,6 +117,9 @@ class DataConfig(Frozen):
     image: str | None = None
     label: str
     censored: Literal["reject", "keep"] = "reject"
+    join: tuple[JoinConfig, ...] = ()
+    missing: Cells = ()
+    where: dict[str, Annotated[Condition, BeforeValidator(_condition)]] = {}
     group: str | None = None
     transforms: tuple[dict[str, dict[str, Any]], ...] = ()
     dtype: Literal["float32", "float16", "uint8"] = "float32"

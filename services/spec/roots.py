@@ -70,6 +70,8 @@ def _named_files(loaded: LoadedSpec) -> Iterator[tuple[str, str, Path]]:
     if data.image is not None:
         _check_text("data.image", data.image)
         yield "data.image", data.image, ImageTemplate.parse(data.image, table.parent).folder
+    for index, join in enumerate(data.join):
+        yield f"data.join[{index}].table", join.table, base / join.table
     yield from _transform_files(loaded)
     start = loaded.spec.model.init_from
     if start is not None and not _REGISTERED.fullmatch(start):

@@ -51,9 +51,9 @@ def list_table(config: DataConfig, base: Path) -> Listing:
 
 
 def nameless(row: Row, column: str) -> Listed:
-    """A row that does not say whose it is."""
+    """A row that does not say whose it is, or cannot be read."""
     line = f"line {row.line}"
-    return Listed(line, line, {}, None, f"no subject id: column '{column}' is '{row.cells[column]}'")
+    return Listed(line, line, {}, None, row.problem or f"no subject id: column '{column}' is '{row.cells[column]}'")
 
 
 def _listed(row: Row, config: DataConfig, template: ImageTemplate) -> Listed:

@@ -1,9 +1,11 @@
 """The participants: one scan, one row of a table, one label."""
 
+import gc
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from trainers.config import DataConfig
 from trainers.data import readers
 from trainers.data.bids import list_bids
 from trainers.data.listing import Listed, Listing, list_table
+from trainers.data.select import select
 from trainers.data.table import bound, check_columns, is_missing, number
 from trainers.data.template import ImageTemplate
 from trainers.errors import UserError
@@ -57,8 +60,33 @@ def read_subjects(config: DataConfig, base: Path, columns: Sequence[str] = ()) -
     Raises UserError on what makes the whole table unusable: no such file, a missing column, an unknown
     field in the image template, a scan twice, a label column without numbers, one label for all.
     """
-    listing = list_table(config, base) if config.bids is None else list_bids(config, base)
-    check_columns(listing.name, listing.columns, _wanted(config, columns))
+    return read_scans(config, base, columns)[:2]
+
+
+def read_scans(
+    config: DataConfig, base: Path, columns: Sequence[str] = ()
+) -> tuple[list[Subject], list[Rejected], int]:
+    """What `read_subjects` gives, and how many scans `data.where` left out."""
+    with _uncollected():
+        listing = list_table(config, base) if config.bids is None else list_bids(config, base)
+        listing, left_out = select(listing, config, base, _naming(config))
+        check_columns(listing.name, listing.columns, _wanted(config, columns))
+        return (*_judged(listing, config, columns), left_out)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Tables are millions of small objects, none of them garbage; to look for it would take most of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _judged(listing: Listing, config: DataConfig, columns: Sequence[str]) -> tuple[list[Subject], list[Rejected]]:
     images = Counter(scan.path for scan in listing.scans)
     usable: list[Listed] = []
     rejected: list[Rejected] = []
@@ -102,6 +130,12 @@ def unlisted_images(config: DataConfig, base: Path) -> list[Path]:
 
 def _composed(path: Path) -> str:
     return unicodedata.normalize("NFC", os.path.abspath(path))
+
+
+def _naming(config: DataConfig) -> set[str]:
+    """The columns that say whose a scan is and where it lies."""
+    image = () if config.image is None else ImageTemplate.parse(config.image, Path()).columns
+    return {config.id, *image} | ({config.session} if config.session is not None else set())
 
 
 def _wanted(config: DataConfig, columns: Sequence[str]) -> list[tuple[str, str]]:

@@ -1,31 +1,36 @@
-"""Text tables, one header line and one row for each scan or subject, read strictly: nothing is guessed or filled in."""
+"""Tables, one header line and one row for each scan or subject, read strictly: nothing is guessed or filled in."""
 
 import codecs
 import csv
+import datetime
 import io
 import math
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from trainers.errors import UserError, nearest
 
 MISSING = frozenset({"", "n/a", "na", "nan", "null", "none"})
 _DELIMITERS = {".tsv": "\t", ".txt": "\t", ".csv": ","}
+_BOOKS = frozenset({".xlsx", ".xls"})
+_PARQUET = ".parquet"
+_ENDINGS = (*_DELIMITERS, *sorted(_BOOKS), _PARQUET)
 _SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
 _DIGITS = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _NUMBER = re.compile(_DIGITS)
 _BOUND = re.compile(rf"(?:>=?|<=?|≥|≤)\s*({_DIGITS})|({_DIGITS})\s*\+")
 
 
-@dataclass(frozen=True)
-class Row:
-    """Cells by column, without blanks around them, and the file's line."""
+class Row(NamedTuple):
+    """Cells by column, without blanks around them, and the file's line; `problem` is why they are none."""
 
     line: int
     cells: dict[str, str]
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,18 +47,24 @@ class _Unusable(Exception):
 
 
 def read_table(path: Path, field: str) -> Table:
-    """Read a .tsv, .txt (tabs) or .csv (commas) in UTF-8, with or without a byte order mark, whatever ends its lines.
+    """Read a .tsv, .txt (tabs) or .csv (commas) in UTF-8, with or without a byte order mark, whatever ends its lines;
+    the first sheet of an .xlsx or .xls; or a .parquet.
 
-    Raises UserError, which names `field` of the spec and the file: no such file, another ending, encoding or
-    separator, a column twice, a line with more or fewer values than columns, no rows.
+    A row with more or fewer values than columns has a problem. Raises UserError, which names `field` of the spec and
+    the file: no such file, another ending, encoding or separator, a column twice, no rows.
     """
     if not path.is_file():
         raise UserError(f"{field}: no such file: {path}{_similar(path)}")
-    delimiter = _DELIMITERS.get(path.suffix.lower())
-    if delimiter is None:
-        raise UserError(f"{field}: {path} ends in '{path.suffix}'; {nearest(path.suffix, _DELIMITERS)}")
+    ending = path.suffix.lower()
     try:
-        return _table(path.name, _lines(_decode(path.read_bytes()), delimiter), delimiter)
+        if ending in _BOOKS:
+            return _table(path.name, list(_sheet(path)))
+        if ending == _PARQUET:
+            return _table(path.name, list(_parquet(path)))
+        if ending in _DELIMITERS:
+            delimiter = _DELIMITERS[ending]
+            return _table(path.name, _lines(_decode(path.read_bytes()), delimiter), delimiter)
+        raise UserError(f"{field}: {path} ends in '{path.suffix}'; {nearest(path.suffix, _ENDINGS)}")
     except OSError as error:
         raise UserError(f"{field}: {path} cannot be read: {error.strerror}") from error
     except _Unusable as error:
@@ -99,7 +110,7 @@ def bound(cell: str) -> float | None:
 def _similar(path: Path) -> str:
     if not path.parent.is_dir():
         return f" (the folder {path.parent} does not exist)"
-    tables = [entry.name for entry in path.parent.iterdir() if entry.suffix.lower() in _DELIMITERS]
+    tables = [entry.name for entry in path.parent.iterdir() if entry.suffix.lower() in _ENDINGS]
     return f"; {nearest(path.name, tables)}" if tables else ""
 
 
@@ -128,7 +139,7 @@ def _lines(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
     reader = csv.reader(source, delimiter=delimiter, skipinitialspace=True, strict=True)
     lines = [(0, [""])]
     try:
-        lines.extend((reader.line_num, [cell.strip() for cell in cells]) for cells in reader)
+        lines.extend((reader.line_num, list(map(str.strip, cells))) for cells in reader)
     except csv.Error as error:
         raise _Unusable(f'line {lines[-1][0] + 1} cannot be read: {error}; is a quote (") not closed?') from error
     for line, cells in lines if delimiter == "\t" else ():
@@ -137,21 +148,73 @@ def _lines(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
     return [(line, cells) for line, cells in lines if any(cells)]
 
 
-def _table(name: str, lines: list[tuple[int, list[str]]], delimiter: str) -> Table:
+def _sheet(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a workbook's first sheet that are not blank, each with its number."""
+    from python_calamine import CalamineError, CalamineWorkbook
+
+    try:
+        rows = CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python(skip_empty_area=False)
+    except CalamineError as error:
+        raise _Unusable(f"is no workbook that can be read: {error}") from error
+    for line, row in enumerate(rows, 1):
+        cells = [_text(value) for value in row]
+        if any(cells):
+            yield line, cells
+
+
+def _parquet(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The columns' names and the rows, counted as a text file's lines would be."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(path)
+    except pa.ArrowInvalid as error:
+        raise _Unusable("is no Parquet file, or a damaged one") from error
+    yield 1, [_composed(name) for name in table.column_names]
+    columns = [[_text(value) for value in column.to_pylist()] for column in table.columns]
+    for line, cells in enumerate(zip(*columns, strict=True), 2):
+        yield line, list(cells)
+
+
+def _text(value: object) -> str:
+    """A cell that has a type, as a text table would have it."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{int(value)}" if value.is_integer() else repr(value)
+    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
+        value = value.date()
+    return value.isoformat() if isinstance(value, datetime.date | datetime.time) else _composed(str(value))
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def _table(name: str, lines: list[tuple[int, list[str]]], delimiter: str = "") -> Table:
     if len(lines) < 2:
         raise _Unusable("has no rows; a header and one row for each subject are needed")
     (_, header), *body = lines
     _check_header(header, delimiter)
-    for line, cells in body:
-        if len(cells) > len(header):
-            raise _Unusable(f"line {line} has more values than the {len(header)} columns{_hint(delimiter)}")
-        if len(cells) < len(header):
-            raise _Unusable(
-                f"line {line} has {len(cells)} values for {len(header)} columns; write n/a where one is missing"
-            )
-    named = [(place, column) for place, column in enumerate(header) if column]
-    rows = tuple(Row(line, {column: cells[place] for place, column in named}) for line, cells in body)
-    return Table(name, tuple(column for _, column in named), rows)
+    columns = tuple(filter(None, header))
+    rows = tuple(_row(line, cells, header, columns, delimiter) for line, cells in body)
+    return Table(name, columns, rows)
+
+
+def _row(line: int, cells: list[str], header: list[str], columns: tuple[str, ...], delimiter: str) -> Row:
+    if len(cells) != len(header):
+        return Row(line, dict.fromkeys(columns, "n/a"), _ragged(line, len(cells), len(header), delimiter))
+    named = dict(zip(header, cells, strict=True))
+    if len(columns) < len(header):
+        named.pop("")
+    return Row(line, named)
+
+
+def _ragged(line: int, count: int, width: int, delimiter: str) -> str:
+    if count > width:
+        return f"line {line} has more values than the {width} columns{_hint(delimiter)}"
+    return f"line {line} has {count} values for {width} columns; write n/a where one is missing"
 
 
 def _check_header(header: list[str], delimiter: str) -> None:
@@ -159,7 +222,7 @@ def _check_header(header: list[str], delimiter: str) -> None:
         if header.count(column) > 1:
             raise _Unusable(f"has the column '{column}' {header.count(column)} times; each name is allowed once")
     for separator, called in _SEPARATORS.items():
-        if len(header) == 1 and separator != delimiter and separator in header[0]:
+        if delimiter and len(header) == 1 and separator != delimiter and separator in header[0]:
             raise _Unusable(
                 f"has one column, '{header[0]}': it seems to be separated by {called}; "
                 f"allowed: {_SEPARATORS[delimiter]} (a .csv has commas, a .tsv tabs)"
