@@ -1,5 +1,6 @@
 """What one training run is told: frozen, strict, and free of machines."""
 
+import os
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -99,9 +100,10 @@ class DataConfig(Frozen):
     """Where the scans are and how they become fixed-shape volumes.
 
     `participants` is relative to the spec's folder, `image` (a template over the table's columns) to
-    the table's folder. `bids`, a BIDS data set's folder, takes the place of both: images are the files that end in
-    `_suffix` and have the `entities` in their names, or, where one is null, have it not; `datatype` (anat, func ...)
-    and `extension` count as entities. `session` is a column that tells a subject's scans apart; a
+    the table's folder. `bids`, a BIDS data set's or derivative's folder, takes the place of both: images are the files
+    that end in `_suffix` and have the `entities` in their names, or, where one is null, have it not; `datatype` (anat,
+    func ...) and `extension` count as entities, and numbers match however they are padded. Its tables lie in it or in
+    its source data set, or `participants` names one. `session` is a column that tells a subject's scans apart; a
     subject's scans are all on one side of a split. `censored` says what a label such as `89+` is: `reject` leaves the
     scan out, `keep` reads 89. `join` adds other tables' columns, cells that are one of `missing` count as empty, and
     only scans that fulfil `where`, conditions by column, are in the study. `transforms` run once. `normalize: training`
@@ -111,7 +113,7 @@ class DataConfig(Frozen):
     participants: str | None = None
     bids: str | None = None
     suffix: str | None = None
-    entities: dict[str, str | None] = {}
+    entities: dict[str, str | int | None] = {}
     id: str = "participant_id"
     session: str | None = None
     image: str | None = None
@@ -131,7 +133,7 @@ class DataConfig(Frozen):
     @model_validator(mode="after")
     def _names_its_files(self) -> "DataConfig":
         table, bids = ("participants", "image"), ("suffix", "entities")
-        wanted, useless = (table, bids) if self.bids is None else (("suffix",), (*table, "session"))
+        wanted, useless = (table, bids) if self.bids is None else (("suffix",), ("image",))
         for key in useless:
             if getattr(self, key):
                 raise ValueError(f"{key} is not allowed {'with' if self.bids else 'without'} bids")
@@ -141,9 +143,14 @@ class DataConfig(Frozen):
         return self
 
     @property
-    def table(self) -> str:
-        """The participants table, relative to the spec's folder."""
-        return str(self.participants) if self.bids is None else f"{self.bids}/participants.tsv"
+    def listed_in(self) -> str:
+        """What lists the scans, relative to the spec's folder: the participants table or the BIDS data set."""
+        return str(self.participants) if self.bids is None else self.bids
+
+    @property
+    def folder(self) -> str:
+        """The folder that the images' paths are told from, relative to the spec's."""
+        return os.path.dirname(str(self.participants)) if self.bids is None else self.bids
 
     @property
     def strata(self) -> tuple[str, ...]:

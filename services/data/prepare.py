@@ -115,11 +115,11 @@ def prepare(
     subjects, rejected = read_subjects(config, base, pipeline.columns)
     check_rejected(rejected, len(subjects) + len(rejected), config)
     if not subjects:
-        raise UserError(f"data.participants: no subject of {config.table} can be used; {_examples(rejected)}")
+        raise UserError(f"data.participants: no subject of {config.listed_in} can be used; {_examples(rejected)}")
     sources = Sources(config, base, pipeline, tuple(subjects), tuple(rejected))
     _check_reachable(UPath(volumes))
     try:
-        return _prepared(sources, UPath(volumes), name or (base / config.table).resolve().parent.name, progress)
+        return _prepared(sources, UPath(volumes), name or (base / config.folder).resolve().name, progress)
     except OSError as error:
         reason = error.strerror or " ".join(str(error).split())
         kept = f"; {_GOES_ON}" if error.errno == errno.ENOSPC else ""
@@ -160,7 +160,7 @@ def check_rejected(rejected: Sequence[Rejected | LeftOut], total: int, config: D
     """Raise UserError where more of `total` scans are rejected than `config.max_rejected` allows."""
     if len(rejected) > config.max_rejected * total:
         raise UserError(
-            f"{config.table}: {len(rejected)} of {total} subjects are rejected, more than "
+            f"{config.listed_in}: {len(rejected)} of {total} subjects are rejected, more than "
             f"data.max_rejected {config.max_rejected:g} allows; {_examples(rejected)}"
         )
 
@@ -216,7 +216,9 @@ def _check_unchanged(sources: Sources, version: str, before: dict[Path, str], no
     """Raise UserError where a file changed between its checksum and its decoding, or since."""
     if sources.version(now) != version:
         changed = next((str(path) for path in before if now[path] != before[path]), "a file of data.transforms")
-        raise UserError(f"{sources.config.table}: {changed} changed while it was read; prepare again when it is done")
+        raise UserError(
+            f"{sources.config.listed_in}: {changed} changed while it was read; prepare again when it is done"
+        )
 
 
 def _image_shape(sources: Sources) -> tuple[int, ...]:

@@ -73,8 +73,8 @@ class Sources:
         return json_digest(content)
 
     def relative(self, path: Path | None) -> str | None:
-        """A source's path as the manifest names it: relative to the participants table."""
-        folder = (self.base / self.config.table).parent
+        """A source's path as the manifest names it: relative to the table or the BIDS data set."""
+        folder = self.base / self.config.folder
         return None if path is None else Path(os.path.relpath(path, folder)).as_posix()
 
     def tasks(self, image_shape: tuple[int, ...]) -> list[Task]:

@@ -105,7 +105,7 @@ def _check_counts(loaded: LoadedSpec, subjects: Sequence[Subject], rejected: Seq
     data = loaded.spec.data
     check_rejected(rejected, len(subjects) + len(rejected), data)
     if not subjects:
-        raise UserError(f"data.participants: no subject of {data.table} can be used")
+        raise UserError(f"data.participants: no subject of {data.listed_in} can be used")
     labels = [subject.label for subject in subjects]
     check_against_data(loaded, train_size(subjects, data), max(labels) - min(labels))
 

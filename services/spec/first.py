@@ -140,7 +140,7 @@ def _written(path: Path, config: DataConfig, count: int, recipe: Recipe) -> str:
 def _source(config: DataConfig, folder: Path) -> str:
     if config.bids is not None:
         return BIDS.format(bids=_scalar(_relative(config.bids, folder)), suffix=_scalar(str(config.suffix)))
-    participants = _scalar(_relative(config.table, folder))
+    participants = _scalar(_relative(config.listed_in, folder))
     session = f"\n  session: {_scalar(config.session)}        # tells a subject's scans apart" if config.session else ""
     who = f"{_scalar(config.id)}{session}"
     return TABLE.format(participants=participants, id=who, image=_scalar(str(config.image)))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from services.spec.spec import LoadedSpec, SweepSpec
 from trainers.data import transforms
+from trainers.data.bids import bids_tables, participants_table
 from trainers.data.participants import Subject
 from trainers.data.template import ImageTemplate
 from trainers.errors import UserError
@@ -24,7 +25,7 @@ def place(spec: SweepSpec, roots: Sequence[Path]) -> LoadedSpec:
     field, text = _table(spec)
     _check_text(field, text)
     for root in roots:
-        if _is_inside(root / text, roots) and _is_file(root / text):
+        if _is_inside(root / text, roots) and _has_table(root, spec, roots):
             return LoadedSpec(spec, Path("spec"), root)
     raise UserError(f"spec: {field}: '{text}' is not allowed: no data root has it")
 
@@ -36,7 +37,7 @@ def confine(loaded: LoadedSpec, roots: Sequence[Path]) -> None:
         if not _is_inside(path, roots):
             raise UserError(f"spec: {field}: '{text}' is not allowed: {_ALLOWED}")
     if loaded.spec.data.bids is not None:
-        _confine_sessions(loaded.base / loaded.spec.data.bids, roots)
+        _confine_tables(loaded, roots)
 
 
 def confine_subjects(subjects: Iterable[Subject], roots: Sequence[Path]) -> None:
@@ -59,14 +60,16 @@ def without_folders(text: str, folders: Iterable[Path]) -> str:
 
 
 def _table(spec: SweepSpec) -> tuple[str, str]:
-    return ("data.participants" if spec.data.bids is None else "data.bids"), spec.data.table
+    return ("data.participants" if spec.data.bids is None else "data.bids"), spec.data.listed_in
 
 
 def _named_files(loaded: LoadedSpec) -> Iterator[tuple[str, str, Path]]:
     """Field, text and path of every file or folder that the spec names."""
     data, base = loaded.spec.data, loaded.base
-    table = base / data.table
+    table = base / data.listed_in
     yield *_table(loaded.spec), table
+    if data.bids is not None and data.participants is not None:
+        yield "data.participants", data.participants, base / data.participants
     if data.image is not None:
         _check_text("data.image", data.image)
         yield "data.image", data.image, ImageTemplate.parse(data.image, table.parent).folder
@@ -89,8 +92,8 @@ def _transform_files(loaded: LoadedSpec) -> Iterator[tuple[str, str, Path]]:
                     yield f"data.transforms[{index}].{name}.{key}", text, loaded.base / text
 
 
-def _confine_sessions(bids: Path, roots: Sequence[Path]) -> None:
-    for table in bids.glob("sub-*/sub-*_sessions.tsv"):
+def _confine_tables(loaded: LoadedSpec, roots: Sequence[Path]) -> None:
+    for table in bids_tables(loaded.spec.data, loaded.base):
         if not _is_inside(table, roots):
             raise UserError(f"spec: data.bids: {table.name!r} is not inside a data root")
 
@@ -115,6 +118,13 @@ def _is_inside(path: Path, roots: Sequence[Path]) -> bool:
         return any(resolved.is_relative_to(root.resolve()) for root in roots)
     except (OSError, RuntimeError):  # RuntimeError: links in a circle
         return False
+
+
+def _has_table(root: Path, spec: SweepSpec, roots: Sequence[Path]) -> bool:
+    """Whether the spec's table is where it says, if `root` is its base, and can be read."""
+    data = spec.data
+    table = root / data.listed_in if data.bids is None else participants_table(data, root)
+    return table is not None and _is_inside(table, roots) and _is_file(table)
 
 
 def _is_file(path: Path) -> bool:

@@ -126,7 +126,7 @@ def _place(given: LoadedSpec, settings: Settings) -> LoadedSpec:
     if settings.data_roots:
         return replace(given, base=place(given.spec, settings.data_roots).base)
     bases = (given.base, settings.home)
-    base = next((base for base in bases if (base / given.spec.data.table).exists()), given.base)
+    base = next((base for base in bases if (base / given.spec.data.listed_in).exists()), given.base)
     return replace(given, base=base)
 
 

@@ -4,48 +4,94 @@ Names are matched here, not by pybids, which indexes a whole data set into a dat
 `sub-` folders are searched and nothing else: a folder in `derivatives` is a data set of its own.
 """
 
+import json
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import unquote
 
 from trainers.config import DataConfig
 from trainers.data import readers
 from trainers.data.listing import Listed, Listing, nameless
+from trainers.data.readers import UnreadableError
 from trainers.data.table import Row, Table, check_columns, is_missing, read_table
 from trainers.errors import UserError, nearest
 
+SESSION = "session_id"
 _SHOWN = 3
+_LEVELS = 3
+"""Folders above a derivative that are looked through for its tables: derivatives/NAME/VERSION at most."""
+_INDICES = frozenset({"chunk", "echo", "flip", "inv", "run", "split"})
 
 
 def list_bids(config: DataConfig, base: Path) -> Listing:
     """The images with `data.suffix` and `data.entities`, one for each subject and session, with their rows.
 
-    A row is the subject's of participants.tsv; columns of its sessions.tsv, where there is one, take the place
-    of those of the same name, as n/a for a session that is not in it. Subjects without an image, images without
-    a subject and sessions with several images are listed with their problem.
+    A row is the subject's of the participants table, or its own where `data.session` names the column that tells
+    them apart; columns of the subject's sessions.tsv, where there is one, take the place of those of the same name, as
+    n/a for a session that is not in it. What the participants table says once of several sessions is the label of the
+    first of them alone. Subjects without an image, images without a subject and sessions with several images are
+    listed with their problem.
 
-    Raises UserError where there is no such folder or no participants.tsv, a table is unusable or has a subject
+    Raises UserError where there is no such folder or no participants table, a table is unusable or has a subject
     or session twice, or nothing matches.
     """
     root = base / str(config.bids)
     if not root.is_dir():
         raise UserError(f"data.bids: no such folder: {root}")
-    people = _read_people(root, config.id)
+    files = list(_files(root))
+    if not files:
+        raise UserError(f"data.bids: {root} holds no files of subjects, as sub-X/[ses-Y/]anat/sub-X_... are")
+    people = _read_people(config, base, files)
     scans: dict[tuple[str, str | None], list[_File]] = defaultdict(list)
-    for file in _select(list(_files(root)), config):
+    for file in _select(files, config):
         scans[file.scan].append(file)
     listed = [nameless(row, config.id) for row in people.table.rows if is_missing(row.cells[config.id])]
     listed += [_listed(subject, session, files, people) for (subject, session), files in scans.items()]
     scanned = {subject for subject, _ in scans}
-    for subject in people.rows:
+    for subject, rows in people.rows.items():
         if subject not in scanned:
-            row = people.row(subject, None)
-            listed.append(Listed(f"sub-{subject}", f"sub-{subject}", row, None, f"no image {_described(config)}"))
+            row, name = {**dict.fromkeys(people.columns, "n/a"), **next(iter(rows.values()))}, f"sub-{subject}"
+            listed.append(Listed(name, name, row, None, f"no image {_described(config)}"))
     return Listing(people.table.name, people.columns, tuple(listed))
+
+
+def bids_tables(config: DataConfig, base: Path) -> Iterator[Path]:
+    """The tables that `list_bids` reads, as far as they are there."""
+    if table := participants_table(config, base):
+        yield table
+    for folder in _data_sets(base / str(config.bids)):
+        yield from sorted(folder.glob("sub-*/sub-*_sessions.tsv"))
+
+
+def participants_table(config: DataConfig, base: Path) -> Path | None:
+    """The table that the spec names, or that of the data set or, failing that, of what it was made from."""
+    if config.participants is not None:
+        return base / config.participants
+    tables = (folder / "participants.tsv" for folder in _data_sets(base / str(config.bids)))
+    return next((table for table in tables if table.is_file()), None)
+
+
+def _data_sets(root: Path) -> list[Path]:
+    """A data set, those that its description names as its sources, and the folders above it, the nearest first."""
+    above = list(root.absolute().parents)[:_LEVELS]
+    return [root, *(root / source for source in _sources(root)), *above]
+
+
+def _sources(root: Path) -> list[str]:
+    """Folders that dataset_description.json says a derivative was made from, as far as they are on this machine."""
+    try:
+        told = json.loads((root / "dataset_description.json").read_text(encoding="utf-8-sig"))
+        links = dict(told.get("DatasetLinks") or {})
+        urls = [str(source["URL"]) for source in told.get("SourceDatasets") or () if source.get("URL")]
+    except (OSError, ValueError, TypeError, AttributeError):  # it is not needed, and other programs wrote it
+        return []
+    named = [links.get(url.split(":")[1], url) if url.startswith("bids:") else url for url in urls]
+    return [unquote(url.removeprefix("file://")) for url in named if "://" not in url.removeprefix("file://")]
 
 
 @dataclass(frozen=True)
@@ -70,40 +116,100 @@ class _File:
 
 @dataclass(frozen=True)
 class _People:
-    """participants.tsv with its rows by subject, and the subjects' sessions.tsv with theirs by session."""
+    """The participants table with its rows by subject and session, and the subjects' sessions.tsv with theirs.
+
+    Rows are under the session None where the table has one for each subject. `visits` are the sessions that each
+    subject was scanned in.
+    """
 
     table: Table
-    rows: Mapping[str, Mapping[str, str]]
+    rows: Mapping[str, Mapping[str | None, Mapping[str, str]]]
+    by_session: bool
     sessions: Mapping[str, tuple[Table, Mapping[str, Mapping[str, str]]]]
+    visits: Mapping[str, Sequence[str]]
+    label: str
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        """Of all tables together, each once."""
+        """Of all tables together, each once, and the session's."""
         tables = [self.table, *(table for table, _ in self.sessions.values())]
-        return tuple(dict.fromkeys(column for table in tables for column in table.columns))
+        return tuple(dict.fromkeys([*(column for table in tables for column in table.columns), SESSION]))
 
     def row(self, subject: str, session: str | None) -> dict[str, str]:
-        """All that is known of a scan; n/a in what its tables lack."""
-        row = {**dict.fromkeys(self.columns, "n/a"), **self.rows[subject]}
-        if session is None or subject not in self.sessions:
+        """All that is known of a scan; n/a in what its tables lack. Raises UnreadableError where that misleads."""
+        blank = dict.fromkeys(self.columns, "n/a")
+        if session is not None:
+            blank[SESSION] = f"ses-{session}"
+        key = session if self.by_session else None
+        if key not in self.rows[subject]:
+            raise UnreadableError(f"{self.table.name} has no row for sub-{subject}{f' ses-{key}' if key else ''}")
+        row = {**blank, **self.rows[subject][key]}
+        if self.by_session or session is None:
             return row
-        table, rows = self.sessions[subject]
-        # For a session without a row, the baseline's age of participants.tsv would be wrong.
-        return {**row, **(rows[session] if session in rows else dict.fromkeys(table.columns, "n/a"))}
+        table, told = self.sessions.get(subject, (None, {}))
+        if table is not None:
+            row |= told.get(session, dict.fromkeys(set(table.columns) - {SESSION}, "n/a"))
+        told_once = self.label in self.table.columns and (table is None or self.label not in table.columns)
+        if told_once and session != self.visits[subject][0]:
+            raise UnreadableError(
+                f"{self.table.name} has one '{self.label}' for {len(self.visits[subject])} sessions of sub-{subject}, "
+                f"which is the first one's; give a sub-{subject}_sessions.tsv with this one's, or data.session"
+            )
+        return row | {SESSION: blank[SESSION]}
 
 
-def _read_people(root: Path, column: str) -> _People:
-    table = read_table(root / "participants.tsv", "data.bids")
-    check_columns(table.name, table.columns, [("data.id", column)])
-    rows = _by_label(table, column, "sub-")
-    sessions = {}
-    for subject in rows:
-        path = root / f"sub-{subject}" / f"sub-{subject}_sessions.tsv"
-        if path.is_file():
+def _read_people(config: DataConfig, base: Path, files: Sequence[_File]) -> _People:
+    root = base / str(config.bids)
+    path = participants_table(config, base)
+    if path is None:
+        raise UserError(
+            f"data.bids: no participants.tsv in {root}, in a source that its dataset_description.json names, or above; "
+            "name one as data.participants"
+        )
+    field = "data.bids" if config.participants is None else "data.participants"
+    table = read_table(path, field)
+    wanted = [("data.id", config.id), *([("data.session", config.session)] if config.session is not None else [])]
+    check_columns(table.name, table.columns, wanted)
+    visits: dict[str, set[str]] = defaultdict(set)
+    for file in files:
+        if file.scan[1] is not None:
+            visits[file.sub].add(file.scan[1])
+    rows: dict[str, dict[str | None, Mapping[str, str]]] = defaultdict(dict)
+    for (subject, session), cells in _by_scan(table, config, field).items():
+        rows[subject][session] = cells
+    sessions = {} if config.session is not None else _read_sessions(root, rows)
+    ordered = {subject: sorted(names) for subject, names in visits.items()}
+    return _People(table, rows, config.session is not None, sessions, ordered, config.label)
+
+
+def _read_sessions(root: Path, subjects: Iterable[str]) -> dict[str, tuple[Table, Mapping[str, Mapping[str, str]]]]:
+    sessions, folders = {}, _data_sets(root)
+    for subject in subjects:
+        name = f"sub-{subject}/sub-{subject}_sessions.tsv"
+        path = next((folder / name for folder in folders if (folder / name).is_file()), None)
+        if path is not None:
             visits = read_table(path, "data.bids")
-            check_columns(visits.name, visits.columns, [("data.bids", "session_id")])
-            sessions[subject] = visits, _by_label(visits, "session_id", "ses-")
-    return _People(table, rows, sessions)
+            check_columns(visits.name, visits.columns, [("data.bids", SESSION)])
+            sessions[subject] = visits, _by_label(visits, SESSION, "ses-")
+    return sessions
+
+
+def _by_scan(table: Table, config: DataConfig, field: str) -> dict[tuple[str, str | None], Mapping[str, str]]:
+    """Rows by subject and, where a column tells it, session, both without their prefixes."""
+    first: dict[tuple[str, str | None], Row] = {}
+    for row in table.rows:
+        subject = row.cells[config.id].removeprefix("sub-")
+        session = None if config.session is None else row.cells[config.session].removeprefix("ses-")
+        if (subject, session) in first:
+            scan = f"sub-{subject}" + (f" ses-{session}" if session is not None else "")
+            more = "" if session is not None else ", or name the column that tells its sessions apart as data.session"
+            raise UserError(
+                f"{field}: {table.name} has '{scan}' twice, in lines {first[subject, session].line} and {row.line}; "
+                f"one row for each is allowed{more}"
+            )
+        if not is_missing(row.cells[config.id]):
+            first[subject, session] = row
+    return {scan: row.cells for scan, row in first.items()}
 
 
 def _by_label(table: Table, column: str, prefix: str) -> dict[str, Mapping[str, str]]:
@@ -127,7 +233,10 @@ def _listed(subject: str, session: str | None, files: Sequence[_File], people: _
     path = files[0].path if len(files) == 1 else None
     if subject not in people.rows:
         return Listed(name, whose, {}, path, f"{people.table.name} has no row for {whose}")
-    return Listed(name, whose, people.row(subject, session), path, _problem(name, files))
+    try:
+        return Listed(name, whose, people.row(subject, session), path, _problem(name, files))
+    except UnreadableError as error:
+        return Listed(name, whose, {}, path, str(error))
 
 
 def _problem(name: str, files: Sequence[_File]) -> str | None:
@@ -154,24 +263,33 @@ def _select(files: Sequence[_File], config: DataConfig) -> list[_File]:
         allowed = nearest(str(config.suffix), suffixes)
         raise UserError(f"data.suffix: no image in {config.bids} ends in '_{config.suffix}'; {allowed}")
     for key, value in config.entities.items():
-        left = [file for file in chosen if file.tags.get(key) == value]
+        left = [file for file in chosen if _is(key, file.tags.get(key), value)]
         if not left:
             raise UserError(f"data.entities: no '_{config.suffix}' image {_unmatched(key, value, chosen)}")
         chosen = left
     return chosen
 
 
-def _unmatched(key: str, value: str | None, files: Sequence[_File]) -> str:
+def _is(key: str, tag: str | None, value: str | int | None) -> bool:
+    """Whether a name's entity is the one asked for: indices, and what is asked for as a number, in any padding."""
+    if tag is None or value is None:
+        return tag == value
+    if isinstance(value, int) or key in _INDICES:
+        return tag == str(value) or (tag.isdecimal() and str(value).isdecimal() and int(tag) == int(value))
+    return tag == value
+
+
+def _unmatched(key: str, value: str | int | None, files: Sequence[_File]) -> str:
     found = {file.tags[key] for file in files if key in file.tags}
     if not found:
         return f"has an entity '{key}'; {nearest(key, {key for file in files for key in file.tags})}"
     if value is None:
         return f"is without {key}; allowed: {', '.join(sorted(found))}"
-    return f"has {key} '{value}'; {nearest(value, found)}"
+    return f"has {key} '{value}'; {nearest(str(value), found)}"
 
 
 def _described(config: DataConfig) -> str:
-    entities = ", ".join(f"{key} {value or 'null'}" for key, value in config.entities.items())
+    entities = ", ".join(f"{key} {'null' if value is None else value}" for key, value in config.entities.items())
     return f"ends in '_{config.suffix}'" + (f" with {entities}" if entities else "")
 
 

@@ -39,7 +39,7 @@ def list_table(config: DataConfig, base: Path) -> Listing:
 
     Raises UserError on an unusable table or template, a column of either that is missing, a scan twice.
     """
-    path = base / config.table
+    path = base / config.listed_in
     table = read_table(path, "data.participants")
     template = ImageTemplate.parse(str(config.image), path.parent)
     wanted = [("data.id", config.id), *(("data.image", column) for column in template.columns)]

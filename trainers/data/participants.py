@@ -121,7 +121,7 @@ def unlisted_images(config: DataConfig, base: Path) -> list[Path]:
     """
     if config.bids is not None:
         return []
-    table = base / config.table
+    table = base / config.listed_in
     named = {_composed(scan.path) for scan in list_table(config, base).scans if scan.path}
     endings = tuple(set(readers.names()) - {readers.FOLDER})
     images = [path for path in ImageTemplate.parse(str(config.image), table.parent).existing() if path != table]

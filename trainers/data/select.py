@@ -1,7 +1,7 @@
 """The scans of a study out of a listing: other tables' columns joined, codes for missing values, conditions."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def select(listing: Listing, config: DataConfig, base: Path, named: Iterable[str
     condition that is not there.
     """
     for number_, join in enumerate(config.join):
-        listing = _joined(listing, join, base, f"data.join[{number_}]")
+        listing = _joined(listing, join, base, f"data.join[{number_}]", config.label)
     listing = _without_codes(listing, config.missing, frozenset(named))
     check_columns(listing.name, listing.columns, [(f"data.where.{column}", column) for column in config.where])
     kept = tuple(scan for scan in listing.scans if scan.problem is not None or _fulfils(scan.row, config.where))
@@ -73,7 +73,7 @@ def _without_codes(listing: Listing, codes: Sequence[Cell], named: frozenset[str
     return replace(listing, scans=tuple(scans))
 
 
-def _joined(listing: Listing, join: JoinConfig, base: Path, field: str) -> Listing:
+def _joined(listing: Listing, join: JoinConfig, base: Path, field: str, label: str) -> Listing:
     other = read_table(base / join.table, f"{field}.table")
     check_columns(listing.name, listing.columns, [(f"{field}.on", column) for column in join.on])
     check_columns(other.name, other.columns, [(f"{field}.on", column) for column in join.on.values()])
@@ -85,7 +85,22 @@ def _joined(listing: Listing, join: JoinConfig, base: Path, field: str) -> Listi
             raise UserError(f"{field}.columns: {listing.name} has a column '{column}' already; {choice}")
     rows = _by_key(other.rows, list(join.on.values()))
     scans = tuple(_with(scan, join, columns, rows, other.name) if scan.row else scan for scan in listing.scans)
+    if label in columns:
+        scans = tuple(_first_visits(scans, join, label, other.name))
     return replace(listing, columns=(*listing.columns, *columns), scans=scans)
+
+
+def _first_visits(scans: Sequence[Listed], join: JoinConfig, label: str, name: str) -> Iterator[Listed]:
+    """The scans; a label that one row gives to several of a subject is the first one's alone: later ones are older."""
+    first: dict[tuple[str, ...], str] = {}
+    keys = [(scan.subject, *(scan.row.get(column, "") for column in join.on)) for scan in scans]
+    for key, scan in zip(keys, scans, strict=True):
+        first[key] = min(first.get(key, scan.id), scan.id)
+    for key, scan in zip(keys, scans, strict=True):
+        if scan.problem is None and scan.id != first[key]:
+            told = f"{name} has one '{label}' for several scans of {scan.subject}, which is that of {first[key]}"
+            scan = replace(scan, problem=f"{told}; data.join's on must name the visit, too")
+        yield scan
 
 
 def _by_key(rows: Iterable[Row], columns: Sequence[str]) -> dict[tuple[str, ...], list[Row]]:

@@ -187,7 +187,7 @@ def test_a_bids_data_set(tmp_path: Path) -> None:
     [
         (["bids", "suffix"], {}, "init: participants is missing; give participants and image, or bids and suffix"),
         (["suffix"], {}, "init: suffix is missing; give participants and image, or bids and suffix"),
-        ([], {"participants": "participants.tsv"}, "init: participants is not allowed with bids"),
+        ([], {"image": "{participant_id}.png"}, "init: image is not allowed with bids"),
         ([], {"bids": "raww"}, "--bids: no such folder: raww"),
     ],
 )

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,7 @@ def test_the_extension_decides_between_two_copies(flat: Path) -> None:
     ("changes", "message"),
     [
         ({"bids": "sets"}, "data.bids: no such folder: .*sets"),
-        ({"bids": "set/sub-01"}, "data.bids: no such file: .*sub-01/participants.tsv"),
+        ({"bids": "set/sub-01"}, "data.bids: .*sub-01 holds no files of subjects"),
         ({"suffix": "T1"}, "data.suffix: no image in set ends in '_T1'; allowed: bold, events"),
         ({"suffix": "events.tsv"}, "data.suffix: no image in set ends in '_events.tsv'; .*'events'"),
         ({"entities": {"task": "rset"}}, "data.entities: no '_bold' image has task 'rset'; did you mean 'rest'"),
@@ -196,3 +197,71 @@ def test_a_sessions_table_needs_its_column(visits: Path) -> None:
     write(visits, "sub-01/sub-01_sessions.tsv", "session\tage", "ses-a\t21")
     with pytest.raises(UserError, match=r"sub-01_sessions\.tsv has no column 'session_id'; did you mean 'session'"):
         read_subjects(config(), visits)
+
+
+def describe(folder: Path, name: str, **fields: Any) -> None:
+    write(folder, f"{name}/dataset_description.json", json.dumps({"Name": name, "DatasetType": "derivative", **fields}))
+
+
+@pytest.mark.parametrize(
+    ("made", "fields"),
+    [
+        ("derivatives/fmriprep", {}),
+        ("derivatives/cat12/v12.8", {}),
+        ("../elsewhere/xcp_d", {"SourceDatasets": [{"DOI": "10.1/x"}, {"URL": "../../set"}]}),
+        ("../far/qsiprep", {"SourceDatasets": [{"URL": "bids:raw:"}], "DatasetLinks": {"raw": "../../set"}}),
+    ],
+)
+def test_a_derivative_has_the_tables_of_what_it_was_made_from(visits: Path, made: str, fields: Any) -> None:
+    for scan in ("01_ses-a", "01_ses-b", "02_ses-a"):
+        add(visits, f"{made}/sub-{scan[:2]}/ses-{scan[-1]}/anat/sub-{scan}_space-MNI_desc-preproc_T1w.nii.gz")
+    describe(visits, made, **fields)
+    subjects, rejected = read_subjects(config(bids=f"set/{made}", entities={"desc": "preproc"}), visits)
+    assert labels(subjects) == {"sub-01_ses-a": 21.0, "sub-01_ses-b": 22.0, "sub-02_ses-a": 30.0}
+    assert not rejected
+
+
+@pytest.mark.parametrize("session", ["session_id", "visit"])
+def test_a_table_may_be_named_and_have_a_row_for_each_session(visits: Path, session: str) -> None:
+    rows = ("sub-01\tses-a\t51", "01\tb\t52", "sub-02\tses-a\t60")
+    write(visits, "../visits.tsv", f"participant_id\t{session}\tage", *rows)
+    subjects, rejected = read_subjects(config(participants="visits.tsv", session=session), visits)
+    assert labels(subjects) == {"sub-01_ses-a": 51.0, "sub-01_ses-b": 52.0, "sub-02_ses-a": 60.0}
+    assert [(r.subject, r.reason) for r in rejected] == [("sub-01_ses-c", "visits.tsv has no row for sub-01 ses-c")]
+    with pytest.raises(UserError, match=r"data.participants: .* 'sub-01' twice, in lines 2 and 3; .* as data.session"):
+        read_subjects(config(participants="visits.tsv"), visits)
+
+
+def test_no_visit_gets_the_baseline_s_age(visits: Path) -> None:
+    (visits / "set/sub-01/sub-01_sessions.tsv").unlink()
+    subjects, rejected = read_subjects(config(), visits)
+    assert labels(subjects) == {"sub-01_ses-a": 20.0, "sub-02_ses-a": 30.0}
+    assert [r.subject for r in rejected] == ["sub-01_ses-b", "sub-01_ses-c"]
+    assert rejected[0].reason.startswith("participants.tsv has one 'age' for 3 sessions of sub-01, which is the first")
+    write(visits, "sub-01/sub-01_sessions.tsv", "session_id\tpain", "ses-a\t3", "ses-b\t4")
+    assert labels(read_subjects(config(), visits)[0]) == labels(subjects), "a table of sessions that does not tell ages"
+
+
+def test_phenotype_tables_join_by_subject_and_session(visits: Path) -> None:
+    write(visits, "phenotype/pet.tsv", "participant_id\tsession_id\tsuvr", "sub-01\tses-a\t1.1", "sub-01\tses-b\t1.3")
+    join = [{"table": "set/phenotype/pet.tsv", "on": ["participant_id", "session_id"], "columns": ["suvr"]}]
+    subjects, rejected = read_subjects(config(label="suvr", join=join), visits)
+    assert labels(subjects) == {"sub-01_ses-a": 1.1, "sub-01_ses-b": 1.3}
+    assert "pet.tsv has no row with participant_id 'sub-02', session_id 'ses-a'" in [r.reason for r in rejected]
+
+
+@pytest.mark.parametrize("run", [1, "1", "01", "001"])
+def test_indices_are_numbers(tmp_path: Path, run: str | int) -> None:
+    add(tmp_path, *(f"sub-{s}/func/sub-{s}_run-{r}_bold.nii.gz" for s, r in [("a", "01"), ("a", "02"), ("b", "1")]))
+    write(tmp_path, "participants.tsv", "participant_id\tage", "sub-a\t20", "sub-b\t30")
+    subjects, rejected = read_subjects(config(suffix="bold", entities={"run": run}), tmp_path)
+    assert [s.path.name for s in subjects] == ["sub-a_run-01_bold.nii.gz", "sub-b_run-1_bold.nii.gz"]
+    assert not rejected
+
+
+def test_labels_are_text_unless_they_are_asked_for_as_numbers(tmp_path: Path) -> None:
+    add(tmp_path, *(f"sub-{s}/anat/sub-{s}_acq-{a}_T1w.nii.gz" for s in "ab" for a in ("1", "01")))
+    write(tmp_path, "participants.tsv", "participant_id\tage", "sub-a\t20", "sub-b\t30")
+    assert len(read_subjects(config(entities={"acq": "01"}), tmp_path)[0]) == 2
+    _, rejected = read_subjects(config(entities={"acq": 1}), tmp_path)
+    assert rejected[0].reason.startswith("2 images match: sub-a_acq-01_T1w.nii.gz, sub-a_acq-1_T1w.nii.gz")
