@@ -22,7 +22,7 @@ from trainers.metrics import mae
 def loaded(path: Path, folder: Path) -> LoadedSpec:
     """The spec; one over a phantom is read as if it lay in `folder`."""
     spec = load_spec(path)
-    if not spec.spec.data.table.startswith("phantom/"):
+    if not spec.spec.data.listed_in.startswith("phantom/"):
         return spec
     if not (folder / "phantom" / "participants.tsv").exists():
         write_phantom(folder / "phantom", subjects=SUBJECTS)

@@ -183,7 +183,8 @@ def _read_people(config: DataConfig, base: Path, files: Sequence[_File]) -> _Peo
 
 
 def _read_sessions(root: Path, subjects: Iterable[str]) -> dict[str, tuple[Table, Mapping[str, Mapping[str, str]]]]:
-    sessions, folders = {}, _data_sets(root)
+    folders = _data_sets(root)
+    sessions: dict[str, tuple[Table, Mapping[str, Mapping[str, str]]]] = {}
     for subject in subjects:
         name = f"sub-{subject}/sub-{subject}_sessions.tsv"
         path = next((folder / name for folder in folders if (folder / name).is_file()), None)

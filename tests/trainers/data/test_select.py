@@ -58,19 +58,14 @@ def test_rows_without_a_partner_or_with_two_that_differ_are_told_by_name(tmp_pat
 
 
 def test_a_label_of_a_subject_is_not_given_to_later_visits(tmp_path: Path) -> None:
-    folder = study(
-        tmp_path,
-        "id,who,visit\na1,a,1\na2,a,2\nb1,b,1\n",
-        ages="who,age,sex\na,20,F\nb,30,M\n",
-        more="who,tiv\na,1\nb,2\n",
-    )
+    tables = {"ages": "who,age,sex\na,20,F\nb,30,M\n", "more": "who,tiv\na,1\nb,2\n"}
+    folder = study(tmp_path, "id,who,visit\na1,a,1\na2,a,2\nb1,b,1\n", **tables)
     image = {"id": "who", "session": "visit", "image": "{id}.png", "group": "sex"}
     joins = [{"table": "ages.csv", "on": "who"}, {"table": "more.csv", "on": "who"}]
     labels, reasons, _ = found(folder, join=joins, **image)
     assert labels == {"a_1": 20, "b_1": 30}
-    assert reasons == {
-        "a_2": "ages.csv has one 'age' for several scans of a, which is that of a_1; data.join's on must name the visit, too"
-    }
+    told = "ages.csv has one 'age' for several scans of a, which is that of a_1"
+    assert reasons == {"a_2": f"{told}; data.join's on must name the visit, too"}
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,13 @@ def _cell(value: str | float | None) -> str:
 
 
 def test_the_first_sheet_of_a_workbook_is_read_as_text_would_be(tmp_path: Path) -> None:
-    rows = [["id", "n", "k"], ["001", 1.0, 1], [None, None, None], ["zoe\u0308", None, 2], ["c ", 2.5, None]]
+    rows: list[list[str | float | None]] = [
+        ["id", "n", "k"],
+        ["001", 1.0, 1],
+        [None, None, None],
+        ["zoe\u0308", None, 2],
+        ["c ", 2.5, None],
+    ]
     write_workbook(tmp_path / "people.xlsx", [rows, [["other"], [1]]])
     table = read_table(tmp_path / "people.xlsx", "data.participants")
     assert [row.cells for row in table.rows] == [{k: row[k] for k in ("id", "n", "k")} for row in AS_TEXT]
