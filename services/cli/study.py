@@ -14,14 +14,18 @@ from trainers.errors import UserError
 def init(
     spec: SpecPath,
     label: Annotated[str, typer.Option(help="Column to predict.")],
-    participants: Annotated[str | None, typer.Option(help="Table of subjects: .tsv or .csv.")] = None,
+    participants: Annotated[str | None, typer.Option(help="Table of subjects: .tsv, .csv, .xlsx, .parquet.")] = None,
     image: Annotated[
-        str | None, typer.Option(help="Path of a scan from the table's folder, columns as {name}.")
+        str | None, typer.Option(help="Path of a scan from the table's folder, columns as {name}, * where names vary.")
     ] = None,
-    bids: Annotated[str | None, typer.Option(help="BIDS data set, in place of a table and --image.")] = None,
+    bids: Annotated[str | None, typer.Option(help="BIDS data set or derivative, in place of --image.")] = None,
     suffix: Annotated[
         str | None, typer.Option(help="What names of the data set's images end in: T1w, bold ...")
     ] = None,
+    id_: Annotated[str | None, typer.Option("--id", help="Column that says whose a scan is.")] = None,
+    session: Annotated[str | None, typer.Option(help="Column that tells a person's scans apart.")] = None,
+    group: Annotated[str | None, typer.Option(help="Column: pairs are formed only inside one of its values.")] = None,
+    split_column: Annotated[str | None, typer.Option(help="Column that has a published split.")] = None,
     recipe: Annotated[
         str | None, typer.Option(help="Prepare as published for a modality; `contrasweep explain` lists them.")
     ] = None,
@@ -31,13 +35,18 @@ def init(
     ] = None,
 ) -> None:
     """Write a first spec for your table and scans, or your BIDS data set."""
-    options = {"participants": participants, "image": image, "bids": bids, "suffix": suffix, "label": label}
+    options = {
+        **{"participants": participants, "image": image, "bids": bids, "suffix": suffix},
+        **{"label": label, "id": id_, "session": session, "group": group},
+    }
     given = {name: value for name, value in options.items() if value is not None}
     filled = dict(_pair(value) for value in values or ())
     with waiting(console, f"looking at {bids or participants or 'the data'}"):
         from services.spec.first import write_first_spec
 
-        write_first_spec(spec, given, recipe, filled)
+        decided = write_first_spec(spec, given, recipe, filled, split_column)
+    if decided:
+        console.print(decided, soft_wrap=True, markup=False)
     console.print(f"wrote {spec}; next: contrasweep validate {spec}", soft_wrap=True)
 
 

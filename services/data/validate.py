@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from services.data.doubts import categories, category_doubts, label_doubts, shown
 from services.data.prepare import check_rejected
 from services.data.weights import check_weights
 from services.spec.checks import check_against_data, check_image_shape
@@ -16,7 +17,7 @@ from services.spec.roots import confine_subjects
 from services.spec.spec import LoadedSpec
 from services.text import number
 from trainers.config import DataConfig
-from trainers.data.participants import Rejected, Subject, read_subjects
+from trainers.data.participants import Rejected, Subject, read_scans, read_subjects
 from trainers.data.readers import UnreadableError, read_header
 from trainers.data.splits import make_splits
 from trainers.data.transforms import Pipeline, build_transforms
@@ -42,23 +43,29 @@ def validate_data(loaded: LoadedSpec, console: Console, weights: Path | None = N
 
     Raises UserError as `check_table` does, a scan without a readable header counting as rejected.
     """
-    listed, rejected = read_subjects(loaded.spec.data, loaded.base, _pipeline(loaded).columns)
+    data = loaded.spec.data
+    listed, rejected, outside = read_scans(data, loaded.base, _pipeline(loaded).columns)
     shapes, unreadable = _headers(listed)
     rejected = [*rejected, *unreadable]
     left_out = {one.subject for one in unreadable}
     subjects = [subject for subject in listed if subject.id not in left_out]
     table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_row("subjects", f"{len(subjects)} usable, {len(rejected)} rejected")
+    elsewhere = f", {outside} left out by data.where" if outside else ""
+    table.add_row("subjects", f"{len(subjects)} usable, {len(rejected)} rejected{elsewhere}")
     if subjects:
         labels = np.array([subject.label for subject in subjects])
         low, high, mean, sd = map(number, (labels.min(), labels.max(), labels.mean(), labels.std()))
         table.add_row("shapes", ", ".join(f"{list(shape)} x {count}" for shape, count in shapes.most_common(5)))
-        table.add_row(loaded.spec.data.label, f"{low} to {high}, mean {mean}, sd {sd}")
+        table.add_row(data.label, f"{low} to {high}, mean {mean}, sd {sd}")
+        for column, sizes in categories(subjects, data.group).items():
+            table.add_row(column, shown(sizes))
     console.print(table, soft_wrap=True)
     for one in rejected[:SHOWN]:
         console.print(f"  rejected {one.subject}: {one.reason}", soft_wrap=True, markup=False)
     if len(rejected) > SHOWN:
         console.print(f"  ... and {len(rejected) - SHOWN} more")
+    for doubt in (*label_doubts(subjects, data.label), *category_doubts(subjects, data.group)):
+        console.print(f"  warning  {doubt}", soft_wrap=True, markup=False)
     _check_counts(loaded, subjects, rejected)
     shape = prepared_shape(loaded, subjects)
     check_image_shape(loaded, shape)

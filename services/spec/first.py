@@ -15,14 +15,29 @@ from services.recipes import Recipe
 from services.spec.spec import LoadedSpec, parse_spec
 from services.spec.yaml import load_mapping
 from trainers.config import DataConfig
+from trainers.data.bids import list_bids
+from trainers.data.listing import list_table
 from trainers.data.participants import Subject, read_subjects
 from trainers.data.readers import UnreadableError, read, read_header
-from trainers.data.table import read_table
+from trainers.data.table import check_columns, is_missing, read_table
+from trainers.data.template import ImageTemplate
 from trainers.errors import UserError
 
-ID_COLUMNS = ("participant_id", "subject_id", "patient_id", "subject", "patient", "case_id", "case", "mrn", "id")
+ID_COLUMNS = (
+    *("participantid", "subjectid", "patientid", "oasisid", "ptid", "rid", "eid", "subid", "subject", "participant"),
+    *("patient", "caseid", "case", "mrn", "id"),
+)
+"""Usual names of the column that says whose a scan is, letters and digits alone."""
+SPLIT_WORDS = {
+    "train": ("train", "training", "trn"),
+    "validation": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing", "tst", "internaltest"),
+}
 SPACES = ("dynlocrep", "supremix", "exponential", "vanilla")
 """Without a second view, supremix has only equal labels to attract, and there may be none."""
+_ID = re.compile(r"(?i:(^|[\W_])(subject|participant|patient|person))|[a-z]ID$|[\W_](?i:id)$|^[A-Z]+ID$")
+FEWEST_PEOPLE = 6
+"""Different values of a column that looks like an id and repeats; with fewer it tells groups."""
 LONGEST_SIDE = {1: 512, 2: 224, 3: 96}
 
 SPEC = """\
@@ -31,9 +46,9 @@ SPEC = """\
 data:
 {source}
   label: {label}
-  # group: sex                          # pairs are formed only inside a group
+  {group}        # pairs are formed only inside a group
 {data}
-  split: {{test: 0.2, validation: 0.2, stratify: [{label}], seed: 0}}
+  split: {split}
 {model}
 training:
   epochs: 50
@@ -72,11 +87,16 @@ training:
 
 
 def write_first_spec(
-    path: Path, given: Mapping[str, str], recipe: str | None = None, values: Mapping[str, str] | None = None
-) -> None:
+    path: Path,
+    given: Mapping[str, str],
+    recipe: str | None = None,
+    values: Mapping[str, str] | None = None,
+    split_column: str | None = None,
+) -> str:
     """Write a spec to `path`, fitted to the first scan that can be read, or with the parts that a recipe decides.
 
-    `given` are fields of the spec's `data`, their paths relative to this folder; `values` fill the recipe's blanks.
+    `given` are fields of the spec's `data`, their paths relative to this folder; `values` fill the recipe's blanks;
+    `split_column` has the published split. Returns what was decided that was not asked for, in a line.
     Raises UserError where `path` exists, the table or one of the named columns is missing, no scan is readable, or
     the recipe does not suit the first that is.
     """
@@ -88,13 +108,46 @@ def write_first_spec(
     config = _config(given)
     with _naming_options():
         subjects, _ = read_subjects(config, Path())
+        split = _split(config, split_column)
     first, shape = _first(subjects, config)
-    text = _written(path, config, len(subjects), Recipe.parse(filled or _plain(shape)))
+    text = _written(path, config, len(subjects), Recipe.parse(filled or _plain(shape)), split)
     path.parent.mkdir(parents=True, exist_ok=True)
     loaded = LoadedSpec(parse_spec(text, str(path)), path, path.resolve().parent)
     if recipe is not None:
         _check_suits(recipe, loaded, first)
     path.write_text(text, encoding="utf-8")
+    return _decided(config, given, subjects)
+
+
+def _decided(config: DataConfig, given: Mapping[str, str], subjects: Sequence[Subject]) -> str:
+    if config.bids is not None or "id" in given:
+        return ""
+    people = len({subject.subject for subject in subjects})
+    scans = f", {config.session} tells their {len(subjects)} scans apart" if config.session is not None else ""
+    return f"{config.id} says whose a scan is: {people} people{scans}; --id names another column"
+
+
+def _split(config: DataConfig, column: str | None) -> str:
+    """The split as YAML: by fractions, or by the values of a column that mean train, validation and test."""
+    if column is None:
+        return f"{{test: 0.2, validation: 0.2, stratify: [{_scalar(config.label)}], seed: 0}}"
+    listing = list_table(config, Path()) if config.bids is None else list_bids(config, Path())
+    check_columns(listing.name, listing.columns, [("data.split-column", column)])
+    values = sorted({scan.row[column] for scan in listing.scans if scan.row and not is_missing(scan.row[column])})
+    meant = {name: [value for value in values if _squeezed(value) in words] for name, words in SPLIT_WORDS.items()}
+    if not meant["train"] or not meant["test"]:
+        found = ", ".join(map(repr, values[:10]))
+        raise UserError(
+            f"data.split-column: '{column}' holds {found}: none means {'test' if meant['train'] else 'train'}; "
+            "write data.split with the values of train, validation and test by hand"
+        )
+    lists = [f"{name}: [{', '.join(map(_scalar, values))}]" for name, values in meant.items() if values]
+    return f"{{column: {_scalar(column)}, {', '.join(lists)}}}"
+
+
+def _squeezed(name: str) -> str:
+    """Letters and digits alone, in lower case: `Patient ID` and `patient_id` are one."""
+    return re.sub(r"[\W_]", "", name.lower())
 
 
 def _from(folder: Path, values: Mapping[str, str]) -> dict[str, str]:
@@ -115,15 +168,17 @@ def _config(given: Mapping[str, str]) -> DataConfig:
     fields = dict(given)
     if "participants" in fields and "image" in fields:
         with _naming_options():
-            fields |= _who(Path(fields["participants"]), fields["image"])
+            fields = {**_who(Path(fields["participants"]), fields["image"], fields.get("id")), **fields}
     try:
         return DataConfig.model_validate(fields)
     except ValidationError as error:
         raise UserError(f"init: {complaint(error, DataConfig)}") from error
 
 
-def _written(path: Path, config: DataConfig, count: int, recipe: Recipe) -> str:
+def _written(path: Path, config: DataConfig, count: int, recipe: Recipe, split: str) -> str:
     return SPEC.format(
+        split=split,
+        group="# group: sex                  " if config.group is None else f"group: {_scalar(config.group)}",
         title=path.name,
         name=_slug(path.stem),
         source=_source(config, path.parent),
@@ -139,7 +194,11 @@ def _written(path: Path, config: DataConfig, count: int, recipe: Recipe) -> str:
 
 def _source(config: DataConfig, folder: Path) -> str:
     if config.bids is not None:
-        return BIDS.format(bids=_scalar(_relative(config.bids, folder)), suffix=_scalar(str(config.suffix)))
+        named = f"\n  participants: {_scalar(_relative(config.participants, folder))}" if config.participants else ""
+        who = "" if config.id == "participant_id" else f"\n  id: {_scalar(config.id)}"
+        session = f"\n  session: {_scalar(config.session)}" if config.session else ""
+        where = BIDS.format(bids=_scalar(_relative(config.bids, folder)), suffix=_scalar(str(config.suffix)))
+        return f"{where}{named}{who}{session}"
     participants = _scalar(_relative(config.listed_in, folder))
     session = f"\n  session: {_scalar(config.session)}        # tells a subject's scans apart" if config.session else ""
     who = f"{_scalar(config.id)}{session}"
@@ -164,38 +223,59 @@ def _check_suits(recipe: str, loaded: LoadedSpec, first: Subject) -> None:
     check_image_shape(loaded, shape)
 
 
-def _who(participants: Path, image: str) -> dict[str, str]:
-    """The column of a subject's id, by its usual names or from the template; and of sessions, where ids repeat."""
+def _who(participants: Path, image: str, named: str | None) -> dict[str, str]:
+    """The column that says whose a scan is, and the one that tells a person's scans apart, where ids repeat.
+
+    That is a column of a usual name; else one that looks like an id and repeats, as the one that names the image would
+    put a person on both sides of a split; else the template's first.
+    """
     table = read_table(participants, "data.participants")
-    used = [column for column in re.findall(r"{(\w+)}", image) if column in table.columns]
-    named = [column for name in ID_COLUMNS for column in table.columns if column.lower() == name]
-    who = next(iter((*named, *used)), table.columns[0])
-    ids = [row.cells[who] for row in table.rows]
+    used = [column for column in ImageTemplate.parse(image, Path()).columns if column in table.columns]
+    cells = {column: [row.cells[column] for row in table.rows] for column in table.columns}
+    usual = [column for name in ID_COLUMNS for column in table.columns if _squeezed(column) == name]
+    repeating = [column for column in usual if _people(cells[column]) < len(table.rows)]
+    coarser = [c for c in table.columns if _ID.search(c) and FEWEST_PEOPLE <= _people(cells[c]) < len(table.rows)]
+    who = named or next(iter((*repeating, *coarser, *usual, *used)), table.columns[0])
     others = [column for column in used if column != who]
-    return {"id": who, "session": others[0]} if len(set(ids)) < len(ids) and others else {"id": who}
+    repeats = _people(cells.get(who, [])) < len(table.rows)
+    return {"id": who, "session": others[0]} if repeats and others else {"id": who}
+
+
+def _people(cells: Sequence[str]) -> int:
+    return len(set(cells))
 
 
 def _first(subjects: Sequence[Subject], config: DataConfig) -> tuple[Subject, tuple[int, ...]]:
-    """The first scan that can be read, and its shape (C, *S)."""
+    """The first scan that can be read, and its shape (C, *S), an axis of length 1 in front of it left out."""
+    reasons = []
     for subject in subjects:
         try:
             shape = read_header(subject.path).shape
-        except UnreadableError:
+        except UnreadableError as error:
+            reasons.append(f"{subject.path}: {error}")
             continue
-        if len(shape) - 1 in LONGEST_SIDE:
+        if len(shape) - 1 in LONGEST_SIDE or _is_wrapped(shape):
             return subject, shape
+        reasons.append(f"{subject.path}: has {len(shape) - 1} dimensions beside its channels, {list(shape)}")
     what = f"--image: no file like {config.image}" if config.bids is None else f"--suffix: no {config.suffix} image"
-    raise UserError(f"{what} can be read as an image of 1 to 3 dimensions")
+    first = f"; first: {reasons[0]}" if reasons else ""
+    raise UserError(f"{what} can be read as an image of 1 to 3 dimensions{first}")
+
+
+def _is_wrapped(shape: tuple[int, ...]) -> bool:
+    """Whether an image [1, C, X, Y, Z] is a batch of one, as networks' inputs are saved."""
+    return len(shape) == 5 and shape[0] == 1
 
 
 def _plain(shape: tuple[int, ...]) -> str:
     """What is written without a recipe, for images (C, *S)."""
-    spatial = shape[1:]
+    wrapped = _is_wrapped(shape)
+    spatial = shape[2:] if wrapped else shape[1:]
     longest = LONGEST_SIDE[len(spatial)]
-    lines = []
+    lines = ["    - SqueezeDim: {dim: 0}              # the arrays are batches of one"] if wrapped else []
     if max(spatial) > longest and len(spatial) > 1:
         size = [max(1, round(side * longest / max(spatial))) for side in spatial]
-        lines = [f"    - Resize: {{spatial_size: {size}}}"]
+        lines.append(f"    - Resize: {{spatial_size: {size}}}")
     lines.append("    - NormalizeIntensity: {nonzero: true}")
     return PLAIN.format(transforms="\n".join(lines), dims=len(spatial))
 

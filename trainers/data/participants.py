@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -18,6 +19,11 @@ from trainers.data.table import bound, check_columns, is_missing, number
 from trainers.data.template import ImageTemplate
 from trainers.errors import UserError
 
+_DICOM_AGE = re.compile(r"(\d{3})([DWMY])", re.IGNORECASE | re.ASCII)
+_A_YEAR = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
+_YEARS = re.compile(r"(\d+(?:\.\d+)?)\s*(?:y|yo|yrs?|years?)(?:\s*old)?\.?", re.IGNORECASE | re.ASCII)
+_RANGE = re.compile(r"\d+(?:\.\d+)?\s*[-–]\s*\d+(?:\.\d+)?", re.ASCII)
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:,\d{3})+", re.ASCII)
 DESCRIBING = frozenset({"site", "center", "centre", "scanner", "study", "institution", "sex", "gender"})
 """Columns, in upper or lower case, that tell site and sex."""
 
@@ -164,13 +170,22 @@ def _label_problem(cell: str, config: DataConfig) -> str | None:
         return None
     lowest = bound(cell)
     if lowest is None:
-        return f"label is no finite number: column '{config.label}' is '{cell}'{_comma(cell)}"
+        return f"label is no finite number: column '{config.label}' is '{cell}'{_hint(cell)}"
     if config.censored == "keep":
         return None
     return f"label '{cell}' is censored; data.censored: keep reads it as {lowest:g}"
 
 
-def _comma(cell: str) -> str:
+def _hint(cell: str) -> str:
+    """What may have been meant by text that is no number."""
+    if age := _DICOM_AGE.fullmatch(cell):
+        return f" (an age as DICOM writes it: {int(age[1]) / _A_YEAR[age[2].upper()]:.4g} in years)"
+    if years := _YEARS.fullmatch(cell):
+        return f" (write {years[1]})"
+    if _RANGE.fullmatch(cell):
+        return " (a range; one number is needed)"
+    if _THOUSANDS.fullmatch(cell):
+        return " (thousands are written without a comma)"
     return " (a decimal comma? write a point)" if number(cell.replace(",", ".")) is not None else ""
 
 
@@ -232,5 +247,5 @@ def _check_labels(listing: Listing, column: str) -> None:
     if cells and all(is_missing(cell) or not _is_quantity(cell) for cell in cells):
         raise UserError(
             f"data.label: column '{column}' of {listing.name} holds no numbers; "
-            f"the first value is '{cells[0]}'{_comma(cells[0])}, numbers are needed"
+            f"the first value is '{cells[0]}'{_hint(cells[0])}, numbers are needed"
         )

@@ -104,6 +104,62 @@ def test_several_scans_of_a_patient_are_sessions(tmp_path: Path) -> None:
     assert (data.id, data.session) == ("Patient", "file")
 
 
+@pytest.mark.parametrize(
+    ("columns", "image", "id_", "session"),
+    [
+        ("Image Index,Follow-up #,Patient ID", "{Image Index}.npy", "Patient ID", "Image Index"),
+        ("file,StudyDate,PatientID", "{file}.npy", "PatientID", "file"),
+        ("label,day,OASISID", "{label}.npy", "OASISID", "label"),
+        ("file,valid,participant code", "{file}.npy", "participant code", "file"),
+        ("Image Data ID,Visit,Subject", "{Image Data ID}.npy", "Subject", "Image Data ID"),
+        ("id,boneage,male", "{id}.npy", "id", None),
+    ],
+)
+def test_what_names_the_image_is_not_whose_it_is_while_another_column_repeats(
+    tmp_path: Path, columns: str, image: str, id_: str, session: str | None
+) -> None:
+    dataset(tmp_path, ".npy", write_npy)
+    lines = [f"{columns},age", *(f"s{number:02d},{number % 4},P{number // 4},{20 + number}" for number in range(1, 40))]
+    if id_ == "id":
+        lines = [lines[0], *(f"s{number:02d},{number},{number % 2},{20 + number}" for number in range(1, 40))]
+    (tmp_path / "table.csv").write_text("\n".join(lines) + "\n")
+    said = write_first_spec(tmp_path / "study.yaml", given(tmp_path / "table.csv", image, "age"))
+    data = load_spec(tmp_path / "study.yaml").spec.data
+    assert (data.id, data.session) == (id_, session)
+    assert said.startswith(f"{id_} says whose a scan is: {10 if session else 39} people")
+
+
+def test_columns_may_be_told(tmp_path: Path) -> None:
+    dataset(tmp_path, ".npy", write_npy)
+    rows = [f"s{n:02d}\t{n // 2}\t{n % 2}\t{20 + n}\t{'FM'[n % 2]}" for n in range(2, 40)]
+    table = tmp_path / "participants.tsv"
+    table.write_text("\n".join(["scan\twho\tvisit\tage\tsex", *rows]) + "\n")
+    told = {"id": "who", "session": "visit", "group": "sex"}
+    assert write_first_spec(tmp_path / "study.yaml", given(table, "{scan}.npy", "age") | told) == ""
+    data = load_spec(tmp_path / "study.yaml").spec.data
+    assert (data.id, data.session, data.group) == ("who", "visit", "sex")
+
+
+def test_an_array_that_is_a_batch_of_one_is_squeezed(tmp_path: Path) -> None:
+    table = dataset(tmp_path, ".npy", lambda path, rng: np.save(path, rng.random((1, 1, 6, 7, 8), dtype=np.float32)))
+    write_first_spec(tmp_path / "study.yaml", given(table, "{subject_id}.npy", "age"))
+    spec = load_spec(tmp_path / "study.yaml").spec
+    assert (spec.model.spatial_dims, spec.data.transforms[0]) == (3, {"SqueezeDim": {"dim": 0}})
+    assert "39 usable" in validated(load_spec(tmp_path / "study.yaml"))
+
+
+def test_why_no_file_can_be_read_is_said(tmp_path: Path) -> None:
+    table = dataset(tmp_path, ".npy", lambda path, rng: np.save(path, rng.random((2, 3, 4, 5, 6), dtype=np.float32)))
+    with pytest.raises(
+        UserError, match=r"no file like .*; first: .*s01.npy: has 4 dimensions beside its channels, \[2, 3"
+    ):
+        write_first_spec(tmp_path / "study.yaml", given(table, "{subject_id}.npy", "age"))
+    for path in tmp_path.glob("*.npy"):
+        path.write_text("words")
+    with pytest.raises(UserError, match=r"first: .*s01.npy: is no .npy file"):
+        write_first_spec(tmp_path / "study.yaml", given(table, "{subject_id}.npy", "age"))
+
+
 def test_supremix_is_left_out_where_a_recipe_has_one_view(tmp_path: Path) -> None:
     table = dataset(tmp_path, ".npy", lambda path, rng: np.save(path, rng.random((5, 400), dtype=np.float32)))
     options = given(table, "{subject_id}.npy", "age")

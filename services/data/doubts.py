@@ -1,0 +1,65 @@
+"""What is odd about the usable rows of a table, and a reason to look before a sweep is spent on them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from services.text import count, first_few, number
+from trainers.data.participants import Subject
+
+CODES = (-9999, -999, -99, -9, -4, -1, 0, 99, 999, 9999)
+"""Numbers that tables have where a value is missing."""
+FAR = 0.25
+"""How far from all other labels a code is told, as a share of their range."""
+_SYNONYMS = {"f": "female", "w": "female", "woman": "female", "m": "male", "man": "male"}
+_SHOWN = 12
+
+
+def label_doubts(subjects: Sequence[Subject], column: str) -> list[str]:
+    """Labels that may be codes for missing values: far from all that are none."""
+    labels = np.array([subject.label for subject in subjects])
+    others = labels[~np.isin(labels, CODES)]
+    if len(others) < 2:
+        return []
+    reach = FAR * np.ptp(others)
+    told = [code for code in CODES if code in labels and np.abs(others - code).min() > reach]
+    if not told:
+        return []
+    many = count(int(np.isin(labels, told).sum()), "label")
+    codes = ", ".join(map(str, told))
+    ends = f"{number(float(others.min()))} to {number(float(others.max()))}"
+    return [f"{many} of '{column}' are {codes}, the others {ends}: missing values? data.missing: [{codes}]"]
+
+
+def category_doubts(subjects: Sequence[Subject], group: str | None) -> list[str]:
+    """Groups in which no pairs can be formed, and values of a column that seem to be one, spelled differently."""
+    doubts = []
+    for column, sizes in categories(subjects, group).items():
+        spelled: dict[str, list[str]] = defaultdict(list)
+        for value in sizes:
+            plain = value.strip().casefold()
+            spelled[_SYNONYMS.get(plain, plain)].append(value)
+        same = [" and ".join(map(repr, values)) for values in spelled.values() if len(values) > 1]
+        if same:
+            doubts.append(f"'{column}' may have one value spelled differently: {first_few(same, '; ')}")
+        if column == group and (single := [repr(value) for value, size in sizes.items() if size == 1]):
+            doubts.append(f"data.group: {count(len(single), 'group')} of one, which form no pairs: {first_few(single)}")
+    return doubts
+
+
+def categories(subjects: Sequence[Subject], group: str | None) -> dict[str, Counter[str]]:
+    """How many scans have each value of the columns of text that bear on the study."""
+    cells: Mapping[str, list[str]] = defaultdict(list)
+    for subject in subjects:
+        values = {column: value for column, value in subject.strata.items() if isinstance(value, str)}
+        values |= {group: subject.group} if group is not None and subject.group is not None else {}
+        for column, value in values.items():
+            cells[column].append(value)
+    return {column: Counter(values) for column, values in cells.items()}
+
+
+def shown(sizes: Counter[str]) -> str:
+    """The values and how many have each, the largest first."""
+    told = [f"{value or 'missing'} {size}" for value, size in sizes.most_common(_SHOWN)]
+    return ", ".join(told) + (f" and {len(sizes) - _SHOWN} more" if len(sizes) > _SHOWN else "")

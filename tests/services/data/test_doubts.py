@@ -1,0 +1,41 @@
+"""What is odd about a table is told; what is not is left alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from services.data.doubts import category_doubts, label_doubts
+from trainers.data.participants import Subject
+
+
+def people(labels: Sequence[float], groups: Sequence[str] | None = None) -> list[Subject]:
+    return [
+        Subject(f"s{n}", f"s{n}", Path(f"{n}.png"), float(label), groups[n] if groups else None, {}, {}, {})
+        for n, label in enumerate(labels)
+    ]
+
+
+AGES = [20, 31, 42, 55, 59.5]
+
+
+@pytest.mark.parametrize("code", [-9999, -999, -99, -9, -4, -1, 0, 99, 999, 9999])
+def test_a_code_far_from_all_labels_is_told(code: float) -> None:
+    (told,) = label_doubts(people([*AGES, code, code]), "age")
+    assert told == f"2 labels of 'age' are {code}, the others 20.00 to 59.50: missing values? data.missing: [{code}]"
+
+
+@pytest.mark.parametrize(
+    "labels", [[*AGES, 99, 88, 91], [0, 1, 2, 30], [-1, 0, 1], [0, 0, 1], [-4, -3, -1.5, 2.5], AGES]
+)
+def test_what_may_be_a_label_is_not(labels: list[float]) -> None:
+    assert label_doubts(people(labels), "age") == []
+
+
+def test_groups_of_one_and_spellings(tmp_path: Path) -> None:
+    groups = ["F", "f", "Female", "M", "M", "m ", "unknown", "F", "f", "Female", "m "]
+    assert category_doubts(people(range(11), groups), "sex") == [
+        "'sex' may have one value spelled differently: 'F' and 'f' and 'Female'; 'M' and 'm '",
+        "data.group: 1 group of one, which form no pairs: 'unknown'",
+    ]
+    assert category_doubts(people(range(4), ["A", "B", "A", "B"]), "site") == []
