@@ -150,9 +150,7 @@ def test_an_array_that_is_a_batch_of_one_is_squeezed(tmp_path: Path) -> None:
 
 def test_why_no_file_can_be_read_is_said(tmp_path: Path) -> None:
     table = dataset(tmp_path, ".npy", lambda path, rng: np.save(path, rng.random((2, 3, 4, 5, 6), dtype=np.float32)))
-    with pytest.raises(
-        UserError, match=r"no file like .*; first: .*s01.npy: has 4 dimensions beside its channels"
-    ):
+    with pytest.raises(UserError, match=r"no file like .*; first: .*s01.npy: has 4 dimensions beside its channels"):
         write_first_spec(tmp_path / "study.yaml", given(table, "{subject_id}.npy", "age"))
     for path in tmp_path.glob("*.npy"):
         path.write_text("words")
