@@ -38,8 +38,9 @@ class DataConfig(Frozen):
     `_suffix` and have the `entities` in their names, or, where one is null, have it not; `datatype` (anat, func ...)
     and `extension` count as entities. `session` is a column that tells a subject's scans apart; a
     subject's scans are all on one side of a split. `censored` says what a label such as `89+` is: `reject` leaves the
-    scan out, `keep` reads 89. `transforms` run once. `normalize: training` subtracts the mean of the training
-    split and divides by its sd, channel by channel, when images are read.
+    scan out, `keep` reads 89. `affine` says which counts where a NIfTI file's sform and qform contradict each other;
+    where it is null, such a file is rejected. `transforms` run once. `normalize: training` subtracts the mean of the
+    training split and divides by its sd, channel by channel, when images are read.
     """
 
     participants: str | None = None
@@ -52,6 +53,7 @@ class DataConfig(Frozen):
     label: str
     censored: Literal["reject", "keep"] = "reject"
     group: str | None = None
+    affine: Literal["sform", "qform"] | None = None
     transforms: tuple[dict[str, dict[str, Any]], ...] = ()
     dtype: Literal["float32", "float16", "uint8"] = "float32"
     normalize: Literal["training"] | None = None
