@@ -106,8 +106,10 @@ class DataConfig(Frozen):
     its source data set, or `participants` names one. `session` is a column that tells a subject's scans apart; a
     subject's scans are all on one side of a split. `censored` says what a label such as `89+` is: `reject` leaves the
     scan out, `keep` reads 89. `join` adds other tables' columns, cells that are one of `missing` count as empty, and
-    only scans that fulfil `where`, conditions by column, are in the study. `transforms` run once. `normalize: training`
-    subtracts the mean of the training split and divides by its sd, channel by channel, when images are read.
+    only scans that fulfil `where`, conditions by column, are in the study. `affine` says which counts where a NIfTI
+    file's sform and qform contradict each other; where it is null, such a file is rejected. `transforms` run once.
+    `normalize: training` subtracts the mean of the training split and divides by its sd, channel by channel, when images
+    are read.
     """
 
     participants: str | None = None
@@ -123,6 +125,7 @@ class DataConfig(Frozen):
     missing: Cells = ()
     where: dict[str, Annotated[Condition, BeforeValidator(_condition)]] = {}
     group: str | None = None
+    affine: Literal["sform", "qform"] | None = None
     transforms: tuple[dict[str, dict[str, Any]], ...] = ()
     dtype: Literal["float32", "float16", "uint8"] = "float32"
     normalize: Literal["training"] | None = None

@@ -240,7 +240,7 @@ def _probe_shape(task: Task) -> tuple[int, ...] | str:
     """Ray task: the shape of one scan after transforms, or why it has none."""
     pipeline = build_transforms(task.config.transforms, task.base)
     try:
-        return load_scan(task.subjects[0], pipeline, task.config.dtype).values.shape
+        return load_scan(task.subjects[0], pipeline, task.config.dtype, task.config.affine).values.shape
     except UnreadableError as error:
         return str(error)
 
@@ -300,7 +300,7 @@ def _volumes(task: Task, outcomes: list[Outcome]) -> Iterator[Volume]:
     pipeline = build_transforms(task.config.transforms, task.base)
     for subject in task.subjects:
         try:
-            scan = load_scan(subject, pipeline, task.config.dtype)
+            scan = load_scan(subject, pipeline, task.config.dtype, task.config.affine)
             if scan.values.shape != task.image_shape:
                 raise UnreadableError(f"shape {scan.values.shape} differs from the others' {task.image_shape}")
         except UnreadableError as error:

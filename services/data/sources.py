@@ -15,6 +15,7 @@ from upath import UPath
 from services.cluster.parallel import parallel
 from trainers.atomic import write_atomically
 from trainers.config import DataConfig
+from trainers.data import readers
 from trainers.data.participants import Rejected, Subject
 from trainers.data.stamp import stamp
 from trainers.data.store import FORMAT, file_digest, json_digest
@@ -70,6 +71,8 @@ class Sources:
             "transforms": list(self.config.transforms),
             "files": [file_digest(path) for path in self.pipeline.files],
         }
+        if self.config.affine is not None:  # left out at its default, so that stores keep their versions
+            content["affine"] = self.config.affine
         return json_digest(content)
 
     def relative(self, path: Path | None) -> str | None:
@@ -124,11 +127,10 @@ class Digests:
 
 
 def _stamp(path: Path) -> list[Any]:
-    """The stamp of a file, or of every file in a folder; empty where there is none."""
+    """The stamp of a file, or of every file of an image that is in several; empty where there is none."""
     try:
-        if path.is_dir():
-            return [[entry.name, *_stamp(entry)] for entry in sorted(path.iterdir()) if entry.is_file()]
-        return list(stamp(path))
+        files = _files(path)
+        return list(stamp(path)) if files == [path] else [[file.name, *stamp(file)] for file in files]
     except OSError:
         return []
 
@@ -139,15 +141,23 @@ def _digests(paths: Sequence[Path]) -> list[str]:
 
 
 def _digest(path: Path) -> str:
-    """The sha256 of a file, or of the names and digests of a folder's files; "" where reading it fails."""
+    """The sha256 of a file, or of the names and digests of an image's several; "" where reading it fails."""
     try:
-        if path.is_file():  # a pipe would wait for a writer
+        files = _files(path)
+        if files == [path]:
             return file_digest(path)
-        files = [
-            os.fsencode(entry.name) + f"\0{file_digest(entry)}\n".encode()
-            for entry in sorted(path.iterdir())
-            if entry.is_file()
-        ]
-        return hashlib.sha256(b"".join(files)).hexdigest()
+        digests = [os.fsencode(file.name) + f"\0{file_digest(file)}\n".encode() for file in files]
+        return hashlib.sha256(b"".join(digests)).hexdigest()
     except OSError:  # reading the image says what is wrong
         return ""
+
+
+def _files(path: Path) -> list[Path]:
+    """The files of the image in `path`: a folder's, or those that its reader reads. Raises OSError without them."""
+    if path.is_dir():
+        return [entry for entry in sorted(path.iterdir()) if entry.is_file()]
+    files = list(readers.files(path))
+    for file in files:
+        if not file.is_file():  # a pipe would wait for a writer
+            raise FileNotFoundError(file)
+    return files

@@ -18,7 +18,7 @@ from services.spec.spec import LoadedSpec
 from services.text import number
 from trainers.config import DataConfig
 from trainers.data.participants import Rejected, Subject, read_scans, read_subjects
-from trainers.data.readers import UnreadableError, read_header
+from trainers.data.readers import Form, UnreadableError, read_header
 from trainers.data.splits import make_splits
 from trainers.data.transforms import Pipeline, build_transforms
 from trainers.data.volume import load_scan
@@ -45,7 +45,7 @@ def validate_data(loaded: LoadedSpec, console: Console, weights: Path | None = N
     """
     data = loaded.spec.data
     listed, rejected, outside = read_scans(data, loaded.base, _pipeline(loaded).columns)
-    shapes, unreadable = _headers(listed)
+    shapes, unreadable = _headers(listed, data.affine)
     rejected = [*rejected, *unreadable]
     left_out = {one.subject for one in unreadable}
     subjects = [subject for subject in listed if subject.id not in left_out]
@@ -83,11 +83,11 @@ def list_scans(loaded: LoadedSpec, roots: Sequence[Path]) -> tuple[list[Subject]
     return subjects, rejected
 
 
-def _headers(subjects: list[Subject]) -> tuple[Counter[tuple[int, ...]], list[Rejected]]:
+def _headers(subjects: list[Subject], affine: Form | None) -> tuple[Counter[tuple[int, ...]], list[Rejected]]:
     shapes: Counter[tuple[int, ...]] = Counter()
     unreadable = []
     with ThreadPoolExecutor(_READERS) as pool:
-        for subject, found in zip(subjects, pool.map(_shape, subjects), strict=True):
+        for subject, found in zip(subjects, pool.map(lambda subject: _shape(subject, affine), subjects), strict=True):
             if isinstance(found, str):
                 unreadable.append(Rejected(subject.id, subject.path, found))
             else:
@@ -95,10 +95,10 @@ def _headers(subjects: list[Subject]) -> tuple[Counter[tuple[int, ...]], list[Re
     return shapes, unreadable
 
 
-def _shape(subject: Subject) -> tuple[int, ...] | str:
+def _shape(subject: Subject, affine: Form | None) -> tuple[int, ...] | str:
     """Of a scan's header, or why there is none."""
     try:
-        return read_header(subject.path).shape
+        return read_header(subject.path, affine).shape
     except UnreadableError as error:
         return str(error)
 
@@ -119,10 +119,10 @@ def _check_counts(loaded: LoadedSpec, subjects: Sequence[Subject], rejected: Seq
 
 def prepared_shape(loaded: LoadedSpec, subjects: list[Subject]) -> tuple[int, ...]:
     """The shape (C, *S) after transforms of the first scan that can be used. Raises UserError where none can."""
-    pipeline, reasons = _pipeline(loaded), []
+    data, pipeline, reasons = loaded.spec.data, _pipeline(loaded), []
     for subject in subjects:
         try:
-            return load_scan(subject, pipeline, loaded.spec.data.dtype).values.shape
+            return load_scan(subject, pipeline, data.dtype, data.affine).values.shape
         except UnreadableError as error:
             reasons.append(f"{subject.path}: {error}")
     raise UserError(f"data.image: none of the {len(subjects)} images can be used; first: {reasons[0]}")

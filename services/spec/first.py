@@ -217,7 +217,7 @@ def _check_suits(recipe: str, loaded: LoadedSpec, first: Subject) -> None:
     check_spec(loaded)
     pipeline = build_transforms(loaded.spec.data.transforms, loaded.base)
     try:
-        shape = pipeline(read(first.path), first.numbers).shape
+        shape = pipeline(read(first.path, loaded.spec.data.affine), first.numbers).shape
     except UnreadableError as error:
         raise UserError(f"--recipe: {recipe} does not suit {first.path}: {error}") from error
     check_image_shape(loaded, shape)
@@ -250,7 +250,7 @@ def _first(subjects: Sequence[Subject], config: DataConfig) -> tuple[Subject, tu
     reasons = []
     for subject in subjects:
         try:
-            shape = read_header(subject.path).shape
+            shape = read_header(subject.path, config.affine).shape
         except UnreadableError as error:
             reasons.append(f"{subject.path}: {error}")
             continue

@@ -12,6 +12,7 @@ from services.spec.spec import LoadedSpec, SweepSpec
 from trainers.data import transforms
 from trainers.data.bids import bids_tables, participants_table
 from trainers.data.participants import Subject
+from trainers.data.readers import files
 from trainers.data.template import ImageTemplate
 from trainers.errors import UserError
 
@@ -41,9 +42,9 @@ def confine(loaded: LoadedSpec, roots: Sequence[Path]) -> None:
 
 
 def confine_subjects(subjects: Iterable[Subject], roots: Sequence[Path]) -> None:
-    """Raise UserError where a scan that a table names lies outside `roots`, links followed."""
+    """Raise UserError where a scan that a table names, or a file that it refers to, lies outside `roots`."""
     for subject in subjects:
-        if not _is_inside(subject.path, roots):
+        if not _is_inside(subject.path, roots) or not all(_is_inside(file, roots) for file in files(subject.path)):
             raise UserError(f"spec: data.participants: the image of {subject.id!r} is not inside a data root")
 
 

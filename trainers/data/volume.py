@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.data.participants import Subject
-from trainers.data.readers import Image, UnreadableError, read
+from trainers.data.readers import Form, Image, UnreadableError, read
 from trainers.data.store import Source
 from trainers.data.transforms import Pipeline
 
@@ -23,13 +23,13 @@ class Scan:
     source: Source
 
 
-def load_scan(subject: Subject, pipeline: Pipeline, dtype: str) -> Scan:
+def load_scan(subject: Subject, pipeline: Pipeline, dtype: str, affine: Form | None = None) -> Scan:
     """Read and transform a subject's image. Raises UnreadableError with the reason where it cannot be used.
 
     That is also an image without contrast, before or after transforms, one with values that are not finite, and
     one that `dtype` cannot hold.
     """
-    image = read(subject.path)
+    image = read(subject.path, affine)
     source = _source(image)
     values = pipeline(image, subject.numbers)
     bad = int(values.size - np.isfinite(values).sum())

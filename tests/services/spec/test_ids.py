@@ -35,6 +35,7 @@ DEFAULTS: dict[str, Any] = {
     "data.image": None,
     "data.censored": "reject",
     "data.group": None,
+    "data.affine": None,
     "data.transforms": (),
     "data.dtype": "float32",
     "data.normalize": None,

@@ -1,6 +1,7 @@
 """Readers, one file for each format, chosen by the file's ending."""
 
 import errno
+import inspect
 import os
 import warnings
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from trainers.data.readers._files import check_file
-from trainers.data.readers.base import Header, Image, Reader, UnreadableError
+from trainers.data.readers.base import Form, Header, Image, Reader, Scattered, UnreadableError
 from trainers.errors import nearest
 from trainers.registry import Registry
 
@@ -25,22 +26,46 @@ register = _registry.register
 names = _registry.names
 get = _registry.get
 
-__all__ = ["FOLDER", "Header", "Image", "Reader", "UnreadableError", "get", "names", "read", "read_header", "register"]
+__all__ = [
+    "FOLDER",
+    "Form",
+    "Header",
+    "Image",
+    "Reader",
+    "UnreadableError",
+    "files",
+    "get",
+    "names",
+    "read",
+    "read_header",
+    "register",
+]
 
 Read = TypeVar("Read", Image, Header)
 
 
-def read(path: Path) -> Image:
+def read(path: Path, affine: Form | None = None) -> Image:
     """The image in `path`, its values float32 [C, *S]. Raises UnreadableError with a one-line reason.
 
-    What says nothing of the file, such as a disk or a server that fails, is raised as it is.
+    Where a format says twice where its voxels lie, and the two contradict each other, `affine` says which counts. What
+    says nothing of the file, such as a disk or a server that fails, is raised as it is.
     """
-    return _guarded(lambda: _as_float32(_reader(path).read(path)))
+    return _guarded(lambda: _as_float32(_reader(path, affine).read(path)))
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path, affine: Form | None = None) -> Header:
     """What `read` would give, without decoding the image. Raises UnreadableError."""
-    return _guarded(lambda: _reader(path).header(path))
+    return _guarded(lambda: _reader(path, affine).header(path))
+
+
+def files(path: Path) -> tuple[Path, ...]:
+    """The files that the image in `path` is read from, sorted: most often `path` alone."""
+    try:
+        ending = _ending(path)
+        reader = None if ending is None else get(ending)()
+        return tuple(sorted(reader.files(path))) if isinstance(reader, Scattered) else (path,)
+    except (OSError, UnreadableError):  # reading the image says what is wrong
+        return (path,)
 
 
 def _guarded(action: Callable[[], Read]) -> Read:
@@ -58,20 +83,33 @@ def _guarded(action: Callable[[], Read]) -> Read:
 
 
 def _as_float32(image: Image) -> Image:
-    return replace(image, values=np.ascontiguousarray(image.values, dtype=np.float32))
+    values = np.ascontiguousarray(image.values, dtype=np.float32)
+    if min(values.strides, default=0) < 0:  # NumPy calls an axis of length 1 contiguous either way, torch does not
+        values = values.copy()
+    return replace(image, values=values)
 
 
-def _reader(path: Path) -> Reader:
+def _reader(path: Path, affine: Form | None) -> Reader:
     if os.path.isdir(path):  # False where the folders above may not be read; check_file says so
         return get(FOLDER)()
     check_file(path)
-    matching = [ending for ending in names() if path.name.lower().endswith(ending)]
-    if matching:
-        return get(max(matching, key=len))()
+    ending = _ending(path)
+    if ending is not None:
+        return _built(ending, affine)
     if _is_dicom(path):  # scanners export files called IM0001 or by their UID
         return get(".dcm")()
     endings = [name for name in names() if name != FOLDER]
     raise UnreadableError(f"no reader for the ending '{path.suffix}'; {nearest(path.suffix, endings)}")
+
+
+def _ending(path: Path) -> str | None:
+    """The longest ending of a reader that the file's name, in any case, ends in."""
+    return max((ending for ending in names() if path.name.lower().endswith(ending)), key=len, default=None)
+
+
+def _built(ending: str, affine: Form | None) -> Reader:
+    factory = get(ending)
+    return factory(affine=affine) if "affine" in inspect.signature(factory).parameters else factory()
 
 
 def _is_dicom(path: Path) -> bool:

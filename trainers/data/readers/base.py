@@ -4,13 +4,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 MOST_VALUES = 2**31
 """The most values in one image: 8 GiB of float32. Headers that claim more are broken."""
+
+Form = Literal["sform", "qform"]
+"""Either place where a NIfTI header says how its voxels lie."""
 
 
 class UnreadableError(Exception):
@@ -54,6 +57,7 @@ class Reader(Protocol):
     """Reads one format. `read` and `header` may raise anything on a broken file; the caller names the file.
 
     `path` is a file that can be opened and is not empty, or a folder where the reader is registered for `FOLDER`.
+    The constructor of a format that may say twice where its voxels lie takes `affine`, which of both counts.
     """
 
     def read(self, path: Path) -> Image:
@@ -69,6 +73,15 @@ class Reader(Protocol):
 
         Returns the shape (C, *S) that is read from it. Where the format is a folder, at least two files go there.
         """
+        ...
+
+
+@runtime_checkable
+class Scattered(Protocol):
+    """A reader of a format whose images may be in several files."""
+
+    def files(self, path: Path) -> Sequence[Path]:
+        """All files that the image in `path` is read from, `path` among them."""
         ...
 
 

@@ -122,7 +122,8 @@ def test_two_long_axes_after_space_are_refused(tmp_path: Path) -> None:
 def test_forms_that_disagree_in_orientation_are_refused(tmp_path: Path) -> None:
     path = write_forms(tmp_path / "a.nii", np.eye(4), 1, LAS, 1)
     assert reason(path) == (
-        "sform says RAS 1 x 1 x 1 mm, qform LAS 1 x 1 x 1 mm; they must agree, or the wrong one have code 0"
+        "sform says RAS 1 x 1 x 1 mm, qform LAS 1 x 1 x 1 mm; they must agree, or the wrong one have code 0, "
+        "or data.affine say which counts: sform, qform"
     )
 
 
