@@ -41,8 +41,8 @@ class SplitConfig(Frozen):
         return self
 
 
-Cell = StrictBool | float | str
-"""What a cell of a table may be compared with; numbers compare as numbers."""
+Cell = StrictBool | float | str | None
+"""What a cell of a table may be compared with: numbers compare as numbers, and null is an empty cell."""
 
 
 def _listed(value: object) -> object:
@@ -53,14 +53,11 @@ Cells = Annotated[tuple[Cell, ...], BeforeValidator(_listed)]
 
 
 def _condition(value: object) -> object:
-    return value if isinstance(value, dict | Condition) else {"values": value}
+    return value if isinstance(value, dict | Condition) else {"values": _listed(value)}
 
 
 class Condition(Frozen):
-    """What a column's cell must be: one of `values`, from `min` to `max`, and none of what is under `not`.
-
-    An empty cell is none of the values and has no number.
-    """
+    """What a column's cell must be: one of `values`, from `min` to `max`, and none of what is under `not`."""
 
     model_config = ConfigDict(serialize_by_alias=True)
 
@@ -108,8 +105,8 @@ class DataConfig(Frozen):
     scan out, `keep` reads 89. `join` adds other tables' columns, cells that are one of `missing` count as empty, and
     only scans that fulfil `where`, conditions by column, are in the study. `affine` says which counts where a NIfTI
     file's sform and qform contradict each other; where it is null, such a file is rejected. `transforms` run once.
-    `normalize: training` subtracts the mean of the training split and divides by its sd, channel by channel, when images
-    are read.
+    `normalize: training` subtracts the mean of the training split and divides by its sd, channel by channel, when
+    images are read.
     """
 
     participants: str | None = None

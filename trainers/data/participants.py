@@ -64,7 +64,7 @@ def read_subjects(config: DataConfig, base: Path, columns: Sequence[str] = ()) -
     `columns` are those whose numbers the transforms read.
 
     Raises UserError on what makes the whole table unusable: no such file, a missing column, an unknown
-    field in the image template, a scan twice, a label column without numbers, one label for all.
+    field in the image template, a label column without numbers, one label for all.
     """
     return read_scans(config, base, columns)[:2]
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainers.config import Cell, Condition, DataConfig, JoinConfig
-from trainers.data.listing import Listed, Listing
+from trainers.data.listing import Listed, Listing, unique
 from trainers.data.table import Row, check_columns, is_missing, number, read_table
 from trainers.errors import UserError
 
@@ -17,8 +17,8 @@ def select(listing: Listing, config: DataConfig, base: Path, named: Iterable[str
     """The listing with `data.join`, `data.missing` and `data.where` applied, and how many scans were left out.
 
     `named` are columns that say whose a scan is and where: their cells are never codes for missing values. Scans that
-    have a problem stay, so that they are told. Raises UserError on a table that cannot be joined, or a column of a
-    condition that is not there.
+    have a problem stay, so that they are told; scans that several rows have get one. Raises UserError on a table that
+    cannot be joined, or a column of a condition that is not there.
     """
     for number_, join in enumerate(config.join):
         listing = _joined(listing, join, base, f"data.join[{number_}]", config.label)
@@ -27,15 +27,17 @@ def select(listing: Listing, config: DataConfig, base: Path, named: Iterable[str
     kept = tuple(scan for scan in listing.scans if scan.problem is not None or _fulfils(scan.row, config.where))
     if not kept:
         raise UserError(f"data.where: none of the {len(listing.scans)} scans in {listing.name} fulfils it")
-    return replace(listing, scans=kept), len(listing.scans) - len(kept)
+    return unique(replace(listing, scans=kept), config), len(listing.scans) - len(kept)
 
 
 def same(cell: str, value: Cell) -> bool:
-    """Whether a cell is a value: the same number, the same text, or true and false however they are written.
+    """Whether a cell is a value: the same number, the same text, true and false however they are written, or empty.
 
-    >>> same("01", 1), same("1", "1.0"), same("TRUE", True), same("M", "m")
-    (True, True, True, False)
+    >>> same("01", 1), same("1", "1.0"), same("TRUE", True), same("M", "m"), same("n/a", None)
+    (True, True, True, False, True)
     """
+    if value is None:
+        return is_missing(cell)
     if isinstance(value, bool):
         return cell.lower() == str(value).lower()
     if cell == str(value):
@@ -46,14 +48,14 @@ def same(cell: str, value: Cell) -> bool:
 
 def holds(condition: Condition, cell: str) -> bool:
     """Whether a cell fulfils a condition."""
-    empty, value = is_missing(cell), number(cell)
-    if condition.values is not None and (empty or not any(same(cell, one) for one in condition.values)):
+    value = number(cell)
+    if condition.values is not None and not any(same(cell, one) for one in condition.values):
         return False
     if condition.min is not None and (value is None or value < condition.min):
         return False
     if condition.max is not None and (value is None or value > condition.max):
         return False
-    return empty or not any(same(cell, one) for one in condition.excluded)
+    return not any(same(cell, one) for one in condition.excluded)
 
 
 def _fulfils(row: Mapping[str, str], where: Mapping[str, Condition]) -> bool:
@@ -121,7 +123,7 @@ def _with(
     if problem is None and (wrong := _unjoinable(found, columns)):
         key_shown = ", ".join(f"{column} '{cell}'" for column, cell in zip(join.on.values(), key, strict=True))
         problem = f"{name} has {wrong[0]} with {key_shown}{wrong[1]}"
-    return Listed(scan.id, scan.subject, {**scan.row, **cells}, scan.path, problem)
+    return Listed(scan.id, scan.subject, {**scan.row, **cells}, scan.path, problem, scan.line)
 
 
 def _unjoinable(found: Sequence[Row], columns: Sequence[str]) -> tuple[str, str] | None:

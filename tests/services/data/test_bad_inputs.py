@@ -516,7 +516,7 @@ Tables = tuple[str | bytes | None, Mapping[str, Any], str]
 TABLES: dict[str, Tables] = {
     "no table": (None, {"participants": "peple.csv"}, r"no such file: \S*/peple.csv; did you mean 'people.csv'\?"),
     "table is a folder": (None, {"participants": "home"}, "data.participants: no such file"),
-    "table of another kind": (None, {"participants": "a.nii.gz"}, r"a.nii.gz ends in '.gz'; allowed: .csv, .tsv, .txt"),
+    "table of another kind": (None, {"participants": "a.nii.gz"}, r"a.nii.gz ends in '.gz'; allowed: .csv, .parquet, .tsv, .txt, .xls, .xlsx"),
     "empty table": ("", {}, "people.csv has no rows"),
     "header alone": ("participant_id,age\n", {}, "people.csv has no rows"),
     "binary table": (b"\x00\x01" * 99, {}, "is no UTF-8 text: line 1 holds a NUL byte"),
@@ -527,7 +527,7 @@ TABLES: dict[str, Tables] = {
     "short rows": (PEOPLE.replace("30,M", "30"), {}, "line 3 has 2 values for 3 columns"),
     "open quote": (PEOPLE.replace(",F", ',"F', 1), {}, "line 2 cannot be read: .*is a quote .* not closed"),
     "duplicate columns": (PEOPLE.replace("sex", "age"), {}, "has the column 'age' 2 times"),
-    "subject twice": (PEOPLE + "a,50,F\n", {}, "has subject 'a' twice, in lines 2 and 7"),
+    "subject twice": (PEOPLE + "a,50,F\n", {}, "a: has 2 different rows, in lines 2, 7"),
     "unknown label": (None, {"label": "agee"}, "data.label: people.csv has no column 'agee'; did you mean 'age'"),
     "unknown id": (None, {"id": "subject"}, "data.id: people.csv has no column 'subject'"),
     "unknown group": (None, {"group": "gender"}, "data.group: people.csv has no column 'gender'"),

@@ -105,6 +105,8 @@ PEOPLE = "id,age,split,site\na,20,train,1\nb,30,test,01\nc,40,train,2\nd,50,trai
         ({"split": ["train", "test"], "age": {"min": 30}}, "bcd"),
         ({"site": 1}, "ab"),
         ({"site": {"not": [1]}}, "cd"),
+        ({"site": None}, "d"),
+        ({"site": {"not": [None]}}, "abc"),
         ({"age": {"min": 25, "max": 45, "not": 40}}, "b"),
         ({"site": {"values": [1, 2], "max": 1.5}}, "ab"),
     ],
