@@ -302,12 +302,17 @@ def _volumes(task: Task, outcomes: list[Outcome]) -> Iterator[Volume]:
         try:
             scan = load_scan(subject, pipeline, task.config.dtype, task.config.affine)
             if scan.values.shape != task.image_shape:
-                raise UnreadableError(f"shape {scan.values.shape} differs from the others' {task.image_shape}")
+                raise UnreadableError(differs(scan.values.shape, task.image_shape))
         except UnreadableError as error:
             outcomes.append(Outcome(id=subject.id, reason=str(error)))
             continue
         outcomes.append(Outcome(id=subject.id, content=sha256(scan.values.data).hexdigest(), source=scan.source))
         yield Volume(subject.id, subject.label, subject.group, scan.values)
+
+
+def differs(shape: tuple[int, ...], usual: tuple[int, ...]) -> str:
+    """Why a scan is rejected that is prepared to another shape than the others."""
+    return f"shape {shape} differs from the others' {usual}"
 
 
 def _manifest(

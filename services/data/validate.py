@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from services.data.doubts import categories, category_doubts, label_doubts, shown
+from services.data.misfits import misfits
 from services.data.prepare import check_rejected
 from services.data.weights import check_weights
 from services.spec.checks import check_against_data, check_image_shape
@@ -18,7 +20,7 @@ from services.spec.spec import LoadedSpec
 from services.text import number
 from trainers.config import DataConfig
 from trainers.data.participants import Rejected, Subject, read_scans, read_subjects
-from trainers.data.readers import Form, UnreadableError, read_header
+from trainers.data.readers import Form, Header, UnreadableError, read_header
 from trainers.data.splits import make_splits
 from trainers.data.transforms import Pipeline, build_transforms
 from trainers.data.volume import load_scan
@@ -43,35 +45,58 @@ def validate_data(loaded: LoadedSpec, console: Console, weights: Path | None = N
 
     Raises UserError as `check_table` does, a scan without a readable header counting as rejected.
     """
-    data = loaded.spec.data
-    listed, rejected, outside = read_scans(data, loaded.base, _pipeline(loaded).columns)
-    shapes, unreadable = _headers(listed, data.affine)
-    rejected = [*rejected, *unreadable]
-    left_out = {one.subject for one in unreadable}
-    subjects = [subject for subject in listed if subject.id not in left_out]
-    table = Table(box=None, show_header=False, pad_edge=False)
-    elsewhere = f", {outside} left out by data.where" if outside else ""
-    table.add_row("subjects", f"{len(subjects)} usable, {len(rejected)} rejected{elsewhere}")
-    if subjects:
-        labels = np.array([subject.label for subject in subjects])
-        low, high, mean, sd = map(number, (labels.min(), labels.max(), labels.mean(), labels.std()))
-        table.add_row("shapes", ", ".join(f"{list(shape)} x {count}" for shape, count in shapes.most_common(5)))
-        table.add_row(data.label, f"{low} to {high}, mean {mean}, sd {sd}")
-        for column, sizes in categories(subjects, data.group).items():
-            table.add_row(column, shown(sizes))
-    console.print(table, soft_wrap=True)
-    for one in rejected[:SHOWN]:
-        console.print(f"  rejected {one.subject}: {one.reason}", soft_wrap=True, markup=False)
-    if len(rejected) > SHOWN:
-        console.print(f"  ... and {len(rejected) - SHOWN} more")
-    for doubt in (*label_doubts(subjects, data.label), *category_doubts(subjects, data.group)):
-        console.print(f"  warning  {doubt}", soft_wrap=True, markup=False)
-    _check_counts(loaded, subjects, rejected)
-    shape = prepared_shape(loaded, subjects)
+    looked = _look(loaded)
+    _print(looked, loaded.spec.data, console)
+    _check_counts(loaded, looked.subjects, looked.rejected)
+    shape = looked.prepared or prepared_shape(loaded, looked.subjects)
     check_image_shape(loaded, shape)
     if weights:
         check_weights(loaded, weights, shape, console)
     console.print(f"{loaded.path} is valid; sweep id {loaded.sweep_id}", soft_wrap=True, markup=False)
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What table and headers tell: `outside` counts the scans that `data.where` leaves out, `prepared` is the shape
+    that most scans are prepared to, if one is known.
+    """
+
+    subjects: list[Subject]
+    rejected: list[Rejected]
+    outside: int
+    shapes: Counter[tuple[int, ...]]
+    prepared: tuple[int, ...] | None
+
+
+def _look(loaded: LoadedSpec) -> _Looked:
+    data, pipeline = loaded.spec.data, _pipeline(loaded)
+    listed, rejected, outside = read_scans(data, loaded.base, pipeline.columns)
+    headers, unreadable = _headers(listed, data.affine)
+    prepared, odd = misfits(loaded, pipeline, headers)
+    left_out = {one.subject for one in odd}
+    subjects = [subject for subject, _ in headers if subject.id not in left_out]
+    shapes = Counter(header.shape for _, header in headers)
+    return _Looked(subjects, [*rejected, *unreadable, *odd], outside, shapes, prepared)
+
+
+def _print(looked: _Looked, data: DataConfig, console: Console) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    elsewhere = f", {looked.outside} left out by data.where" if looked.outside else ""
+    table.add_row("subjects", f"{len(looked.subjects)} usable, {len(looked.rejected)} rejected{elsewhere}")
+    if looked.subjects:
+        labels = np.array([subject.label for subject in looked.subjects])
+        low, high, mean, sd = map(number, (labels.min(), labels.max(), labels.mean(), labels.std()))
+        table.add_row("shapes", ", ".join(f"{list(shape)} x {count}" for shape, count in looked.shapes.most_common(5)))
+        table.add_row(data.label, f"{low} to {high}, mean {mean}, sd {sd}")
+        for column, sizes in categories(looked.subjects, data.group).items():
+            table.add_row(column, shown(sizes))
+    console.print(table, soft_wrap=True)
+    for one in looked.rejected[:SHOWN]:
+        console.print(f"  rejected {one.subject}: {one.reason}", soft_wrap=True, markup=False)
+    if len(looked.rejected) > SHOWN:
+        console.print(f"  ... and {len(looked.rejected) - SHOWN} more")
+    for doubt in (*label_doubts(looked.subjects, data.label), *category_doubts(looked.subjects, data.group)):
+        console.print(f"  warning  {doubt}", soft_wrap=True, markup=False)
 
 
 def list_scans(loaded: LoadedSpec, roots: Sequence[Path]) -> tuple[list[Subject], list[Rejected]]:
@@ -83,22 +108,23 @@ def list_scans(loaded: LoadedSpec, roots: Sequence[Path]) -> tuple[list[Subject]
     return subjects, rejected
 
 
-def _headers(subjects: list[Subject], affine: Form | None) -> tuple[Counter[tuple[int, ...]], list[Rejected]]:
-    shapes: Counter[tuple[int, ...]] = Counter()
+def _headers(subjects: list[Subject], affine: Form | None) -> tuple[list[tuple[Subject, Header]], list[Rejected]]:
+    """The scans with their headers, and those that have none."""
+    read: list[tuple[Subject, Header]] = []
     unreadable = []
     with ThreadPoolExecutor(_READERS) as pool:
-        for subject, found in zip(subjects, pool.map(lambda subject: _shape(subject, affine), subjects), strict=True):
+        for subject, found in zip(subjects, pool.map(lambda subject: _header(subject, affine), subjects), strict=True):
             if isinstance(found, str):
                 unreadable.append(Rejected(subject.id, subject.path, found))
             else:
-                shapes[found] += 1
-    return shapes, unreadable
+                read.append((subject, found))
+    return read, unreadable
 
 
-def _shape(subject: Subject, affine: Form | None) -> tuple[int, ...] | str:
-    """Of a scan's header, or why there is none."""
+def _header(subject: Subject, affine: Form | None) -> Header | str:
+    """A scan's header, or why there is none."""
     try:
-        return read_header(subject.path, affine).shape
+        return read_header(subject.path, affine)
     except UnreadableError as error:
         return str(error)
 

@@ -516,7 +516,11 @@ Tables = tuple[str | bytes | None, Mapping[str, Any], str]
 TABLES: dict[str, Tables] = {
     "no table": (None, {"participants": "peple.csv"}, r"no such file: \S*/peple.csv; did you mean 'people.csv'\?"),
     "table is a folder": (None, {"participants": "home"}, "data.participants: no such file"),
-    "table of another kind": (None, {"participants": "a.nii.gz"}, r"a.nii.gz ends in '.gz'; allowed: .csv, .parquet, .tsv, .txt, .xls, .xlsx"),
+    "table of another kind": (
+        None,
+        {"participants": "a.nii.gz"},
+        r"a.nii.gz ends in '.gz'; allowed: .csv, .parquet, .tsv, .txt, .xls, .xlsx",
+    ),
     "empty table": ("", {}, "people.csv has no rows"),
     "header alone": ("participant_id,age\n", {}, "people.csv has no rows"),
     "binary table": (b"\x00\x01" * 99, {}, "is no UTF-8 text: line 1 holds a NUL byte"),
