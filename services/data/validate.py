@@ -87,6 +87,8 @@ def _print(looked: _Looked, data: DataConfig, console: Console) -> None:
         labels = np.array([subject.label for subject in looked.subjects])
         low, high, mean, sd = map(number, (labels.min(), labels.max(), labels.mean(), labels.std()))
         table.add_row("shapes", ", ".join(f"{list(shape)} x {count}" for shape, count in looked.shapes.most_common(5)))
+        if (usual := looked.shapes.most_common(1)[0][0]) and len(usual) == 2:
+            table.add_row("taken as", f"{usual[0]} channels of {usual[1]} points (Transpose turns them)")
         table.add_row(data.label, f"{low} to {high}, mean {mean}, sd {sd}")
         for column, sizes in categories(looked.subjects, data.group).items():
             table.add_row(column, shown(sizes))

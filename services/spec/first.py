@@ -21,6 +21,7 @@ from trainers.data.participants import Subject, read_subjects
 from trainers.data.readers import UnreadableError, read, read_header
 from trainers.data.table import check_columns, is_missing, read_table
 from trainers.data.template import ImageTemplate
+from trainers.data.volume import channel_axis
 from trainers.errors import UserError
 
 ID_COLUMNS = (
@@ -110,7 +111,7 @@ def write_first_spec(
         subjects, _ = read_subjects(config, Path())
         split = _split(config, split_column)
     first, shape = _first(subjects, config)
-    text = _written(path, config, len(subjects), Recipe.parse(filled or _plain(shape)), split)
+    text = _written(path, config, len(subjects), Recipe.parse(filled or _plain(shape, first.path)), split)
     path.parent.mkdir(parents=True, exist_ok=True)
     loaded = LoadedSpec(parse_spec(text, str(path)), path, path.resolve().parent)
     if recipe is not None:
@@ -267,12 +268,18 @@ def _is_wrapped(shape: tuple[int, ...]) -> bool:
     return len(shape) == 5 and shape[0] == 1
 
 
-def _plain(shape: tuple[int, ...]) -> str:
-    """What is written without a recipe, for images (C, *S)."""
-    wrapped = _is_wrapped(shape)
-    spatial = shape[2:] if wrapped else shape[1:]
+def _plain(shape: tuple[int, ...], path: Path) -> str:
+    """What is written without a recipe, for images (C, *S) like the one in `path`."""
+    axis, spatial, lines = channel_axis(path, shape), shape[1:], []
+    if _is_wrapped(shape):
+        lines, spatial = ["    - SqueezeDim: {dim: 0}              # the arrays are batches of one"], shape[2:]
+    elif axis is not None:
+        said = f"# {list(shape)} as {'a volume' if axis == 'no_channel' else 'colours last'}; 0: channels first"
+        lines, spatial = (
+            [f"    - EnsureChannelFirst: {{channel_dim: {axis}}}    {said}"],
+            shape[:-1] if axis == -1 else shape,
+        )
     longest = LONGEST_SIDE[len(spatial)]
-    lines = ["    - SqueezeDim: {dim: 0}              # the arrays are batches of one"] if wrapped else []
     if max(spatial) > longest and len(spatial) > 1:
         size = [max(1, round(side * longest / max(spatial))) for side in spatial]
         lines.append(f"    - Resize: {{spatial_size: {size}}}")

@@ -1,6 +1,8 @@
 """One scan on its way into a store: read, transformed, checked, in the store's dtype."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,11 @@ from trainers.data.readers import Form, Image, UnreadableError, read
 from trainers.data.store import Source
 from trainers.data.transforms import Pipeline
 
+MOST_CHANNELS = 16
+"""An array of more, in two dimensions or three, has no channel axis, nearly always."""
+_SAY_THE_AXES = frozenset(
+    {"EnsureChannelFirst", "MeanOverFrames", "Parcellate", "RealignFrames", "SqueezeDim", "Transpose"}
+)
 ROUNDING = 0.1
 """The most that another dtype's rounding may cost: rms error by the image's own sd."""
 
@@ -30,14 +37,33 @@ def load_scan(subject: Subject, pipeline: Pipeline, dtype: str, affine: Form | N
     one that `dtype` cannot hold.
     """
     image = read(subject.path, affine)
+    channels = channel_axis(subject.path, image.values.shape)
+    if channels is not None and not any(step.name in _SAY_THE_AXES for step in pipeline.steps):
+        shape = list(image.values.shape)
+        raise UnreadableError(
+            f"{shape} would be {shape[0]} channels, as arrays have them first: begin data.transforms with "
+            f"EnsureChannelFirst: {{channel_dim: {channels}}}, or with channel_dim: 0 where they are channels"
+        )
     source = _source(image)
     values = pipeline(image, subject.numbers)
     bad = int(values.size - np.isfinite(values).sum())
     if bad:
-        raise UnreadableError(f"{bad} of {values.size} voxels are not finite")
+        fill = "; SignalFillEmpty: {replacement: 0} as the first transform fills them" if np.isnan(values).any() else ""
+        raise UnreadableError(f"{bad} of {values.size} voxels are not finite{fill}")
     if values.min() == values.max():
         raise UnreadableError(f"has no contrast after transforms: every voxel is {values.flat[0]:g}")
     return Scan(cast(values, dtype), source)
+
+
+def channel_axis(path: Path, shape: Sequence[int]) -> str | int | None:
+    """What an array's `channel_dim` probably is where [C, *S] cannot be meant; None where it can, or in other formats.
+
+    >>> channel_axis(Path("a.npy"), (182, 218, 182)), channel_axis(Path("a.npy"), (520, 400, 3))
+    ('no_channel', -1)
+    """
+    if path.suffix.lower() not in (".npy", ".npz") or len(shape) < 3 or shape[0] <= MOST_CHANNELS:
+        return None
+    return -1 if len(shape) == 3 and shape[-1] in (3, 4) else "no_channel"
 
 
 def _source(image: Image) -> Source:

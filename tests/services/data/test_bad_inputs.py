@@ -250,7 +250,7 @@ SCANS = {
     "unknown ending": bad(text, r"no reader for the ending '\.xyz'; .*", ".xyz"),
     "no ending": bad(text, r"no reader for the ending ''; .*", "no-ending"),
     # voxels
-    "nan voxel": bad(with_voxel, "1 of 120 voxels are not finite", voxel=np.nan),
+    "nan voxel": bad(with_voxel, "1 of 120 voxels are not finite; SignalFillEmpty: .* fills them", voxel=np.nan),
     "inf voxel": bad(with_voxel, "1 of 120 voxels are not finite", voxel=np.inf),
     "constant image": bad(
         lambda path, values: write_nifti(path, np.full(SHAPE, 7.0)), "has no contrast: every voxel is 7"

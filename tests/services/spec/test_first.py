@@ -148,6 +148,21 @@ def test_an_array_that_is_a_batch_of_one_is_squeezed(tmp_path: Path) -> None:
     assert "39 usable" in validated(load_spec(tmp_path / "study.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("shape", "axis", "dims"), [((18, 22, 19), "no_channel", 3), ((20, 30, 3), -1, 2), ((4, 22, 19), None, 2)]
+)
+def test_an_array_without_channels_in_front_gets_them(
+    tmp_path: Path, shape: tuple[int, ...], axis: str | int | None, dims: int
+) -> None:
+    table = dataset(tmp_path, ".npy", lambda path, rng: np.save(path, rng.random(shape, dtype=np.float32)))
+    write_first_spec(tmp_path / "study.yaml", given(table, "{subject_id}.npy", "age"))
+    spec = load_spec(tmp_path / "study.yaml").spec
+    steps = [step for step in spec.data.transforms if "EnsureChannelFirst" in step]
+    assert steps == ([{"EnsureChannelFirst": {"channel_dim": axis}}] if axis is not None else [])
+    assert spec.model.spatial_dims == dims
+    assert "39 usable" in validated(load_spec(tmp_path / "study.yaml"))
+
+
 def test_why_no_file_can_be_read_is_said(tmp_path: Path) -> None:
     table = dataset(tmp_path, ".npy", lambda path, rng: np.save(path, rng.random((2, 3, 4, 5, 6), dtype=np.float32)))
     with pytest.raises(UserError, match=r"no file like .*; first: .*s01.npy: has 4 dimensions beside its channels"):

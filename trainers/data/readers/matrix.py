@@ -1,8 +1,8 @@
-"""Tables of numbers in .csv and .tsv files."""
+"""Tables of numbers in .csv, .tsv, .txt and AFNI's .1D files."""
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +12,26 @@ from trainers.data.readers.base import Header, Image
 from trainers.data.table import is_missing
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_COLUMNS_ARE_SERIES = ".1d"
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
 
 
 @register(".csv")
 @register(".tsv")
+@register(".txt")
+@register(".1d")
 class Matrix:
     """[rows, columns] as channels and positions, the same as a 2-D .npy file: regions by time points.
 
-    Where rows are the time points, the transform `Transpose: {indices: [1, 0]}` turns them.
+    A first line without any number names the columns, which then are the channels: [columns, rows], as XCP-D, nilearn
+    and C-PAC write series of regions; so are the columns of .1D files, which AFNI says are series. Where rows are the
+    time points and nothing says so, the transform `Transpose: {indices: [1, 0]}` turns them.
 
-    A first line without any number is a header and dropped. Missing cells (empty, n/a, nan) are NaN. A decimal comma in
-    quotes is read ("0,25"), unless it might separate thousands ("1,250"). A line or a column that counts 0, 1, 2 ... or
-    1, 2, 3 ... is refused: it is the index that other programs write beside the numbers.
+    Cells of .txt and .1D files are separated by blanks, and lines that begin with # are comments. Missing cells (empty,
+    n/a, nan) are NaN. A decimal comma in quotes is read ("0,25"), unless it might separate thousands ("1,250"). A line
+    or a column that counts 0, 1, 2 ... or 1, 2, 3 ... is refused: it is the index that other programs write beside the
+    numbers.
     """
 
     def read(self, path: Path) -> Image:
@@ -40,7 +46,7 @@ class Matrix:
                 raise UnreadableError(f"line {line} has {len(cells)} cells, line 1 has {width}")
         values = np.array([_numbers(cells, line) for line, cells in enumerate(lines[first:], first + 1)])
         _check_index(values)
-        return Image(values=values)
+        return Image(values=values.T if first or path.suffix.lower() == _COLUMNS_ARE_SERIES else values)
 
     def header(self, path: Path) -> Header:
         """(rows, columns): text tells its shape only when it is read."""
@@ -49,15 +55,16 @@ class Matrix:
     def write_sample(self, path: Path) -> tuple[int, ...]:
         """Four lines of five numbers."""
         values = np.arange(20).reshape(4, 5) / 3
-        np.savetxt(path, values, delimiter=_DELIMITERS[path.suffix])
-        return values.shape
+        np.savetxt(path, values, delimiter=_DELIMITERS.get(path.suffix, " "))
+        return values.shape[::-1] if path.suffix == _COLUMNS_ARE_SERIES else values.shape
 
 
 def _lines(path: Path) -> list[list[str]]:
     """The cells of each line, blank lines at the end left out."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.reader(file, delimiter=_DELIMITERS[path.suffix.lower()], strict=True))
+            delimiter = _DELIMITERS.get(path.suffix.lower())
+            lines = list(csv.reader(file, delimiter=delimiter, strict=True)) if delimiter else _split(file)
     except UnicodeDecodeError as error:
         raise UnreadableError(f"is no UTF-8 text: byte {error.start}") from error
     except csv.Error as error:
@@ -67,6 +74,11 @@ def _lines(path: Path) -> list[list[str]]:
     if not lines:
         raise UnreadableError("holds no numbers")
     return lines
+
+
+def _split(lines: Iterable[str]) -> list[list[str]]:
+    """The cells of lines separated by blanks, without comments."""
+    return [line.split() for line in lines if not line.lstrip().startswith("#")]
 
 
 def _is_header(cells: Sequence[str]) -> bool:

@@ -128,7 +128,7 @@ def test_a_file_cut_off_is_refused_or_was_whole_without_its_end(name: str, scan:
     whole, content = readers.read(scan).values, file.read_bytes()
     file.write_bytes(content[: int(len(content) * share)])
     image = read_or_reason(scan)
-    if image is not None and scan.suffix not in (".csv", ".tsv"):  # a shorter text is a smaller table
+    if image is not None and not content.isascii():  # a shorter text is a smaller table
         assert image.values.shape == whole.shape
 
 
