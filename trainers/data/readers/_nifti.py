@@ -3,6 +3,7 @@
 import gzip
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import IO, Any
 
@@ -29,11 +30,14 @@ CIFTI = range(3000, 3100)
 logging.getLogger("nibabel.global").disabled = True
 
 
-def parse(block: bytes) -> Any:
-    """A NIfTI-1 or NIfTI-2 header, as it is written. Raises UnreadableError where `block` begins with neither."""
+def parse(block: bytes, kinds: Sequence[Any] = ()) -> Any:
+    """A header of one of nibabel's `kinds`, or of NIfTI-1 or NIfTI-2, as it is written.
+
+    Raises UnreadableError where `block` begins with none.
+    """
     import nibabel as nib
 
-    kinds: tuple[Any, ...] = (nib.nifti1.Nifti1Header, nib.nifti2.Nifti2Header)
+    kinds = kinds or (nib.nifti1.Nifti1Header, nib.nifti2.Nifti2Header)
     if len(block) < kinds[0].sizeof_hdr:
         raise UnreadableError(f"ends early: it has {len(block)} bytes, a header {kinds[0].sizeof_hdr}")
     for kind in kinds:

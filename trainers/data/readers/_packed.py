@@ -43,6 +43,13 @@ def check_size(path: Path, promised: int) -> None:
         raise UnreadableError(f"ends early: its header promises {promised} bytes, the file has {size}")
 
 
+def check_half(path: Path, packed_ending: str, promised: int) -> None:
+    """The same of a file whose header is another file, and where it is packed as `opened` would not take it."""
+    check_size(path, promised)
+    with opened(path, packed_ending) as stream:
+        stream.read(1)
+
+
 def read_to_end(stream: IO[bytes]) -> None:
     """Read what is left: gzip compares its checksum at the end of the file only."""
     while stream.read(1 << 20):

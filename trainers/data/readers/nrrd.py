@@ -31,7 +31,8 @@ class Nrrd:
     """[1, X, Y, Z], or [C, X, Y, Z] of several components, or [T, X, Y, Z] of four axes, in the closest RAS+ order.
 
     The same as of the volume in NIfTI; a picture of two axes stays as it is stored, [1, X, Y]. Where the header names
-    no space that ITK knows, it is taken for ITK's, and `orientation` is None. Data files must lie in the header's folder.
+    no space that ITK knows, it is taken for ITK's, and `orientation` is None. Data files must lie in the folder of the
+    header.
     """
 
     def read(self, path: Path) -> Image:
