@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.data.readers import UnreadableError, register
-from trainers.data.readers._files import other_half
+from trainers.data.readers._files import check_other, other_half
 from trainers.data.readers._orient import to_ras
 from trainers.data.readers._packed import check_half, opened, read_to_end
 from trainers.data.readers.base import Header, Image, check_shape
@@ -88,6 +88,8 @@ def _header(head: Path, brik: Path) -> Any:
     """The header, checked before anything is allocated by it."""
     from nibabel.brikhead import AFNIHeader, parse_AFNI_header
 
+    for half in (head, brik):
+        check_other(half, "its half")
     text = head.read_text(encoding="latin-1")
     if not re.match(r"\s*type\s*=", text):
         raise UnreadableError("is no AFNI header, or a damaged one")

@@ -1,5 +1,6 @@
 """NIfTI and ANALYZE volumes in two files, .hdr and .img, through nibabel."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.data.readers import UnreadableError, register
-from trainers.data.readers._files import other_half
+from trainers.data.readers._files import check_other, other_half
 from trainers.data.readers._nifti import (
     LONGEST_HEADER,
     check,
@@ -60,7 +61,7 @@ class Pair:
     def files(self, path: Path) -> Sequence[Path]:
         """Both, and SPM's .mat file where there is one."""
         halves = _halves(path)
-        return [*halves, *(mat for mat in [_mat(halves[0])] if mat.exists())]
+        return [*halves, *(mat for mat in [_mat(halves[0])] if os.path.lexists(mat))]
 
     def write_sample(self, path: Path) -> tuple[int, ...]:
         """A volume whose axes run along -y, z, -x, so that [7, 8, 9] becomes [9, 7, 8]."""
@@ -83,6 +84,8 @@ def _header(halves: tuple[Path, Path]) -> Any:
     """The header, checked before anything is allocated by it."""
     import nibabel as nib
 
+    for half in halves:
+        check_other(half, "its half")
     with opened(halves[0], ".hdr.gz") as stream:
         block = stream.read(LONGEST_HEADER)
     kinds = (nib.nifti1.Nifti1PairHeader, nib.nifti2.Nifti2PairHeader, nib.spm2analyze.Spm2AnalyzeHeader)
