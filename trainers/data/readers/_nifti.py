@@ -119,9 +119,9 @@ def _agree(sform: NDArray[np.float64], qform: NDArray[np.float64]) -> bool:
 
     if not np.isfinite(sform).all():
         return False
-    sizes = [nib.affines.voxel_sizes(form) for form in (sform, qform)]
+    one, other = (nib.affines.voxel_sizes(form) for form in (sform, qform))
     same: bool = nib.aff2axcodes(sform) == nib.aff2axcodes(qform)
-    return same and np.allclose(*sizes, rtol=SIZE_TOLERANCE, atol=0)
+    return same and np.allclose(one, other, rtol=SIZE_TOLERANCE, atol=0)
 
 
 def _shown(form: NDArray[np.float64]) -> str:

@@ -11,7 +11,7 @@ from trainers.data.readers.base import UnreadableError
 
 GZIP = b"\x1f\x8b"
 DEFLATE = 1032
-"""The most bytes that one byte of a gzip stream can hold."""
+"""The most bytes that one byte of a gzip or zlib stream can hold."""
 
 
 @contextmanager

@@ -15,11 +15,10 @@ from trainers.data.readers import UnreadableError, register
 from trainers.data.readers._detached import data_files
 from trainers.data.readers._files import check_other
 from trainers.data.readers._itk import header_of, placed
+from trainers.data.readers._packed import DEFLATE
 from trainers.data.readers.base import Header, Image, check_shape
 
 LONGEST_HEADER = 1 << 16
-DEFLATE = 1032
-"""The most bytes that one byte of a zlib stream can hold."""
 ZLIB_OR_GZIP = 47
 """Window bits by which zlib tells both."""
 TYPES = {

@@ -43,7 +43,7 @@ def reason(path: Path) -> str:
 
 
 def test_it_is_the_same_as_the_volume_in_nifti(tmp_path: Path) -> None:
-    said = {
+    said: dict[str, dict[str, Any]] = {
         "xspace": {"step": -2.0, "start": 10.0},
         "yspace": {"step": 3.0, "start": 20.0, "direction_cosines": np.array([0.0, 0.8, 0.6])},
         "zspace": {"step": 4.0, "start": 30.0, "direction_cosines": np.array([0.0, -0.6, 0.8])},
@@ -85,10 +85,10 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
 
 
 def test_minc_2_is_read_where_h5py_is_installed() -> None:
-    path = Path(data_path) / "minc2_1_scale.mnc"
+    path = Path(str(data_path)) / "minc2_1_scale.mnc"
     if importlib.util.find_spec("h5py") is None:
         assert reason(path) == "is a MINC 2 file, which needs h5py: pip install h5py"
         return
-    minc_1 = readers.read(Path(data_path) / "minc1_1_scale.mnc")  # the same volume
+    minc_1 = readers.read(Path(str(data_path)) / "minc1_1_scale.mnc")  # the same volume
     np.testing.assert_allclose(readers.read(path).values, minc_1.values, rtol=1e-5)
     assert readers.read(path).orientation == minc_1.orientation

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from trainers.data import readers
 from trainers.data.readers import FOLDER, UnreadableError
 
-FOLDERS = (Path(data_path), *sorted(Path(nib.__file__).parent.glob("*/tests/data")))
+FOLDERS = (Path(str(data_path)), *sorted(Path(nib.__file__).parent.glob("*/tests/data")))
 ENDINGS = tuple(ending for ending in readers.names() if ending != FOLDER)
 FILES = [path for folder in FOLDERS for path in sorted(folder.iterdir()) if path.name.lower().endswith(ENDINGS)]
 REFUSED = {
@@ -48,7 +48,7 @@ def of_nibabel(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
         slice_ = wrapper_from_file(path)
         image = nib.Nifti1Image(slice_.get_data()[..., None], np.diag([-1, -1, 1, 1]) @ slice_.affine)
     else:
-        loaded = nib.load(path)
+        loaded: Any = nib.load(path)
         values = np.asanyarray(loaded.dataobj)
         values = np.moveaxis(values, 0, -1) if path.name in TIME_IS_FIRST else values
         image = nib.Nifti1Image(values.astype(np.float64), loaded.affine)

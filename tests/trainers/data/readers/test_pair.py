@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -90,7 +91,7 @@ def test_spm_says_in_a_third_file_how_axes_lie(tmp_path: Path) -> None:
 
 
 def test_forms_that_contradict_are_refused_or_chosen(tmp_path: Path) -> None:
-    one = nib.load(write_forms(tmp_path / "one.nii", np.eye(4), 1, np.diag([-1.0, 1, 1, 1]), 1))
+    one: Any = nib.load(write_forms(tmp_path / "one.nii", np.eye(4), 1, np.diag([-1.0, 1, 1, 1]), 1))
     nib.save(nib.Nifti1Pair(np.asanyarray(one.dataobj), None, one.header), tmp_path / "a.img")
     assert "data.affine" in reason(tmp_path / "a.img")
     assert readers.read(tmp_path / "a.img", affine="qform").orientation == "LAS"
