@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
+from nibabel.cifti2.cifti2_axes import BrainModelAxis, ScalarAxis
 from upath import UPath
 
 from services.data.prepare import prepare
@@ -332,3 +334,44 @@ def test_real_pictures_are_read(tmp_path: Path) -> None:
     images = made.store.read_rows(np.arange(24))
     assert np.isfinite(images).all()
     assert images.std(axis=(1, 2, 3)).min() > 0.3
+
+
+def test_the_form_that_counts_is_said_once_for_a_data_set(tmp_path: Path) -> None:
+    """ACDC's files contradict themselves; their qform is right."""
+    lines = ["participant_id\tef"]
+    generator = np.random.default_rng(0)
+    for number in range(12):
+        image = nib.Nifti1Image(generator.integers(1, 900, (6, 6, 4)).astype("i2"), None)
+        image.set_qform(np.diag([-1.31579, -1.31579, 10, 1]), 1)
+        image.set_sform(np.diag([-1.0, -1, 1, 1]), 1)
+        nib.save(image, tmp_path / f"patient{number:03d}.nii.gz")
+        lines.append(f"patient{number:03d}\t{30 + number}")
+    (tmp_path / "participants.tsv").write_text("\n".join(lines) + "\n")
+    given = {"image": "{participant_id}.nii.gz", "label": "ef", "group": None}
+    with pytest.raises(UserError, match=r"sform says LPS 1 x 1 x 1 mm, qform .* data\.affine say which counts"):
+        prepare(config(**given), tmp_path, tmp_path / "v", quiet)
+    spacings = {
+        affine: prepare(config(**given, affine=affine), tmp_path, tmp_path / "v", quiet).store.subjects[0].source
+        for affine in ("qform", "sform")
+    }
+    assert spacings["qform"].spacing_mm == pytest.approx((1.31579, 1.31579, 10))
+    assert spacings["sform"].spacing_mm == (1, 1, 1)
+    assert len(list((tmp_path / "v").glob("*/manifest.json"))) == 2
+
+
+def test_vectors_of_cifti_are_normalised(tmp_path: Path) -> None:
+    """A negative stride on an axis of length 1 was what torch refused."""
+    vertices = BrainModelAxis.from_mask(np.ones(30), name="cortex_left")
+    lines = ["participant_id\tage"]
+    generator = np.random.default_rng(0)
+    for number in range(12):
+        values = generator.normal(size=(1, 30)).astype("f4")
+        path = tmp_path / f"{number}.thickness.32k_fs_LR.dscalar.nii"
+        nib.save(nib.Cifti2Image(values, (ScalarAxis(["thickness"]), vertices)), path)
+        lines.append(f"{number}\t{20 + number}")
+    (tmp_path / "participants.tsv").write_text("\n".join(lines) + "\n")
+    image = "{participant_id}.thickness.32k_fs_LR.dscalar.nii"
+    transforms: list[Any] = [{"NormalizeIntensity": {}}]
+    made = prepare(config(image=image, group=None, transforms=transforms), tmp_path, tmp_path / "v", quiet)
+    assert made.store.image_shape == (1, 30)
+    assert not made.rejected

@@ -2,11 +2,15 @@ import hashlib
 import os
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from upath import UPath
 
-from services.data.sources import Digests
+from services.data.sources import Digests, Sources
+from trainers.config import DataConfig
+from trainers.data.store import FORMAT, json_digest
+from trainers.data.transforms import build_transforms
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_local")]
 
@@ -64,3 +68,37 @@ def test_a_folder_may_hold_names_that_are_no_text(cache: UPath, tmp_path: Path) 
     Path(os.fsdecode(os.fsencode(folder) + b"/IM\xff")).write_bytes(b"slice")
     expected = hashlib.sha256(b"IM\xff\0" + hashlib.sha256(b"slice").hexdigest().encode() + b"\n").hexdigest()
     assert Digests(cache).of([folder], quiet) == {folder: expected}
+
+
+def test_an_image_in_two_files_has_the_digest_of_both(tmp_path: Path, cache: UPath) -> None:
+    image = nib.Nifti1Pair(np.arange(24, dtype=np.int16).reshape(2, 3, 4), np.eye(4))
+    nib.save(image, tmp_path / "a.img")
+    halves = [tmp_path / "a.hdr", tmp_path / "a.img"]
+    before = Digests(cache).of(halves, quiet)
+    assert len(set(before.values())) == 1
+    assert before[halves[0]] not in ("", *map(sha256, halves))
+    for half in halves:
+        content = bytearray(half.read_bytes())
+        content[-1] ^= 1
+        half.write_bytes(content)
+        after = Digests(cache).of(halves, quiet)
+        assert after[halves[0]] == after[halves[1]] != before[halves[0]]
+        before = after
+    halves[1].unlink()
+    assert Digests(cache).of(halves, quiet) == dict.fromkeys(halves, sha256(halves[0])) | {halves[1]: ""}
+
+
+@pytest.mark.parametrize("affine", [None, "sform", "qform"])
+def test_the_form_that_counts_is_in_the_version_where_one_is_named(affine: str | None, tmp_path: Path) -> None:
+    config = DataConfig(participants="p.tsv", image="{participant_id}.nii", label="age", affine=affine)
+    sources = Sources(config, tmp_path, build_transforms((), tmp_path), (), ())
+    content = {
+        "format": FORMAT,
+        "label": "age",
+        "dtype": "float32",
+        "subjects": [],
+        "rejected": [],
+        "transforms": [],
+        "files": [],
+    }  # of stores that were made before there was a choice
+    assert sources.version({}) == json_digest(content if affine is None else {**content, "affine": affine})

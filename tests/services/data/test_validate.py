@@ -3,6 +3,8 @@
 import io
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -81,3 +83,16 @@ def test_a_batch_may_be_as_large_as_the_scans_to_train_on(scans: Path) -> None:
     check_table(of(scans, data=data, training={"batch_size": 24}))
     with pytest.raises(UserError, match=r"the training split has 24 scans"):
         check_table(of(scans, data=data, training={"batch_size": 26}))
+
+
+def test_headers_are_read_by_the_form_that_counts(scans: Path) -> None:
+    for number in range(40):
+        path = scans / f"s{number:02d}.nii.gz"
+        image = nib.load(path)
+        assert isinstance(image, nib.Nifti1Image)
+        image.set_sform(np.diag([-1.0, -1, 1, 1]), 1)
+        image.set_qform(np.diag([-1.3, -1.3, 10, 1]), 1)
+        nib.save(nib.Nifti1Image(np.asanyarray(image.dataobj), None, image.header), path)
+    with pytest.raises(UserError, match=r"data\.affine say which counts: sform, qform"):
+        printed(of(scans))
+    assert "40 usable, 0 rejected" in printed(of(scans, data={"affine": "qform"}))[0]

@@ -145,6 +145,19 @@ def test_scans_that_links_lead_to_stay_inside(roots: list[Path]) -> None:
         confine_subjects([subject(roots[0] / "away" / "secret.tsv")], roots)
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_files_that_a_scan_is_read_from_stay_inside(is_there: bool, roots: list[Path], tmp_path: Path) -> None:
+    if is_there:
+        (tmp_path / "outside" / "a.img").write_bytes(b"secret")
+    study = roots[0] / "study"
+    (study / "a.hdr").write_bytes(bytes(348))
+    (study / "a.img").symlink_to(tmp_path / "outside" / "a.img")
+    (study / "b.mhd").write_text("NDims = 3\nDimSize = 1 1 1\nElementType = MET_CHAR\nElementDataFile = a.img\n")
+    for name in ("a.hdr", "b.mhd"):
+        with pytest.raises(UserError, match="the image of 's1' is not inside a data root"):
+            confine_subjects([Subject("s1", "s1", study / name, 1.0, None, {}, {}, {})], roots)
+
+
 def test_a_root_may_itself_be_a_link(roots: list[Path], tmp_path: Path) -> None:
     (tmp_path / "root").symlink_to(roots[0])
     loaded = place(parsed(changed("data/participants", "study/first.tsv")), [tmp_path / "root"])

@@ -8,6 +8,7 @@ import av
 import nibabel as nib
 import numpy as np
 import pydicom
+import SimpleITK as sitk
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
@@ -27,6 +28,18 @@ RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 def write_nifti(path: Path, values: NDArray[Any], affine: NDArray[Any] | None = None) -> Path:
     """[X, Y, Z] or [X, Y, Z, T] as .nii or .nii.gz; `affine` goes to the sform, the qform is unset."""
     nib.save(nib.Nifti1Image(values, np.eye(4) if affine is None else affine), path)
+    return path
+
+
+def write_image(path: Path, image: Any) -> Path:
+    """An image of nibabel's, in its own format."""
+    nib.save(image, path)
+    return path
+
+
+def write_itk(path: Path, volume: NDArray[Any]) -> Path:
+    """[X, Y, Z] as ITK writes it, packed, in the format of the ending."""
+    sitk.WriteImage(sitk.GetImageFromArray(volume.T), str(path), True)
     return path
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.trainers.data import scans
 from trainers.data import readers
@@ -93,3 +94,24 @@ def test_a_disk_or_server_that_fails_is_no_verdict_on_a_file(
     monkeypatch.setattr(readers.get(".npy"), "read", fail)
     with pytest.raises(OSError, match="the server is gone"):
         readers.read(tmp_path / "a.npy")
+
+
+def test_an_axis_of_one_has_no_negative_stride(tmp_path: Path) -> None:
+    """NumPy calls such an array contiguous; torch refuses it."""
+    values = np.arange(300, dtype=np.float32).reshape(1, 1, 1, 300)
+    turned = np.diag([-1.0, -1, 1, 1])
+    image = readers.read(scans.write_nifti(tmp_path / "a.nii", values, turned))
+    assert min(image.values.strides) > 0
+    np.testing.assert_array_equal(torch.from_numpy(image.values).flatten(), np.arange(300))
+
+
+def test_the_longest_ending_counts(tmp_path: Path) -> None:
+    path = scans.write_nifti(tmp_path / "A.dscalar.NII", np.ones((2, 3, 4), np.float32))
+    assert "no CIFTI file" in reason(path)
+
+
+def test_an_image_in_one_file_is_read_from_it_alone(tmp_path: Path) -> None:
+    for name in ("a.nii", "missing.nii", "missing.mhd", "missing.hdr", "a.unknown"):
+        assert readers.files(tmp_path / name) == (tmp_path / name,)
+    (tmp_path / "folder.mhd").mkdir()
+    assert readers.files(tmp_path / "folder.mhd") == (tmp_path / "folder.mhd",)

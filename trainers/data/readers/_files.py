@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from trainers.data.readers.base import UnreadableError
@@ -25,3 +26,26 @@ def check_file(path: Path) -> None:
         raise UnreadableError(f"cannot be opened: {error.strerror}") from error
     if not status.st_size:
         raise UnreadableError("is empty")
+
+
+def check_other(path: Path, what: str) -> None:
+    """The same of another file than the one that was named; `what` it is to that one begins the reason."""
+    try:
+        check_file(path)
+    except UnreadableError as error:
+        raise UnreadableError(f"{what} {path.name}: {error}") from None
+
+
+def other_half(path: Path, ending: str, others: Sequence[str]) -> Path:
+    """The other file of an image that is in two: named as `path` is, with one of the `others` instead of `ending`.
+
+    These are lower case; upper case is found, too, with ".gz" in either. Raises UnreadableError where there is none.
+    """
+    stem = path.name[: -len(ending)]
+    is_lower = path.name[len(stem) + 1].islower()
+    spelt = [each for other in others for each in (other, other.upper().replace(".GZ", ".gz"), other.upper())]
+    spelt.sort(key=lambda each: each[1].islower() != is_lower)
+    for each in spelt:
+        if os.path.lexists(path.with_name(stem + each)):
+            return path.with_name(stem + each)
+    raise UnreadableError(f"is half of an image: {stem + spelt[0]} is missing")

@@ -3,6 +3,7 @@
 import gzip
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import IO, Any
 
@@ -29,11 +30,14 @@ CIFTI = range(3000, 3100)
 logging.getLogger("nibabel.global").disabled = True
 
 
-def parse(block: bytes) -> Any:
-    """A NIfTI-1 or NIfTI-2 header, as it is written. Raises UnreadableError where `block` begins with neither."""
+def parse(block: bytes, kinds: Sequence[Any] = ()) -> Any:
+    """A header of one of nibabel's `kinds`, or of NIfTI-1 or NIfTI-2, as it is written.
+
+    Raises UnreadableError where `block` begins with none.
+    """
     import nibabel as nib
 
-    kinds: tuple[Any, ...] = (nib.nifti1.Nifti1Header, nib.nifti2.Nifti2Header)
+    kinds = kinds or (nib.nifti1.Nifti1Header, nib.nifti2.Nifti2Header)
     if len(block) < kinds[0].sizeof_hdr:
         raise UnreadableError(f"ends early: it has {len(block)} bytes, a header {kinds[0].sizeof_hdr}")
     for kind in kinds:
@@ -115,9 +119,9 @@ def _agree(sform: NDArray[np.float64], qform: NDArray[np.float64]) -> bool:
 
     if not np.isfinite(sform).all():
         return False
-    sizes = [nib.affines.voxel_sizes(form) for form in (sform, qform)]
+    one, other = (nib.affines.voxel_sizes(form) for form in (sform, qform))
     same: bool = nib.aff2axcodes(sform) == nib.aff2axcodes(qform)
-    return same and np.allclose(*sizes, rtol=SIZE_TOLERANCE, atol=0)
+    return same and np.allclose(one, other, rtol=SIZE_TOLERANCE, atol=0)
 
 
 def _shown(form: NDArray[np.float64]) -> str:

@@ -11,7 +11,7 @@ from trainers.data.readers.base import UnreadableError
 
 GZIP = b"\x1f\x8b"
 DEFLATE = 1032
-"""The most bytes that one byte of a gzip stream can hold."""
+"""The most bytes that one byte of a gzip or zlib stream can hold."""
 
 
 @contextmanager
@@ -41,6 +41,13 @@ def check_size(path: Path, promised: int) -> None:
     size = path.stat().st_size
     if promised > size * (DEFLATE if is_packed(path) else 1):
         raise UnreadableError(f"ends early: its header promises {promised} bytes, the file has {size}")
+
+
+def check_half(path: Path, packed_ending: str, promised: int) -> None:
+    """The same of a file whose header is another file, and where it is packed as `opened` would not take it."""
+    check_size(path, promised)
+    with opened(path, packed_ending) as stream:
+        stream.read(1)
 
 
 def read_to_end(stream: IO[bytes]) -> None:

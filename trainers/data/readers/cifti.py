@@ -1,7 +1,8 @@
 """CIFTI-2 matrices of series and scalars through nibabel."""
 
+from io import IOBase
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class Cifti:
     def write_sample(self, path: Path) -> tuple[int, ...]:
         """Three vertices or two regions, at four times or in one map."""
         import nibabel as nib
-        from nibabel.cifti2 import BrainModelAxis, ParcelsAxis, ScalarAxis, SeriesAxis
+        from nibabel.cifti2.cifti2_axes import BrainModelAxis, ParcelsAxis, ScalarAxis, SeriesAxis
 
         vertices = BrainModelAxis.from_mask(np.ones(3), name="cortex_left")
         regions = ParcelsAxis.from_brain_models([("A", vertices[:1]), ("B", vertices[1:])])
@@ -71,7 +72,7 @@ def _matrix(stream: IO[bytes], path: Path) -> Any:
     check_kind(header.get_data_dtype())
     check_size(path, promised(header))
     stream.seek(0)
-    matrix = nib.Cifti2Image.from_file_map({"image": nib.FileHolder(fileobj=stream)}, mmap=False)
+    matrix = nib.Cifti2Image.from_file_map({"image": nib.FileHolder(fileobj=cast(IOBase, stream))}, mmap=False)
     axes = _axes(matrix)
     if matrix.shape != matrix.header.matrix.get_data_shape():
         raise UnreadableError(f"holds {matrix.shape} values, and its axes are {matrix.header.matrix.get_data_shape()}")

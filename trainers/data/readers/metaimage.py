@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from trainers.data.readers import UnreadableError, register
 from trainers.data.readers._detached import data_files
+from trainers.data.readers._files import check_other
 from trainers.data.readers._itk import header_of, placed
+from trainers.data.readers._packed import DEFLATE
 from trainers.data.readers.base import Header, Image, check_shape
 
 LONGEST_HEADER = 1 << 16
-DEFLATE = 1032
-"""The most bytes that one byte of a zlib stream can hold."""
 ZLIB_OR_GZIP = 47
 """Window bits by which zlib tells both."""
 TYPES = {
@@ -52,7 +52,7 @@ class MetaImage:
 
     def read(self, path: Path) -> Image:
         """Values as stored."""
-        fields = _fields(path)
+        fields = _checked(path)
         block = b"".join(file.read_bytes()[start:] for file, start in _places(path, fields))
         if fields.packed:
             block = _unpacked(block, fields.size)
@@ -63,7 +63,7 @@ class MetaImage:
 
     def header(self, path: Path) -> Header:
         """(C or T, X, Y, Z) after reorienting."""
-        fields = _fields(path)
+        fields = _checked(path)
         available = sum(file.stat().st_size - start for file, start in _places(path, fields))
         if fields.size > available * (DEFLATE if fields.packed else 1):
             raise UnreadableError(f"ends early: its header promises {fields.size} bytes, it has {available}")
@@ -139,6 +139,14 @@ def _fields(path: Path) -> _Fields:
         listed=block[last.end() :].decode("latin-1").splitlines(),
         end=last.end(),
     )
+
+
+def _checked(path: Path) -> _Fields:
+    """The header, whose data files can be opened."""
+    fields = _fields(path)
+    for file, _ in _places(path, fields):
+        check_other(file, "its data file")
+    return fields
 
 
 def _check_plain(said: Mapping[str, str]) -> None:

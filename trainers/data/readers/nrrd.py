@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from trainers.data.readers import UnreadableError, register
 from trainers.data.readers._detached import data_files
+from trainers.data.readers._files import check_other
 from trainers.data.readers._itk import header_of, placed
 from trainers.data.readers._packed import DEFLATE
 from trainers.data.readers.base import Header, Image, check_shape
@@ -31,8 +32,8 @@ class Nrrd:
     """[1, X, Y, Z], or [C, X, Y, Z] of several components, or [T, X, Y, Z] of four axes, in the closest RAS+ order.
 
     The same as of the volume in NIfTI; a picture of two axes stays as it is stored, [1, X, Y]. Where the header names
-    no space that ITK knows, it is taken for ITK's, and `orientation` is None. Data files must lie in the header's
-    folder.
+    no space that ITK knows, it is taken for ITK's, and `orientation` is None. Data files must lie in the folder of the
+    header.
     """
 
     def read(self, path: Path) -> Image:
@@ -72,6 +73,8 @@ def _reader(path: Path) -> tuple[Any, bool]:
     lines = _lines(path)
     fields = dict(_fields(lines))
     data = _data_files(path, lines)
+    for file in data:
+        check_other(file, "its data file")
     sitk.ProcessObject.SetGlobalWarningDisplay(False)  # or they are printed
     reader = sitk.ImageFileReader()
     reader.SetImageIO("NrrdImageIO")
@@ -102,7 +105,8 @@ def _fields(lines: Sequence[str]) -> list[tuple[str, str]]:
 
 def _data_files(path: Path, lines: Sequence[str]) -> list[Path]:
     """The files that the header names, none where the values follow it."""
-    said = [(index, text) for index, (name, text) in enumerate(_fields(lines)) if name == "datafile"]
+    fields = [(index, field) for index, line in enumerate(lines) for field in _fields([line])]
+    said = [(index, text) for index, (name, text) in fields if name == "datafile"]
     if len(said) > 1:
         raise UnreadableError(f"says {len(said)} times what its data file is")
     return [file for index, text in said for file in data_files(path, text, lines[index + 1 :])]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -16,6 +17,7 @@ GREY = np.arange(192, dtype=np.uint8).reshape(12, 16)
 COLOUR = np.stack([GREY, GREY[::-1], GREY + 50], axis=-1)
 CLIP = np.stack([np.roll(GREY, shift, axis=1) for shift in range(6)])
 VOLUME = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+LARGE = np.arange(504, dtype=np.int16).reshape(7, 8, 9)
 SERIES = np.stack([VOLUME, VOLUME + 7], axis=-1)
 # file axes x, y, z run mostly along -y, +z, -x of the world, so [3, 4, 5] becomes [5, 3, 4] in RAS+
 OBLIQUE = np.array([[0.0, 0.6, -0.8, 5], [-2, 0, 0, 6], [0, 0.8, 0.6, 7], [0, 0, 0, 1]])
@@ -52,6 +54,13 @@ SAMPLES = dict(
         further("lossless.mkv", scans.write_video, (1, 6, 12, 16), frames=CLIP, codec="ffv1", pixels="gray"),
         further("oblique.nii", scans.write_nifti, (1, 5, 3, 4), values=VOLUME, affine=OBLIQUE),
         further("times.nii.gz", scans.write_nifti, (2, 3, 4, 5), values=SERIES),
+        further("analyze.img", scans.write_image, (1, 7, 8, 9), image=nib.AnalyzeImage(LARGE, np.eye(4))),
+        further("nifti2.hdr", scans.write_image, (1, 7, 8, 9), image=nib.Nifti2Pair(LARGE, np.eye(4))),
+        further("times.mgz", scans.write_image, (2, 3, 4, 5), image=nib.MGHImage(SERIES, np.eye(4))),
+        further("packed.mhd", scans.write_itk, (1, 7, 8, 9), volume=LARGE),
+        further("packed.mha", scans.write_itk, (1, 7, 8, 9), volume=LARGE),
+        further("packed.nhdr", scans.write_itk, (1, 7, 8, 9), volume=LARGE),
+        further("packed.nrrd", scans.write_itk, (1, 7, 8, 9), volume=LARGE),
         further("oblique/", scans.write_dicom_series, (1, 5, 3, 4), volume=VOLUME, affine=OBLIQUE),
         further("dynamic/", scans.write_dynamic_series, (2, 5, 3, 4), frames=SERIES, affine=OBLIQUE),
         further("enhanced.dcm", scans.write_enhanced_dicom, (1, 5, 3, 4), volume=VOLUME, affine=OBLIQUE),

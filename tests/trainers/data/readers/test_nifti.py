@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tests.trainers.data.scans import write_nifti
 from trainers.data import readers
-from trainers.data.readers import UnreadableError
+from trainers.data.readers import Form, UnreadableError
 
 VOLUME = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 LAS = np.diag([-1.0, 1, 1, 1])
@@ -221,3 +221,83 @@ def test_half_of_a_pair_is_refused(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Pair(VOLUME, np.eye(4)), tmp_path / "a.hdr")
     (tmp_path / "a.hdr").rename(tmp_path / "a.nii")
     assert reason(tmp_path / "a.nii").startswith("is the header of a .hdr and .img pair")
+
+
+def write_rounded(path: Path, sform_code: int, length: float) -> Path:
+    """Turned by half, with a quaternion of another length than 1."""
+    axis = np.array([0.0, 0.6, 0.8])
+    turn = np.eye(4)
+    turn[:3, :3] = 2 * np.outer(axis, axis) - np.eye(3)
+    return edited(write_forms(path, turn, sform_code, turn, 1), 256, "3f", *(axis * length))
+
+
+@pytest.mark.parametrize("square", [1 + 4e-7, 1 + 2e-6])
+@pytest.mark.parametrize("sform_code", [0, 1])
+def test_a_quaternion_longer_than_1_by_rounding_is_clamped(square: float, sform_code: int, tmp_path: Path) -> None:
+    path = write_rounded(tmp_path / "a.nii", sform_code, np.sqrt(square))
+    exact = readers.read(write_rounded(tmp_path / "exact.nii", 1, 1.0))
+    image = readers.read(path)
+    np.testing.assert_array_equal(image.values, exact.values)
+    assert image.affine is not None and exact.affine is not None
+    np.testing.assert_allclose(image.affine, exact.affine, atol=1e-6)
+    assert image.orientation == readers.read_header(path).orientation == "LSA"
+
+
+def test_an_intact_sform_is_read_as_nibabel_loads_it(tmp_path: Path) -> None:
+    path = write_rounded(tmp_path / "a.nii", 1, np.sqrt(1 + 4e-7))
+    closest = nib.as_closest_canonical(nib.load(path))
+    image = readers.read(path)
+    np.testing.assert_array_equal(image.values[0], np.asanyarray(closest.dataobj))
+    assert image.affine is not None
+    np.testing.assert_array_equal(image.affine, closest.affine)
+
+
+@pytest.mark.parametrize("sform_code", [0, 1])
+def test_a_quaternion_that_is_none_is_refused(sform_code: int, tmp_path: Path) -> None:
+    path = write_rounded(tmp_path / "a.nii", sform_code, 1.2)
+    assert reason(path) == "the quaternion of its qform is 1.2 long; allowed: up to 1"
+
+
+def test_a_quaternion_that_is_none_does_not_matter_where_the_sform_is_chosen(tmp_path: Path) -> None:
+    path = write_rounded(tmp_path / "a.nii", 1, 1.2)
+    assert readers.read(path, affine="sform").orientation == "LSA"
+
+
+ACDC = (np.diag([-1.0, -1, 1, 1]), 1, np.diag([-1.31579, -1.31579, 10, 1]), 1)
+"""Forms of the ACDC data set, where the qform is right."""
+
+
+def test_forms_that_contradict_each_other_are_refused_where_nothing_is_said(tmp_path: Path) -> None:
+    path = write_forms(tmp_path / "a.nii.gz", *ACDC)
+    assert reason(path) == (
+        "sform says LPS 1 x 1 x 1 mm, qform LPS 1.316 x 1.316 x 10 mm; they must agree, or the wrong one have code 0, "
+        "or data.affine say which counts: sform, qform"
+    )
+
+
+@pytest.mark.parametrize(("affine", "spacing"), [("sform", (1, 1, 1)), ("qform", (1.31579, 1.31579, 10))])
+def test_what_is_said_decides_where_forms_contradict_each_other(
+    affine: Form, spacing: tuple[float, ...], tmp_path: Path
+) -> None:
+    path = write_forms(tmp_path / "a.nii.gz", *ACDC)
+    for placed in (readers.read(path, affine), readers.read_header(path, affine)):
+        assert placed.spacing_mm == pytest.approx(spacing)
+        assert placed.orientation == "LPS"
+    np.testing.assert_array_equal(readers.read(path, affine).values[0], VOLUME[::-1, ::-1])
+
+
+def test_the_other_form_may_be_junk(tmp_path: Path) -> None:
+    path = write_forms(tmp_path / "a.nii", LAS, 1, LAS, 1)
+    edited(path, 280, "12f", *[0] * 12)  # the sform
+    assert reason(path).startswith("its affine is singular")
+    assert readers.read(path, affine="qform").orientation == "LAS"
+
+
+@pytest.mark.parametrize("affine", ["sform", "qform"])
+def test_what_is_said_does_not_matter_where_forms_agree(affine: Form, tmp_path: Path) -> None:
+    moved = LAS.copy()
+    moved[:3, 3] = (-90, -126, -72)
+    image = readers.read(write_forms(tmp_path / "a.nii", moved, 4, LAS, 1), affine)
+    plain = readers.read(tmp_path / "a.nii")
+    assert image.affine is not None and plain.affine is not None
+    np.testing.assert_array_equal(image.affine, plain.affine)
