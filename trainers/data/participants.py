@@ -129,7 +129,8 @@ def unlisted_images(config: DataConfig, base: Path) -> list[Path]:
         return []
     table = base / config.listed_in
     named = {_composed(scan.path) for scan in list_table(config, base).scans if scan.path}
-    endings = tuple(set(readers.names()) - {readers.FOLDER})
+    texts = set() if str(config.image).lower().endswith(".txt") else {".txt"}  # beside images, notes
+    endings = tuple(set(readers.names()) - {readers.FOLDER} - texts)
     images = [path for path in ImageTemplate.parse(str(config.image), table.parent).existing() if path != table]
     return [path for path in images if path.name.lower().endswith(endings) and _composed(path) not in named]
 
