@@ -147,6 +147,8 @@ def _digest(path: Path) -> str:
         if files == [path]:
             return file_digest(path)
         digests = [os.fsencode(file.name) + f"\0{file_digest(file)}\n".encode() for file in files]
+        if (packed := readers.archive(path)) is not None:
+            digests.append(os.fsencode(path.relative_to(packed)))
         return hashlib.sha256(b"".join(digests)).hexdigest()
     except OSError:  # reading the image says what is wrong
         return ""

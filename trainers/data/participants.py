@@ -193,6 +193,8 @@ def _hint(cell: str) -> str:
 def _file_problem(path: Path | None) -> str | None:
     assert path is not None
     try:
+        if readers.archive(path) is not None:
+            return None  # that it holds the image shows when it is read
         path.stat()
     except FileNotFoundError:
         return (

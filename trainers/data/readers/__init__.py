@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from trainers.data.readers._files import check_file
+from trainers.data.readers._zip import archive, unpacked
 from trainers.data.readers.base import Form, Header, Image, Reader, Scattered, UnreadableError
 from trainers.errors import nearest
 from trainers.registry import Registry
@@ -33,6 +34,7 @@ __all__ = [
     "Image",
     "Reader",
     "UnreadableError",
+    "archive",
     "files",
     "get",
     "names",
@@ -50,16 +52,28 @@ def read(path: Path, affine: Form | None = None) -> Image:
     Where a format says twice where its voxels lie, and the two contradict each other, `affine` says which counts. What
     says nothing of the file, such as a disk or a server that fails, is raised as it is.
     """
-    return _guarded(lambda: _as_float32(_reader(path, affine).read(path)))
+
+    def read_it() -> Image:
+        with unpacked(path) as local:
+            return _as_float32(_reader(local, affine).read(local))
+
+    return _guarded(read_it)
 
 
 def read_header(path: Path, affine: Form | None = None) -> Header:
     """What `read` would give, without decoding the image. Raises UnreadableError."""
-    return _guarded(lambda: _reader(path, affine).header(path))
+
+    def read_it() -> Header:
+        with unpacked(path) as local:
+            return _reader(local, affine).header(local)
+
+    return _guarded(read_it)
 
 
 def files(path: Path) -> tuple[Path, ...]:
-    """The files that the image in `path` is read from, sorted: most often `path` alone."""
+    """The files that the image in `path` is read from, sorted: `path` alone, most often, or the archive it is in."""
+    if (packed := archive(path)) is not None:
+        return (packed,)
     try:
         ending = _ending(path)
         reader = None if ending is None else get(ending)()
