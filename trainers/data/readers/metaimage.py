@@ -18,7 +18,7 @@ from trainers.data.readers._itk import header_of, placed
 from trainers.data.readers._packed import DEFLATE
 from trainers.data.readers.base import Header, Image, check_shape
 
-LONGEST_HEADER = 1 << 16
+LONGEST_HEADER = 1 << 20
 ZLIB_OR_GZIP = 47
 """Window bits by which zlib tells both."""
 TYPES = {

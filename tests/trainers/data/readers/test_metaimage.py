@@ -32,7 +32,7 @@ def write_header(path: Path, data: str, fields: str = HEADER) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["a.mha", "A.MHA", "a.mhd"])
+@pytest.mark.parametrize("name", ["größe [1] 50%.mha", "A.MHA", "a.mhd"])
 @pytest.mark.parametrize("packed", [False, True])
 def test_it_is_the_same_as_the_volume_in_nifti(name: str, packed: bool, tmp_path: Path) -> None:
     sitk.WriteImage(itk_image(), str(tmp_path / name.lower()), packed)

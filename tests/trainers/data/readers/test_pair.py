@@ -78,6 +78,17 @@ def test_analyze_of_oasis_is_read_with_its_axis_of_one(tmp_path: Path) -> None:
     np.testing.assert_array_equal(readers.read(path).values, VOLUME[None, ::-1])
 
 
+def test_the_scale_of_spm_is_applied_as_nibabel_does(tmp_path: Path) -> None:
+    image = nib.Spm99AnalyzeImage(VOLUME * 0.25, np.eye(4))
+    image.header.set_data_dtype(np.int16)
+    nib.save(image, tmp_path / "a.img")
+    (tmp_path / "a.mat").unlink()
+    loaded: Any = nib.load(tmp_path / "a.img")
+    values = readers.read(tmp_path / "a.hdr").values
+    np.testing.assert_allclose(values[0, ::-1], np.asanyarray(loaded.dataobj), rtol=1e-6)
+    np.testing.assert_allclose(values[0, ::-1], VOLUME * 0.25, atol=1e-3)
+
+
 def test_spm_says_in_a_third_file_how_axes_lie(tmp_path: Path) -> None:
     write_analyze(tmp_path / "a.img")
     ones = np.eye(4)
