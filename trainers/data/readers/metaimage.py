@@ -183,10 +183,13 @@ def _places(path: Path, fields: _Fields) -> list[tuple[Path, int]]:
 
 
 def _unpacked(block: bytes, size: int) -> bytes:
+    unpacker = zlib.decompressobj(wbits=ZLIB_OR_GZIP)
     try:
-        return zlib.decompressobj(wbits=ZLIB_OR_GZIP).decompress(block, size)
+        values = unpacker.decompress(block, size)
+        unpacker.decompress(unpacker.unconsumed_tail, 1)  # the checksum is compared at the end
     except zlib.error as error:
         raise UnreadableError(f"is damaged: {error}") from error
+    return values
 
 
 def _placed(values: NDArray[Any], fields: _Fields) -> Image:

@@ -6,6 +6,7 @@ import pytest
 import SimpleITK as sitk
 
 from tests.trainers.data.readers.itk import VOLUME, assert_same_as_nifti, itk_image
+from tests.trainers.data.test_readers import reason
 from trainers.data import readers
 from trainers.data.readers import UnreadableError
 
@@ -19,15 +20,6 @@ encoding: raw
 endian: little
 """
 PLACED = "space: right-anterior-superior\nspace directions: (1,0,0) (0,2,0) (0,0,3)\nspace origin: (5,6,7)\n"
-
-
-def reason(path: Path) -> str:
-    with pytest.raises(UnreadableError) as caught:
-        readers.read(path)
-    with pytest.raises(UnreadableError) as of_header:
-        readers.read_header(path)
-    assert str(caught.value) == str(of_header.value)
-    return str(caught.value)
 
 
 def write_header(path: Path, data: str, fields: str = HEADER) -> Path:

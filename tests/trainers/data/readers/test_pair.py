@@ -8,20 +8,11 @@ import scipy.io
 
 from tests.trainers.data.readers.test_nifti import write_forms
 from tests.trainers.data.scans import write_nifti
+from tests.trainers.data.test_readers import reason
 from trainers.data import readers
-from trainers.data.readers import UnreadableError
 
 VOLUME = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
 TURNED = np.array([[0.0, 0, -1, 5], [-2, 0, 0, 6], [0, 1, 0, 7], [0, 0, 0, 1]])
-
-
-def reason(path: Path) -> str:
-    with pytest.raises(UnreadableError) as caught:
-        readers.read(path)
-    with pytest.raises(UnreadableError) as of_header:
-        readers.read_header(path)
-    assert str(caught.value) == str(of_header.value)
-    return str(caught.value)
 
 
 def write_analyze(path: Path, mm: tuple[float, float, float] = (2, 3, 4)) -> Path:
