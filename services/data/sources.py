@@ -69,7 +69,7 @@ class Sources:
             "subjects": rows,
             "rejected": [[rejected.subject, rejected.reason] for rejected in self.rejected],
             "transforms": list(self.config.transforms),
-            "files": [file_digest(path) for path in self.pipeline.files],
+            "files": [file_digest(file) for path in self.pipeline.files for file in _files(path)],
         }
         if self.config.affine is not None:  # left out at its default, so that stores keep their versions
             content["affine"] = self.config.affine

@@ -35,7 +35,7 @@ def confine(loaded: LoadedSpec, roots: Sequence[Path]) -> None:
     """Raise UserError where a field of the spec names a file outside `roots`, links followed."""
     for field, text, path in _named_files(loaded):
         _check_text(field, text)
-        if not _is_inside(path, roots):
+        if not _are_inside(path, roots):
             raise UserError(f"spec: {field}: '{text}' is not allowed: {_ALLOWED}")
     if loaded.spec.data.bids is not None:
         _confine_tables(loaded, roots)
@@ -44,7 +44,7 @@ def confine(loaded: LoadedSpec, roots: Sequence[Path]) -> None:
 def confine_subjects(subjects: Iterable[Subject], roots: Sequence[Path]) -> None:
     """Raise UserError where a scan that a table names, or a file that it refers to, lies outside `roots`."""
     for subject in subjects:
-        if not _is_inside(subject.path, roots) or not all(_is_inside(file, roots) for file in files(subject.path)):
+        if not _are_inside(subject.path, roots):
             raise UserError(f"spec: data.participants: the image of {subject.id!r} is not inside a data root")
 
 
@@ -110,6 +110,11 @@ def _check_text(field: str, text: str) -> None:
 def _shown(text: str) -> str:
     text = text if len(text) <= 60 else f"{text[:57]}..."
     return f"'{text}'" if text.isprintable() else ascii(text)
+
+
+def _are_inside(path: Path, roots: Sequence[Path]) -> bool:
+    """Whether `path`, and every file that an image there is read from, lies in a root."""
+    return _is_inside(path, roots) and all(_is_inside(file, roots) for file in files(path))
 
 
 def _is_inside(path: Path, roots: Sequence[Path]) -> bool:

@@ -156,6 +156,8 @@ def test_files_that_a_scan_is_read_from_stay_inside(is_there: bool, roots: list[
     for name in ("a.hdr", "b.mhd"):
         with pytest.raises(UserError, match="the image of 's1' is not inside a data root"):
             confine_subjects([Subject("s1", "s1", study / name, 1.0, None, {}, {}, {})], roots)
+        template = [{"AffineRegistration": {"template": f"study/{name}"}}]
+        assert f"template: 'study/{name}' is not allowed" in refusal(changed("data/transforms", template), roots)
 
 
 def test_a_root_may_itself_be_a_link(roots: list[Path], tmp_path: Path) -> None:

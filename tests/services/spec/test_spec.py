@@ -171,6 +171,7 @@ def test_the_id_is_name_and_hash() -> None:
         ("training/lr", "fast", "training.lr: fast is not allowed: must be a number"),
         ("training/epochs", 2.5, "training.epochs: 2.5 is not allowed: must be a whole number"),
         ("training/epochs", True, "training.epochs: true is not allowed: must be a whole number"),
+        ("data/affine", "qfrom", "data.affine: qfrom is not allowed; did you mean 'qform'? allowed: qform, sform"),
         ("training/views", 3, "training.views: 3 is not allowed; allowed: 1, 2"),
         ("training", {"batch_size": 10, "workers": 4}, "training: batch_size 10 is not a multiple of workers 4"),
         ("training", 3, "training: 3 is not allowed: must be a mapping"),

@@ -105,7 +105,10 @@ def _qform(header: Any) -> NDArray[np.float64] | None:
         parts = ("quatern_b", "quatern_c", "quatern_d")
         length = math.hypot(*(float(header[part]) for part in parts))
         if not length <= 1 + QUATERNION_TOLERANCE:
-            raise UnreadableError(f"the quaternion of its qform is {length:.6g} long; allowed: up to 1") from None
+            other = "; data.affine: sform leaves the qform out" if header["sform_code"] > 0 else ""
+            raise UnreadableError(
+                f"the quaternion of its qform is {length:.6g} long; allowed: up to 1{other}"
+            ) from None
         header = header.copy()
         for part in parts:
             header[part] = float(header[part]) / length

@@ -12,11 +12,11 @@ from trainers.data.readers._packed import check_size, opened, read_to_end
 from trainers.data.readers.base import Header, Image, check_shape
 
 AXES = {
-    "BrainModelAxis": "grayordinates",
-    "LabelAxis": "labels",
-    "ParcelsAxis": "regions",
-    "ScalarAxis": "scalars",
-    "SeriesAxis": "a series",
+    "CIFTI_INDEX_TYPE_BRAIN_MODELS": "grayordinates",
+    "CIFTI_INDEX_TYPE_LABELS": "labels",
+    "CIFTI_INDEX_TYPE_PARCELS": "regions",
+    "CIFTI_INDEX_TYPE_SCALARS": "scalars",
+    "CIFTI_INDEX_TYPE_SERIES": "a series",
 }
 PLACES = ("grayordinates", "regions")
 
@@ -86,12 +86,14 @@ def _matrix(stream: IO[bytes], path: Path) -> Any:
 
 def _axes(matrix: Any) -> list[str]:
     """What the matrix's axes are, in words."""
-    return [AXES[type(matrix.header.get_axis(index)).__name__] for index in range(len(matrix.shape))]
+    maps = matrix.header.matrix
+    return [AXES[maps.get_index_map(index).indices_map_to_data_type] for index in range(len(matrix.shape))]
 
 
 def _is_turned(matrix: Any) -> bool:
     """Whether the file's axes are in the other order: times by places, or places by maps."""
-    return _axes(matrix)[0] == "a series" or _axes(matrix)[1] == "scalars"
+    first, second = _axes(matrix)
+    return first == "a series" or second == "scalars"
 
 
 def _step_s(matrix: Any) -> float | None:
@@ -99,5 +101,5 @@ def _step_s(matrix: Any) -> float | None:
     axes = _axes(matrix)
     if "a series" not in axes:
         return None
-    series = matrix.header.get_axis(axes.index("a series"))
-    return float(series.step) if series.unit == "SECOND" else None
+    series = matrix.header.matrix.get_index_map(axes.index("a series"))
+    return float(series.series_step * 10.0**series.series_exponent) if series.series_unit == "SECOND" else None

@@ -18,7 +18,7 @@ from trainers.data.readers._itk import header_of, placed
 from trainers.data.readers._packed import DEFLATE
 from trainers.data.readers.base import Header, Image, check_shape
 
-LONGEST_HEADER = 1 << 16
+LONGEST_HEADER = 1 << 20
 ZLIB_OR_GZIP = 47
 """Window bits by which zlib tells both."""
 TYPES = {
@@ -183,10 +183,13 @@ def _places(path: Path, fields: _Fields) -> list[tuple[Path, int]]:
 
 
 def _unpacked(block: bytes, size: int) -> bytes:
+    unpacker = zlib.decompressobj(wbits=ZLIB_OR_GZIP)
     try:
-        return zlib.decompressobj(wbits=ZLIB_OR_GZIP).decompress(block, size)
+        values = unpacker.decompress(block, size)
+        unpacker.decompress(unpacker.unconsumed_tail, 1)  # the checksum is compared at the end
     except zlib.error as error:
         raise UnreadableError(f"is damaged: {error}") from error
+    return values
 
 
 def _placed(values: NDArray[Any], fields: _Fields) -> Image:

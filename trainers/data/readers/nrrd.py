@@ -1,6 +1,7 @@
 """NRRD through SimpleITK: .nrrd files, and .nhdr headers with the files that they name."""
 
 import math
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from trainers.data.readers._itk import header_of, placed
 from trainers.data.readers._packed import DEFLATE
 from trainers.data.readers.base import Header, Image, check_shape
 
-LONGEST_HEADER = 1 << 16
+LONGEST_HEADER = 1 << 20
 PACKED = ("gzip", "gz")
 SPACES = ("left-posterior-superior", "right-anterior-superior", "left-anterior-superior", "lps", "ras", "las")
 """Those that ITK knows; in another it takes the axes for its own."""
@@ -94,7 +95,7 @@ def _lines(path: Path) -> list[str]:
         block = file.read(LONGEST_HEADER)
     if not block.startswith(b"NRRD000"):
         raise UnreadableError("is no NRRD file")
-    return block.replace(b"\r\n", b"\n").partition(b"\n\n")[0].decode("latin-1").split("\n")
+    return re.split(rb"\r?\n\r?\n", block, maxsplit=1)[0].decode("latin-1").splitlines()
 
 
 def _fields(lines: Sequence[str]) -> list[tuple[str, str]]:

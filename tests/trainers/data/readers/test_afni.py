@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from tests.trainers.data.scans import write_nifti
+from tests.trainers.data.test_readers import reason
 from trainers.data import readers
-from trainers.data.readers import UnreadableError
 
 BRICKS = np.arange(48, dtype="<i2").reshape(2, 3, 4, 2)
 LPS = "-1 0 0 5 0 -1 0 6 0 0 2 7"
@@ -29,15 +29,6 @@ def write_afni(path: Path, **changes: str) -> Path:
     path.with_suffix(".HEAD").write_text(f"\n{text}")
     path.with_suffix(".BRIK").write_bytes(BRICKS.tobytes(order="F"))
     return path
-
-
-def reason(path: Path) -> str:
-    with pytest.raises(UnreadableError) as caught:
-        readers.read(path)
-    with pytest.raises(UnreadableError) as of_header:
-        readers.read_header(path)
-    assert str(caught.value) == str(of_header.value)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize("ending", [".HEAD", ".BRIK"])

@@ -8,8 +8,8 @@ import pytest
 from nibabel.cifti2.cifti2_axes import BrainModelAxis, LabelAxis, ParcelsAxis, ScalarAxis, SeriesAxis
 
 from tests.trainers.data.scans import write_nifti
+from tests.trainers.data.test_readers import reason
 from trainers.data import readers
-from trainers.data.readers import UnreadableError
 
 VERTICES = BrainModelAxis.from_mask(np.ones(30), name="cortex_left")
 REGIONS = ParcelsAxis.from_brain_models([(f"P{k}", VERTICES[10 * k : 10 * k + 10]) for k in range(3)])
@@ -21,15 +21,6 @@ def write_cifti(path: Path, *axes: Any) -> np.ndarray:
     values = RNG.normal(size=[len(axis) for axis in axes]).astype(np.float32)
     nib.save(nib.Cifti2Image(values, axes), path)
     return values
-
-
-def reason(path: Path) -> str:
-    with pytest.raises(UnreadableError) as caught:
-        readers.read(path)
-    with pytest.raises(UnreadableError) as of_header:
-        readers.read_header(path)
-    assert str(caught.value) == str(of_header.value)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(("name", "places"), [("a.ptseries.nii", REGIONS), ("A.dtseries.nii", VERTICES)])

@@ -7,21 +7,12 @@ import numpy as np
 import pytest
 
 from tests.trainers.data.scans import write_nifti
+from tests.trainers.data.test_readers import reason
 from trainers.data import readers
-from trainers.data.readers import UnreadableError
 
 VOLUME = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
 CONFORMED = np.array([[-1.0, 0, 0, 8], [0, 0, 1, -8], [0, -1, 0, 8], [0, 0, 0, 1]])
 TILTED = np.array([[0.0, 0.6, -0.8, 5], [-2, 0, 0, 6], [0, 0.8, 0.6, 7], [0, 0, 0, 1]])
-
-
-def reason(path: Path) -> str:
-    with pytest.raises(UnreadableError) as caught:
-        readers.read(path)
-    with pytest.raises(UnreadableError) as of_header:
-        readers.read_header(path)
-    assert str(caught.value) == str(of_header.value)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["brain.mgz", "T1.MGZ", "norm.mgh"])

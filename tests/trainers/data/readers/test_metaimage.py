@@ -6,6 +6,7 @@ import pytest
 import SimpleITK as sitk
 
 from tests.trainers.data.readers.itk import VOLUME, assert_same_as_nifti, itk_image
+from tests.trainers.data.test_readers import reason
 from trainers.data import readers
 from trainers.data.readers import UnreadableError
 
@@ -18,21 +19,12 @@ ElementType = MET_SHORT
 """
 
 
-def reason(path: Path) -> str:
-    with pytest.raises(UnreadableError) as caught:
-        readers.read(path)
-    with pytest.raises(UnreadableError) as of_header:
-        readers.read_header(path)
-    assert str(caught.value) == str(of_header.value)
-    return str(caught.value)
-
-
 def write_header(path: Path, data: str, fields: str = HEADER) -> Path:
     path.write_text(f"{fields}ElementDataFile = {data}\n")
     return path
 
 
-@pytest.mark.parametrize("name", ["a.mha", "A.MHA", "a.mhd"])
+@pytest.mark.parametrize("name", ["größe [1] 50%.mha", "A.MHA", "a.mhd"])
 @pytest.mark.parametrize("packed", [False, True])
 def test_it_is_the_same_as_the_volume_in_nifti(name: str, packed: bool, tmp_path: Path) -> None:
     sitk.WriteImage(itk_image(), str(tmp_path / name.lower()), packed)
@@ -131,3 +123,12 @@ def test_a_stream_that_unpacks_to_more_is_not_unpacked_whole(tmp_path: Path) -> 
     path = write_header(tmp_path / "a.mha", "LOCAL", f"{HEADER}CompressedData = True\n")
     path.write_bytes(path.read_bytes() + packed)
     np.testing.assert_array_equal(readers.read(path).values[0], VOLUME[::-1, ::-1])
+
+
+def test_the_checksum_of_a_packed_file_is_compared(tmp_path: Path) -> None:
+    packed = bytearray(zlib.compress(VOLUME.tobytes(order="F")))
+    packed[-1] ^= 1
+    path = write_header(tmp_path / "a.mha", "LOCAL", f"{HEADER}CompressedData = True\n")
+    path.write_bytes(path.read_bytes() + packed)
+    with pytest.raises(UnreadableError, match="is damaged: .*incorrect data check"):
+        readers.read(path)

@@ -9,8 +9,8 @@ from nibabel.externals.netcdf import netcdf_file
 from nibabel.testing import data_path
 
 from tests.trainers.data.scans import write_nifti
+from tests.trainers.data.test_readers import reason
 from trainers.data import readers
-from trainers.data.readers import UnreadableError
 
 VOLUME = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 ZYX = ("zspace", "yspace", "xspace")
@@ -31,15 +31,6 @@ def write_minc(
         for name in ("image-min", "image-max"):
             file.createVariable(name, "d", ())
     return path
-
-
-def reason(path: Path) -> str:
-    with pytest.raises(UnreadableError) as caught:
-        readers.read(path)
-    with pytest.raises(UnreadableError) as of_header:
-        readers.read_header(path)
-    assert str(caught.value) == str(of_header.value)
-    return str(caught.value)
 
 
 def test_it_is_the_same_as_the_volume_in_nifti(tmp_path: Path) -> None:

@@ -8,20 +8,11 @@ import scipy.io
 
 from tests.trainers.data.readers.test_nifti import write_forms
 from tests.trainers.data.scans import write_nifti
+from tests.trainers.data.test_readers import reason
 from trainers.data import readers
-from trainers.data.readers import UnreadableError
 
 VOLUME = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
 TURNED = np.array([[0.0, 0, -1, 5], [-2, 0, 0, 6], [0, 1, 0, 7], [0, 0, 0, 1]])
-
-
-def reason(path: Path) -> str:
-    with pytest.raises(UnreadableError) as caught:
-        readers.read(path)
-    with pytest.raises(UnreadableError) as of_header:
-        readers.read_header(path)
-    assert str(caught.value) == str(of_header.value)
-    return str(caught.value)
 
 
 def write_analyze(path: Path, mm: tuple[float, float, float] = (2, 3, 4)) -> Path:
@@ -76,6 +67,17 @@ def test_analyze_of_oasis_is_read_with_its_axis_of_one(tmp_path: Path) -> None:
     assert path.read_bytes()[:4] == (348).to_bytes(4, "big")
     assert readers.read_header(path).shape == (1, 2, 3, 4)
     np.testing.assert_array_equal(readers.read(path).values, VOLUME[None, ::-1])
+
+
+def test_the_scale_of_spm_is_applied_as_nibabel_does(tmp_path: Path) -> None:
+    image = nib.Spm99AnalyzeImage(VOLUME * 0.25, np.eye(4))
+    image.header.set_data_dtype(np.int16)
+    nib.save(image, tmp_path / "a.img")
+    (tmp_path / "a.mat").unlink()
+    loaded: Any = nib.load(tmp_path / "a.img")
+    values = readers.read(tmp_path / "a.hdr").values
+    np.testing.assert_allclose(values[0, ::-1], np.asanyarray(loaded.dataobj), rtol=1e-6)
+    np.testing.assert_allclose(values[0, ::-1], VOLUME * 0.25, atol=1e-3)
 
 
 def test_spm_says_in_a_third_file_how_axes_lie(tmp_path: Path) -> None:
