@@ -35,6 +35,7 @@ _CONTRAST = ("EchoTime", "EffectiveEchoTime", "FlipAngle", "ImageType", "FrameTy
 _RESCALE = ("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept")
 _GREYS = ("MONOCHROME1", "MONOCHROME2")
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_PALETTE = "PALETTE COLOR"
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 # pydicom logs what it puts up with in a data set
@@ -138,10 +139,11 @@ def _dataset(file: Path, *, pixels: bool) -> "Dataset | None":
     """The image in a DICOM file, None where it is of another kind, such as a report."""
     import pydicom
 
+    dataset: Dataset
     try:
         dataset = pydicom.dcmread(file, stop_before_pixels=not pixels)
     except pydicom.errors.InvalidDicomError:
-        raise UnreadableError("is no DICOM file") from None
+        dataset = _without_meta(file, pixels=pixels)
     except EOFError:
         raise UnreadableError("ends early") from None
     kind = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
@@ -153,6 +155,24 @@ def _dataset(file: Path, *, pixels: bool) -> "Dataset | None":
         if field not in dataset:
             raise UnreadableError(f"is damaged or ends early: an image without {field}")
     _check_coding(dataset)
+    return dataset
+
+
+def _without_meta(file: Path, *, pixels: bool) -> "Dataset":
+    """A data set without the meta information in front of it, as old scanners wrote them: little endian, as it is."""
+    import pydicom
+
+    try:
+        dataset = pydicom.dcmread(file, stop_before_pixels=not pixels, force=True)
+        is_image = all(field in dataset for field in ("SOPClassUID", "Rows", "Columns", "BitsAllocated"))
+    except Exception as error:  # nearly anything on bytes that are none
+        raise UnreadableError("is no DICOM file") from error
+    implicit, little = dataset.original_encoding
+    if not is_image or not little:
+        raise UnreadableError("is no DICOM file")
+    dataset.file_meta.TransferSyntaxUID = (
+        pydicom.uid.ImplicitVRLittleEndian if implicit else pydicom.uid.ExplicitVRLittleEndian
+    )
     return dataset
 
 
@@ -169,11 +189,12 @@ def _check_coding(image: "Dataset") -> None:
         available = False
     if not available:
         raise UnreadableError(
-            f"is compressed as {syntax.name}: decompress it first (gdcmconv --raw), or add a decoder (pylibjpeg[all])"
+            f"is compressed as {syntax.name}: pip install 'contrasweep[dicom]' decodes most, gdcmconv --raw all"
         )
     colours = str(image.get("PhotometricInterpretation"))
-    if colours not in _GREYS + _COLOURS:
-        raise UnreadableError(f"is in {colours}; allowed: {', '.join(_GREYS + _COLOURS)}")
+    allowed = (*_GREYS, *_COLOURS, _PALETTE)
+    if colours not in allowed:
+        raise UnreadableError(f"is in {colours}; allowed: {', '.join(allowed)}")
 
 
 def _frames(image: "Dataset") -> int:
@@ -226,7 +247,7 @@ def _in_space(planes: list[tuple[str, "Dataset"]]) -> bool:
 def _slice(name: str, plane: "Dataset") -> Slice:
     if _frames(plane) > 1:
         raise UnreadableError(f"{name} has {_frames(plane)} frames and one position")
-    if plane.get("SamplesPerPixel", 1) != 1:
+    if _channels(plane) != 1:
         raise UnreadableError(f"{name} is in colour; slices of a volume must be grey")
     return Slice(
         name=name,
@@ -267,7 +288,17 @@ def _frames_of(name: str, image: "Dataset") -> NDArray[Any]:
 def _decoded(image: "Dataset") -> NDArray[Any]:
     """Stored values, colours as RGB: [H, W] or [T, H, W], each with 3 at the end where it is in colour."""
     check_shape((_frames(image), image.Rows, image.Columns, image.get("SamplesPerPixel", 1)))
-    return image.pixel_array
+    if image.get("PhotometricInterpretation") != _PALETTE:
+        return image.pixel_array
+    from pydicom.pixels.processing import apply_color_lut
+
+    colours = apply_color_lut(image.pixel_array, image)[..., :3]
+    return colours if colours.itemsize == 1 else (colours // 257).astype(np.uint8)  # to the ends of 8 bits
+
+
+def _channels(image: "Dataset") -> int:
+    """3 in colour, 1 in grey."""
+    return 3 if image.get("PhotometricInterpretation") == _PALETTE else int(image.get("SamplesPerPixel", 1))
 
 
 def _rescaled(values: NDArray[Any], described: "Dataset") -> NDArray[np.float32]:
@@ -283,7 +314,7 @@ def _picture_shape(image: "Dataset") -> tuple[int, ...]:
     """(1 or 3, H, W) of a picture, (1, T, H, W) of a cine."""
     frames, size = _frames(image), (int(image.Rows), int(image.Columns))
     if frames == 1:
-        return (int(image.get("SamplesPerPixel", 1)), *size)
+        return (_channels(image), *size)
     if not any(kind in image for kind in _CINE):
         raise UnreadableError(f"has {frames} frames and says neither where nor when they were taken")
     return (1, frames, *size)
@@ -293,7 +324,7 @@ def _picture(image: "Dataset") -> NDArray[np.float32]:
     """A picture or cine in the shape above."""
     shape = _picture_shape(image)
     kind = str(image.get("PhotometricInterpretation"))
-    if kind in _COLOURS:
+    if kind in (*_COLOURS, _PALETTE):
         colours = _decoded(image)
         luminance = np.rint(colours @ _LUMINANCE) if len(shape) == 4 else np.moveaxis(colours, -1, 0)
         return luminance.reshape(shape).astype(np.float32)

@@ -8,7 +8,7 @@ import pytest
 import SimpleITK
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
-from pydicom.uid import JPEGLosslessSV1, RLELossless, generate_uid
+from pydicom.uid import MPEG2MPML, RLELossless, generate_uid
 
 from tests.trainers.data import scans
 from trainers.data import readers
@@ -379,16 +379,46 @@ def test_a_coding_that_is_not_decoded_is_named(tmp_path: Path) -> None:
     dataset = pydicom.dcmread(scans.write_xray_dicom(tmp_path / "a.dcm", XRAY))
     dataset.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8\xff\xd9"])
     dataset["PixelData"].is_undefined_length = True
-    dataset.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    dataset.file_meta.TransferSyntaxUID = MPEG2MPML
     dataset.save_as(tmp_path / "a.dcm")
     for read in (readers.read, readers.read_header):
-        with pytest.raises(UnreadableError, match="is compressed as JPEG Lossless"):
+        with pytest.raises(UnreadableError, match="is compressed as MPEG2 Main Profile"):
             read(tmp_path / "a.dcm")
 
 
 def test_colours_that_are_not_decoded_are_named(tmp_path: Path) -> None:
-    path = scans.write_xray_dicom(tmp_path / "a.dcm", XRAY, "PALETTE COLOR")
-    assert reason(path).startswith("is in PALETTE COLOR; allowed: MONOCHROME1, MONOCHROME2, RGB")
+    path = scans.write_xray_dicom(tmp_path / "a.dcm", XRAY, "HSV")
+    assert reason(path).startswith("is in HSV; allowed: MONOCHROME1, MONOCHROME2, RGB")
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_palette_is_colours(tmp_path: Path, frames: int) -> None:
+    places = np.arange(12, dtype=np.uint8).reshape(3, 4) % 3
+    path = scans.write_cine_dicom(tmp_path / "a.dcm", np.stack([places] * frames)[: frames if frames > 1 else None])
+    dataset = pydicom.dcmread(path)
+    dataset.PhotometricInterpretation = "PALETTE COLOR"
+    for place, levels in enumerate(([0, 255, 10], [0, 0, 20], [0, 0, 30])):
+        dataset.add_new((0x0028, 0x1101 + place), "US", [3, 0, 16])
+        dataset.add_new((0x0028, 0x1201 + place), "OW", (np.array(levels, dtype="<u2") * 257).tobytes())
+    dataset.save_as(path)
+    values, expected = readers.read(path).values, np.array([[0, 0, 0], [255, 0, 0], [10, 20, 30]], dtype=np.float32)
+    assert readers.read_header(path).shape == values.shape
+    if frames == 1:
+        np.testing.assert_array_equal(values, np.moveaxis(expected[places], -1, 0))
+    else:
+        luminance = np.rint(expected @ [0.299, 0.587, 0.114])
+        np.testing.assert_array_equal(values, np.stack([luminance[places]] * 3)[None])
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+def test_an_image_without_meta_information_is_read(tmp_path: Path, implicit: bool) -> None:
+    path = scans.write_xray_dicom(tmp_path / "a.dcm", XRAY)
+    whole, dataset = readers.read(path).values, pydicom.dcmread(path)
+    del dataset.file_meta
+    dataset.preamble = None
+    dataset.save_as(path, implicit_vr=implicit, little_endian=True, enforce_file_format=False)
+    assert path.read_bytes()[128:132] != b"DICM"
+    np.testing.assert_array_equal(readers.read(path).values, whole)
 
 
 def test_an_empty_folder_holds_no_images(tmp_path: Path) -> None:
