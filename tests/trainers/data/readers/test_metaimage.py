@@ -130,5 +130,5 @@ def test_the_checksum_of_a_packed_file_is_compared(tmp_path: Path) -> None:
     packed[-1] ^= 1
     path = write_header(tmp_path / "a.mha", "LOCAL", f"{HEADER}CompressedData = True\n")
     path.write_bytes(path.read_bytes() + packed)
-    with pytest.raises(UnreadableError, match="is damaged: .*incorrect data check"):
+    with pytest.raises(UnreadableError, match=r"is damaged: .*incorrect data check"):
         readers.read(path)
