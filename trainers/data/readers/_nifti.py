@@ -30,8 +30,8 @@ CIFTI = range(3000, 3100)
 logging.getLogger("nibabel.global").disabled = True
 
 
-def parse(block: bytes, kinds: Sequence[Any] = ()) -> Any:
-    """A header of one of nibabel's `kinds`, or of NIfTI-1 or NIfTI-2, as it is written.
+def parse(block: bytes, kinds: Sequence[Any] = (), name: str = "NIfTI file") -> Any:
+    """A header of one of nibabel's `kinds`, which have this `name`, or of NIfTI-1 or NIfTI-2, as it is written.
 
     Raises UnreadableError where `block` begins with none.
     """
@@ -43,7 +43,7 @@ def parse(block: bytes, kinds: Sequence[Any] = ()) -> Any:
     for kind in kinds:
         if kind.may_contain_header(block):
             return kind(block[: kind.sizeof_hdr], check=False)
-    raise UnreadableError("is no NIfTI file")
+    raise UnreadableError(f"is no {name}")
 
 
 def check(header: Any) -> None:

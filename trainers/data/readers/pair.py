@@ -1,6 +1,7 @@
 """NIfTI and ANALYZE volumes in two files, .hdr and .img, through nibabel."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,7 +90,7 @@ def _header(halves: tuple[Path, Path]) -> Any:
     with opened(halves[0], ".hdr.gz") as stream:
         block = stream.read(LONGEST_HEADER)
     kinds = (nib.nifti1.Nifti1PairHeader, nib.nifti2.Nifti2PairHeader, nib.spm2analyze.Spm2AnalyzeHeader)
-    header = parse(block, kinds)
+    header = parse(block, kinds, "header of NIfTI or ANALYZE")
     if _is_nifti(header) and header["magic"].item() != header.pair_magic:
         raise UnreadableError("is the header of a file that holds its voxels, too: its name must end in .nii")
     check(header)
@@ -105,7 +106,7 @@ def _is_nifti(header: Any) -> bool:
 
 def _mat(header: Path) -> Path:
     """Where SPM writes how the voxels lie."""
-    return header.with_name(header.name.split(".hdr")[0].split(".HDR")[0] + ".mat")
+    return header.with_name(re.sub(r"\.hdr(\.gz)?$", ".mat", header.name, flags=re.IGNORECASE))
 
 
 def _analyze(volume: NDArray[Any], halves: tuple[Path, Path]) -> Image:

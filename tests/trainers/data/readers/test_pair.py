@@ -109,3 +109,10 @@ def test_voxels_that_end_early_are_refused(tmp_path: Path) -> None:
     path = write_analyze(tmp_path / "a.img")
     path.write_bytes(path.read_bytes()[:40])
     assert reason(tmp_path / "a.hdr") == "ends early: its header promises 48 bytes, the file has 40"
+
+
+def test_another_header_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.hdr").write_bytes(b"ENVI" * 100)
+    (tmp_path / "a.img").write_bytes(VOLUME.tobytes())
+    for name in ("a.hdr", "a.img"):
+        assert reason(tmp_path / name) == "is no header of NIfTI or ANALYZE"
