@@ -2,9 +2,9 @@
 
 import types
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, TypeGuard, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from trainers.errors import nearest
@@ -37,7 +37,7 @@ def _line(item: ErrorDetails, model: type[BaseModel]) -> str:
     annotation, field = _resolve(model, item["loc"])
     prefix = f"{field}: " if field else ""
     if item["type"] == "extra_forbidden":
-        return f"{prefix}unknown key; {nearest(str(item['loc'][-1]), _keys(annotation))}"
+        return f"{prefix}unknown key; {nearest(str(item['loc'][-1]), _keys(model, item['loc']))}"
     if item["type"] == "missing":
         return f"{prefix}is missing"
     if item["type"] == "value_error":
@@ -75,6 +75,9 @@ def _resolve(model: type[BaseModel], loc: Sequence[int | str]) -> tuple[Any, str
             current = _plain(known.annotation) if known else current
         elif get_origin(current) in (dict, tuple, Mapping):
             current = _plain([inner for inner in get_args(current) if inner is not Ellipsis][-1])
+        elif part in _tagged(current):
+            current = _tagged(current)[part]
+            continue  # the user wrote the member, and not its tag
         else:
             break  # the rest of loc names a branch of a union, which the user never wrote
         field += f"[{part}]" if isinstance(part, int) else f".{part}" if field else str(part)
@@ -95,9 +98,28 @@ def _is_union(annotation: Any) -> bool:
     return get_origin(annotation) in (Union, types.UnionType)
 
 
-def _keys(annotation: Any) -> list[str]:
+def _tagged(annotation: Any) -> dict[int | str, Any]:
+    """The members of a union that are told apart by tags."""
+    members = get_args(annotation) if _is_union(annotation) else ()
+    tags = ((extra.tag, _plain(one)) for one in members for extra in getattr(one, "__metadata__", ()) if _is_tag(extra))
+    return dict(tags)
+
+
+def _is_tag(extra: object) -> TypeGuard[Tag]:
+    return isinstance(extra, Tag)
+
+
+def _keys(model: type[BaseModel], loc: Sequence[int | str]) -> list[str]:
+    """The keys that are allowed beside the unknown one at `loc`.
+
+    The tags of a union are the keys that tell its members apart, but for the member that has none: it is meant where
+    none of them is there, and they are allowed, too.
+    """
+    annotation, _ = _resolve(model, loc)
     assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
-    return [field.alias or name for name, field in annotation.model_fields.items()]
+    own = [field.alias or name for name, field in annotation.model_fields.items()]
+    tags = list(map(str, _tagged(_resolve(model, loc[:-2])[0])))
+    return own if set(tags) & set(own) else own + [tag for tag in tags if tag not in loc[-2:]]
 
 
 def _shown(value: object) -> str:

@@ -1,21 +1,23 @@
 """What one training run is told: frozen, strict, and free of machines."""
 
 import os
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     FiniteFloat,
     StrictBool,
+    Tag,
     field_validator,
     model_validator,
 )
 
-from trainers.parameters import Count, Fraction, Positive
+from trainers.parameters import Count, Fraction, Positive, Several
 
 Factor = Annotated[float, Field(gt=0, le=100)]
 
@@ -26,19 +28,166 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class SplitConfig(Frozen):
-    """Fractions of the subjects held out, stratified by quantiles of numeric and values of other columns."""
+SplitValue = str | int | float
+SplitValues = Annotated[tuple[SplitValue, ...], Field(strict=False, min_length=1)]
+"""Values of a column. Members of a tagged union are given JSON's lists as lists, which `strict` would refuse."""
+VALIDATION = 0.2
+FILES = "data.split.files"
+"""Stands for a column in `split_cells`: which of the files names the scan."""
+
+
+class FoldsBy(Frozen):
+    """Each value of a column is a fold: leave one site out."""
+
+    by: str
+
+
+def _kind_of_folds(given: object) -> str:
+    return "by" if isinstance(given, dict | FoldsBy) else "count"
+
+
+class SplitRules(Frozen):
+    """What all kinds of split have.
+
+    `stratify` cuts by quantiles of numeric and values of other columns. Subjects with one value of `family` stay
+    together. With `folds` what is not the test split is in folds, each the validation split once.
+    """
+
+    validation: tuple[SplitValue, ...] | float = VALIDATION
+    stratify: Annotated[tuple[str, ...], Field(strict=False)] | None = None
+    seed: int = 0
+    family: str | None = None
+    folds: (
+        Annotated[Annotated[Several, Tag("count")] | Annotated[FoldsBy, Tag("by")], Discriminator(_kind_of_folds)]
+        | None
+    ) = None
+
+    @model_validator(mode="after")
+    def _validates_in_one_way(self) -> Self:
+        if self.folds is not None and self.validation != VALIDATION:
+            raise ValueError("validation is not allowed with folds: each fold is the validation split once")
+        return self
+
+    @property
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """The columns that decide who is where, each behind the field that names it."""
+        named = {"family": self.family, "folds.by": self.folds.by if isinstance(self.folds, FoldsBy) else None}
+        return tuple((f"data.split.{field}", column) for field, column in named.items() if column is not None)
+
+
+class SplitConfig(SplitRules):
+    """Fractions of the subjects held out."""
 
     test: Fraction = 0.2
-    validation: Fraction = 0.2
-    stratify: tuple[str, ...] | None = None
-    seed: int = 0
+    validation: Fraction = VALIDATION
 
     @model_validator(mode="after")
     def _leaves_a_training_split(self) -> "SplitConfig":
-        if self.test + self.validation >= 1:
+        if self.folds is None and self.test + self.validation >= 1:
             raise ValueError(f"test + validation is {self.test + self.validation:g}; it must be below 1")
         return self
+
+
+def _kind_of_validation(given: object) -> str:
+    return "values" if isinstance(given, list | tuple) else "fraction"
+
+
+class SplitByValues(SplitRules):
+    """Base of the kinds that hold out by a column's values, which are equal as numbers where they are numbers.
+
+    `validation` is a list of values, or the fraction of the training subjects that is held out at random. Where no
+    value is said for `test`, whoever reads the column says which there are.
+    """
+
+    test: Annotated[tuple[SplitValue, ...], Field(strict=False)] = ()
+    validation: Annotated[
+        Annotated[SplitValues, Tag("values")] | Annotated[Fraction, Tag("fraction")], Discriminator(_kind_of_validation)
+    ] = VALIDATION
+
+    @property
+    def values(self) -> dict[str, tuple[SplitValue, ...]]:
+        """The values of each split that has a list of them."""
+        lists = {name: getattr(self, name, None) for name in ("train", "validation", "test")}
+        return {name: given for name, given in lists.items() if isinstance(given, tuple)}
+
+    @model_validator(mode="after")
+    def _names_each_value_once(self) -> Self:
+        seen: dict[SplitValue, str] = {}
+        for name, value in ((name, value) for name, values in self.values.items() for value in values):
+            if seen.setdefault(value, name) != name:
+                raise ValueError(f"'{value}' is in both {seen[value]} and {name}")
+        return self
+
+
+class SplitByColumn(SplitByValues):
+    """A column says who is where. Without `train`, all other values are trained on; a scan of no value is left out."""
+
+    column: str
+    train: SplitValues | None = None
+
+    @property
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """See `SplitRules`."""
+        return (("data.split.column", self.column), *super().columns)
+
+
+class SplitBy(SplitByValues):
+    """Whole sites held out: the values of a column in `test`, and those in `validation`, where it is a list."""
+
+    by: str
+
+    @property
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """See `SplitRules`."""
+        return (("data.split.by", self.by), *super().columns)
+
+
+class SplitFiles(Frozen):
+    """Files of ids, relative to the spec's folder: one a line, or a table with the column of ids.
+
+    Without `train`, all that the others do not name are trained on.
+    """
+
+    train: str | None = None
+    validation: str | None = None
+    test: str
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The files that there are, by their split."""
+        return {name: path for name, path in self if path is not None}
+
+
+class SplitByFiles(SplitRules):
+    """Files say who is where; a scan that none names is left out. `validation` counts where it has no file."""
+
+    files: SplitFiles
+    validation: Fraction = VALIDATION
+
+    @model_validator(mode="after")
+    def _has_no_validation_file_with_folds(self) -> Self:
+        if self.folds is not None and self.files.validation is not None:
+            raise ValueError("files.validation is not allowed with folds: each fold is the validation split once")
+        return self
+
+
+_SPLIT_KINDS = ("column", "by", "files")
+
+
+def _kind_of_split(given: object) -> str:
+    """The key that tells the kinds apart."""
+    keys = given if isinstance(given, dict) else type(given).model_fields if isinstance(given, SplitRules) else ()
+    return next((kind for kind in _SPLIT_KINDS if kind in keys), "fractions")
+
+
+AnySplit = Annotated[
+    Annotated[SplitConfig, Tag("fractions")]
+    | Annotated[SplitByColumn, Tag("column")]
+    | Annotated[SplitBy, Tag("by")]
+    | Annotated[SplitByFiles, Tag("files")],
+    Discriminator(_kind_of_split),
+]
+"""Who is trained on, validated on and tested on: by fractions, a column, sites held out, or files of ids."""
 
 
 Cell = StrictBool | float | str | None
@@ -126,7 +275,7 @@ class DataConfig(Frozen):
     transforms: tuple[dict[str, dict[str, Any]], ...] = ()
     dtype: Literal["float32", "float16", "uint8"] = "float32"
     normalize: Literal["training"] | None = None
-    split: SplitConfig = SplitConfig()
+    split: AnySplit = SplitConfig()
     feed: Literal["auto", "resident", "stream"] = "auto"
     max_rejected: Annotated[float, Field(ge=0, le=1)] = 0.05
 
@@ -156,6 +305,11 @@ class DataConfig(Frozen):
     def strata(self) -> tuple[str, ...]:
         """The columns that the split is stratified by: the label, where nothing is said."""
         return (self.label,) if self.split.stratify is None else self.split.stratify
+
+    @property
+    def stratified_split(self) -> AnySplit:
+        """The split with the columns that it is stratified by."""
+        return self.split.model_copy(update={"stratify": self.strata})
 
 
 class ModelConfig(Frozen):

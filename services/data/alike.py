@@ -78,9 +78,9 @@ def unsettled(store: VolumeStore, splits: Splits) -> list[Problem]:
 
 
 def split_of(store: VolumeStore, splits: Splits) -> dict[str, list[str]]:
-    """The splits that name a scan, by its id; none for a stored one that is left out."""
+    """The splits, or the folds, that name a scan, by its id; none for a stored one that is left out."""
     sides: dict[str, list[str]] = {scan.id: [] for scan in store.subjects}
-    for name, ids in splits:
+    for name, ids in splits.parts.items():
         for scan in dict.fromkeys(ids):
             sides.setdefault(scan, []).append(name)
     return sides

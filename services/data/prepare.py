@@ -151,7 +151,7 @@ def _prepared(sources: Sources, volumes: UPath, name: str, progress: Progress) -
     store = VolumeStore.open_unchecked(folder)
     left_out = store.manifest.rejected
     check_rejected(left_out, len(store.subjects) + len(left_out), config)
-    splits = store_splits(store, config.split.model_copy(update={"stratify": config.strata}))
+    splits = store_splits(store, config.stratified_split)
     normalization = store_normalization(store, splits) if config.normalize else None
     return Prepared(store, splits, normalization, left_out, exists and not mended, mended)
 
@@ -358,6 +358,7 @@ def _stored(subject: Subject, outcome: Outcome, sources: Sources, digests: dict[
         strata=subject.strata,
         described=subject.described,
         source=outcome.source,
+        split_cells=subject.split_cells,
     )
 
 

@@ -133,7 +133,7 @@ def _header(subject: Subject, affine: Form | None) -> Header | str:
 
 def train_size(subjects: Sequence[Subject], data: DataConfig) -> int:
     """How many scans there are to train on, if none is rejected from here on."""
-    return len(make_splits(subjects, data.split.model_copy(update={"stratify": data.strata})).train)
+    return len(make_splits(subjects, data.stratified_split).train)
 
 
 def _check_counts(loaded: LoadedSpec, subjects: Sequence[Subject], rejected: Sequence[Rejected]) -> None:

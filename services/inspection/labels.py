@@ -43,9 +43,9 @@ def labels_by_column(subjects: Sequence[StoredSubject]) -> dict[str, list[Labels
 
 
 def labels_by_split(subjects: Sequence[StoredSubject], splits: Splits) -> list[Labels]:
-    """Labels of each split's stored scans, in the order train, validation, test."""
+    """Labels of each split's stored scans, in the order train, validation, test; or of each fold's and the test's."""
     label = {scan.id: scan.label for scan in subjects}
-    parts = {name: [label[scan] for scan in ids if scan in label] for name, ids in splits}
+    parts = {name: [label[scan] for scan in ids if scan in label] for name, ids in splits.parts.items()}
     return [_sorted(name, values) for name, values in parts.items() if values]
 
 

@@ -22,6 +22,7 @@ SPEC = "spec"
 MOST: Mapping[str, float] = {
     "data.transforms": 50,
     "data.split.stratify": 20,
+    "data.split.folds": 100,
     "data.entities": 20,
     "model.width": 20,
     "model.depth": 20,

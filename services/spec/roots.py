@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from services.spec.spec import LoadedSpec, SweepSpec
+from trainers.config import SplitByFiles
 from trainers.data import transforms
 from trainers.data.bids import bids_tables, participants_table
 from trainers.data.participants import Subject
@@ -76,6 +77,9 @@ def _named_files(loaded: LoadedSpec) -> Iterator[tuple[str, str, Path]]:
         yield "data.image", data.image, ImageTemplate.parse(data.image, table.parent).folder
     for index, join in enumerate(data.join):
         yield f"data.join[{index}].table", join.table, base / join.table
+    if isinstance(data.split, SplitByFiles):
+        for side, text in data.split.files.named.items():
+            yield f"data.split.files.{side}", text, base / text
     yield from _transform_files(loaded)
     start = loaded.spec.model.init_from
     if start is not None and not _REGISTERED.fullmatch(start):

@@ -7,14 +7,16 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from trainers.config import DataConfig
+from trainers.config import FILES, DataConfig, SplitByFiles
 from trainers.data import readers
 from trainers.data.bids import list_bids
 from trainers.data.listing import Listed, Listing, list_table
+from trainers.data.people import names_people
 from trainers.data.select import select
+from trainers.data.split_files import SplitLists
 from trainers.data.table import bound, check_columns, is_missing, number
 from trainers.data.template import ImageTemplate
 from trainers.errors import UserError
@@ -35,7 +37,8 @@ class Subject:
     `id` is unique among all scans: the subject's, with `_session` where there are sessions; `subject` is whose
     scan it is. `label` is in the table's own unit. `strata` holds the values of the `stratify` columns: numbers where
     the column is numeric for all usable scans, strings otherwise, "" where missing; `described` those of
-    columns that tell site and sex; `numbers` those that the transforms read.
+    columns that tell site and sex; `numbers` those that the transforms read; `split_cells` those that the split
+    reads, "" where missing; `people` those of columns that name people, but for the ids'.
     """
 
     id: str
@@ -46,6 +49,8 @@ class Subject:
     strata: dict[str, str | float]
     described: dict[str, str]
     numbers: dict[str, float]
+    split_cells: dict[str, str] = field(default_factory=dict)
+    people: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ def read_scans(
         listing = list_table(config, base) if config.bids is None else list_bids(config, base)
         listing, left_out = select(listing, config, base, _naming(config))
         check_columns(listing.name, listing.columns, _wanted(config, columns))
-        return (*_judged(listing, config, columns), left_out)
+        return (*_judged(listing, config, columns, split_lists(config, base)), left_out)
 
 
 @contextmanager
@@ -92,7 +97,9 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _judged(listing: Listing, config: DataConfig, columns: Sequence[str]) -> tuple[list[Subject], list[Rejected]]:
+def _judged(
+    listing: Listing, config: DataConfig, columns: Sequence[str], lists: SplitLists | None
+) -> tuple[list[Subject], list[Rejected]]:
     images = Counter(scan.path for scan in listing.scans)
     usable: list[Listed] = []
     rejected: list[Rejected] = []
@@ -105,7 +112,7 @@ def _judged(listing: Listing, config: DataConfig, columns: Sequence[str]) -> tup
         else:
             rejected.append(Rejected(scan.id, scan.path, reason))
     numeric = {name for name in config.strata if all(_is_quantity(scan.row[name]) for scan in usable)}
-    subjects = [_subject(scan, config, columns, numeric) for scan in usable]
+    subjects = [_subject(scan, config, columns, numeric, lists) for scan in usable]
     _check_labels(listing, config.label)
     check_label_range([subject.label for subject in subjects], config.label)
     return sorted(subjects, key=lambda s: s.id), sorted(rejected, key=lambda r: r.subject)
@@ -150,6 +157,7 @@ def _wanted(config: DataConfig, columns: Sequence[str]) -> list[tuple[str, str]]
     wanted = [("data.label", config.label)]
     wanted += [("data.group", config.group)] if config.group is not None else []
     wanted += [("data.split.stratify", column) for column in config.strata]
+    wanted += config.split.columns
     return wanted + [("data.transforms", column) for column in columns]
 
 
@@ -207,7 +215,14 @@ def _file_problem(path: Path | None) -> str | None:
     return None
 
 
-def _subject(scan: Listed, config: DataConfig, columns: Sequence[str], numeric: Collection[str]) -> Subject:
+def split_lists(config: DataConfig, base: Path) -> SplitLists | None:
+    """The files of ids that the split is made of, where it is made of files. Raises UserError as `SplitLists` does."""
+    return SplitLists(config.split.files, base, config.id) if isinstance(config.split, SplitByFiles) else None
+
+
+def _subject(
+    scan: Listed, config: DataConfig, columns: Sequence[str], numeric: Collection[str], lists: SplitLists | None
+) -> Subject:
     """A scan without a problem."""
     row = scan.row
     assert scan.path is not None
@@ -220,7 +235,19 @@ def _subject(scan: Listed, config: DataConfig, columns: Sequence[str], numeric: 
         strata={column: _stratum(row[column], column in numeric) for column in config.strata},
         described={column: _described(cell) for column, cell in row.items() if column.lower() in DESCRIBING},
         numbers={column: _value(row[column]) for column in columns},
+        split_cells=_split_cells(scan, config, lists),
+        people={
+            column: cell
+            for column, cell in row.items()
+            if column not in (config.id, config.session) and names_people(column) and not is_missing(cell)
+        },
     )
+
+
+def _split_cells(scan: Listed, config: DataConfig, lists: SplitLists | None) -> dict[str, str]:
+    cells = {column: scan.row[column] for _, column in config.split.columns}
+    told = {column: "" if is_missing(cell) else cell for column, cell in cells.items()}
+    return told if lists is None else {**told, FILES: lists.side(scan.id, scan.subject)}
 
 
 def _value(cell: str) -> float:

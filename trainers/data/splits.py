@@ -1,27 +1,58 @@
-"""Splits by subject, stratified, and written into the store."""
+"""Splits by subject, stratified or as others published them, and written into the store."""
 
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from upath import UPath
 
 from trainers.atomic import write_atomically
-from trainers.config import Frozen, SplitConfig
+from trainers.config import (
+    FILES,
+    AnySplit,
+    FoldsBy,
+    Frozen,
+    SplitByFiles,
+    SplitByValues,
+    SplitConfig,
+    SplitRules,
+    SplitValue,
+)
 from trainers.data.store import VolumeStore, json_digest
-from trainers.errors import UserError
+from trainers.data.table import number
+from trainers.errors import UserError, nearest
 
-_BINS = 10
+_BINS, _SHOWN = 10, 12
+_ADDED = ("family", "folds")
+"""Fields that splits had not at first; where they say nothing, a split's file keeps its name."""
 
 
 class Splits(Frozen):
-    """Ids of the scans in each split, sorted."""
+    """Ids of the scans in each split, sorted.
+
+    With `folds`, the ids of each fold, train and validation are those of fold 0: see `fold_of`.
+    """
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
+    folds: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def parts(self) -> dict[str, tuple[str, ...]]:
+        """Ids by the name of their part, each once: the splits, or the folds and the test split."""
+        if not self.folds:
+            return {"train": self.train, "validation": self.validation, "test": self.test}
+        return {f"fold {number}": ids for number, ids in enumerate(self.folds)} | {"test": self.test}
+
+
+def fold_of(splits: Splits, number: int) -> Splits:
+    """The splits of a run that is validated on fold `number`, counted from 0, and trained on the others."""
+    train = sorted(name for place, ids in enumerate(splits.folds) if place != number for name in ids)
+    return splits.model_copy(update={"train": tuple(train), "validation": splits.folds[number]})
 
 
 class Splittable(Protocol):
@@ -36,35 +67,60 @@ class Splittable(Protocol):
     @property
     def strata(self) -> Mapping[str, str | float]: ...
 
+    @property
+    def split_cells(self) -> Mapping[str, str]: ...
 
-def make_splits(scans: Sequence[Splittable], config: SplitConfig) -> Splits:
-    """Cut subjects, each with all its scans, into train, validation and test.
 
-    Strata are the values of the `stratify` columns together, of a subject's first scan: tenths by quantile for
+Unit = list[Splittable]
+"""Scans that stay together: those of a subject, or of a family. At least one."""
+
+
+def make_splits(scans: Iterable[Splittable], config: AnySplit) -> Splits:
+    """Put subjects or families, each with all its scans, into train, validation and test; in whatever order they come.
+
+    Strata are the values of the `stratify` columns together, of a subject's first scan by id: tenths by quantile for
     numbers, values for strings. Strata too small to reach every split are merged with their neighbours in sorted order.
 
-    Raises UserError where a split would be empty.
+    Raises UserError where a split would be empty, where no scan has a value that `config` names, or a subject or family
+    is on two sides.
     """
-    of_subject: dict[str, list[Splittable]] = {}
+    scans = sorted(scans, key=lambda scan: scan.id)
+    if isinstance(config, SplitConfig):
+        return _by_fractions(_units(scans, config), config)
+    named = _named(scans, config)
+    rest, test, cutter = named["train"], named["test"], _Cutter.of(named["train"], config)
+    if config.folds is not None:
+        return _in_folds(rest, test, cutter, config)
+    if "validation" in named:
+        return _splits(rest, named["validation"], test)
+    assert isinstance(config.validation, float)
+    return _splits(*cutter.cut(rest, _held_out(len(rest), config.validation, "validation")), test)
+
+
+def left_out(scans: Iterable[Splittable], splits: Splits) -> list[str]:
+    """Ids of the scans that are in no split, in the order in which they come."""
+    used = {name for ids in splits.parts.values() for name in ids}
+    return [scan.id for scan in scans if scan.id not in used]
+
+
+def families(scans: Iterable[Splittable], config: SplitRules) -> dict[str, set[str]]:
+    """The subjects of each family with more than one."""
+    members: defaultdict[str, set[str]] = defaultdict(set)
     for scan in scans:
-        of_subject.setdefault(scan.subject, []).append(scan)
-    subjects = list(of_subject.values())
-    sizes = split_sizes(len(subjects), config)
-    strata = _strata([several[0] for several in subjects], config.stratify or ())
-    everyone = list(range(len(subjects)))
-    rest, test = _cut(everyone, sizes["test"], strata, config.seed)
-    train, validation = _cut(rest, sizes["validation"], strata, config.seed)
-    named = {"train": train, "validation": validation, "test": test}
-    return Splits(**{name: tuple(sorted(s.id for i in part for s in subjects[i])) for name, part in named.items()})
+        if config.family is not None and scan.split_cells[config.family]:
+            members[scan.split_cells[config.family]].add(scan.subject)
+    return {family: subjects for family, subjects in members.items() if len(subjects) > 1}
 
 
-def store_splits(store: VolumeStore, config: SplitConfig) -> Splits:
+def store_splits(store: VolumeStore, config: AnySplit) -> Splits:
     """The splits that the store holds for `config`, made and written on first use."""
-    path = store.folder / f"splits-{json_digest(config.model_dump(mode='json'))[:12]}.json"
+    told = config.model_dump(mode="json")
+    told = {key: value for key, value in told.items() if key not in _ADDED or value is not None}
+    path = store.folder / f"splits-{json_digest(told)[:12]}.json"
     if path.is_file():
         return read_splits(path)
     splits = make_splits(store.subjects, config)
-    content = {"config": config.model_dump(mode="json"), "splits": splits.model_dump(mode="json")}
+    content = {"config": told, "splits": splits.model_dump(mode="json", exclude_defaults=True)}
     write_atomically(path, json.dumps(content, indent=1).encode())
     return splits
 
@@ -73,11 +129,17 @@ def read_splits(path: UPath) -> Splits:
     """The splits in a store's file. Raises UserError where it holds none."""
     try:
         splits = Splits.model_validate(json.loads(path.read_text())["splits"])
-        if len({*splits.train, *splits.validation, *splits.test}) < sum(map(len, splits.model_dump().values())):
+        if any(_repeats(ids) for ids in (splits.train + splits.validation + splits.test, sum(splits.folds, ()))):
             raise ValueError("a scan in two splits")
+        if splits.folds and fold_of(splits, 0) != splits:
+            raise ValueError("another fold than the first")
         return splits
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: is no list of splits; delete it, and contrasweep prepare makes it again") from error
+
+
+def _repeats(ids: Sequence[str]) -> bool:
+    return len(set(ids)) < len(ids)
 
 
 def split_sizes(count: int, config: SplitConfig) -> dict[str, int]:
@@ -93,7 +155,179 @@ def split_sizes(count: int, config: SplitConfig) -> dict[str, int]:
     return sizes
 
 
-def _strata(subjects: Sequence[Splittable], columns: Sequence[str]) -> list[tuple[tuple[int, str], ...]]:
+def _held_out(count: int, fraction: float, name: str) -> int:
+    """How many of `count` are held out. Raises UserError where that is none or all."""
+    size = round(count * fraction)
+    if not 0 < size < count:
+        raise UserError(
+            f"data.split.{name}: {fraction:g} of {count} subjects to train on are {size}; "
+            "at least one must be held out, and one left"
+        )
+    return size
+
+
+def _named(scans: Sequence[Splittable], config: SplitByValues | SplitByFiles) -> dict[str, list[Unit]]:
+    """The units of each split that `config` names. Raises UserError where there are none."""
+    sides = _sides(scans, config)
+    names = config.files.named if isinstance(config, SplitByFiles) else config.values
+    named: dict[str, list[Unit]] = {name: [] for name in ("train", *names)}
+    for unit in _units([scan for scan in scans if sides[scan.id]], config):
+        named[_only({sides[scan.id] for scan in unit}, unit, config, "data.split")].append(unit)
+    for name, units in named.items():
+        if not units:
+            raise UserError(f"data.split: no scan is left for the {name} split")
+    return named
+
+
+def _sides(scans: Sequence[Splittable], config: SplitByValues | SplitByFiles) -> dict[str, str]:
+    """The split of each scan, by its id; empty where it is left out. Raises UserError on a value that none has."""
+    if isinstance(config, SplitByFiles):
+        return {scan.id: scan.split_cells[FILES] for scan in scans}
+    (_, column), *_ = config.columns
+    cells = {scan.id: scan.split_cells[column] for scan in scans}
+    side_of = _side_of(config, column, {cell for cell in cells.values() if cell})
+    rest = "" if "train" in config.values else "train"
+    return {name: side_of.get(_key(cell), rest) if cell else "" for name, cell in cells.items()}
+
+
+def _side_of(config: SplitByValues, column: str, cells: set[str]) -> dict[SplitValue, str]:
+    """The split of each value that is named. Raises UserError on one that no scan has, or where none is for test."""
+    there = {_key(cell) for cell in cells}
+    if not config.test:
+        raise UserError(f"data.split.test: is missing; column '{column}' has {_some(cells)}")
+    for side, values in config.values.items():
+        for value in values:
+            if _key(value) not in there:
+                close = nearest(str(value), cells).partition("allowed: ")[0]
+                raise UserError(
+                    f"data.split.{side}: no scan has '{value}' in column '{column}'; {close}allowed: {_some(cells)}"
+                )
+    return {_key(value): side for side, values in config.values.items() for value in values}
+
+
+def _some(cells: Collection[str]) -> str:
+    """Values of a column, sorted; the first of them where they are many."""
+    more = f" ... and {len(cells) - _SHOWN:,} more" if len(cells) > _SHOWN else ""
+    return ", ".join(sorted(cells)[:_SHOWN]) + more
+
+
+def _key(value: SplitValue) -> SplitValue:
+    """A cell or a value of the spec, so that equal numbers are equal however they are written."""
+    found = number(str(value))
+    return str(value) if found is None else found
+
+
+def _units(scans: Sequence[Splittable], config: SplitRules) -> list[Unit]:
+    """Scans by family and subject, in the order of their first. Raises UserError on a subject of two families."""
+    of_subject: dict[str, Unit] = {}
+    for scan in scans:
+        of_subject.setdefault(scan.subject, []).append(scan)
+    if config.family is None:
+        return list(of_subject.values())
+    of_family: dict[tuple[str, str], Unit] = {}
+    for subject, own in of_subject.items():
+        told = {scan.split_cells[config.family] for scan in own} - {""}
+        family = _only(told, own, config, "data.split.family") if told else ""
+        of_family.setdefault((family, "" if family else subject), []).extend(own)
+    return list(of_family.values())
+
+
+def _only(values: set[str], unit: Unit, config: SplitRules, field: str) -> str:
+    """The one of `values`. Raises UserError, naming whose scans they are, where they are several."""
+    if len(values) == 1:
+        return next(iter(values))
+    subjects = {scan.subject for scan in unit}
+    family = next((cell for scan in unit if config.family and (cell := scan.split_cells[config.family])), "")
+    who = f"subject '{unit[0].subject}'" if len(subjects) == 1 else f"family '{family}'"
+    raise UserError(f"{field}: {who} has scans in {' and '.join(sorted(values))}; one of them is allowed")
+
+
+def _by_fractions(units: list[Unit], config: SplitConfig) -> Splits:
+    cutter = _Cutter.of(units, config)
+    if config.folds is not None:
+        return _in_folds(*cutter.cut(units, _held_out(len(units), config.test, "test")), cutter, config)
+    sizes = split_sizes(len(units), config)
+    rest, test = cutter.cut(units, sizes["test"])
+    return _splits(*cutter.cut(rest, sizes["validation"]), test)
+
+
+def _in_folds(rest: list[Unit], test: list[Unit], cutter: "_Cutter", config: SplitRules) -> Splits:
+    """All but the test split in folds. Raises UserError where that gives fewer than two."""
+    if isinstance(config.folds, FoldsBy):
+        folds = _by_site(rest, config.folds.by, config)
+    else:
+        assert config.folds is not None
+        folds = cutter.folds(rest, config.folds)
+    return fold_of(Splits(train=(), validation=(), test=_ids(test), folds=tuple(map(_ids, folds))), 0)
+
+
+def _by_site(units: list[Unit], column: str, config: SplitRules) -> list[list[Unit]]:
+    """Units by their value of a column, in the order of the values; scans without one are left out."""
+    found: defaultdict[SplitValue, list[Unit]] = defaultdict(list)
+    for unit in units:
+        told = [scan for scan in unit if scan.split_cells[column]]
+        if told:
+            site = _only({scan.split_cells[column] for scan in told}, told, config, "data.split.folds.by")
+            found[_key(site)].append(told)
+    if len(found) < 2:
+        has = ", ".join(map(str, found)) or "none"
+        raise UserError(f"data.split.folds.by: column '{column}' has {has} besides the test split; two are needed")
+    return [found[site] for site in sorted(found, key=lambda site: (isinstance(site, str), site))]
+
+
+def _splits(train: list[Unit], validation: list[Unit], test: list[Unit]) -> Splits:
+    return Splits(train=_ids(train), validation=_ids(validation), test=_ids(test))
+
+
+def _ids(units: Iterable[Unit]) -> tuple[str, ...]:
+    return tuple(sorted(scan.id for unit in units for scan in unit))
+
+
+Stratum = tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True)
+class _Cutter:
+    """Cuts units at random, with the same share of each stratum in all parts; `strata` are by a unit's first scan."""
+
+    strata: Mapping[str, Stratum]
+    seed: int
+
+    @classmethod
+    def of(cls, units: Sequence[Unit], config: SplitRules) -> "_Cutter":
+        """One that cuts `units`, or some of them."""
+        strata = _strata([unit[0] for unit in units], config.stratify or ())
+        return cls(dict(zip((unit[0].id for unit in units), strata, strict=True)), config.seed)
+
+    def cut(self, units: list[Unit], held_out: int) -> tuple[list[Unit], list[Unit]]:
+        """`units` in two parts, the second of `held_out`."""
+        from sklearn.model_selection import (
+            train_test_split,  # a second to import, which readers of a store need not wait
+        )
+
+        minimum = -(-len(units) // min(held_out, len(units) - held_out))
+        kept, out = train_test_split(
+            range(len(units)), test_size=held_out, random_state=self.seed, stratify=self._merged(units, minimum)
+        )
+        return [units[place] for place in sorted(kept)], [units[place] for place in sorted(out)]
+
+    def folds(self, units: list[Unit], count: int) -> list[list[Unit]]:
+        """`units` in `count` parts of nearly one size. Raises UserError where there are fewer units."""
+        from sklearn.model_selection import StratifiedKFold
+
+        if len(units) < count:
+            raise UserError(
+                f"data.split.folds: {count} is not allowed: {len(units)} subjects are outside the test split"
+            )
+        folds = StratifiedKFold(count, shuffle=True, random_state=self.seed)
+        merged = self._merged(units, count)
+        return [[units[place] for place in out] for _, out in folds.split(merged, merged)]
+
+    def _merged(self, units: Sequence[Unit], minimum: int) -> list[int]:
+        return _merge([self.strata[unit[0].id] for unit in units], minimum)
+
+
+def _strata(subjects: Sequence[Splittable], columns: Sequence[str]) -> list[Stratum]:
     """One sortable key per subject: for each column its bin, and its value where it is text."""
     keys = [_column_keys([subject.strata[column] for subject in subjects]) for column in columns]
     return list(zip(*keys, strict=True)) if keys else [() for _ in subjects]
@@ -108,22 +342,10 @@ def _column_keys(values: list[str | float]) -> list[tuple[int, str]]:
     ]
 
 
-def _cut(
-    rows: list[int], held_out: int, strata: list[tuple[tuple[int, str], ...]], seed: int
-) -> tuple[list[int], list[int]]:
-    """`rows` in two parts, the second of `held_out` rows, with the same share of each stratum in both."""
-    from sklearn.model_selection import train_test_split  # a second to import, which readers of a store need not wait
-
-    minimum = -(-len(rows) // min(held_out, len(rows) - held_out))
-    merged = _merge([strata[row] for row in rows], minimum)
-    kept, out = train_test_split(rows, test_size=held_out, random_state=seed, stratify=merged)
-    return sorted(kept), sorted(out)
-
-
-def _merge(keys: list[tuple[tuple[int, str], ...]], minimum: int) -> list[int]:
+def _merge(keys: list[Stratum], minimum: int) -> list[int]:
     """Strata numbered from 0, neighbours merged until each has `minimum` members (as far as there are any)."""
     sizes = Counter(keys)
-    number: dict[tuple[tuple[int, str], ...], int] = {}
+    number: dict[Stratum, int] = {}
     current, filled = 0, 0
     left = len(keys)
     for key in sorted(sizes):

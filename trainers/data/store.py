@@ -35,7 +35,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from upath import UPath
 
 from trainers.atomic import write_atomically
@@ -89,6 +89,7 @@ class StoredSubject(Frozen):
     strata: dict[str, str | float]
     described: dict[str, str]
     source: Source
+    split_cells: dict[str, str] = Field(default_factory=dict)
 
 
 class LeftOut(Frozen):

@@ -43,6 +43,8 @@ DEFAULTS: dict[str, Any] = {
     "data.split.validation": 0.2,
     "data.split.stratify": None,
     "data.split.seed": 0,
+    "data.split.family": None,
+    "data.split.folds": None,
     "data.feed": "auto",
     "data.max_rejected": 0.05,
     "model.encoder": "resnet18",

@@ -88,11 +88,12 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("path", HOSTILE)
-@pytest.mark.parametrize("field", ["participants", "bids", "init_from", "template", "atlas"])
+@pytest.mark.parametrize("field", ["participants", "bids", "split.files.test", "init_from", "template", "atlas"])
 def test_no_field_names_a_file_outside(roots: list[Path], field: str, path: str) -> None:
     documents = {
         "participants": changed("data/participants", path),
         "bids": {**MINIMAL, "data": {"bids": path or "..", "suffix": "T1w", "label": "age"}},
+        "split.files.test": changed("data/split", {"files": {"test": path}}),
         "init_from": changed("model/init_from", path),
         "template": changed("data/transforms", [{"AffineRegistration": {"template": path}}]),
         "atlas": changed("data/transforms", [{"LeftHalf": {}}, {"Parcellate": {"atlas": path}}]),

@@ -89,6 +89,24 @@ def test_canonical_yaml_gives_the_spec_back(path: Path) -> None:
     assert (again, again.sweep_id, again.to_yaml()) == (spec, spec.sweep_id, spec.to_yaml())
 
 
+SPLITS: list[dict[str, Any]] = [
+    {"column": "site", "test": ["B", 3]},
+    {"by": "site", "test": ["B"], "validation": ["C"]},
+    {"by": "site", "test": ["B"], "validation": 0.3, "family": "family"},
+    {"files": {"train": "a.txt", "test": "ids.txt"}},
+    {"folds": 5, "stratify": ["sex"]},
+    {"folds": {"by": "site"}},
+]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_canonical_yaml_gives_every_kind_of_split_back(split: dict[str, Any]) -> None:
+    spec = parsed(changed("data/split", split))
+    again = parse_spec(spec.to_yaml(), "copy.yaml")
+    assert (again, again.sweep_id) == (spec, spec.sweep_id)
+    assert spec.data.split.model_dump(exclude_unset=True, mode="json") == split
+
+
 @settings(max_examples=40)
 @given(
     label=st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12),
@@ -122,6 +140,7 @@ def test_defaults_and_notation_do_not_count() -> None:
     [
         ("data/label", "sex"),
         ("data/split", {"seed": 1}),
+        *(("data/split", split) for split in SPLITS),
         ("data/transforms", [{"NormalizeIntensity": {}}]),
         ("model", {"width": 0.5}),
         ("training", {"lr": 2e-4}),
@@ -177,6 +196,45 @@ def test_the_id_is_name_and_hash() -> None:
         ("training", 3, "training: 3 is not allowed: must be a mapping"),
         ("data/label", 3, "data.label: 3 is not allowed: must be text"),
         ("data/split", {"test": 0.5, "validation": 0.5}, "data.split: test + validation is 1; it must be below 1"),
+        ("data/split", {"test": 1.5}, "data.split.test: 1.5 is not allowed: must be less than 1"),
+        ("data/split", {"stratify": "age"}, "data.split.stratify: age is not allowed: must be a list"),
+        ("data/split", "TEST", "data.split: TEST is not allowed: must be a mapping"),
+        (
+            "data/split",
+            {"colum": "Split"},
+            "data.split.colum: unknown key; did you mean 'column'? "
+            "allowed: by, column, family, files, folds, seed, stratify, test, validation",
+        ),
+        (
+            "data/split",
+            {"column": "Split", "trian": ["A"]},
+            "data.split.trian: unknown key; did you mean 'train'? "
+            "allowed: column, family, folds, seed, stratify, test, train, validation",
+        ),
+        ("data/split", {"column": "Split", "test": "TEST"}, "data.split.test: TEST is not allowed: must be a list"),
+        (
+            "data/split",
+            {"column": "S", "test": [True]},
+            "data.split.test[0]: true is not allowed: must be one of: text",
+        ),
+        ("data/split", {"by": "site", "validation": 2}, "data.split.validation: 2 is not allowed: must be less than 1"),
+        ("data/split", {"by": "s", "test": ["A"], "validation": ["A"]}, "data.split: 'A' is in both validation and te"),
+        ("data/split", {"files": "ids.txt"}, "data.split.files: ids.txt is not allowed: must be a mapping"),
+        (
+            "data/split",
+            {"files": {"tset": "a"}},
+            "data.split.files.tset: unknown key; did you mean 'test'? allowed: te",
+        ),
+        ("data/split", {"files": {"train": "a.txt"}}, "data.split.files.test: is missing"),
+        ("data/split", {"folds": 1}, "data.split.folds: 1 is not allowed: must be greater than or equal to 2"),
+        ("data/split", {"folds": "five"}, "data.split.folds: five is not allowed: must be a whole number"),
+        ("data/split", {"folds": {"site": "A"}}, "data.split.folds.site: unknown key; allowed: by"),
+        ("data/split", {"folds": 5, "validation": 0.3}, "data.split: validation is not allowed with folds: each fold"),
+        (
+            "data/split",
+            {"files": {"validation": "v", "test": "t"}, "folds": 2},
+            "data.split: files.validation is not allowed with folds",
+        ),
         ("data/transforms", ["Resize"], "data.transforms[0]: Resize is not allowed: must be a mapping"),
         ("name", "My study", "name: 'My study' is not allowed: must be 1 to 63 of a-z"),
         ("name", "../x", "name: '../x' is not allowed"),

@@ -1,13 +1,21 @@
+import hashlib
+import json
+import random
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 from sklearn.model_selection import train_test_split
 
-from trainers.config import SplitConfig
-from trainers.data.splits import make_splits, store_splits
+from trainers.config import FILES, AnySplit, SplitByFiles, SplitConfig
+from trainers.data.split_files import SplitLists
+from trainers.data.splits import Splits, fold_of, left_out, make_splits, read_splits, store_splits
 from trainers.data.store import Source, StoredSubject, VolumeStore
 from trainers.errors import UserError
 
@@ -112,3 +120,242 @@ def test_splits_are_written_into_the_store_and_kept(store: VolumeStore) -> None:
     assert store_splits(VolumeStore.open(store.folder), config) == splits
     store_splits(store, SplitConfig(seed=5))
     assert len(list(store.folder.glob("splits-*.json"))) == 2
+
+
+def test_the_file_of_a_split_by_fractions_keeps_its_name(store: VolumeStore) -> None:
+    """The name is a digest of what fractions, columns and seed always were."""
+    store_splits(store, SplitConfig(stratify=("age",)))
+    said = '{"seed":0,"stratify":["age"],"test":0.2,"validation":0.2}'
+    (path,) = store.folder.glob("splits-*.json")
+    assert path.name == f"splits-{hashlib.sha256(said.encode()).hexdigest()[:12]}.json"
+    assert set(json.loads(path.read_text())["splits"]) == {"train", "validation", "test"}
+
+
+def split(**said: Any) -> AnySplit:
+    """A split as a spec says it."""
+    config: AnySplit = TypeAdapter(AnySplit).validate_python(said)
+    return config
+
+
+def scan(name: str, subject: str, **cells: str) -> StoredSubject:
+    """A scan whose label is the length of its name, with what the split's columns say of it."""
+    return StoredSubject(
+        id=name,
+        subject=subject,
+        path="",
+        digest="",
+        content="",
+        label=float(len(name)),
+        group=None,
+        strata={"age": float(len(name))},
+        described={},
+        source=SOURCE,
+        split_cells=cells,
+    )
+
+
+@st.composite
+def cohorts(draw: st.DrawFn) -> list[StoredSubject]:
+    """Families of subjects with scans, in any order; each is of one site, published side and fold, or of none."""
+    scans = []
+    for family in range(draw(st.integers(9, 20))):
+        # Somebody is of every site, side and fold.
+        site = "ABC"[family % 3] if family < 9 else draw(st.sampled_from(["A", "B", "C", ""]))
+        side = SIDES[family % 3] if family < 6 else draw(st.sampled_from([*SIDES, ""]))
+        fold = str(family % 4) if family < 8 else draw(st.sampled_from(["0", "1.0", "2", "03", ""]))
+        alone = draw(st.booleans())
+        for member in range(1 if alone else draw(st.integers(1, 3))):
+            cells = {"site": site, "side": side, "fold": fold, "family": "" if alone else f"f{family}"}
+            visits = range(draw(st.integers(1, 2)))
+            scans += [scan(f"s{family}{member}_{visit}", f"s{family}{member}", **cells) for visit in visits]
+    return draw(st.permutations(scans))
+
+
+def made(kind: str, cohort: list[StoredSubject], **more: Any) -> Splits:
+    """The splits of a kind, its files, where it has any, written by what the column says."""
+    config = split(**KINDS[kind] | more)
+    if isinstance(config, SplitByFiles):
+        with tempfile.TemporaryDirectory() as name:
+            for side, path in config.files.named.items():
+                ids = {one.subject for one in cohort if SIDE_OF.get(one.split_cells["side"]) == side}
+                (Path(name) / path).write_text("\n".join(ids))
+            lists = SplitLists(config.files, Path(name), "id")
+        cohort = [
+            one.model_copy(update={"split_cells": one.split_cells | {FILES: lists.side(one.id, one.subject)}})
+            for one in cohort
+        ]
+    return make_splits(cohort, config)
+
+
+SIDE_OF = {"TRAIN": "train", "VAL": "validation", "TEST": "test"}
+SIDES = list(SIDE_OF)
+KINDS: dict[str, dict[str, Any]] = {
+    "fractions": {"family": "family"},
+    "folds": {"folds": 3, "family": "family", "stratify": ["age"]},
+    "sites as folds": {"folds": {"by": "site"}},
+    "column": {"column": "side", "train": ["TRAIN"], "validation": ["VAL"], "test": ["TEST"]},
+    "column, the rest to train on": {"column": "side", "validation": ["VAL"], "test": ["TEST"]},
+    "column and a fraction": {"column": "side", "test": ["TEST"], "validation": 0.3, "stratify": ["age"]},
+    "column and folds": {"column": "side", "train": ["TRAIN", "VAL"], "test": ["TEST"], "folds": 2},
+    "published folds": {"column": "fold", "test": [3], "folds": {"by": "fold"}},
+    "files": {"files": {"train": "a", "validation": "b", "test": "c"}},
+    "files and folds": {"files": {"test": "c"}, "folds": 2, "family": "family"},
+    "site": {"by": "site", "test": ["B"], "family": "family"},
+    "sites": {"by": "site", "test": ["B"], "validation": ["C"]},
+    "site and sites as folds": {"by": "site", "test": ["B"], "folds": {"by": "site"}},
+}
+
+
+EXAMPLES = settings(max_examples=25)
+
+
+def on_two_sides(splits: Splits, value_of: dict[str, str]) -> set[str]:
+    """The values, of those that scans have, that are in several parts."""
+    parts = [{value_of[name] for name in ids} - {""} for ids in splits.parts.values()]
+    return {value for value in set().union(*parts) if sum(value in part for part in parts) > 1}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@EXAMPLES
+@given(cohort=cohorts(), seed=st.integers(0, 3))
+def test_no_subject_and_no_family_is_on_two_sides(kind: str, cohort: list[StoredSubject], seed: int) -> None:
+    splits = made(kind, cohort, seed=seed)
+    assert all(ids and list(ids) == sorted(ids) for ids in splits.parts.values())
+    assert not on_two_sides(splits, {one.id: one.id for one in cohort})
+    assert not on_two_sides(splits, {one.id: one.subject for one in cohort})
+    if "family" in KINDS[kind]:
+        assert not on_two_sides(splits, {one.id: one.split_cells["family"] for one in cohort})
+
+
+@EXAMPLES
+@given(cohort=cohorts())
+def test_no_site_that_is_held_out_is_on_two_sides(cohort: list[StoredSubject]) -> None:
+    site = {one.id: one.split_cells["site"] for one in cohort}
+    assert not on_two_sides(made("sites", cohort), site)
+    assert not on_two_sides(made("site and sites as folds", cohort), site)
+    held_out = made("site", cohort)
+    assert {site[name] for name in held_out.test} == {"B"}
+    assert {site[name] for name in held_out.train + held_out.validation} == {"A", "C"}
+    sites = [{site[name] for name in ids} for ids in made("sites as folds", cohort).folds]
+    assert all(len(of_fold) == 1 for of_fold in sites) and len(set.union(*sites)) == len(sites)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@EXAMPLES
+@given(cohort=cohorts(), order=st.randoms(use_true_random=False))
+def test_the_order_of_rows_changes_nothing(kind: str, cohort: list[StoredSubject], order: random.Random) -> None:
+    splits = made(kind, cohort)
+    order.shuffle(cohort)
+    assert made(kind, cohort) == splits
+
+
+@pytest.mark.parametrize("kind", [kind for kind, said in KINDS.items() if "folds" in said])
+@EXAMPLES
+@given(cohort=cohorts())
+def test_everyone_is_validated_in_one_fold(kind: str, cohort: list[StoredSubject]) -> None:
+    splits = made(kind, cohort)
+    rest = sorted({one.id for one in cohort} - set(splits.test) - set(left_out(cohort, splits)))
+    runs = [fold_of(splits, number) for number in range(len(splits.folds))]
+    assert len(runs) >= 2 and runs[0] == splits
+    assert sorted(name for run in runs for name in run.validation) == rest
+    for run in runs:
+        assert sorted(run.train + run.validation) == rest
+        assert run.test == splits.test
+
+
+@pytest.mark.parametrize("kind", [kind for kind, said in KINDS.items() if {"column", "files", "by"} & set(said)])
+@EXAMPLES
+@given(cohort=cohorts())
+def test_labels_of_a_test_split_that_is_named_decide_nothing(kind: str, cohort: list[StoredSubject]) -> None:
+    splits = made(kind, cohort, stratify=["age"])
+    poison = {"label": 1e6, "strata": {"age": 1e6}}
+    poisoned = [one.model_copy(update=poison) if one.id in splits.test else one for one in cohort]
+    assert made(kind, poisoned, stratify=["age"]) == splits
+
+
+def published(*sides: str) -> list[StoredSubject]:
+    return [scan(f"s{number:02d}", f"s{number:02d}", Split=side) for number, side in enumerate(sides)]
+
+
+def test_a_published_split_is_used_as_it_is() -> None:
+    cohort = published("TRAIN", "TRAIN", "VAL", "TEST", "EXTRA", "")
+    named = make_splits(cohort, split(column="Split", train=["TRAIN"], validation=["VAL"], test=["TEST"]))
+    assert named == Splits(train=("s00", "s01"), validation=("s02",), test=("s03",))
+    assert left_out(cohort, named) == ["s04", "s05"]
+    rest = make_splits(cohort, split(column="Split", validation=["VAL"], test=["TEST"]))
+    assert rest.train == ("s00", "s01", "s04"), "all other values are trained on, and a scan of no value is not"
+
+
+def test_numbers_are_equal_as_numbers() -> None:
+    cohort = published("0", "0.0", "1", "01", "2", "2e0")
+    splits = make_splits(cohort, split(column="Split", train=[0], validation=["1"], test=[2.0]))
+    assert [len(ids) for ids in splits.parts.values()] == [2, 2, 2]
+
+
+def test_published_folds_are_in_the_order_of_their_numbers() -> None:
+    cohort = published("10", "9", "2", "2", "0", "7")
+    splits = make_splits(cohort, split(column="Split", test=[7], folds={"by": "Split"}))
+    assert splits.folds == (("s04",), ("s02", "s03"), ("s01",), ("s00",))
+    assert (splits.train, splits.validation, splits.test) == (("s00", "s01", "s02", "s03"), ("s04",), ("s05",))
+
+
+def test_a_family_without_a_name_is_one_person() -> None:
+    cohort = [scan(f"s{number:02d}", f"s{number:02d}", family="" if number < 20 else "big") for number in range(30)]
+    splits = make_splits(cohort, split(family="family", test=0.3))
+    big = {f"s{number:02d}" for number in range(20, 30)}
+    assert sum(bool(big & set(ids)) for ids in splits.parts.values()) == 1
+    alone = [len(set(ids) - big) for ids in splits.parts.values()]
+    assert all(count >= 4 for count in alone), "21 families: 6 to test, 4 to validate"
+
+
+@pytest.mark.parametrize(
+    ("said", "sides", "message"),
+    [
+        ({"column": "Split"}, "ABC", r"data.split.test: is missing; column 'Split' has A, B, C"),
+        (
+            {"column": "Split", "test": ["TESTT"]},
+            ["TRAIN", "TEST"],
+            r"data.split.test: no scan has 'TESTT' in column 'Split'; did you mean 'TEST'\? allowed: TEST, TRAIN",
+        ),
+        ({"column": "Split", "train": [3], "test": [1]}, "12", "data.split.train: no scan has '3' in column 'Split'"),
+        ({"by": "Split", "test": ["A"]}, "AA", "data.split: no scan is left for the train split"),
+        ({"by": "Split", "test": ["A"]}, "AB", r"data.split.validation: 0.2 of 1 subjects to train on are 0"),
+        ({"folds": {"by": "Split"}}, "AAAAA", "data.split.folds.by: column 'Split' has A besides the test split"),
+        ({"folds": 5}, "AAAAA", "data.split.folds: 5 is not allowed: 4 subjects are outside the test split"),
+        ({"folds": 2, "test": 0.1}, "AAA", "data.split.test: 0.1 of 3 subjects to train on are 0"),
+    ],
+)
+def test_what_cannot_be_split_is_refused(said: dict[str, Any], sides: Sequence[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        make_splits(published(*sides), split(**said))
+
+
+@pytest.mark.parametrize(
+    ("other", "said", "message"),
+    [
+        ("s", {"column": "Split", "test": ["B"]}, "data.split: subject 's' has scans in test and train; one of them"),
+        ("s", {"by": "Split", "test": ["B"], "validation": ["A"]}, "subject 's' has scans in test and validation"),
+        ("s", {"by": "Split", "test": ["C"], "folds": {"by": "Split"}}, "folds.by: subject 's' has scans in A and B"),
+        ("s", {"family": "Split"}, "data.split.family: subject 's' has scans in A and B"),
+        ("t", {"by": "Split", "test": ["B"], "family": "family"}, "data.split: family 'f' has scans in test and train"),
+    ],
+)
+def test_who_would_be_on_two_sides_is_named(other: str, said: dict[str, Any], message: str) -> None:
+    """One scan of A, and one of B of the same or another subject of a family."""
+    both = [scan("s_1", "s", Split="A", family="f"), scan("s_2", other, Split="B", family="f")]
+    others = [scan(f"o{number}", f"o{number}", Split="ABC"[number % 3], family="") for number in range(9)]
+    with pytest.raises(UserError, match=message):
+        make_splits([*both, *others], split(**said))
+
+
+def test_the_stores_file_holds_all_folds(store: VolumeStore) -> None:
+    config = split(folds=4, stratify=["age"])
+    splits = store_splits(store, config)
+    (path,) = store.folder.glob("splits-*.json")
+    assert read_splits(path) == splits == store_splits(store, config)
+    assert len(splits.folds) == 4
+    content = json.loads(path.read_text())
+    content["splits"]["folds"][1][0] = content["splits"]["folds"][2][0]
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="is no list of splits"):
+        read_splits(path)

@@ -1,0 +1,19 @@
+import pytest
+
+from trainers.data.people import names_people
+
+IDS = ["Patient ID", "PatientID", "patient_id", "Subject", "subjectkey", "src_subject_id", "rel_family_id", "Family_ID"]
+IDS += ["Mother_ID", "PTID", "RID", "eid", "twin pair", "participant.number", "HOUSEHOLD", "anonymized_patient_id"]
+
+OTHERS = ["Patient Age", "Patient Gender", "subject_type", "age", "site", "scanner_id", "Image Index", "session_id"]
+OTHERS += ["family_history", "id", "study_id", "idh", "path", "pidgin", "number_of_siblings_total", ""]
+
+
+@pytest.mark.parametrize("column", IDS)
+def test_identifiers_of_people(column: str) -> None:
+    assert names_people(column)
+
+
+@pytest.mark.parametrize("column", OTHERS)
+def test_what_is_said_of_people_is_no_identifier(column: str) -> None:
+    assert not names_people(column)
