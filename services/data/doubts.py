@@ -7,6 +7,7 @@ import numpy as np
 
 from services.text import count, first_few, number
 from trainers.data.participants import Subject
+from trainers.data.splits import Splits
 
 CODES = (-9999, -999, -99, -9, -4, -1, 0, 99, 999, 9999)
 """Numbers that tables have where a value is missing."""
@@ -46,6 +47,23 @@ def category_doubts(subjects: Sequence[Subject], group: str | None) -> list[str]
         if column == group and (single := [repr(value) for value, size in sizes.items() if size == 1]):
             doubts.append(f"data.group: {count(len(single), 'group')} of one, which form no pairs: {first_few(single)}")
     return doubts
+
+
+def side_doubts(subjects: Sequence[Subject], splits: Splits) -> list[str]:
+    """Columns that name people or families, of whom some are on several sides of the split."""
+    side = {scan: name for name, ids in splits.parts.items() for scan in ids}
+    sides: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for subject in subjects:
+        for column, value in subject.people.items():
+            if subject.id in side:
+                sides[column][value].add(side[subject.id])
+    torn = {column: [v for v, parts in of.items() if len(parts) > 1] for column, of in sides.items()}
+    return [
+        f"'{column}' has values on several sides of the split ({len(values)}): {first_few(values)}; "
+        f"data.id or data.split.family: {column} keeps them together"
+        for column, values in torn.items()
+        if values
+    ]
 
 
 def categories(subjects: Sequence[Subject], group: str | None) -> dict[str, Counter[str]]:

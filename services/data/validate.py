@@ -10,18 +10,18 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from services.data.doubts import categories, category_doubts, label_doubts, shown
+from services.data.doubts import categories, category_doubts, label_doubts, shown, side_doubts
 from services.data.misfits import misfits
 from services.data.prepare import check_rejected
 from services.data.weights import check_weights
 from services.spec.checks import check_against_data, check_image_shape
 from services.spec.roots import confine_subjects
 from services.spec.spec import LoadedSpec
-from services.text import number
+from services.text import count, first_few, number
 from trainers.config import DataConfig
 from trainers.data.participants import Rejected, Subject, read_scans, read_subjects
 from trainers.data.readers import Form, Header, UnreadableError, read_header
-from trainers.data.splits import make_splits
+from trainers.data.splits import families, left_out, make_splits
 from trainers.data.transforms import Pipeline, build_transforms
 from trainers.data.volume import load_scan
 from trainers.errors import UserError
@@ -48,6 +48,7 @@ def validate_data(loaded: LoadedSpec, console: Console, weights: Path | None = N
     looked = _look(loaded)
     _print(looked, loaded.spec.data, console)
     _check_counts(loaded, looked.subjects, looked.rejected)
+    _print_split(looked.subjects, loaded.spec.data, console)
     shape = looked.prepared or prepared_shape(loaded, looked.subjects)
     check_image_shape(loaded, shape)
     if weights:
@@ -98,6 +99,18 @@ def _print(looked: _Looked, data: DataConfig, console: Console) -> None:
     if len(looked.rejected) > SHOWN:
         console.print(f"  ... and {len(looked.rejected) - SHOWN} more")
     for doubt in (*label_doubts(looked.subjects, data.label), *category_doubts(looked.subjects, data.group)):
+        console.print(f"  warning  {doubt}", soft_wrap=True, markup=False)
+
+
+def _print_split(subjects: Sequence[Subject], data: DataConfig, console: Console) -> None:
+    splits = make_splits(subjects, data.stratified_split)
+    parts = [f"{name} {len(ids)}" for name, ids in splits.parts.items()]
+    outside = left_out(subjects, splits)
+    parts += [f"in none {len(outside)} ({first_few(outside)})"] if outside else []
+    together = families(subjects, data.split)
+    parts += [f"{count(len(together), 'family')} of several people"] if together else []
+    console.print(f"split     {', '.join(parts)}", soft_wrap=True, markup=False)
+    for doubt in side_doubts(subjects, splits):
         console.print(f"  warning  {doubt}", soft_wrap=True, markup=False)
 
 

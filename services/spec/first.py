@@ -18,6 +18,7 @@ from trainers.config import DataConfig
 from trainers.data.bids import list_bids
 from trainers.data.listing import list_table
 from trainers.data.participants import Subject, read_subjects
+from trainers.data.people import names_people
 from trainers.data.readers import UnreadableError, read, read_header
 from trainers.data.table import check_columns, is_missing, read_table
 from trainers.data.template import ImageTemplate
@@ -36,9 +37,8 @@ SPLIT_WORDS = {
 }
 SPACES = ("dynlocrep", "supremix", "exponential", "vanilla")
 """Without a second view, supremix has only equal labels to attract, and there may be none."""
-_ID = re.compile(r"(?i:(^|[\W_])(subject|participant|patient|person))|[a-z]ID$|[\W_](?i:id)$|^[A-Z]+ID$")
 FEWEST_PEOPLE = 6
-"""Different values of a column that looks like an id and repeats; with fewer it tells groups."""
+"""Different values of a column that names people and repeats; with fewer it tells groups."""
 LONGEST_SIDE = {1: 512, 2: 224, 3: 96}
 
 SPEC = """\
@@ -227,7 +227,7 @@ def _check_suits(recipe: str, loaded: LoadedSpec, first: Subject) -> None:
 def _who(participants: Path, image: str, named: str | None) -> dict[str, str]:
     """The column that says whose a scan is, and the one that tells a person's scans apart, where ids repeat.
 
-    That is a column of a usual name; else one that looks like an id and repeats, as the one that names the image would
+    That is a column of a usual name; else one that names people and repeats, as the one that names the image would
     put a person on both sides of a split; else the template's first.
     """
     table = read_table(participants, "data.participants")
@@ -235,7 +235,7 @@ def _who(participants: Path, image: str, named: str | None) -> dict[str, str]:
     cells = {column: [row.cells[column] for row in table.rows] for column in table.columns}
     usual = [column for name in ID_COLUMNS for column in table.columns if _squeezed(column) == name]
     repeating = [column for column in usual if _people(cells[column]) < len(table.rows)]
-    coarser = [c for c in table.columns if _ID.search(c) and FEWEST_PEOPLE <= _people(cells[c]) < len(table.rows)]
+    coarser = [c for c in table.columns if names_people(c) and FEWEST_PEOPLE <= _people(cells[c]) < len(table.rows)]
     who = named or next(iter((*repeating, *coarser, *usual, *used)), table.columns[0])
     others = [column for column in used if column != who]
     repeats = _people(cells.get(who, [])) < len(table.rows)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from services.data.doubts import category_doubts, label_doubts
+from services.data.doubts import category_doubts, label_doubts, side_doubts
 from trainers.data.participants import Subject
+from trainers.data.splits import Splits
 
 
 def people(labels: Sequence[float], groups: Sequence[str] | None = None) -> list[Subject]:
@@ -39,3 +40,17 @@ def test_groups_of_one_and_spellings(tmp_path: Path) -> None:
         "data.group: 1 group of one, which form no pairs: 'unknown'",
     ]
     assert category_doubts(people(range(4), ["A", "B", "A", "B"]), "site") == []
+
+
+def test_people_on_both_sides() -> None:
+    subjects = [
+        Subject(
+            f"s{n}", f"s{n}", Path(), float(n), None, {}, {}, {}, people={"Patient ID": f"P{n // 2}", "family": f"F{n}"}
+        )
+        for n in range(6)
+    ]
+    splits = Splits(train=("s0", "s1", "s2"), validation=("s3",), test=("s4", "s5"))
+    assert side_doubts(subjects, splits) == [
+        "1 value of 'Patient ID' is on several sides of the split: P1; "
+        "data.id or data.split.family: Patient ID keeps them together"
+    ]
