@@ -17,7 +17,7 @@ from services.data.weights import check_weights
 from services.spec.checks import check_against_data, check_image_shape
 from services.spec.roots import confine_subjects
 from services.spec.spec import LoadedSpec
-from services.text import count, first_few, number
+from services.text import first_few, number
 from trainers.config import DataConfig
 from trainers.data.participants import Rejected, Subject, read_scans, read_subjects
 from trainers.data.readers import Form, Header, UnreadableError, read_header
@@ -108,7 +108,7 @@ def _print_split(subjects: Sequence[Subject], data: DataConfig, console: Console
     outside = left_out(subjects, splits)
     parts += [f"in none {len(outside)} ({first_few(outside)})"] if outside else []
     together = families(subjects, data.split)
-    parts += [f"{count(len(together), 'family')} of several people"] if together else []
+    parts += [f"families of several people {len(together)}"] if together else []
     console.print(f"split     {', '.join(parts)}", soft_wrap=True, markup=False)
     for doubt in side_doubts(subjects, splits):
         console.print(f"  warning  {doubt}", soft_wrap=True, markup=False)

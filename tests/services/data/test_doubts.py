@@ -1,6 +1,7 @@
 """What is odd about a table is told; what is not is left alone."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,14 +44,10 @@ def test_groups_of_one_and_spellings(tmp_path: Path) -> None:
 
 
 def test_people_on_both_sides() -> None:
-    subjects = [
-        Subject(
-            f"s{n}", f"s{n}", Path(), float(n), None, {}, {}, {}, people={"Patient ID": f"P{n // 2}", "family": f"F{n}"}
-        )
-        for n in range(6)
-    ]
+    columns = [{"Patient ID": f"P{n // 2}", "family": f"F{n}"} for n in range(6)]
+    subjects = [replace(one, people=told) for one, told in zip(people(range(6)), columns, strict=True)]
     splits = Splits(train=("s0", "s1", "s2"), validation=("s3",), test=("s4", "s5"))
     assert side_doubts(subjects, splits) == [
-        "1 value of 'Patient ID' is on several sides of the split: P1; "
+        "'Patient ID' has values on several sides of the split (1): P1; "
         "data.id or data.split.family: Patient ID keeps them together"
     ]

@@ -33,7 +33,8 @@ def test_counts_shapes_and_labels(scans: Path) -> None:
     assert lines[0].split(maxsplit=1) == ["subjects", "40 usable, 0 rejected"]
     assert lines[1].split(maxsplit=1) == ["shapes", "[1, 8, 9, 10] x 40"]
     assert lines[2].split(maxsplit=1) == ["age", "20.00 to 59.00, mean 39.50, sd 11.54"]
-    assert lines[3] == f"{loaded.path} is valid; sweep id {loaded.spec.sweep_id}"
+    assert lines[3] == "split     train 24, validation 8, test 8"
+    assert lines[4] == f"{loaded.path} is valid; sweep id {loaded.spec.sweep_id}"
 
 
 def test_one_truncated_scan_among_many_is_a_rejected_row(scans: Path) -> None:
