@@ -58,12 +58,14 @@ def load_scan(subject: Subject, pipeline: Pipeline, dtype: str, affine: Form | N
 def channel_axis(path: Path, shape: Sequence[int]) -> str | int | None:
     """What an array's `channel_dim` probably is where [C, *S] cannot be meant; None where it can, or in other formats.
 
+    Of four axes the last is probably time, or one of several maps of a volume.
+
     >>> channel_axis(Path("a.npy"), (182, 218, 182)), channel_axis(Path("a.npy"), (520, 400, 3))
     ('no_channel', -1)
     """
     if path.suffix.lower() not in (".npy", ".npz") or len(shape) < 3 or shape[0] <= MOST_CHANNELS:
         return None
-    return -1 if len(shape) == 3 and shape[-1] in (3, 4) else "no_channel"
+    return -1 if len(shape) == 4 or shape[-1] in (3, 4) else "no_channel"  # four axes in space are of no use
 
 
 def _source(image: Image) -> Source:

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from trainers.data.readers._files import check_file, is_dicom
-from trainers.data.readers._zip import archive, unpacked
+from trainers.data.readers._zip import archive, check_member, unpacked
 from trainers.data.readers.base import Form, Header, Image, Reader, Scattered, UnreadableError
 from trainers.errors import nearest
 from trainers.registry import Registry
@@ -35,6 +35,7 @@ __all__ = [
     "Reader",
     "UnreadableError",
     "archive",
+    "check_member",
     "files",
     "get",
     "names",
