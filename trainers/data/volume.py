@@ -37,13 +37,9 @@ def load_scan(subject: Subject, pipeline: Pipeline, dtype: str, affine: Form | N
     one that `dtype` cannot hold.
     """
     image = read(subject.path, affine)
-    channels = channel_axis(subject.path, image.values.shape)
-    if channels is not None and not any(step.name in _SAY_THE_AXES for step in pipeline.steps):
-        shape = list(image.values.shape)
-        raise UnreadableError(
-            f"{shape} would be {shape[0]} channels, as arrays have them first: begin data.transforms with "
-            f"EnsureChannelFirst: {{channel_dim: {channels}}}, or with channel_dim: 0 where they are channels"
-        )
+    misread = _misread(subject.path, image.values.shape)
+    if misread and not any(step.name in _SAY_THE_AXES for step in pipeline.steps):
+        raise UnreadableError(misread)
     source = _source(image)
     values = pipeline(image, subject.numbers)
     bad = int(values.size - np.isfinite(values).sum())
@@ -53,6 +49,20 @@ def load_scan(subject: Subject, pipeline: Pipeline, dtype: str, affine: Form | N
     if values.min() == values.max():
         raise UnreadableError(f"has no contrast after transforms: every voxel is {values.flat[0]:g}")
     return Scan(cast(values, dtype), source)
+
+
+def _misread(path: Path, shape: Sequence[int]) -> str | None:
+    """Why an array's axes cannot be meant as channels and space [C, *S], and the transform that says what they are."""
+    if len(shape) == 5 and 1 in shape:
+        single = shape.index(1)
+        return f"{list(shape)} has four axes behind its channels: SqueezeDim: {{dim: {single}}} drops one of length 1"
+    channels = channel_axis(path, shape)
+    if channels is None:
+        return None
+    return (
+        f"{list(shape)} would be {shape[0]} channels, as arrays have them first: begin data.transforms with "
+        f"EnsureChannelFirst: {{channel_dim: {channels}}}, or with channel_dim: 0 where they are channels"
+    )
 
 
 def channel_axis(path: Path, shape: Sequence[int]) -> str | int | None:
