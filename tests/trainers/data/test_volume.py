@@ -74,7 +74,7 @@ def test_what_fills_a_background_that_is_no_number_is_named(value: float, tmp_pa
     values = np.load(scan.path)
     values[0, 1:3] = value
     np.save(scan.path, values)
-    with pytest.raises(UnreadableError, match="^10 of 20 voxels are not finite"):
+    with pytest.raises(UnreadableError, match=r"^10 of 20 voxels are not finite"):
         load_scan(scan, build_transforms([], tmp_path), "float32")
     if np.isnan(value):
         filled = load_scan(scan, build_transforms([{"SignalFillEmpty": {"replacement": 0}}], tmp_path), "float32")

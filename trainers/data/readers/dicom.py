@@ -42,12 +42,6 @@ _GREYS = ("MONOCHROME1", "MONOCHROME2")
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _PALETTE = "PALETTE COLOR"
 _JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
-_PLAIN = {
-    (True, True): "1.2.840.10008.1.2",
-    (False, True): "1.2.840.10008.1.2.1",
-    (False, False): "1.2.840.10008.1.2.2",
-}
-"""Syntaxes of pixels that are not compressed, by whether kinds of value are implicit and bytes little-endian."""
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 # pydicom logs what it puts up with in a data set
@@ -182,7 +176,9 @@ def _without_meta(file: Path, *, pixels: bool) -> "Dataset":
     if kind is None or (not kind.is_private and kind.name == kind):  # no DICOM object is of an unknown kind
         raise UnreadableError("is no DICOM file")
     if "TransferSyntaxUID" not in dataset.file_meta and not compressed:
-        dataset.file_meta.TransferSyntaxUID = _PLAIN[dataset.original_encoding]
+        implicit, little = dataset.original_encoding
+        explicit = pydicom.uid.ExplicitVRLittleEndian if little else pydicom.uid.ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian if implicit else explicit
     return dataset
 
 
