@@ -274,7 +274,7 @@ def _plain(shape: tuple[int, ...], path: Path) -> str:
     if _is_wrapped(shape):
         lines, spatial = ["    - SqueezeDim: {dim: 0}              # the arrays are batches of one"], shape[2:]
     elif axis is not None:
-        said = f"# {list(shape)} as {'a volume' if axis == 'no_channel' else 'colours last'}; 0: channels first"
+        said = f"# {list(shape)} as {'a volume' if axis == 'no_channel' else 'channels last'}; 0: channels first"
         lines, spatial = (
             [f"    - EnsureChannelFirst: {{channel_dim: {axis}}}    {said}"],
             shape[:-1] if axis == -1 else shape,

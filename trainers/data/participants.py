@@ -202,8 +202,11 @@ def _file_problem(path: Path | None) -> str | None:
     assert path is not None
     try:
         if readers.archive(path) is not None:
-            return None  # that it holds the image shows when it is read
-        path.stat()
+            readers.check_member(path)
+        else:
+            path.stat()
+    except readers.UnreadableError as error:
+        return str(error)
     except FileNotFoundError:
         return (
             f"is a link to {path.readlink()}, which is missing (git annex get?)"

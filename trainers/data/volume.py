@@ -37,13 +37,9 @@ def load_scan(subject: Subject, pipeline: Pipeline, dtype: str, affine: Form | N
     one that `dtype` cannot hold.
     """
     image = read(subject.path, affine)
-    channels = channel_axis(subject.path, image.values.shape)
-    if channels is not None and not any(step.name in _SAY_THE_AXES for step in pipeline.steps):
-        shape = list(image.values.shape)
-        raise UnreadableError(
-            f"{shape} would be {shape[0]} channels, as arrays have them first: begin data.transforms with "
-            f"EnsureChannelFirst: {{channel_dim: {channels}}}, or with channel_dim: 0 where they are channels"
-        )
+    misread = _misread(subject.path, image.values.shape)
+    if misread and not any(step.name in _SAY_THE_AXES for step in pipeline.steps):
+        raise UnreadableError(misread)
     source = _source(image)
     values = pipeline(image, subject.numbers)
     bad = int(values.size - np.isfinite(values).sum())
@@ -55,15 +51,31 @@ def load_scan(subject: Subject, pipeline: Pipeline, dtype: str, affine: Form | N
     return Scan(cast(values, dtype), source)
 
 
+def _misread(path: Path, shape: Sequence[int]) -> str | None:
+    """Why an array's axes cannot be meant as channels and space [C, *S], and the transform that says what they are."""
+    if len(shape) == 5 and 1 in shape:
+        single = shape.index(1)
+        return f"{list(shape)} has four axes behind its channels: SqueezeDim: {{dim: {single}}} drops one of length 1"
+    channels = channel_axis(path, shape)
+    if channels is None:
+        return None
+    return (
+        f"{list(shape)} would be {shape[0]} channels, as arrays have them first: begin data.transforms with "
+        f"EnsureChannelFirst: {{channel_dim: {channels}}}, or with channel_dim: 0 where they are channels"
+    )
+
+
 def channel_axis(path: Path, shape: Sequence[int]) -> str | int | None:
     """What an array's `channel_dim` probably is where [C, *S] cannot be meant; None where it can, or in other formats.
+
+    Of four axes the last is probably time, or one of several maps of a volume.
 
     >>> channel_axis(Path("a.npy"), (182, 218, 182)), channel_axis(Path("a.npy"), (520, 400, 3))
     ('no_channel', -1)
     """
     if path.suffix.lower() not in (".npy", ".npz") or len(shape) < 3 or shape[0] <= MOST_CHANNELS:
         return None
-    return -1 if len(shape) == 3 and shape[-1] in (3, 4) else "no_channel"
+    return -1 if len(shape) == 4 or shape[-1] in (3, 4) else "no_channel"  # four axes in space are of no use
 
 
 def _source(image: Image) -> Source:

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import zipfile
 from pathlib import Path
 
 import nibabel as nib
@@ -102,3 +103,21 @@ def test_the_form_that_counts_is_in_the_version_where_one_is_named(affine: str |
         "files": [],
     }  # of stores that were made before there was a choice
     assert sources.version({}) == json_digest(content if affine is None else {**content, "affine": affine})
+
+
+def test_members_of_an_archive_are_other_sources_and_change_with_it(cache: UPath, tmp_path: Path) -> None:
+    def write(*contents: str) -> None:
+        with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
+            for name, content in zip("ab", contents, strict=True):
+                archive.writestr(f"{name}.csv", content)
+
+    members = [tmp_path / "scan.zip" / "a.csv", tmp_path / "scan.zip" / "b.csv"]
+    read: list[int] = []
+    write("1,2", "1,2")
+    before = Digests(cache).of(members, lambda step, done, total: read.append(done))
+    assert len({*before.values(), ""}) == 3
+    assert Digests(cache).of(members, lambda step, done, total: read.append(done)) == before
+    assert read == [2]
+    write("1,2", "1,3")
+    after = Digests(cache).of(members, quiet)
+    assert all(after[member] != before[member] for member in members)

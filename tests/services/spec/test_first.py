@@ -149,7 +149,8 @@ def test_an_array_that_is_a_batch_of_one_is_squeezed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "axis", "dims"), [((18, 22, 19), "no_channel", 3), ((20, 30, 3), -1, 2), ((4, 22, 19), None, 2)]
+    ("shape", "axis", "dims"),
+    [((18, 22, 19), "no_channel", 3), ((20, 30, 3), -1, 2), ((18, 22, 19, 5), -1, 3), ((4, 22, 19), None, 2)],
 )
 def test_an_array_without_channels_in_front_gets_them(
     tmp_path: Path, shape: tuple[int, ...], axis: str | int | None, dims: int

@@ -1,3 +1,4 @@
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -242,3 +243,20 @@ def test_images_without_a_row_are_found(tmp_path: Path) -> None:
     assert unlisted_images(config(image="{id}.{sex}"), tmp_path) == [
         tmp_path / name for name in ("a.png", "b.png", "c1.png", "c[1].png", "more.png", "zoe\u0308.png")
     ]
+
+
+def test_images_in_archives_must_be_there(tmp_path: Path) -> None:
+    table(tmp_path, "a\t20\tF", "b\t30\tF", "c\t40\tM", "d\t50\tM")
+    for name, member in (("a", "T1/T1.nii.gz"), ("b", "T1/t1.nii.gz")):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
+            archive.writestr(member, "x")
+    (tmp_path / "c.zip").write_text("no archive")
+    listed = config(image="{id}.zip/T1/T1.nii.gz")
+    subjects, rejected = read_subjects(listed, tmp_path)
+    assert [subject.path for subject in subjects] == [tmp_path / "a.zip" / "T1" / "T1.nii.gz"]
+    assert [(one.subject, one.reason) for one in rejected] == [
+        ("b", "b.zip holds no 'T1/T1.nii.gz'; did you mean 'T1/t1.nii.gz'?"),
+        ("c", "c.zip is no .zip archive that can be read, or a damaged one: File is not a zip file"),
+        ("d", "no such image"),
+    ]
+    assert unlisted_images(listed, tmp_path) == []

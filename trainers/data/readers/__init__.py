@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from trainers.data.readers._files import check_file
-from trainers.data.readers._zip import archive, unpacked
+from trainers.data.readers._files import check_file, is_dicom
+from trainers.data.readers._zip import archive, check_member, unpacked
 from trainers.data.readers.base import Form, Header, Image, Reader, Scattered, UnreadableError
 from trainers.errors import nearest
 from trainers.registry import Registry
@@ -35,6 +35,7 @@ __all__ = [
     "Reader",
     "UnreadableError",
     "archive",
+    "check_member",
     "files",
     "get",
     "names",
@@ -110,7 +111,7 @@ def _reader(path: Path, affine: Form | None) -> Reader:
     ending = _ending(path)
     if ending is not None:
         return _built(ending, affine)
-    if _is_dicom(path):  # scanners export files called IM0001 or by their UID
+    if is_dicom(path):  # scanners export files called IM0001 or by their UID
         return get(".dcm")()
     endings = [name for name in names() if name != FOLDER]
     raise UnreadableError(f"no reader for the ending '{path.suffix}'; {nearest(path.suffix, endings)}")
@@ -124,8 +125,3 @@ def _ending(path: Path) -> str | None:
 def _built(ending: str, affine: Form | None) -> Reader:
     factory = get(ending)
     return factory(affine=affine) if "affine" in inspect.signature(factory).parameters else factory()
-
-
-def _is_dicom(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"

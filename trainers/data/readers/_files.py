@@ -7,6 +7,16 @@ from pathlib import Path
 
 from trainers.data.readers.base import UnreadableError
 
+_FIRST_ELEMENTS = (b"\2\0\0\0", *(b"\x08\0" + bytes([element, 0]) for element in (0, 1, 5, 8, 22)))
+"""Tags that a little-endian DICOM data set begins with where there is no preamble before it."""
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file begins as DICOM does, with a preamble or without."""
+    with path.open("rb") as file:
+        start = file.read(132)
+    return start[128:] == b"DICM" or start.startswith(_FIRST_ELEMENTS)
+
 
 def check_file(path: Path) -> None:
     """Raise UnreadableError where `path` is missing, may not be read, is empty or is no regular file."""

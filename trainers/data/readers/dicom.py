@@ -1,16 +1,19 @@
 """DICOM series, multi-frame files and single pictures through pydicom."""
 
 import logging
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainers.data.readers import FOLDER, UnreadableError, register
-from trainers.data.readers._files import check_file
+from trainers.data.readers._files import check_file, is_dicom
 from trainers.data.readers._orient import to_ras
 from trainers.data.readers._stack import Slice, Stack, stack
 from trainers.data.readers.base import Header, Image, check_shape
@@ -32,10 +35,13 @@ _TIMES = (
     "TriggerTime",
 )
 _CONTRAST = ("EchoTime", "EffectiveEchoTime", "FlipAngle", "ImageType", "FrameType")
+_PIXELS = frozenset({0x0028, 0x7FE0})
+"""Groups of elements that say how pixels are coded, and hold them."""
 _RESCALE = ("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept")
 _GREYS = ("MONOCHROME1", "MONOCHROME2")
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _PALETTE = "PALETTE COLOR"
+_JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 # pydicom logs what it puts up with in a data set
@@ -127,9 +133,8 @@ def _image(file: Path, pixels: bool) -> "Dataset | None":
         return None
     try:
         check_file(file)
-        with file.open("rb") as start:
-            if start.read(132)[128:] != b"DICM" and not file.name.lower().endswith(_ENDINGS):
-                return None
+        if not is_dicom(file) and not file.name.lower().endswith(_ENDINGS):
+            return None
         return _dataset(file, pixels=pixels)
     except UnreadableError as error:
         raise UnreadableError(f"{file.name} {error}") from error
@@ -159,20 +164,21 @@ def _dataset(file: Path, *, pixels: bool) -> "Dataset | None":
 
 
 def _without_meta(file: Path, *, pixels: bool) -> "Dataset":
-    """A data set without the meta information in front of it, as old scanners wrote them: little endian, as it is."""
+    """A data set without the meta information in front of it, as old scanners wrote them: coded as pydicom guesses."""
     import pydicom
 
     try:
         dataset = pydicom.dcmread(file, stop_before_pixels=not pixels, force=True)
-        is_image = all(field in dataset for field in ("SOPClassUID", "Rows", "Columns", "BitsAllocated"))
+        kind = dataset.get("SOPClassUID")
+        compressed = "PixelData" in dataset and dataset["PixelData"].is_undefined_length
     except Exception as error:  # nearly anything on bytes that are none
         raise UnreadableError("is no DICOM file") from error
-    implicit, little = dataset.original_encoding
-    if not is_image or not little:
+    if kind is None or (not kind.is_private and kind.name == kind):  # no DICOM object is of an unknown kind
         raise UnreadableError("is no DICOM file")
-    dataset.file_meta.TransferSyntaxUID = (
-        pydicom.uid.ImplicitVRLittleEndian if implicit else pydicom.uid.ExplicitVRLittleEndian
-    )
+    if "TransferSyntaxUID" not in dataset.file_meta and not compressed:
+        implicit, little = dataset.original_encoding
+        explicit = pydicom.uid.ExplicitVRLittleEndian if little else pydicom.uid.ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian if implicit else explicit
     return dataset
 
 
@@ -289,11 +295,47 @@ def _decoded(image: "Dataset") -> NDArray[Any]:
     """Stored values, colours as RGB: [H, W] or [T, H, W], each with 3 at the end where it is in colour."""
     check_shape((_frames(image), image.Rows, image.Columns, image.get("SamplesPerPixel", 1)))
     if image.get("PhotometricInterpretation") != _PALETTE:
-        return image.pixel_array
+        return _stored(image)
     from pydicom.pixels.processing import apply_color_lut
 
-    colours = apply_color_lut(image.pixel_array, image)[..., :3]
-    return colours if colours.itemsize == 1 else (colours // 257).astype(np.uint8)  # to the ends of 8 bits
+    colours = apply_color_lut(_stored(image), image)[..., :3]
+    # of 16 bits the upper 8: palettes are of 8 that are repeated, or have zeros behind them
+    return colours if colours.itemsize == 1 else (colours >> 8).astype(np.uint8)
+
+
+def _stored(image: "Dataset") -> NDArray[Any]:
+    """Stored values, places in the palette among them."""
+    extended = image.file_meta.TransferSyntaxUID == _JPEG_EXTENDED
+    return _through_itk(image) if extended and image.BitsStored > 8 else image.pixel_array
+
+
+def _through_itk(image: "Dataset") -> NDArray[Any]:
+    """Stored values of 12-bit JPEG: of pydicom's decoders only one under the GPL knows it, and ITK brings its own."""
+    import SimpleITK
+    from pydicom import Dataset
+
+    plain = Dataset()
+    plain.update({each.tag: each for each in image if each.tag.group in _PIXELS and each.keyword not in _RESCALE})
+    plain.SOPClassUID, plain.SOPInstanceUID, plain.file_meta = image.SOPClassUID, image.SOPInstanceUID, image.file_meta
+    with TemporaryDirectory(prefix="contrasweep-dicom-") as folder:
+        path = Path(folder) / "image.dcm"
+        plain.save_as(path, enforce_file_format=True)
+        with _silent():
+            values = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path), imageIO="GDCMImageIO"))
+    return values.reshape(-1, *values.shape[-2:]) if _frames(image) > 1 else values.reshape(values.shape[-2:])
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Nothing that C writes to standard error is seen: ITK tells of each decoder that it tries before the right one."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _channels(image: "Dataset") -> int:

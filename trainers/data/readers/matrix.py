@@ -28,25 +28,22 @@ class Matrix:
     and C-PAC write series of regions; so are the columns of .1D files, which AFNI says are series. Where rows are the
     time points and nothing says so, the transform `Transpose: {indices: [1, 0]}` turns them.
 
-    Cells of .txt and .1D files are separated by blanks, and lines that begin with # are comments. Missing cells (empty,
-    n/a, nan) are NaN. A decimal comma in quotes is read ("0,25"), unless it might separate thousands ("1,250"). A line
-    or a column that counts 0, 1, 2 ... or 1, 2, 3 ... is refused: it is the index that other programs write beside the
-    numbers.
+    Cells of .txt and .1D files are separated by blanks, and what follows a # is a comment; the last before the numbers
+    names the columns where it has as many words. Missing cells (empty, n/a, nan) are NaN. A decimal comma in quotes is
+    read ("0,25"), unless it might separate thousands ("1,250"). A line or a column that counts 0, 1, 2 ... or 1, 2, 3
+    ... is refused: it is the index that other programs write beside the numbers. So is a first column without a name.
     """
 
     def read(self, path: Path) -> Image:
         """The table's numbers."""
-        lines = _lines(path)
-        first = 1 if _is_header(lines[0]) else 0
-        width = len(lines[0])
-        if len(lines) == first:
-            raise UnreadableError("holds a header and no numbers")
-        for line, cells in enumerate(lines[first:], first + 1):
-            if len(cells) != width:
-                raise UnreadableError(f"line {line} has {len(cells)} cells, line 1 has {width}")
-        values = np.array([_numbers(cells, line) for line, cells in enumerate(lines[first:], first + 1)])
+        names, lines = _lines(path)
+        if not lines:
+            raise UnreadableError("holds a header and no numbers" if names else "holds no numbers")
+        values = np.array([_numbers(cells, line) for line, cells in lines.items()])
         _check_index(values)
-        return Image(values=values.T if first or path.suffix.lower() == _COLUMNS_ARE_SERIES else values)
+        if len(names) > 1 and not names[0]:
+            raise UnreadableError("its first column has no name, and others have: an index; write the table without it")
+        return Image(values=values.T if names or path.suffix.lower() == _COLUMNS_ARE_SERIES else values)
 
     def header(self, path: Path) -> Header:
         """(rows, columns): text tells its shape only when it is read."""
@@ -59,26 +56,47 @@ class Matrix:
         return values.shape[::-1] if path.suffix == _COLUMNS_ARE_SERIES else values.shape
 
 
-def _lines(path: Path) -> list[list[str]]:
-    """The cells of each line, blank lines at the end left out."""
+def _lines(path: Path) -> tuple[list[str], dict[int, list[str]]]:
+    """The names of the columns, if they have any, and the cells by the number of their line."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             delimiter = _DELIMITERS.get(path.suffix.lower())
-            lines = list(csv.reader(file, delimiter=delimiter, strict=True)) if delimiter else _split(file)
+            names, lines = _by_delimiter(file, delimiter) if delimiter else _by_blanks(file)
     except UnicodeDecodeError as error:
         raise UnreadableError(f"is no UTF-8 text: byte {error.start}") from error
     except csv.Error as error:
         raise UnreadableError(f"is no table: {error}") from error
+    first = next(iter(lines), 0)
+    width = len(lines.get(first, []))
+    for line, cells in lines.items():
+        if len(cells) != width:
+            raise UnreadableError(f"line {line} has {len(cells)} cells, line {first} has {width}")
+    if first and _is_header(lines[first]):
+        return [cell.strip() for cell in lines.pop(first)], lines
+    return names if len(names) == width else [], lines
+
+
+def _by_delimiter(file: Iterable[str], delimiter: str) -> tuple[list[str], dict[int, list[str]]]:
+    """No names, which are a line as any, and the lines without blank ones at the end."""
+    lines = list(csv.reader(file, delimiter=delimiter, strict=True))
     while lines and not any(cell.strip() for cell in lines[-1]):
         lines.pop()
-    if not lines:
-        raise UnreadableError("holds no numbers")
-    return lines
+    return [], dict(enumerate(lines, 1))
 
 
-def _split(lines: Iterable[str]) -> list[list[str]]:
-    """The cells of lines separated by blanks, without comments."""
-    return [line.split() for line in lines if not line.lstrip().startswith("#")]
+def _by_blanks(file: Iterable[str]) -> tuple[list[str], dict[int, list[str]]]:
+    """The words of the last comment before the numbers, and the lines that are no comments."""
+    words: list[str] = []
+    lines = {}
+    for number, line in enumerate(file, 1):
+        content, _, comment = line.partition("#")
+        if "," in content:  # which may separate cells, or be a decimal one
+            raise UnreadableError(f"line {number} has a comma; cells are separated by blanks, and decimals have points")
+        if cells := content.split():
+            lines[number] = cells
+        elif comment.strip() and not lines:
+            words = comment.replace("#", " ").split()  # C-PAC writes one before each name
+    return words, lines
 
 
 def _is_header(cells: Sequence[str]) -> bool:

@@ -421,6 +421,45 @@ def test_an_image_without_meta_information_is_read(tmp_path: Path, implicit: boo
     np.testing.assert_array_equal(readers.read(path).values, whole)
 
 
+def without_preamble(path: Path, implicit: bool, little: bool = True) -> None:
+    dataset = pydicom.dcmread(path)
+    del dataset.file_meta
+    dataset.preamble = None
+    dataset.save_as(path, implicit_vr=implicit, little_endian=little, enforce_file_format=False)
+
+
+def test_a_series_without_preamble_or_ending_is_found(tmp_path: Path) -> None:
+    folder = scans.write_dicom_series(tmp_path / "series", STORED)
+    whole = readers.read(folder)
+    for number, file in enumerate(sorted(folder.iterdir())):
+        without_preamble(file, implicit=True)
+        file.rename(folder / f"IM{number:04d}")
+    assert_same_volume(readers.read(folder), whole)
+    assert readers.read_header(folder / "IM0000").shape == readers.read(folder / "IM0000").values.shape
+
+
+def test_compressed_pixels_without_meta_information_are_refused(tmp_path: Path) -> None:
+    path = scans.write_xray_dicom(tmp_path / "a.dcm", XRAY)
+    dataset = pydicom.dcmread(path)
+    dataset.compress(RLELossless)
+    dataset.save_as(path)
+    meta = 128 + 4 + 12 + pydicom.dcmread(path).file_meta.FileMetaInformationGroupLength
+    path.write_bytes(path.read_bytes()[meta:])
+    with pytest.raises(UnreadableError, match="does not say how it is coded"):
+        readers.read(path)
+
+
+def test_a_report_without_preamble_is_a_file_without_an_image(tmp_path: Path) -> None:
+    path = scans.write_xray_dicom(tmp_path / "a.dcm", XRAY)
+    dataset = pydicom.dcmread(path)
+    for field in ("Rows", "Columns", "PixelData"):
+        del dataset[field]
+    dataset.SOPClassUID = pydicom.uid.BasicTextSRStorage
+    dataset.save_as(path)
+    without_preamble(path, implicit=True)
+    assert reason(path) == "is a DICOM file without an image"
+
+
 def test_an_empty_folder_holds_no_images(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing here")
     assert reason(tmp_path) == "is a folder that holds no DICOM images"

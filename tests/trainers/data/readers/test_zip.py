@@ -27,6 +27,9 @@ def packed(tmp_path: Path) -> Path:
             archive.write(file, f"DICOM/{file.name}")
         archive.writestr("T1/notes.txt", "see 2")
         archive.writestr("../../climbs.npy", b"x")
+        link = zipfile.ZipInfo("link.csv")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "../participants.tsv")
     return tmp_path / "1000011_20252_2_0.ZIP"
 
 
@@ -50,6 +53,9 @@ def test_a_folder_of_members_is_a_series(packed: Path) -> None:
         ("t1/T1.nii.gz", "holds no 't1/T1.nii.gz'"),
         ("T1/notes.txt", "line 1, column 1 is 'see', no number"),
         ("climbs.npy", "holds no 'climbs.npy'"),
+        ("T1/T1.nii", "holds no 'T1/T1.nii'; did you mean 'T1/T1.nii.gz'"),
+        ("../../climbs.npy", "'../../climbs.npy' climbs out of the archive"),
+        ("link.csv", "'link.csv' is a link in the archive"),
     ],
 )
 def test_what_is_not_in_it(packed: Path, name: str, reason: str) -> None:
@@ -69,6 +75,21 @@ def test_damaged_and_encrypted_archives(packed: Path) -> None:
     packed.write_bytes(flagged)
     with pytest.raises(UnreadableError, match=r"'T1/T1.nii.gz' is encrypted"):
         readers.read(packed / "T1/T1.nii.gz")
+
+
+def test_a_name_that_is_there_twice_is_refused(packed: Path) -> None:
+    with zipfile.ZipFile(packed, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.write(packed.with_name("T1_brain.nii.gz"), "T1/T1.nii.gz")
+    with pytest.raises(UnreadableError, match=r"^'T1/T1.nii.gz' is twice in the archive"):
+        readers.read(packed / "T1/T1.nii.gz")
+
+
+def test_a_damaged_member_in_a_sound_archive_is_blamed_on_the_member(tmp_path: Path) -> None:
+    cut = scans.write_nifti(tmp_path / "T1.nii.gz", VALUES).read_bytes()[:-20]
+    with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
+        archive.writestr("T1.nii.gz", cut)
+    with pytest.raises(UnreadableError, match=r"^ends early: its gzip stream is cut off"):
+        readers.read(tmp_path / "scan.zip" / "T1.nii.gz")
 
 
 def test_nothing_is_left_behind(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
