@@ -52,6 +52,8 @@ class _Loader(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(problem="no mapping", problem_mark=node.start_mark)
         seen: set[str] = set()
         for key_node, _ in node.value:
+            if key_node.value == "on":  # a word, as in `data.join`; YAML 1.1 takes it for true
+                key_node.tag = "tag:yaml.org,2002:str"
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise yaml.MarkedYAMLError(

@@ -143,10 +143,6 @@ MISTAKES: dict[str, tuple[Callable[[Study], object], str]] = {
         lambda s: s.change("data/image", "{participantid}.nii.gz"),
         r"data.image: participants.tsv has no column 'participantid'; did you mean 'participant_id'\?",
     ),
-    "duplicate subject": (
-        lambda s: s.edit("s03", "s04"),
-        r"data.participants: participants.tsv has subject 's04' twice, in lines 5 and 6",
-    ),
     "label with text": (
         lambda s: s.change("data/label", "site"),
         r"data.label: column 'site' of participants.tsv holds no numbers; the first value is 'A'",

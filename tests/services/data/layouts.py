@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from nibabel import cifti2
+from nibabel.cifti2.cifti2_axes import BrainModelAxis, ParcelsAxis, SeriesAxis
 from PIL import Image
 
 from tests.trainers.data import scans
@@ -42,11 +42,11 @@ def ixi(folder: Path) -> None:
     import xlwt
 
     sites = ("Guys", "HH", "IOP")
-    rows = [[2 + n, 1 + n % 2, 170.0, 60.0, age(n)] for n in range(PEOPLE)]
+    rows: list[list[object]] = [[2 + n, 1 + n % 2, 170.0, 60.0, age(n)] for n in range(PEOPLE)]
     rows += [rows[3], [*rows[5][:-1], 99.5], [500, 1, 0, 0, 0], [501, 2, 170.0, 60.0, 44.0]]
     book = xlwt.Workbook()
     sheet = book.add_sheet("Table")
-    header = ["IXI_ID", "SEX_ID (1=m, 2=f)", "HEIGHT", "WEIGHT", "AGE"]
+    header: list[object] = ["IXI_ID", "SEX_ID (1=m, 2=f)", "HEIGHT", "WEIGHT", "AGE"]
     for line, row in enumerate([header, *rows]):
         for column, cell in enumerate(row):
             sheet.write(line, column, cell)
@@ -141,14 +141,12 @@ def echonet(folder: Path) -> None:
 
 
 def hcp(folder: Path) -> None:
-    axis = cifti2.ParcelsAxis.from_brain_models(
-        [(f"region {n}", cifti2.BrainModelAxis.from_surface([n], 12, "CortexLeft")) for n in range(6)]
-    )
-    time = cifti2.SeriesAxis(start=0, step=0.72, size=40)
+    vertices = BrainModelAxis.from_mask(np.ones(12), name="cortex_left")
+    regions = ParcelsAxis.from_brain_models([(f"region {n}", vertices[2 * n : 2 * n + 2]) for n in range(6)])
     for n in range(PEOPLE):
         made = folder / f"{100206 + n}/MNINonLinear/Results/rfMRI_REST1_LR"
         made.mkdir(parents=True)
-        image = cifti2.Cifti2Image(RNG.random((40, 6), dtype=np.float32), (time, axis))
+        image = nib.Cifti2Image(RNG.random((40, 6), dtype=np.float32), (SeriesAxis(0, 0.72, 40), regions))
         nib.save(image, made / "rfMRI_REST1_LR.ptseries.nii")
     open_rows = [[100206 + n, "MF"[n % 2], ["22-25", "26-30", "31-35", "36+"][n % 4]] for n in range(PEOPLE)]
     table(folder / "unrestricted.csv", "Subject,Gender,Age", open_rows)

@@ -3,7 +3,6 @@
 import io
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -13,6 +12,7 @@ from services.data.validate import validate_data
 from services.records.folder import FINISHED
 from services.spec.checks import check_spec
 from services.spec.spec import LoadedSpec, parse_spec
+from services.spec.yaml import load_mapping
 from services.sweep.run import run_sweep
 from tests.services.data.layouts import LAYOUTS
 from tests.services.small_study import settings_in
@@ -28,7 +28,7 @@ every = pytest.mark.parametrize("name", LAYOUTS)
 def study(name: str, folder: Path) -> LoadedSpec:
     """The data set in its layout, with the spec that the page has for it and the smallest model."""
     LAYOUTS[name][0](folder)
-    data: dict[str, Any] = yaml.safe_load(BLOCKS[name])
+    data = load_mapping(BLOCKS[name], "docs/datasets.md")
     dims = {"EchoNet-Dynamic": 3, "HCP young adults": 1, "ABIDE, preprocessed": 1, "An XCP-D derivative": 1}
     flat = ("RSNA bone age", "RHPE", "NIH ChestX-ray14")
     spec = {

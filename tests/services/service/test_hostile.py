@@ -79,7 +79,10 @@ def asks(method: str, path: str, user: str = "ada", **request: Any) -> Sent:
 
     def send(attacked: Attacked) -> tuple[int, str]:
         where = path.replace("{runs}", attacked.runs).replace("{stopped}", attacked.stopped)
-        return told(attacked.up.ask(method, where, user, timeout=2 * TIME_S, **request))
+        try:
+            return told(attacked.up.ask(method, where, user, timeout=2 * TIME_S, **request))
+        except (httpx.RemoteProtocolError, httpx.WriteError):  # refused while it was still being sent
+            return 0, ""
 
     return send
 
@@ -187,7 +190,7 @@ HOSTILE: dict[str, tuple[set[int], Sent]] = {
     "trial that climbs": ({422}, asks("GET", "/sweeps/{runs}/logs?trial=../../x")),
     "huge trial": ({422}, asks("GET", "/sweeps/{runs}/logs?trial=" + "9" * 5_000)),
     # how the request is made
-    "10 MB": ({413}, posts(b" " * 10_000_000)),
+    "10 MB": ({413, 0}, posts(b" " * 10_000_000)),
     "65 kB": ({413}, posts(b" " * 65_537)),
     "form": ({415}, posts("a=1", {"content-type": "application/x-www-form-urlencoded"})),
     "pickle": ({415}, posts(b"\x80\x04.", {"content-type": "application/x-python-serialize"})),

@@ -96,3 +96,7 @@ def test_the_largest_whole_numbers() -> None:
         "a": 2**63 - 1,
         "b": -(2**63),
     }
+
+
+def test_on_is_a_word_where_it_is_a_key() -> None:
+    assert load_mapping("on: id\nwas: on", "s") == {"on": "id", "was": True}

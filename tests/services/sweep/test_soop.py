@@ -19,6 +19,7 @@ DATA = SPECS.parents[1].parent / "shared" / "data" / "soop"
 
 pytestmark = [
     pytest.mark.ray,
+    pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.skipif(not DATA.is_dir(), reason=f"the SOOP data set is not at {DATA}"),
 ]
@@ -26,7 +27,7 @@ pytestmark = [
 
 @pytest.mark.parametrize(
     ("name", "shape", "beats"),
-    [("soop_age", (1, 64, 160), 0.95), pytest.param("soop_nihss", (1, 32, 40, 32), 1.15, marks=pytest.mark.slow)],
+    [("soop_age", (1, 64, 160), 0.95), ("soop_nihss", (1, 32, 40, 32), 1.15)],
 )
 def test_a_short_sweep_over_real_scans(
     tmp_path: Path, ray_local: None, name: str, shape: tuple[int, ...], beats: float
