@@ -21,7 +21,7 @@ REFUSED = {
     "0.dcm": "the file is a mosaic of slices",
     "1.dcm": "the file is a mosaic of slices",
     "csa_slice_norm.dcm": "is damaged or ends early: an image without PixelData",
-    "ascconv_sample.txt": "line 2, column 1 is 'tSequenceFileName', no number",
+    "ascconv_sample.txt": "line 3, column 1 is 'tSequenceFileName', no number",
     "analyze.hdr": "is half of an image: analyze.img is missing",
     "nifti1.hdr": "is half of an image: nifti1.img is missing",
     "nifti2.hdr": "is half of an image: nifti2.img is missing",
