@@ -25,6 +25,8 @@ _FILES_PER_TASK = 64
 _SHARD_BYTES = 64 * 2**20
 _SHARD_ROWS = 16
 _SHARDS = 8
+_TABLES = 2
+"""How tables of numbers are read: since 2, a header says that columns are channels."""
 
 Progress = Callable[[str, int, int], None]
 """Called with a step's name, and how many of how many are done."""
@@ -74,6 +76,8 @@ class Sources:
         }
         if self.config.affine is not None:  # left out at its default, so that stores keep their versions
             content["affine"] = self.config.affine
+        if any(subject.path.suffix.lower() in (".csv", ".tsv") for subject in self.subjects):
+            content["tables"] = _TABLES
         return json_digest(content)
 
     def relative(self, path: Path | None) -> str | None:
