@@ -1,6 +1,7 @@
 """Readers, one file for each format, chosen by the file's ending."""
 
 import errno
+import functools
 import inspect
 import os
 import warnings
@@ -124,4 +125,9 @@ def _ending(path: Path) -> str | None:
 
 def _built(ending: str, affine: Form | None) -> Reader:
     factory = get(ending)
-    return factory(affine=affine) if "affine" in inspect.signature(factory).parameters else factory()
+    return factory(affine=affine) if _takes_affine(factory) else factory()
+
+
+@functools.cache
+def _takes_affine(factory: Callable[..., Reader]) -> bool:
+    return "affine" in inspect.signature(factory).parameters
