@@ -21,6 +21,8 @@ from trainers.seeding import fold
 from trainers.state import TrainState
 
 OnEpoch = Callable[[EpochMetrics], Verdict]
+WIDEST_KERNEL = 7
+"""Of all encoders, in voxels."""
 
 
 def go_on(row: EpochMetrics) -> Verdict:
@@ -52,7 +54,7 @@ def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, 
         Diverged: the loss or the embedding became NaN or infinite.
         UserError: the loss refuses its parameters or the batch.
     """
-    make_deterministic(run.training.cpus_per_worker)
+    make_deterministic(run.training.cpus_per_worker, feed.image_shape)
     augment = Augmenter(run.training.augmentations, feed.image_shape, run.seed)
     state = TrainState.start(run, feed, folder, device)
     history, epochs = state.history, run.training.epochs
@@ -76,9 +78,13 @@ def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, 
     return history
 
 
-def make_deterministic(threads: int) -> None:
-    """The same sums in the same order each time: a fixed number of threads, and no choice of kernels by speed."""
+def make_deterministic(threads: int, image_shape: tuple[int, ...]) -> None:
+    """The same sums in the same order each time: a fixed number of threads, and no choice of kernels by speed.
+
+    Where a 3-D kernel is wider than the image, oneDNN's gradient reads memory that nothing was written to.
+    """
     torch.set_num_threads(threads)
+    torch.backends.mkldnn.set_flags(_enabled=len(image_shape) < 4 or min(image_shape[1:]) > WIDEST_KERNEL)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
 

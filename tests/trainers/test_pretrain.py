@@ -300,6 +300,12 @@ def test_volumes_and_series_train(method: str, tmp_path: Path) -> None:
         assert train(run, tmp_path / str(dims), feed=tiny.feed(image_shape=image_shape)).state == COMPLETE
 
 
+def test_volumes_narrower_than_a_kernel_are_trained_alike_each_time(tmp_path: Path) -> None:
+    run, feed = tiny.run(epochs=1, model={"spatial_dims": 3}), tiny.feed(image_shape=(1, 6, 7, 5))
+    losses = [train(run, tmp_path / str(time), feed=feed).epochs[0]["loss"] for time in range(4)]
+    assert len(set(losses)) == 1, losses
+
+
 def test_the_loss_is_told_what_training_and_data_decide() -> None:
     feed = tiny.feed()
     dynlocrep, supremix = (build_model(tiny.run(method, epochs=9), feed).loss for method in ("dynlocrep", "supremix"))
