@@ -255,7 +255,8 @@ class DataConfig(Frozen):
     only scans that fulfil `where`, conditions by column, are in the study. `affine` says which counts where a NIfTI
     file's sform and qform contradict each other; where it is null, such a file is rejected. `transforms` run once.
     `normalize: training` subtracts the mean of the training split and divides by its sd, channel by channel, when
-    images are read.
+    images are read. `covariates` are columns that the probe or the regression head reads beside the image: numbers,
+    or categories. `unlabelled: train` keeps scans without a label, for methods that need none to train on.
     """
 
     participants: str | None = None
@@ -271,6 +272,8 @@ class DataConfig(Frozen):
     missing: Cells = ()
     where: dict[str, Annotated[Condition, BeforeValidator(_condition)]] = {}
     group: str | None = None
+    covariates: tuple[str, ...] = ()
+    unlabelled: Literal["reject", "train"] = "reject"
     affine: Literal["sform", "qform"] | None = None
     transforms: tuple[dict[str, dict[str, Any]], ...] = ()
     dtype: Literal["float32", "float16", "uint8"] = "float32"
@@ -278,6 +281,19 @@ class DataConfig(Frozen):
     split: AnySplit = SplitConfig()
     feed: Literal["auto", "resident", "stream"] = "auto"
     max_rejected: Annotated[float, Field(ge=0, le=1)] = 0.05
+
+    @field_validator("covariates")
+    @classmethod
+    def _are_distinct(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
+        if repeated := sorted({column for column in columns if columns.count(column) > 1}):
+            raise ValueError(f"{list(columns)} repeats {repeated[0]}")
+        return columns
+
+    @model_validator(mode="after")
+    def _keeps_the_answer_from_the_covariates(self) -> "DataConfig":
+        if self.label in self.covariates:
+            raise ValueError(f"covariates: '{self.label}' is not allowed: it is the label")
+        return self
 
     @model_validator(mode="after")
     def _names_its_files(self) -> "DataConfig":

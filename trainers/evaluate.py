@@ -10,6 +10,7 @@ from torch import Tensor
 
 from trainers import probes
 from trainers.config import RunConfig
+from trainers.covariates import beside
 from trainers.data.feeds import Batch, Feed, arriving
 from trainers.distributed import rank, world_size
 from trainers.errors import Diverged
@@ -21,7 +22,7 @@ from trainers.probes import Probe
 
 
 class Embedding(NamedTuple):
-    """Features [N, F] and labels [N] of a split, in the store's order, on the CPU."""
+    """Features [N, F], the covariates behind them, and labels [N] of a split, in the store's order, on the CPU."""
 
     features: Tensor
     labels: Tensor
@@ -35,7 +36,12 @@ def embed(network: Network, batches: Iterable[Batch]) -> Embedding:
     """
     network.eval()
     own = [
-        (torch.as_tensor(batch.rows), network(batch.images).features.float().cpu(), batch.labels) for batch in batches
+        (
+            torch.as_tensor(batch.rows),
+            beside(network(batch.images).features.float().cpu(), batch.covariates),
+            batch.labels,
+        )
+        for batch in batches
     ]
     rows, features, labels = (torch.cat(parts) for parts in zip(*_all_workers(own), strict=True))
     if not features.isfinite().all():

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from torch import Tensor
 from trainers import checkpoint
 from trainers.atomic import write_atomically
 from trainers.config import RunConfig
+from trainers.covariates import Cells, Covariates, beside
 from trainers.model import build_network
 from trainers.network import Network
 from trainers.normalization import Normalization
@@ -24,7 +25,7 @@ _ENSEMBLE = "ensemble.json"
 
 
 class Inference(NamedTuple):
-    """Features [N, F] float32 that the probe read, and predictions [N] float64 in the label's unit."""
+    """Features [N, F] float32 that the probe read of images, and predictions [N] float64 in the label's unit."""
 
     features: NDArray[np.float32]
     predictions: NDArray[np.float64]
@@ -38,6 +39,7 @@ class Predictor:
     probe: Probe
     device: torch.device
     normalization: Normalization | None
+    covariates: Covariates | None
 
     @classmethod
     def load(
@@ -50,14 +52,22 @@ class Predictor:
         network.load_state_dict(state["model"])
         kept = state["normalization"]
         normalization = Normalization(**{name: tuple(of) for name, of in kept.items()}) if kept else None
-        return cls(network.eval().to(device), load_probe(state["probe"]), torch.device(device), normalization)
+        told = state.get("covariates")  # of checkpoints that were made before there were any
+        covariates = Covariates.of(told) if told else None
+        return cls(
+            network.eval().to(device), load_probe(state["probe"]), torch.device(device), normalization, covariates
+        )
 
     @torch.inference_mode()
-    def infer(self, images: NDArray[Any], batch_size: int = 64) -> Inference:
-        """Embed and predict images [N, C, *S] as a store holds them, N at least 1."""
+    def infer(self, images: NDArray[Any], cells: Sequence[Cells] = (), batch_size: int = 64) -> Inference:
+        """Embed and predict images [N, C, *S] as a store holds them, N at least 1.
+
+        `cells` [N] are what the table has in the columns of the covariates, where the model reads any.
+        """
         batches = torch.from_numpy(np.ascontiguousarray(images)).split(batch_size)
         features = torch.cat([self._embed(batch) for batch in batches])
-        return Inference(features.numpy(), self.probe.predict(features).numpy())
+        told = None if self.covariates is None else torch.from_numpy(self.covariates.encode(cells))
+        return Inference(features.numpy(), self.probe.predict(beside(features, told)).numpy())
 
     def _embed(self, images: Tensor) -> Tensor:
         images = images.to(self.device).float()

@@ -1,5 +1,7 @@
 """All that is trained: encoder, head, and what the loss has of its own."""
 
+from typing import cast
+
 from torch import nn
 
 from trainers import encoders, losses
@@ -25,8 +27,10 @@ def build_model(run: RunConfig, feed: Feed) -> Model:
     Raises UserError where the images [C, *spatial] do not suit the encoder, or the loss refuses its parameters.
     """
     encoder = build_encoder(run.model, feed.image_shape)
-    reads = losses.get(run.method.name).reads
-    width = encoder.feature_dim if reads == "encoder" else run.model.embedding
+    method = losses.get(run.method.name)
+    width = cast(int, encoder.feature_dim) if method.reads == "encoder" else run.model.embedding
+    if method.end_to_end and feed.covariates is not None:
+        width += len(feed.covariates)
     loss = build_loss(run, label_range=feed.label_range, train_labels=feed.train_labels, width=width)
     network = loss.network(encoder, run.model)
     if run.model.init_from:

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from trainers.augmentations import Augmenter
 from trainers.config import RunConfig
+from trainers.covariates import beside
 from trainers.data.feeds import Batch, Feed, arriving
 from trainers.distributed import gather_views, rank, world_size
 from trainers.errors import Diverged, UserError
 from trainers.evaluate import evaluate
 from trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
-from trainers.losses import Rows
+from trainers.losses import Rows, Samples
 from trainers.schedule import learning_rate
 from trainers.seeding import fold
 from trainers.state import TrainState
@@ -95,17 +96,24 @@ def train_epoch(state: TrainState, augment: Augmenter, feed: Feed, run: RunConfi
     A batch in which no row counts has a loss of exactly 0, and is left out of the mean.
     """
     config, loss, epoch, done = run.training, state.model.loss, len(state.history.epochs), len(state.losses)
-    ranks = {"rank": rank(), "world_size": world_size()}
-    share = feed.epoch(epoch, seed=run.seed, batch_size=config.batch_size, start=done, **ranks)
+    share = feed.epoch(
+        epoch,
+        seed=run.seed,
+        batch_size=config.batch_size,
+        rank=rank(),
+        world_size=world_size(),
+        start=done,
+        unlabelled=not loss.needs_labels,
+    )
     for step, batch in enumerate(arriving(share, state.device, feed.normalization), done):
-        images = augment(batch.images, batch.rows, epoch=epoch, views=config.views)
-        y, group = labels_of(batch, config.views, state.device)
+        samples, group = augmented(batch, augment, epoch=epoch, views=config.views, device=state.device)
         torch.manual_seed(fold(run.seed, epoch, step, "mix"))
-        images, y = loss.mix(images, y, group, config.views)
+        samples = loss.mix(samples, group, config.views)
         torch.manual_seed(fold(run.seed, epoch, step, rank()))
         with state.autocast():
-            z = state.network(images).output
-        rows = global_rows(z, y, group, epoch=epoch, views=config.views)
+            z = state.network(samples.images).output
+        z = beside(z, samples.covariates) if loss.end_to_end else z
+        rows = global_rows(z, samples.y, group, epoch=epoch, views=config.views)
         torch.manual_seed(fold(run.seed, epoch, step, "loss"))
         value = loss(*rows)
         state.step(value)
@@ -126,10 +134,14 @@ def train_epoch(state: TrainState, augment: Augmenter, feed: Feed, run: RunConfi
     return mean
 
 
-def labels_of(batch: Batch, views: int, device: torch.device) -> tuple[Tensor, Tensor | None]:
-    """Labels and groups [views * b] of this worker's rows."""
+def augmented(
+    batch: Batch, augment: Augmenter, *, epoch: int, views: int, device: torch.device
+) -> tuple[Samples, Tensor | None]:
+    """This worker's rows, view by view, and their groups [views * b]."""
+    images = augment(batch.images, batch.rows, epoch=epoch, views=views)
+    covariates = None if batch.covariates is None else batch.covariates.to(device).repeat(views, 1)
     group = None if batch.groups is None else batch.groups.to(device).repeat(views)
-    return batch.labels.to(device).repeat(views), group
+    return Samples(images, batch.labels.to(device).repeat(views), covariates), group
 
 
 def global_rows(z: Tensor, y: Tensor, group: Tensor | None, *, epoch: int, views: int) -> Rows:

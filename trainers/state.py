@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from trainers import checkpoint
 from trainers.config import RunConfig, TrainingConfig
+from trainers.covariates import Covariates
 from trainers.data.feeds import Feed
 from trainers.distributed import rank, world_size
 from trainers.history import EpochMetrics, History
@@ -43,6 +44,7 @@ class TrainState:
     device: torch.device
     history: History
     normalization: Normalization | None
+    covariates: Covariates | None
     losses: list[Tensor] = field(default_factory=list)
     saved_at: float = field(default_factory=time.monotonic)
 
@@ -67,6 +69,7 @@ class TrainState:
             device=device,
             history=History(seed=run.seed),
             normalization=feed.normalization,
+            covariates=feed.covariates,
         )
         if latest.exists():  # asked again: distributing the network waited for the first worker to have written it
             state._restore(folder)
@@ -106,6 +109,7 @@ class TrainState:
             best = {
                 "model": self.evaluated.network.state_dict(),
                 "normalization": asdict(self.normalization) if self.normalization else None,
+                "covariates": asdict(self.covariates) if self.covariates else None,
                 "probe": probe.state(),
                 "epoch": row["epoch"],
                 "validation_mae": row["validation_mae"],

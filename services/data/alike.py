@@ -80,7 +80,7 @@ def unsettled(store: VolumeStore, splits: Splits) -> list[Problem]:
 def split_of(store: VolumeStore, splits: Splits) -> dict[str, list[str]]:
     """The splits, or the folds, that name a scan, by its id; none for a stored one that is left out."""
     sides: dict[str, list[str]] = {scan.id: [] for scan in store.subjects}
-    for name, ids in splits.parts.items():
+    for name, ids in (splits.parts | {"unlabelled": splits.without_label}).items():
         for scan in dict.fromkeys(ids):
             sides.setdefault(scan, []).append(name)
     return sides
@@ -152,4 +152,4 @@ def _id(scan: StoredSubject) -> str:
 
 
 def _labelled(scan: StoredSubject) -> str:
-    return f"{scan.id} ({scan.label:g})"
+    return f"{scan.id} ({'no label' if scan.label is None else f'{scan.label:g}'})"

@@ -6,20 +6,22 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from services.text import count, first_few, number
-from trainers.data.participants import Subject
+from trainers.data.participants import Subject, labels_of
 from trainers.data.splits import Splits
 
 CODES = (-9999, -999, -99, -9, -4, -1, 0, 99, 999, 9999)
 """Numbers that tables have where a value is missing."""
 FAR = 0.25
 """How far from all other labels a code is told, as a share of their range."""
+TELLING = 0.99
+"""Pearson correlation with the label from which a covariate is told."""
 _SYNONYMS = {"f": "female", "w": "female", "woman": "female", "m": "male", "man": "male"}
 _SHOWN = 12
 
 
 def label_doubts(subjects: Sequence[Subject], column: str) -> list[str]:
     """Labels that may be codes for missing values: far from all that are none."""
-    labels = np.array([subject.label for subject in subjects])
+    labels = np.array(labels_of(subjects))
     others = labels[~np.isin(labels, CODES)]
     if len(others) < 2:
         return []
@@ -31,6 +33,18 @@ def label_doubts(subjects: Sequence[Subject], column: str) -> list[str]:
     codes = ", ".join(map(str, told))
     ends = f"{number(float(others.min()))} to {number(float(others.max()))}"
     return [f"{many} of '{column}' are {codes}, the others {ends}: missing values? data.missing: [{codes}]"]
+
+
+def covariate_doubts(subjects: Sequence[Subject], label: str) -> list[str]:
+    """Covariates that all but tell the label, as an age in months tells one in years."""
+    known = [subject for subject in subjects if subject.label is not None]
+    told = {column: values for column, values in quantities(known).items() if len(set(values)) > 1}
+    alike = {column: float(np.corrcoef(values, labels_of(known))[0, 1]) for column, values in told.items()}
+    return [
+        f"data.covariates: '{column}' all but tells '{label}': r = {number(r)}"
+        for column, r in alike.items()
+        if abs(r) > TELLING
+    ]
 
 
 def category_doubts(subjects: Sequence[Subject], group: str | None) -> list[str]:
@@ -70,11 +84,22 @@ def categories(subjects: Sequence[Subject], group: str | None) -> dict[str, Coun
     """How many scans have each value of the columns of text that bear on the study."""
     cells: Mapping[str, list[str]] = defaultdict(list)
     for subject in subjects:
-        values = {column: value for column, value in subject.strata.items() if isinstance(value, str)}
+        told = subject.strata | subject.covariates
+        values = {column: value for column, value in told.items() if isinstance(value, str)}
         values |= {group: subject.group} if group is not None and subject.group is not None else {}
         for column, value in values.items():
             cells[column].append(value)
     return {column: Counter(values) for column, values in cells.items()}
+
+
+def quantities(subjects: Sequence[Subject]) -> dict[str, list[float]]:
+    """The values of the covariates that are numbers, in the subjects' order."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for subject in subjects:
+        for column, value in subject.covariates.items():
+            if not isinstance(value, str):
+                found[column].append(value)
+    return found
 
 
 def shown(sizes: Counter[str]) -> str:

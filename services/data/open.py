@@ -10,6 +10,7 @@ from services.data.prepare import Prepared
 from services.settings import Settings
 from services.spec.checks import check_against_data, check_image_shape
 from services.spec.spec import LoadedSpec
+from trainers.covariates import Covariates
 from trainers.data.feeds import Feed, choose_feed
 from trainers.data.feeds.resident import ResidentFeed, load_resident
 from trainers.data.feeds.stream import StreamFeed
@@ -35,22 +36,23 @@ class Streamed:
     store: UPath
     splits: Splits
     normalization: Normalization | None
+    covariates: Covariates | None
 
     def __call__(self) -> Feed:
         """A feed in bounded memory."""
-        return StreamFeed(self.store, self.splits, self.normalization)
+        return StreamFeed(self.store, self.splits, self.normalization, self.covariates)
 
 
 def open_data(loaded: LoadedSpec, settings: Settings, prepared: Prepared) -> Callable[[], Feed]:
     """How workers open the data: decoded once for the sweep, or streamed where they are too large for that."""
-    store, splits, normalization = prepared.store, prepared.splits, prepared.normalization
+    store, splits, fitted = prepared.store, prepared.splits, (prepared.normalization, prepared.covariates)
     check_image_shape(loaded, store.image_shape)
     resident = choose_feed(loaded.spec.data.feed, store.nbytes, settings.resident_limit_bytes) == "resident"
     opened: Callable[[], Feed]
     if resident:
-        opened = Resident(ray.put(load_resident(store, splits, normalization)))
+        opened = Resident(ray.put(load_resident(store, splits, *fitted)))
     else:
-        opened = Streamed(store.folder, splits, normalization)
+        opened = Streamed(store.folder, splits, *fitted)
     feed = opened()
     check_against_data(loaded, feed.train_size, feed.label_range)
     return opened

@@ -5,6 +5,7 @@ shard is made again alone, and a run that was interrupted goes on with the shard
 """
 
 import errno
+import math
 import re
 import statistics
 from collections import Counter
@@ -21,8 +22,9 @@ from services.data.sources import Digests, Progress, Sources, Task
 from services.text import without_secrets
 from trainers.atomic import write_atomically
 from trainers.config import DataConfig, Frozen
+from trainers.covariates import Covariates
 from trainers.data.normalization import store_normalization
-from trainers.data.participants import Rejected, Subject, check_label_range, read_subjects
+from trainers.data.participants import Rejected, Subject, check_label_range, labels_of, read_subjects
 from trainers.data.readers import UnreadableError
 from trainers.data.splits import Splits, store_splits
 from trainers.data.store import (
@@ -74,6 +76,7 @@ class Prepared:
     store: VolumeStore
     splits: Splits
     normalization: Normalization | None
+    covariates: Covariates | None
     rejected: tuple[LeftOut, ...]
     reused: bool
     mended: tuple[str, ...] = ()
@@ -153,7 +156,9 @@ def _prepared(sources: Sources, volumes: UPath, name: str, progress: Progress) -
     check_rejected(left_out, len(store.subjects) + len(left_out), config)
     splits = store_splits(store, config.stratified_split)
     normalization = store_normalization(store, splits) if config.normalize else None
-    return Prepared(store, splits, normalization, left_out, exists and not mended, mended)
+    training = store.cells_of(store.rows_of(splits.train))
+    covariates = Covariates.fit(config.covariates, training) if config.covariates else None
+    return Prepared(store, splits, normalization, covariates, left_out, exists and not mended, mended)
 
 
 def check_rejected(rejected: Sequence[Rejected | LeftOut], total: int, config: DataConfig) -> None:
@@ -307,7 +312,7 @@ def _volumes(task: Task, outcomes: list[Outcome]) -> Iterator[Volume]:
             outcomes.append(Outcome(id=subject.id, reason=str(error)))
             continue
         outcomes.append(Outcome(id=subject.id, content=sha256(scan.values.data).hexdigest(), source=scan.source))
-        yield Volume(subject.id, subject.label, subject.group, scan.values)
+        yield Volume(subject.id, math.nan if subject.label is None else subject.label, subject.group, scan.values)
 
 
 def differs(shape: tuple[int, ...], usual: tuple[int, ...]) -> str:
@@ -328,7 +333,7 @@ def _manifest(
         if (reason := outcomes[subject.id].reason)
     ]
     check_rejected(left_out, len(stored) + len(left_out), config)
-    labels = [subject.label for subject in stored]
+    labels = labels_of(stored)
     check_label_range(labels, config.label)
     return Manifest(
         format=FORMAT,
@@ -359,6 +364,7 @@ def _stored(subject: Subject, outcome: Outcome, sources: Sources, digests: dict[
         described=subject.described,
         source=outcome.source,
         split_cells=subject.split_cells,
+        covariates=subject.covariates,
     )
 
 

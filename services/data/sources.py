@@ -62,7 +62,9 @@ class Sources:
         """The sha256 of sources, labels and transforms: the store's identity."""
         rows = [
             [s.id, s.subject, digests[s.path], s.label, s.group, s.strata, s.described, s.numbers]
-            + [s.split_cells] * bool(s.split_cells)  # of stores that were made before there were any, nothing changes
+            # of stores that were made before there were any, nothing changes
+            + [s.split_cells] * bool(s.split_cells)
+            + [s.covariates] * bool(s.covariates)
             for s in self.subjects
         ]
         content = {

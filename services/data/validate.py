@@ -10,7 +10,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from services.data.doubts import categories, category_doubts, label_doubts, shown, side_doubts
+from services.data.doubts import (
+    categories,
+    category_doubts,
+    covariate_doubts,
+    label_doubts,
+    quantities,
+    shown,
+    side_doubts,
+)
 from services.data.misfits import misfits
 from services.data.prepare import check_rejected
 from services.data.weights import check_weights
@@ -19,7 +27,7 @@ from services.spec.roots import confine_subjects
 from services.spec.spec import LoadedSpec
 from services.text import first_few, number
 from trainers.config import DataConfig
-from trainers.data.participants import Rejected, Subject, read_scans, read_subjects
+from trainers.data.participants import Rejected, Subject, labels_of, read_scans, read_subjects
 from trainers.data.readers import Form, Header, UnreadableError, read_header
 from trainers.data.splits import families, left_out, make_splits
 from trainers.data.transforms import Pipeline, build_transforms
@@ -85,12 +93,12 @@ def _print(looked: _Looked, data: DataConfig, console: Console) -> None:
     elsewhere = f", {looked.outside} left out by data.where" if looked.outside else ""
     table.add_row("subjects", f"{len(looked.subjects)} usable, {len(looked.rejected)} rejected{elsewhere}")
     if looked.subjects:
-        labels = np.array([subject.label for subject in looked.subjects])
-        low, high, mean, sd = map(number, (labels.min(), labels.max(), labels.mean(), labels.std()))
         table.add_row("shapes", ", ".join(f"{list(shape)} x {count}" for shape, count in looked.shapes.most_common(5)))
         if (usual := looked.shapes.most_common(1)[0][0]) and len(usual) == 2:
             table.add_row("taken as", f"{usual[0]} channels of {usual[1]} points (Transpose turns them)")
-        table.add_row(data.label, f"{low} to {high}, mean {mean}, sd {sd}")
+        table.add_row(data.label, _spread(labels_of(looked.subjects)))
+        for column, values in quantities(looked.subjects).items():
+            table.add_row(column, _spread(values))
         for column, sizes in categories(looked.subjects, data.group).items():
             table.add_row(column, shown(sizes))
     console.print(table, soft_wrap=True)
@@ -98,13 +106,24 @@ def _print(looked: _Looked, data: DataConfig, console: Console) -> None:
         console.print(f"  rejected {one.subject}: {one.reason}", soft_wrap=True, markup=False)
     if len(looked.rejected) > SHOWN:
         console.print(f"  ... and {len(looked.rejected) - SHOWN} more")
-    for doubt in (*label_doubts(looked.subjects, data.label), *category_doubts(looked.subjects, data.group)):
+    subjects = looked.subjects
+    for doubt in (
+        *label_doubts(subjects, data.label),
+        *covariate_doubts(subjects, data.label),
+        *category_doubts(subjects, data.group),
+    ):
         console.print(f"  warning  {doubt}", soft_wrap=True, markup=False)
+
+
+def _spread(values: Sequence[float]) -> str:
+    low, high, mean, sd = map(number, (min(values), max(values), float(np.mean(values)), float(np.std(values))))
+    return f"{low} to {high}, mean {mean}, sd {sd}"
 
 
 def _print_split(subjects: Sequence[Subject], data: DataConfig, console: Console) -> None:
     splits = make_splits(subjects, data.stratified_split)
     parts = [f"{name} {len(ids)}" for name, ids in splits.parts.items()]
+    parts += [f"without a label {len(splits.without_label)}"] if splits.without_label else []
     outside = left_out(subjects, splits)
     parts += [f"in none {len(outside)} ({first_few(outside)})"] if outside else []
     together = families(subjects, data.split)
@@ -154,7 +173,7 @@ def _check_counts(loaded: LoadedSpec, subjects: Sequence[Subject], rejected: Seq
     check_rejected(rejected, len(subjects) + len(rejected), data)
     if not subjects:
         raise UserError(f"data.participants: no subject of {data.listed_in} can be used")
-    labels = [subject.label for subject in subjects]
+    labels = labels_of(subjects)
     check_against_data(loaded, train_size(subjects, data), max(labels) - min(labels))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from services.data.problems import Problem
 from services.text import first_few
+from trainers.data.participants import labels_of
 from trainers.data.splits import Splits
 from trainers.data.store import StoredSubject
 
@@ -44,21 +45,21 @@ def labels_by_column(subjects: Sequence[StoredSubject]) -> dict[str, list[Labels
 
 def labels_by_split(subjects: Sequence[StoredSubject], splits: Splits) -> list[Labels]:
     """Labels of each split's stored scans, in the order train, validation, test; or of each fold's and the test's."""
-    label = {scan.id: scan.label for scan in subjects}
+    label = {scan.id: scan.label for scan in subjects if scan.label is not None}
     parts = {name: [label[scan] for scan in ids if scan in label] for name, ids in splits.parts.items()}
     return [_sorted(name, values) for name, values in parts.items() if values]
 
 
 def all_labels(subjects: Sequence[StoredSubject]) -> Labels:
     """Labels of everyone."""
-    return _sorted("all", [scan.label for scan in subjects])
+    return _sorted("all", labels_of(subjects))
 
 
 def label_problems(subjects: Sequence[StoredSubject]) -> list[Problem]:
     """A line where every scan of a subject has one label: for an age, that of the first visit may stand for all."""
     labels: defaultdict[str, list[float]] = defaultdict(list)
     for scan in subjects:
-        labels[scan.subject].append(scan.label)
+        labels[scan.subject] += labels_of([scan])
     several = {subject: of for subject, of in labels.items() if len(of) > 1}
     if not several or any(len(set(of)) > 1 for of in several.values()):
         return []
@@ -73,8 +74,8 @@ def _columns(subjects: Sequence[StoredSubject]) -> list[str]:
 def _by_value(values: Sequence[str], subjects: Sequence[StoredSubject]) -> list[Labels]:
     found: dict[str, list[float]] = {}
     for value, scan in zip(values, subjects, strict=True):
-        found.setdefault(value, []).append(scan.label)
-    return [_sorted(value, labels) for value, labels in sorted(found.items())]
+        found.setdefault(value, []).extend(labels_of([scan]))
+    return [_sorted(value, labels) for value, labels in sorted(found.items()) if labels]
 
 
 def _sorted(value: str, labels: Iterable[float]) -> Labels:

@@ -81,7 +81,7 @@ def _figures(subjects: Sequence[StoredSubject], found: Survey) -> Iterator[tuple
     """Figures of all scans [n], and what is a large change in each."""
     low = np.array([scan.source.minimum for scan in subjects])
     high = np.array([scan.source.maximum for scan in subjects])
-    labels = np.array([scan.label for scan in subjects])
+    labels = np.array([scan.label for scan in subjects], dtype=np.float64)  # None becomes nan
     usual_range, usual_sd = float(np.median(high - low)), float(np.median(found.sd))
     yield "raw minimum", low, usual_range
     yield "raw maximum", high, usual_range
@@ -89,4 +89,5 @@ def _figures(subjects: Sequence[StoredSubject], found: Survey) -> Iterator[tuple
     yield "stored mean", found.mean, usual_sd
     yield "stored sd", found.sd, usual_sd
     yield "share of zeros", found.zeros, 1.0
-    yield "label", labels, float(np.subtract(*np.quantile(labels, [0.95, 0.05])))
+    known = np.where(np.isnan(labels), np.nanmedian(labels), labels)
+    yield "label", known, float(np.subtract(*np.nanquantile(labels, [0.95, 0.05])))

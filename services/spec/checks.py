@@ -68,6 +68,11 @@ def _check_components(spec: SweepSpec, base: Path) -> None:
         _known("search.spaces", "method", space, losses.names())
     build_transforms(spec.data.transforms, base)
     _check_augmentations(spec)
+    if spec.data.unlabelled == "train" and all(losses.get(space).needs_labels for space in spec.search.spaces):
+        free = [name for name in losses.names() if not losses.get(name).needs_labels]
+        raise UserError(
+            f"data.unlabelled: train is not allowed: no method of search.spaces is one of {', '.join(free)}"
+        )
 
 
 def _check_encoder(model: ModelConfig) -> None:

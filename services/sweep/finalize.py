@@ -26,6 +26,7 @@ from services.stores.tracker import Tracker
 from services.sweep import figures
 from services.sweep.trial import run_config
 from trainers.config import RunConfig
+from trainers.covariates import Covariates
 from trainers.data.locked import load_test
 from trainers.data.store import StoredSubject
 from trainers.errors import UserError
@@ -78,15 +79,26 @@ def choose_winner(spec: SweepSpec, storage: Path) -> Winner:
     return Winner(record, members)
 
 
-def export_model(folder: Path, members: Mapping[int, tuple[RunConfig, Path]], image_shape: tuple[int, ...]) -> None:
-    """Write `folder`, an MLflow model that predicts the mean over seeds from images [N, C, *S]; it replaces another."""
+def export_model(
+    folder: Path,
+    members: Mapping[int, tuple[RunConfig, Path]],
+    image_shape: tuple[int, ...],
+    covariates: Covariates | None = None,
+) -> None:
+    """Write `folder`, an MLflow model that predicts the mean over seeds from images [N, C, *S]; it replaces another.
+
+    Where there are covariates, its inputs are `images` and, by their columns, what the table has, [N] each.
+    """
     quieten_mlflow()
     from mlflow.models import ModelSignature
     from mlflow.pyfunc import save_model
     from mlflow.types import Schema, TensorSpec
 
     shutil.rmtree(folder, ignore_errors=True)
-    images, labels = TensorSpec(np.dtype(np.float32), (-1, *image_shape)), TensorSpec(np.dtype(np.float64), (-1,))
+    shape, float32, float64 = (-1, *image_shape), np.dtype(np.float32), np.dtype(np.float64)
+    inputs = [TensorSpec(float32, shape, "images" if covariates else None)]
+    for column, levels in covariates.levels.items() if covariates else ():
+        inputs.append(TensorSpec(np.dtype(str) if levels else float64, (-1,), column))
     # Recorded, and so not shown: MLflow's advice to infer the signature, which is given here.
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(record=True):
         ensemble = Path(scratch) / "ensemble"
@@ -96,7 +108,7 @@ def export_model(folder: Path, members: Mapping[int, tuple[RunConfig, Path]], im
             python_model=str(Path(__file__).with_name("served_model.py")),
             artifacts={"ensemble": str(ensemble)},
             code_paths=[str(Path(trainers.__path__[0]))],
-            signature=ModelSignature(Schema([images]), Schema([labels])),
+            signature=ModelSignature(Schema(inputs), Schema([TensorSpec(float64, (-1,))])),
             # A build such as +cpu is of this machine; the public version is found anywhere.
             pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in ("mlflow", *_SERVED)],
         )
@@ -110,7 +122,7 @@ def _evaluate(spec: SweepSpec, winner: Winner, prepared: Prepared, final: Path) 
         seed: Predictor.load(run, best, store.image_shape, device) for seed, (run, best) in winner.members.items()
     }
     parts = [
-        {seed: predictor.infer(test.images) for seed, predictor in predictors.items()}
+        {seed: predictor.infer(test.images, store.cells_of(test.rows)) for seed, predictor in predictors.items()}
         for test in load_test(store, splits)
     ]
     inferred = {seed: _joined([part[seed] for part in parts]) for seed in predictors}
@@ -118,7 +130,7 @@ def _evaluate(spec: SweepSpec, winner: Winner, prepared: Prepared, final: Path) 
     scans = [store.subjects[row] for row in rows]
     report = _report(winner.record, scans, store.labels[rows], inferred, train_labels)
     _draw(report, spec.data.label, winner.record, inferred, final.parent / "figures")
-    export_model(final.parent / "model", winner.members, store.image_shape)
+    export_model(final.parent / "model", winner.members, store.image_shape, prepared.covariates)
     report.write(final)
 
 

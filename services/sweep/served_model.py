@@ -13,6 +13,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 from numpy.typing import NDArray
 
+from trainers.covariates import Cells
 from trainers.inference import Predictor, load_ensemble
 
 # MLflow would take a type of `model_input` for a schema of its own beside the model's signature, and so asks for one.
@@ -20,7 +21,7 @@ warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` met
 
 
 class SeedEnsemble(PythonModel):  # type: ignore[misc]  # MLflow is not typed
-    """Images [N, C, *S] float32 -> labels [N] float64."""
+    """Images [N, C, *S] float32, and covariates [N] where the model reads any -> labels [N] float64."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the seeds' checkpoints; nothing is unpickled."""
@@ -30,8 +31,16 @@ class SeedEnsemble(PythonModel):  # type: ignore[misc]  # MLflow is not typed
     def predict(  # type: ignore[no-untyped-def]
         self, context: PythonModelContext, model_input, params: dict[str, Any] | None = None
     ) -> NDArray[np.float64]:
-        """The mean over seeds of their predictions for images [N, C, *S] float32."""
-        return np.asarray(np.mean([member.infer(model_input).predictions for member in self._members], axis=0))
+        """The mean over seeds of their predictions for images [N, C, *S] float32, or for inputs by their names."""
+        images, cells = _images_and_cells(model_input)
+        return np.asarray(np.mean([member.infer(images, cells).predictions for member in self._members], axis=0))
+
+
+def _images_and_cells(model_input: NDArray[Any] | dict[str, NDArray[Any]]) -> tuple[NDArray[Any], list[Cells]]:
+    if isinstance(model_input, np.ndarray):
+        return model_input, []
+    columns = {name: of.tolist() for name, of in model_input.items() if name != "images"}
+    return model_input["images"], [dict(zip(columns, of, strict=True)) for of in zip(*columns.values(), strict=True)]
 
 
 set_model(SeedEnsemble())

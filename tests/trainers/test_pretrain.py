@@ -159,7 +159,7 @@ class CrashingFeed(ResidentFeed):
         self.crash_in = epoch
         self.starts: list[int] = []
 
-    def epoch(self, epoch: int, **how: int) -> Iterator[Batch]:
+    def epoch(self, epoch: int, **how: Any) -> Iterator[Batch]:
         self.starts.append(how["start"])
         batches = super().epoch(epoch, **how)
         if epoch == self.crash_in:

@@ -5,10 +5,11 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from trainers.config import FILES, DataConfig, SplitByFiles
 from trainers.data import readers
@@ -35,22 +36,31 @@ class Subject:
     """One scan with a usable row; whether it can be read shows when it is read.
 
     `id` is unique among all scans: the subject's, with `_session` where there are sessions; `subject` is whose
-    scan it is. `label` is in the table's own unit. `strata` holds the values of the `stratify` columns: numbers where
-    the column is numeric for all usable scans, strings otherwise, "" where missing; `described` those of
-    columns that tell site and sex; `numbers` those that the transforms read; `split_cells` those that the split
-    reads, "" where missing; `people` those of columns that name people, but for the ids'.
+    scan it is. `label` is in the table's own unit, None where the scan is kept without. `strata` and `covariates` hold
+    the values of their columns: numbers where the column is numeric for all usable scans, strings otherwise, "" where
+    missing; `described` those of columns that tell site and sex; `numbers` those that the transforms read;
+    `split_cells` those that the split reads, "" where missing; `people` those of columns that name people, but for the
+    ids'.
     """
 
     id: str
     subject: str
     path: Path
-    label: float
+    label: float | None
     group: str | None
     strata: dict[str, str | float]
     described: dict[str, str]
     numbers: dict[str, float]
     split_cells: dict[str, str] = field(default_factory=dict)
+    covariates: dict[str, str | float] = field(default_factory=dict)
     people: dict[str, str] = field(default_factory=dict)
+
+
+class Labelled(Protocol):
+    """What may have a label."""
+
+    @property
+    def label(self) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -111,11 +121,17 @@ def _judged(
             usable.append(scan)
         else:
             rejected.append(Rejected(scan.id, scan.path, reason))
-    numeric = {name for name in config.strata if all(_is_quantity(scan.row[name]) for scan in usable)}
+    named = (*config.strata, *config.covariates)
+    numeric = {name for name in named if all(_is_quantity(scan.row[name]) for scan in usable)}
     subjects = [_subject(scan, config, columns, numeric, lists) for scan in usable]
     _check_labels(listing, config.label)
-    check_label_range([subject.label for subject in subjects], config.label)
+    check_label_range(labels_of(subjects), config.label)
     return sorted(subjects, key=lambda s: s.id), sorted(rejected, key=lambda r: r.subject)
+
+
+def labels_of(scans: Iterable["Labelled"]) -> list[float]:
+    """The labels of those that have one, in their order."""
+    return [scan.label for scan in scans if scan.label is not None]
 
 
 def check_label_range(labels: Sequence[float], column: str) -> None:
@@ -156,6 +172,7 @@ def _wanted(config: DataConfig, columns: Sequence[str]) -> list[tuple[str, str]]
     """Pairs of the spec's field and the column it names."""
     wanted = [("data.label", config.label)]
     wanted += [("data.group", config.group)] if config.group is not None else []
+    wanted += [("data.covariates", column) for column in config.covariates]
     wanted += [("data.split.stratify", column) for column in config.strata]
     wanted += config.split.columns
     return wanted + [("data.transforms", column) for column in columns]
@@ -164,8 +181,9 @@ def _wanted(config: DataConfig, columns: Sequence[str]) -> list[tuple[str, str]]
 def _problem(scan: Listed, config: DataConfig, columns: Sequence[str]) -> str | None:
     if scan.problem is not None:
         return scan.problem
-    if config.group is not None and is_missing(scan.row[config.group]):
-        return f"missing value: column '{config.group}' is '{scan.row[config.group]}'"
+    for column in (*config.covariates, *([] if config.group is None else [config.group])):
+        if is_missing(scan.row[column]):
+            return f"missing value: column '{column}' is '{scan.row[column]}'"
     for column in columns:
         if number(scan.row[column]) is None:
             return f"is no finite number, which the transforms need: column '{column}' is '{scan.row[column]}'"
@@ -174,7 +192,7 @@ def _problem(scan: Listed, config: DataConfig, columns: Sequence[str]) -> str | 
 
 def _label_problem(cell: str, config: DataConfig) -> str | None:
     if is_missing(cell):
-        return f"missing label: column '{config.label}' is '{cell}'"
+        return None if config.unlabelled == "train" else f"missing label: column '{config.label}' is '{cell}'"
     if number(cell) is not None:
         return None
     lowest = bound(cell)
@@ -233,12 +251,13 @@ def _subject(
         id=scan.id,
         subject=scan.subject,
         path=scan.path,
-        label=_value(row[config.label]),
+        label=None if is_missing(row[config.label]) else _value(row[config.label]),
         group=row[config.group] if config.group is not None else None,
         strata={column: _stratum(row[column], column in numeric) for column in config.strata},
         described={column: _described(cell) for column, cell in row.items() if column.lower() in DESCRIBING},
         numbers={column: _value(row[column]) for column in columns},
         split_cells=_split_cells(scan, config, lists),
+        covariates={column: _stratum(row[column], column in numeric) for column in config.covariates},
         people={
             column: cell
             for column, cell in row.items()

@@ -21,7 +21,7 @@ def select(listing: Listing, config: DataConfig, base: Path, named: Iterable[str
     cannot be joined, or a column of a condition that is not there.
     """
     for number_, join in enumerate(config.join):
-        listing = _joined(listing, join, base, f"data.join[{number_}]", config.label)
+        listing = _joined(listing, join, base, f"data.join[{number_}]", config)
     listing = _without_codes(listing, config.missing, frozenset(named))
     check_columns(listing.name, listing.columns, [(f"data.where.{column}", column) for column in config.where])
     kept = tuple(scan for scan in listing.scans if scan.problem is not None or _fulfils(scan.row, config.where))
@@ -75,7 +75,7 @@ def _without_codes(listing: Listing, codes: Sequence[Cell], named: frozenset[str
     return replace(listing, scans=tuple(scans))
 
 
-def _joined(listing: Listing, join: JoinConfig, base: Path, field: str, label: str) -> Listing:
+def _joined(listing: Listing, join: JoinConfig, base: Path, field: str, config: DataConfig) -> Listing:
     other = read_table(base / join.table, f"{field}.table")
     check_columns(listing.name, listing.columns, [(f"{field}.on", column) for column in join.on])
     check_columns(other.name, other.columns, [(f"{field}.on", column) for column in join.on.values()])
@@ -86,13 +86,15 @@ def _joined(listing: Listing, join: JoinConfig, base: Path, field: str, label: s
             choice = "name the others as columns" if join.columns is None else "allowed: columns that it has not"
             raise UserError(f"{field}.columns: {listing.name} has a column '{column}' already; {choice}")
     rows = _by_key(other.rows, list(join.on.values()))
-    scans = tuple(_with(scan, join, columns, rows, other.name) if scan.row else scan for scan in listing.scans)
-    if label in columns:
-        scans = tuple(_first_visits(scans, join, label, other.name))
+    labels = config.label in columns
+    needed = not labels or config.unlabelled == "reject"
+    scans = tuple(_with(scan, join, columns, rows, other.name, needed) if scan.row else scan for scan in listing.scans)
+    if labels:
+        scans = tuple(_first_visits(scans, join, config, other.name))
     return replace(listing, columns=(*listing.columns, *columns), scans=scans)
 
 
-def _first_visits(scans: Sequence[Listed], join: JoinConfig, label: str, name: str) -> Iterator[Listed]:
+def _first_visits(scans: Sequence[Listed], join: JoinConfig, config: DataConfig, name: str) -> Iterator[Listed]:
     """The scans; a label that one row gives to several of a subject is the first one's alone: later ones are older."""
     first: dict[tuple[str, ...], str] = {}
     keys = [(scan.subject, *(scan.row.get(column, "") for column in join.on)) for scan in scans]
@@ -100,8 +102,11 @@ def _first_visits(scans: Sequence[Listed], join: JoinConfig, label: str, name: s
         first[key] = min(first.get(key, scan.id), scan.id)
     for key, scan in zip(keys, scans, strict=True):
         if scan.problem is None and scan.id != first[key]:
-            told = f"{name} has one '{label}' for several scans of {scan.subject}, which is that of {first[key]}"
-            scan = replace(scan, problem=f"{told}; data.join's on must name the visit, too")
+            told = f"{name} has one '{config.label}' for several scans of {scan.subject}, which is that of {first[key]}"
+            if config.unlabelled == "train":
+                scan = replace(scan, row={**scan.row, config.label: "n/a"})
+            else:
+                scan = replace(scan, problem=f"{told}; data.join's on must name the visit, too")
         yield scan
 
 
@@ -113,14 +118,19 @@ def _by_key(rows: Iterable[Row], columns: Sequence[str]) -> dict[tuple[str, ...]
 
 
 def _with(
-    scan: Listed, join: JoinConfig, columns: Sequence[str], rows: Mapping[tuple[str, ...], Sequence[Row]], name: str
+    scan: Listed,
+    join: JoinConfig,
+    columns: Sequence[str],
+    rows: Mapping[tuple[str, ...], Sequence[Row]],
+    name: str,
+    needed: bool,
 ) -> Listed:
-    """A scan with the cells of the one row that has its key; several may say the same."""
+    """A scan with the cells of the one row that has its key; several may say the same, and none may be `needed`."""
     key = tuple(map(scan.row.__getitem__, join.on))
     found = rows.get(key, ()) if not any(map(is_missing, key)) else ()
     cells = {column: found[0].cells[column] for column in columns} if found else dict.fromkeys(columns, "n/a")
     problem = scan.problem
-    if problem is None and (wrong := _unjoinable(found, columns)):
+    if problem is None and (found or needed) and (wrong := _unjoinable(found, columns)):
         key_shown = ", ".join(f"{column} '{cell}'" for column, cell in zip(join.on.values(), key, strict=True))
         problem = f"{name} has {wrong[0]} with {key_shown}{wrong[1]}"
     return Listed(scan.id, scan.subject, {**scan.row, **cells}, scan.path, problem, scan.line)

@@ -33,26 +33,44 @@ _ADDED = ("family", "folds")
 class Splits(Frozen):
     """Ids of the scans in each split, sorted.
 
-    With `folds`, the ids of each fold, train and validation are those of fold 0: see `fold_of`.
+    With `folds`, the ids of each fold, train and validation are those of fold 0: see `fold_of`. `unlabelled` have no
+    label and may be trained on where none is needed; `unlabelled_folds` are those that go with each fold, by subject,
+    family or site, and, last, those that go with none.
     """
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
     folds: tuple[tuple[str, ...], ...] = ()
+    unlabelled: tuple[str, ...] = ()
+    unlabelled_folds: tuple[tuple[str, ...], ...] = ()
 
     @property
     def parts(self) -> dict[str, tuple[str, ...]]:
-        """Ids by the name of their part, each once: the splits, or the folds and the test split."""
+        """Labelled ids by the name of their part, each once: the splits, or the folds and the test split."""
         if not self.folds:
             return {"train": self.train, "validation": self.validation, "test": self.test}
         return {f"fold {number}": ids for number, ids in enumerate(self.folds)} | {"test": self.test}
 
+    @property
+    def without_label(self) -> tuple[str, ...]:
+        """Ids of the scans without a label that any run may train on."""
+        return tuple(sorted({*self.unlabelled, *sum(self.unlabelled_folds, ())}))
+
 
 def fold_of(splits: Splits, number: int) -> Splits:
     """The splits of a run that is validated on fold `number`, counted from 0, and trained on the others."""
-    train = sorted(name for place, ids in enumerate(splits.folds) if place != number for name in ids)
-    return splits.model_copy(update={"train": tuple(train), "validation": splits.folds[number]})
+    return splits.model_copy(
+        update={
+            "train": _all_but(number, splits.folds),
+            "validation": splits.folds[number],
+            "unlabelled": _all_but(number, splits.unlabelled_folds),
+        }
+    )
+
+
+def _all_but(number: int, folds: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(sorted(name for place, ids in enumerate(folds) if place != number for name in ids))
 
 
 class Splittable(Protocol):
@@ -63,6 +81,9 @@ class Splittable(Protocol):
 
     @property
     def subject(self) -> str: ...
+
+    @property
+    def label(self) -> float | None: ...
 
     @property
     def strata(self) -> Mapping[str, str | float]: ...
@@ -85,6 +106,11 @@ def make_splits(scans: Iterable[Splittable], config: AnySplit) -> Splits:
     is on two sides.
     """
     scans = sorted(scans, key=lambda scan: scan.id)
+    splits = _labelled_splits([scan for scan in scans if scan.label is not None], config)
+    return _with_unlabelled(splits, scans, config) if any(scan.label is None for scan in scans) else splits
+
+
+def _labelled_splits(scans: Sequence[Splittable], config: AnySplit) -> Splits:
     if isinstance(config, SplitConfig):
         return _by_fractions(_units(scans, config), config)
     named = _named(scans, config)
@@ -99,7 +125,7 @@ def make_splits(scans: Iterable[Splittable], config: AnySplit) -> Splits:
 
 def left_out(scans: Iterable[Splittable], splits: Splits) -> list[str]:
     """Ids of the scans that are in no split, in the order in which they come."""
-    used = {name for ids in splits.parts.values() for name in ids}
+    used = {name for ids in (*splits.parts.values(), splits.without_label) for name in ids}
     return [scan.id for scan in scans if scan.id not in used]
 
 
@@ -129,7 +155,8 @@ def read_splits(path: UPath) -> Splits:
     """The splits in a store's file. Raises UserError where it holds none."""
     try:
         splits = Splits.model_validate(json.loads(path.read_text())["splits"])
-        if any(_repeats(ids) for ids in (splits.train + splits.validation + splits.test, sum(splits.folds, ()))):
+        one_run = splits.train + splits.validation + splits.test + splits.unlabelled
+        if any(_repeats(ids) for ids in (one_run, sum(splits.folds, ()), sum(splits.unlabelled_folds, ()))):
             raise ValueError("a scan in two splits")
         if splits.folds and fold_of(splits, 0) != splits:
             raise ValueError("another fold than the first")
@@ -240,6 +267,28 @@ def _only(values: set[str], unit: Unit, config: SplitRules, field: str) -> str:
     family = next((cell for scan in unit if config.family and (cell := scan.split_cells[config.family])), "")
     who = f"subject '{unit[0].subject}'" if len(subjects) == 1 else f"family '{family}'"
     raise UserError(f"{field}: {who} has scans in {' and '.join(sorted(values))}; one of them is allowed")
+
+
+def _with_unlabelled(splits: Splits, scans: Sequence[Splittable], config: AnySplit) -> Splits:
+    """The splits with the scans without a label, but for those that go with one that is validated or tested on."""
+    sides = {} if isinstance(config, SplitConfig) else _sides(scans, config)
+    fold = {name: place for place, ids in enumerate(splits.folds) for name in ids}
+    held_out = set(splits.test) | (set() if splits.folds else set(splits.validation))
+    site = config.folds.by if isinstance(config.folds, FoldsBy) else None
+    of_site = {_key(scan.split_cells[site]): fold[scan.id] for scan in scans if scan.id in fold} if site else {}
+    found: list[list[str]] = [[] for _ in range(len(splits.folds) + 1)]
+    for unit in _units(scans, config):
+        if any(scan.id in held_out or sides.get(scan.id, "train") in ("validation", "test") for scan in unit):
+            continue
+        own = next((fold[scan.id] for scan in unit if scan.id in fold), None)
+        for scan in unit:
+            if scan.label is None and sides.get(scan.id, "train") == "train":
+                of_its_site = of_site.get(_key(scan.split_cells[site])) if site else None
+                found[own if own is not None else -1 if of_its_site is None else of_its_site].append(scan.id)
+    unlabelled = tuple(tuple(sorted(ids)) for ids in found)
+    if splits.folds:
+        return fold_of(splits.model_copy(update={"unlabelled_folds": unlabelled}), 0)
+    return splits.model_copy(update={"unlabelled": unlabelled[0]})
 
 
 def _by_fractions(units: list[Unit], config: SplitConfig) -> Splits:

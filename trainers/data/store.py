@@ -40,6 +40,7 @@ from upath import UPath
 
 from trainers.atomic import write_atomically
 from trainers.config import Frozen
+from trainers.covariates import Cells, Covariates
 from trainers.data.stamp import Stamp, stamp
 from trainers.errors import UserError
 
@@ -84,12 +85,13 @@ class StoredSubject(Frozen):
     path: str
     digest: str
     content: str
-    label: float
+    label: float | None
     group: str | None
     strata: dict[str, str | float]
     described: dict[str, str]
     source: Source
     split_cells: dict[str, str] = Field(default_factory=dict)
+    covariates: dict[str, str | float] = Field(default_factory=dict)
 
 
 class LeftOut(Frozen):
@@ -101,7 +103,7 @@ class LeftOut(Frozen):
 
 
 class LabelStatistics(Frozen):
-    """Of all stored subjects, in the label's unit: for people to read. Feeds compute theirs from training rows."""
+    """Of all stored scans that have one, in its unit: for people to read. Feeds compute theirs from training rows."""
 
     column: str
     count: int
@@ -132,7 +134,7 @@ class Manifest(Frozen):
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """One image [C, *S], in the store's dtype, on its way into a shard."""
+    """One image [C, *S], in the store's dtype, on its way into a shard; its label is nan where it has none."""
 
     id: str
     label: float
@@ -142,12 +144,16 @@ class Volume:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Decoded rows of a store: images [n, C, *S] in its dtype, labels [n] float64, groups [n] int64, rows [n] int64."""
+    """Decoded rows of a store: images [n, C, *S] in its dtype, labels [n] float64, groups [n] int64, rows [n] int64.
+
+    `covariates` [n, K] are float32, None where there are none.
+    """
 
     images: NDArray[Any]
     labels: NDArray[np.float64]
     groups: NDArray[np.int64] | None
     rows: NDArray[np.int64]
+    covariates: NDArray[np.float32] | None = None
 
 
 class VolumeStore:
@@ -200,8 +206,8 @@ class VolumeStore:
 
     @cached_property
     def labels(self) -> NDArray[np.float64]:
-        """Labels [n] of all rows."""
-        return np.array([subject.label for subject in self.subjects], dtype=np.float64)
+        """Labels [n] of all rows, nan where there is none."""
+        return np.array([subject.label for subject in self.subjects], dtype=np.float64)  # None becomes nan
 
     @cached_property
     def groups(self) -> NDArray[np.int64] | None:
@@ -247,7 +253,11 @@ class VolumeStore:
                 ) from error
         return images
 
-    def load(self, ids: Iterable[str]) -> Rows:
+    def cells_of(self, rows: NDArray[np.int64]) -> list[Cells]:
+        """What each row's table had in the columns of the covariates."""
+        return [self.subjects[row].covariates for row in rows]
+
+    def load(self, ids: Iterable[str], covariates: Covariates | None = None) -> Rows:
         """Everything about some scans, in store order; shards are decoded side by side."""
         rows = self.rows_of(ids)
         images = np.empty((len(rows), *self.image_shape), dtype=self.manifest.dtype)
@@ -258,7 +268,9 @@ class VolumeStore:
         per_shard = np.split(np.arange(len(rows)), np.flatnonzero(np.diff(self.shard_of[rows])) + 1)
         with ThreadPoolExecutor(_threads()) as pool:
             list(pool.map(fill, per_shard))
-        return Rows(images, self.labels[rows], None if self.groups is None else self.groups[rows], rows)
+        groups = None if self.groups is None else self.groups[rows]
+        told = None if covariates is None else covariates.encode(self.cells_of(rows))
+        return Rows(images, self.labels[rows], groups, rows, told)
 
     def damaged(self) -> list[Shard]:
         """Shards that are missing, or whose sha256 is not the manifest's; every byte is read."""

@@ -4,12 +4,12 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, cast
 
-from trainers.losses.base import LOSSES, Loss, Rows
+from trainers.losses.base import LOSSES, Loss, Rows, Samples
 
 names = LOSSES.names
 build = LOSSES.build
 
-__all__ = ["DECIDED", "Loss", "Rows", "build", "build_decided", "get", "names", "parameters"]
+__all__ = ["DECIDED", "Loss", "Rows", "Samples", "build", "build_decided", "get", "names", "parameters"]
 
 DECIDED = ("label_range", "max_epochs", "train_labels", "width")
 """Parameters that the data and the training decide, and not a user."""

@@ -44,6 +44,14 @@ class Rows(NamedTuple):
     mix_ratio: Tensor | None
 
 
+class Samples(NamedTuple):
+    """This worker's rows before the network: images [N, C, *S], labels y [N], covariates [N, K] or None."""
+
+    images: Tensor
+    y: Tensor
+    covariates: Tensor | None
+
+
 class Loss(nn.Module, ABC):
     """Base of all losses; a loss implements `compute` and registers itself in one file of this package.
 
@@ -56,12 +64,14 @@ class Loss(nn.Module, ABC):
         columns: how many columns z must have; None where any number will do.
         end_to_end: trains its own regression head, which `probe` returns.
         min_views: the least number of views of each sample that the method is made for.
+        needs_labels: whether labels are read; where they are not, they may be nan.
     """
 
     name: ClassVar[str]
     features: ClassVar[Literal["projection", "encoder"]] = "projection"
     end_to_end: ClassVar[bool] = False
     min_views: ClassVar[int] = 1
+    needs_labels: ClassVar[bool] = True
     reads: Literal["projection", "encoder"] = "projection"
     columns: int | None = None
 
@@ -76,12 +86,12 @@ class Loss(nn.Module, ABC):
         features = self.features if model.features == "published" else model.features
         return Network(encoder, projection_head(encoder, model), features)
 
-    def mix(self, images: Tensor, y: Tensor, group: Tensor | None, views: int) -> tuple[Tensor, Tensor]:
-        """This worker's images [views * b, C, *S] and labels [views * b] as the network and the loss shall see them.
+    def mix(self, samples: Samples, group: Tensor | None, views: int) -> Samples:
+        """This worker's rows, in groups [views * b], as the network and the loss shall see them.
 
         torch's generator is in the same state on every worker.
         """
-        return images, y
+        return samples
 
     def remember(self, rows: Rows) -> None:
         """Take note of a batch, z detached, after the step on it."""
@@ -107,7 +117,7 @@ class Loss(nn.Module, ABC):
         z [N, D] embeddings, normalised here where the method says so; y [N] labels in their own unit;
         epoch counts from 0; rows are stacked view by view; pairs form only inside a group [N];
         mix_ratio [N, N] replaces the random mixing ratios. Raises UserError on wrong shapes and on
-        labels that are not finite.
+        labels that are not finite, where they are read.
         """
         self._check(z, y, views, group, mix_ratio)
         with torch.autocast(z.device.type, enabled=False):
@@ -123,7 +133,7 @@ class Loss(nn.Module, ABC):
                 self._refuse(f"{name} has shape {list(value.shape)}; allowed with {n} rows of z: {list(shape)}")
         if views < 1 or n % views:
             self._refuse(f"views is {views}; allowed: a divisor of the {n} rows of z")
-        if not torch.isfinite(y).all():
+        if self.needs_labels and not torch.isfinite(y).all():
             self._refuse(f"y has {int((~torch.isfinite(y)).sum())} labels that are not finite; allowed: finite numbers")
 
     def _refuse(self, problem: str) -> None:

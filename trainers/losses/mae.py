@@ -32,6 +32,7 @@ class MAE(Loss):
     """
 
     features = "encoder"
+    needs_labels = False
 
     def __init__(
         self,

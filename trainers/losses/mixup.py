@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trainers.distributed import gather_views, own_rows
-from trainers.losses.base import register
+from trainers.losses.base import Samples, register
 from trainers.losses.vanilla import Vanilla
 from trainers.parameters import Positive, Several
 from trainers.regression import Kind
@@ -19,7 +19,7 @@ MixingExponent: TypeAlias = Annotated[float, Field(ge=1e-3, allow_inf_nan=False)
 
 @register("mixup")
 class Mixup(Vanilla):
-    """`vanilla` on mixtures of each image and its label with a partner's:
+    """`vanilla` on mixtures of each image, its label and its covariates with a partner's:
 
         x = m x_i + (1 - m) x_j,   y = m y_i + (1 - m) y_j,   m ~ Beta(alpha, alpha)
 
@@ -29,8 +29,7 @@ class Mixup(Vanilla):
     sample keep one label. Other parameters are those of `vanilla`.
 
     >>> loss = Mixup(alpha=1.0)
-    >>> images, y = loss.mix(torch.zeros(4, 1, 8, 8), torch.full((4,), 30.0), None, views=1)
-    >>> y
+    >>> loss.mix(Samples(torch.zeros(4, 1, 8, 8), torch.full((4,), 30.0), None), None, views=1).y
     tensor([30., 30., 30., 30.])
     """
 
@@ -47,12 +46,16 @@ class Mixup(Vanilla):
         super().__init__(kind=kind, bend=bend, bins=bins, train_labels=train_labels, width=width)
         self.alpha = alpha
 
-    def mix(self, images: Tensor, y: Tensor, group: Tensor | None, views: int) -> tuple[Tensor, Tensor]:
-        everyone, labels = gather_views(images, views), gather_views(y, views)
+    def mix(self, samples: Samples, group: Tensor | None, views: int) -> Samples:
         groups = None if group is None else gather_views(group, views)
         share = float(torch.distributions.Beta(self.alpha, self.alpha).sample())
-        partner = own_rows(self.partners(labels, groups, views), views)
-        return torch.lerp(everyone[partner], images, share), torch.lerp(labels[partner], y, share)
+        partner = own_rows(self.partners(gather_views(samples.y, views), groups, views), views)
+
+        def mixed(own: Tensor) -> Tensor:
+            return torch.lerp(gather_views(own, views)[partner], own, share)
+
+        covariates = None if samples.covariates is None else mixed(samples.covariates)
+        return Samples(mixed(samples.images), mixed(samples.y), covariates)
 
     def partners(self, y: Tensor, group: Tensor | None, views: int) -> Tensor:
         """The row that each row of the global batch is mixed with, [N], maybe itself."""

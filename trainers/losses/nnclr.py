@@ -44,6 +44,7 @@ class NNCLR(Loss):
 
     features = "encoder"
     min_views = 2
+    needs_labels = False
 
     def __init__(
         self,

@@ -21,6 +21,7 @@ class SimCLR(SupCon):
     """
 
     min_views = 2
+    needs_labels = False
 
     def __init__(self, *, temperature: Positive = 0.5, reduction: Reduction = "mean") -> None:
         super().__init__(temperature=temperature, reduction=reduction)

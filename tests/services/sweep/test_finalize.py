@@ -74,7 +74,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Study:
         for seed in spec.search.seeds:
             run = run_config(spec, configuration, seed)
             pretrain(run, feed, seed_folder(folder / "storage", number, seed), device=torch.device("cpu"))
-    return Study(spec, folder / "storage", Prepared(store, splits, None, rejected=(), reused=True))
+    return Study(spec, folder / "storage", Prepared(store, splits, None, None, rejected=(), reused=True))
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_the_report_is_what_the_checkpoints_predict_for_the_test_split(finalized
     store, splits = trained.prepared.store, trained.prepared.splits
     assert report.subjects == splits.test
     assert report.n_test == 8
-    labels = np.array([subject.label for subject in store.subjects if subject.id in splits.test])
+    labels = store.labels[store.rows_of(splits.test)]
     assert report.labels == tuple(labels)
     winner = choose_winner(trained.spec, trained.storage)
     images = store.read_rows(store.rows_of(splits.test))
@@ -128,7 +128,7 @@ def test_the_report_is_what_the_checkpoints_predict_for_the_test_split(finalized
     assert report.sd == pytest.approx(np.std(list(errors.values()), ddof=1))
     ensemble = np.mean([one.predictions for one in predicted.values()], axis=0)
     assert report.ensemble_mae == pytest.approx(abs(ensemble - labels).mean())
-    training = [subject.label for subject in store.subjects if subject.id in splits.train]
+    training = store.labels[store.rows_of(splits.train)]
     assert report.baseline_mae == pytest.approx(abs(np.mean(training) - labels).mean())
     assert report.shot_mae == {"few": pytest.approx(report.metrics["mae"].value)}, "no label of 40 people is frequent"
 

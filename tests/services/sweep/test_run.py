@@ -163,7 +163,10 @@ def poison_test_labels(clean: Settings, poisoned: Settings) -> UPath:
     (splits,) = store.glob("splits-*.json")
     test = read_splits(splits).test
     manifest = read_manifest(store)
-    subjects = tuple(s.model_copy(update={"label": s.label + 1e6 * (s.id in test)}) for s in manifest.subjects)
+    subjects = tuple(
+        s.model_copy(update={"label": s.label + 1e6}) if s.id in test and s.label is not None else s
+        for s in manifest.subjects
+    )
     write_manifest(store, manifest.model_copy(update={"subjects": subjects}))
     assert max(VolumeStore.open(store).labels) > 1e6
     return store

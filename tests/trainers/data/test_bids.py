@@ -46,7 +46,7 @@ def visits(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def labels(subjects: list[Subject]) -> dict[str, float]:
+def labels(subjects: list[Subject]) -> dict[str, float | None]:
     return {subject.id: subject.label for subject in subjects}
 
 

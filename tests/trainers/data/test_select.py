@@ -25,7 +25,7 @@ def study(folder: Path, people: str, **tables: str) -> Path:
     return folder
 
 
-def found(folder: Path, **changes: Any) -> tuple[dict[str, float], dict[str, str], int]:
+def found(folder: Path, **changes: Any) -> tuple[dict[str, float | None], dict[str, str], int]:
     """Labels and reasons by id, and how many are left out."""
     subjects, rejected, left_out = read_scans(DataConfig(**IMAGE | changes), folder)
     return {s.id: s.label for s in subjects}, {r.subject: r.reason for r in rejected}, left_out

@@ -11,6 +11,7 @@ from torch.multiprocessing.spawn import spawn
 
 from trainers import losses
 from trainers.distributed import gather_views, own_rows, rank, world_size
+from trainers.losses import Samples
 from trainers.losses.mixup import Mixup
 
 SAMPLES, VIEWS, WORKERS = 8, 2, 2
@@ -29,7 +30,8 @@ def mixture(name: str, *, seed: int = 0, grouped: bool = False) -> tuple[Tensor,
     """Shares [V, B, B] of each sample in each mixed row, in units of the view, and the mixed labels [V * B]."""
     images, y, group = batch()
     torch.manual_seed(seed)
-    mixed, labels = losses.build(name, **METHODS[name]).mix(images, y, group if grouped else None, VIEWS)
+    samples = Samples(images, y, None)
+    mixed, labels, _ = losses.build(name, **METHODS[name]).mix(samples, group if grouped else None, VIEWS)
     shares = mixed.reshape(VIEWS, SAMPLES, SAMPLES) / torch.arange(1.0, VIEWS + 1)[:, None, None]
     return shares, labels
 
@@ -51,6 +53,15 @@ def test_views_of_a_sample_have_one_partner(name: str) -> None:
 
 
 @BOTH
+def test_covariates_are_mixed_as_labels_are(name: str) -> None:
+    images, y, _ = batch()
+    torch.manual_seed(3)
+    _, labels, covariates = losses.build(name, **METHODS[name]).mix(Samples(images, y, y[:, None] * 2), None, VIEWS)
+    assert covariates is not None
+    torch.testing.assert_close(covariates[:, 0], 2 * labels)
+
+
+@BOTH
 def test_one_ratio_for_a_batch(name: str) -> None:
     shares, _ = mixture(name, seed=2)
     own = shares[0].diagonal()[shares[0].diagonal() < 1]
@@ -68,9 +79,9 @@ def test_partners_are_of_the_same_group(name: str) -> None:
 
 def test_ratios_follow_the_beta_distribution() -> None:
     loss = losses.build("mixup", alpha=0.7)
-    images, y = torch.eye(2)[:, None], torch.tensor([0.0, 1.0])
+    samples = Samples(torch.eye(2)[:, None], torch.tensor([0.0, 1.0]), None)
     torch.manual_seed(0)
-    drawn = [float(loss.mix(images, y, torch.tensor([0, 0]), 1)[1][1]) for _ in range(2000)]
+    drawn = [float(loss.mix(samples, torch.tensor([0, 0]), 1).y[1]) for _ in range(2000)]
     # A sample is its own partner in half of the draws; in the others its label 1 is mixed with 0.
     ratios = [ratio for ratio in drawn if ratio < 1]
     assert 900 < len(ratios) < 1100
@@ -93,7 +104,7 @@ def mixed_and_gathered() -> dict[str, dict[str, Tensor]]:
     gathered = {}
     for name, params in METHODS.items():
         torch.manual_seed(5)
-        mixed, labels = losses.build(name, **params).mix(images, y, group, VIEWS)
+        mixed, labels, _ = losses.build(name, **params).mix(Samples(images, y, None), group, VIEWS)
         gathered[name] = {"images": gather_views(mixed, VIEWS), "y": gather_views(labels, VIEWS)}
     assert torch.equal(own_rows(gather_views(images, VIEWS), VIEWS), images)
     return gathered

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trainers.covariates import Covariates
 from trainers.errors import UserError
 from trainers.normalization import Normalization
 
@@ -18,6 +19,7 @@ from trainers.normalization import Normalization
 class Batch:
     """images [b, C, *S] in the store's dtype; labels float64 [b]; groups int64 [b] or None; rows int64 [b].
 
+    Labels are nan where a scan has none; covariates [b, K] are float32, or None.
     `rows` are the subjects' places in the store: they name a sample wherever it turns up, so that draws
     for its augmentation do not depend on the number of workers.
     """
@@ -26,29 +28,45 @@ class Batch:
     labels: Tensor
     groups: Tensor | None
     rows: NDArray[np.int64]
+    covariates: Tensor | None = None
 
 
 class Feed(ABC):
     """Batches of the training and validation splits. The test split is out of reach.
 
     `image_shape` is (C, *S); `train_labels` and their range are in the label's unit; `normalization` is
-    applied to images on their way to a device (`arriving`).
+    applied to images on their way to a device (`arriving`); `covariates` made those of the batches.
     """
 
     def __init__(
-        self, image_shape: tuple[int, ...], train_labels: NDArray[np.float64], normalization: Normalization | None
+        self,
+        image_shape: tuple[int, ...],
+        train_labels: NDArray[np.float64],
+        normalization: Normalization | None,
+        covariates: Covariates | None,
     ) -> None:
         self.image_shape = image_shape
         self.normalization = normalization
+        self.covariates = covariates
         self.label_range = float(np.ptp(train_labels))
         self.train_size = len(train_labels)
         self.train_labels = tuple(train_labels.tolist())
 
     @abstractmethod
     def epoch(
-        self, epoch: int, *, seed: int, batch_size: int, rank: int, world_size: int, start: int = 0
+        self,
+        epoch: int,
+        *,
+        seed: int,
+        batch_size: int,
+        rank: int,
+        world_size: int,
+        start: int = 0,
+        unlabelled: bool = False,
     ) -> Iterator[Batch]:
         """One pass over the training split in an order given by (seed, epoch), from batch `start` on.
+
+        With `unlabelled`, the scans without a label that may be trained on are among them.
 
         `batch_size` is global: this rank gets its slice of `batch_size // world_size` rows of each. The last
         rows that fill no batch are dropped. Raises UserError where batch_size exceeds the training split.
@@ -63,11 +81,15 @@ class Feed(ABC):
 
 @dataclass(frozen=True, eq=False)
 class LabelledRows:
-    """A split without its images: labels [n] float64, groups [n] int64 or None, rows [n] int64, ascending."""
+    """A split without its images: labels [n] float64, groups [n] int64 or None, rows [n] int64, ascending.
+
+    `covariates` are [n, K] float32, or None.
+    """
 
     labels: NDArray[np.float64]
     groups: NDArray[np.int64] | None
     rows: NDArray[np.int64]
+    covariates: NDArray[np.float32] | None
 
     def batch(self, images: NDArray[Any], places: NDArray[np.int64]) -> Batch:
         """A batch of the given images [b, C, *S], which stand at `places` [b] of this split."""
@@ -76,6 +98,7 @@ class LabelledRows:
             labels=torch.from_numpy(self.labels[places]),
             groups=None if self.groups is None else torch.from_numpy(self.groups[places]),
             rows=self.rows[places],
+            covariates=None if self.covariates is None else torch.from_numpy(self.covariates[places]),
         )
 
 

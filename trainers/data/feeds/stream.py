@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from upath import UPath
 
+from trainers.covariates import Covariates
 from trainers.data.feeds.base import Batch, Feed, LabelledRows, check_batch_size, evaluation_places
 from trainers.data.order import epoch_order, rank_rows
 from trainers.data.splits import Splits
@@ -28,20 +29,35 @@ class StreamFeed(Feed):
     neither what came before `start`, nor other ranks' rows.
     """
 
-    def __init__(self, folder: str | UPath, splits: Splits, normalization: Normalization | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | UPath,
+        splits: Splits,
+        normalization: Normalization | None = None,
+        covariates: Covariates | None = None,
+    ) -> None:
         self._store = VolumeStore.open_unchecked(folder)
-        self._splits = {name: _labelled(self._store, getattr(splits, name)) for name in ("train", "validation")}
-        train = self._splits["train"]
-        super().__init__(self._store.image_shape, train.labels, normalization)
-        self._train_shards = self._store.shard_of[train.rows]
+        parts = {"train": splits.train, "validation": splits.validation}
+        self._splits = {name: _rows_of(self._store, ids, covariates) for name, ids in parts.items()}
+        self._everyone = _rows_of(self._store, splits.train + splits.unlabelled, covariates)
+        super().__init__(self._store.image_shape, self._splits["train"].labels, normalization, covariates)
 
     def epoch(
-        self, epoch: int, *, seed: int, batch_size: int, rank: int, world_size: int, start: int = 0
+        self,
+        epoch: int,
+        *,
+        seed: int,
+        batch_size: int,
+        rank: int,
+        world_size: int,
+        start: int = 0,
+        unlabelled: bool = False,
     ) -> Iterator[Batch]:
         """One pass over the training split; see `Feed.epoch`."""
-        check_batch_size(batch_size, self.train_size)
-        train, nbytes = self._splits["train"], self._store.volume_nbytes
-        order = np.concatenate(epoch_order(train.rows, self._train_shards, nbytes, seed=seed, epoch=epoch))
+        train, nbytes = self._everyone if unlabelled else self._splits["train"], self._store.volume_nbytes
+        check_batch_size(batch_size, len(train.rows))
+        shards = self._store.shard_of[train.rows]
+        order = np.concatenate(epoch_order(train.rows, shards, nbytes, seed=seed, epoch=epoch))
         mine = rank_rows(order, batch_size=batch_size, rank=rank, world_size=world_size)
         places = np.searchsorted(train.rows, mine).reshape(-1, batch_size // world_size)
         yield from self._batches(train, list(places[start:]))
@@ -74,6 +90,8 @@ def _readers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(READ_AHEAD)
 
 
-def _labelled(store: VolumeStore, ids: tuple[str, ...]) -> LabelledRows:
+def _rows_of(store: VolumeStore, ids: tuple[str, ...], covariates: Covariates | None) -> LabelledRows:
     rows = store.rows_of(ids)
-    return LabelledRows(store.labels[rows], None if store.groups is None else store.groups[rows], rows)
+    groups = None if store.groups is None else store.groups[rows]
+    told = None if covariates is None else covariates.encode(store.cells_of(rows))
+    return LabelledRows(store.labels[rows], groups, rows, told)
