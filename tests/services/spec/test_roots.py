@@ -139,7 +139,7 @@ def test_sessions_of_a_bids_data_set_stay_inside(roots: list[Path], tmp_path: Pa
 
 def test_scans_that_links_lead_to_stay_inside(roots: list[Path]) -> None:
     def subject(path: Path) -> Subject:
-        return Subject("s1", "s1", path, 1.0, None, {}, {}, {})
+        return Subject("s1", "s1", (path,), 1.0, None, {}, {}, {})
 
     confine_subjects([subject(roots[0] / "study" / "a.npy"), subject(roots[1] / "b.npy")], roots)
     with pytest.raises(UserError, match="the image of 's1' is not inside a data root"):
@@ -156,7 +156,7 @@ def test_files_that_a_scan_is_read_from_stay_inside(is_there: bool, roots: list[
     (study / "b.mhd").write_text("NDims = 3\nDimSize = 1 1 1\nElementType = MET_CHAR\nElementDataFile = a.img\n")
     for name in ("a.hdr", "b.mhd"):
         with pytest.raises(UserError, match="the image of 's1' is not inside a data root"):
-            confine_subjects([Subject("s1", "s1", study / name, 1.0, None, {}, {}, {})], roots)
+            confine_subjects([Subject("s1", "s1", (study / name,), 1.0, None, {}, {}, {})], roots)
         template = [{"AffineRegistration": {"template": f"study/{name}"}}]
         assert f"template: 'study/{name}' is not allowed" in refusal(changed("data/transforms", template), roots)
 

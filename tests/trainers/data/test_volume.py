@@ -35,7 +35,7 @@ def test_float32_is_kept() -> None:
 def saved(folder: Path, shape: tuple[int, ...]) -> Subject:
     """A scan whose array has this shape."""
     np.save(folder / "a.npy", np.random.default_rng(0).random(shape, dtype=np.float32))
-    return Subject("a", "a", folder / "a.npy", 1.0, None, {}, {}, {})
+    return Subject("a", "a", (folder / "a.npy",), 1.0, None, {}, {}, {})
 
 
 @pytest.mark.parametrize(
