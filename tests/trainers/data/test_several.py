@@ -17,7 +17,7 @@ def image(*shape: int, affine: NDArray[np.float64] | None = None) -> Image:
 
 
 def shifted(mm: float) -> NDArray[np.float64]:
-    moved = PLACED.copy()
+    moved: NDArray[np.float64] = PLACED.copy()
     moved[0, 3] += mm
     return moved
 

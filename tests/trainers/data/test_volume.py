@@ -138,7 +138,7 @@ def test_a_crop_to_each_images_own_content_is_no_shared_grid(tmp_path: Path) -> 
 def test_what_is_wrong_with_an_image_names_it(tmp_path: Path) -> None:
     good, flat, broken = NOISE, np.ones((1, 8, 8), dtype=np.float32), NOISE.copy()
     broken[0, 0, 0] = np.inf
-    cases = {
+    cases: dict[str, NDArray[Any]] = {
         "has no contrast: every voxel is 1": flat,
         "1 of 64 voxels are not finite": broken,
         r"\[20, 30, 3\] would be 20 channels": np.random.default_rng(0).random((20, 30, 3)),
