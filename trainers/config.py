@@ -242,6 +242,16 @@ class JoinConfig(Frozen):
     columns: tuple[str, ...] | None = None
 
 
+def _kind_of_images(given: object) -> str:
+    return "several" if isinstance(given, dict) else "one"
+
+
+AnyImage = Annotated[
+    Annotated[str, Tag("one")] | Annotated[dict[str, str], Tag("several")], Discriminator(_kind_of_images)
+]
+"""A template of paths, or templates by the names of a scan's images, in the order of their channels."""
+
+
 class DataConfig(Frozen):
     """Where the scans are and how they become fixed-shape volumes.
 
@@ -257,6 +267,9 @@ class DataConfig(Frozen):
     `normalize: training` subtracts the mean of the training split and divides by its sd, channel by channel, when
     images are read. `covariates` are columns that the probe or the regression head reads beside the image: numbers,
     or categories. `unlabelled: train` keeps scans without a label, for methods that need none to train on.
+
+    `image: {t1: TEMPLATE, t2: TEMPLATE}`, of a table only, makes one scan of several images: each goes through the
+    transforms by itself, all must then be on one grid, and their channels follow each other in this order.
     """
 
     participants: str | None = None
@@ -265,7 +278,7 @@ class DataConfig(Frozen):
     entities: dict[str, str | int | None] = {}
     id: str = "participant_id"
     session: str | None = None
-    image: str | None = None
+    image: AnyImage | None = None
     label: str
     censored: Literal["reject", "keep"] = "reject"
     join: tuple[JoinConfig, ...] = ()
@@ -295,6 +308,17 @@ class DataConfig(Frozen):
             raise ValueError(f"covariates: '{self.label}' is not allowed: it is the label")
         return self
 
+    @field_validator("image")
+    @classmethod
+    def _names_each_image(cls, image: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        if isinstance(image, dict):
+            if not image:
+                raise ValueError("is empty; at least one image is needed")
+            for name in image:
+                if not name.isprintable() or not name or name != name.strip():
+                    raise ValueError(f"{name!r} is no name for an image: must be text without blanks around it")
+        return image
+
     @model_validator(mode="after")
     def _names_its_files(self) -> "DataConfig":
         table, bids = ("participants", "image"), ("suffix", "entities")
@@ -306,6 +330,18 @@ class DataConfig(Frozen):
             if getattr(self, key) is None:
                 raise ValueError(f"{key} is missing; give participants and image, or bids and suffix")
         return self
+
+    @property
+    def images(self) -> dict[str, str]:
+        """The image templates by their names; one alone has the name "". None for BIDS."""
+        if isinstance(self.image, dict):
+            return self.image
+        return {} if self.image is None else {"": self.image}
+
+    @property
+    def image_names(self) -> tuple[str, ...]:
+        """The names of a scan's images in the order of their channels; one alone has the name ""."""
+        return tuple(self.images) or ("",)
 
     @property
     def listed_in(self) -> str:

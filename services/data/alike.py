@@ -87,20 +87,20 @@ def split_of(store: VolumeStore, splits: Splits) -> dict[str, list[str]]:
 
 
 def equal_images(subjects: Sequence[StoredSubject]) -> list[Likeness]:
-    """Scans with the same stored values, and those with the same file though transforms made it differ."""
-    images = _groups(subjects, lambda scan: scan.content)
-    files = (group for group in _groups(subjects, lambda scan: scan.digest) if len({s.content for s in group}) > 1)
+    """Scans with the same stored values, and those with a file in common though what is stored differs."""
+    images = _groups(subjects, lambda scan: [scan.content])
+    files = (group for group in _groups(subjects, lambda scan: scan.digests) if len({s.content for s in group}) > 1)
     return [Likeness("the same image", tuple(images)), Likeness("the same file", tuple(files))]
 
 
 def one_subject(subjects: Sequence[StoredSubject]) -> Likeness:
     """Scans of one subject; a subject with one scan counts, as a split may name it twice."""
-    return Likeness("one subject", tuple(_groups(subjects, lambda scan: scan.subject, least=1)))
+    return Likeness("one subject", tuple(_groups(subjects, lambda scan: [scan.subject], least=1)))
 
 
 def one_person(subjects: Sequence[StoredSubject]) -> Likeness:
     """Scans of subjects whose ids differ in case, a "sub-" in front, leading zeros and punctuation only."""
-    groups = _groups(subjects, lambda scan: bare_id(scan.subject))
+    groups = _groups(subjects, lambda scan: [bare_id(scan.subject)])
     several = (group for group in groups if len({scan.subject for scan in group}) > 1)
     return Likeness("ids that are probably of one person", tuple(several))
 
@@ -124,12 +124,13 @@ def bare_id(subject: str) -> tuple[str, ...]:
 
 
 def _groups(
-    subjects: Sequence[StoredSubject], key: Callable[[StoredSubject], Hashable], least: int = 2
+    subjects: Sequence[StoredSubject], keys: Callable[[StoredSubject], Iterable[Hashable]], least: int = 2
 ) -> Iterator[Group]:
-    """Scans that share a key, in groups of `least` and more, in the store's order."""
+    """Scans that share one of their keys, in groups of `least` and more, in the store's order."""
     found: defaultdict[Hashable, list[StoredSubject]] = defaultdict(list)
     for subject in subjects:
-        found[key(subject)].append(subject)
+        for key in keys(subject):
+            found[key].append(subject)
     return (tuple(group) for group in found.values() if len(group) >= least)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from upath import UPath
 
 from services.cluster.parallel import parallel
-from services.data.sources import Digests, Progress, Sources, Task
+from services.data.sources import Digests, Progress, Sources, Task, scan_digest
 from services.text import without_secrets
 from trainers.atomic import write_atomically
 from trainers.config import DataConfig, Frozen
@@ -35,6 +35,7 @@ from trainers.data.store import (
     Manifest,
     Shard,
     Source,
+    StoredImage,
     StoredSubject,
     Volume,
     VolumeStore,
@@ -83,11 +84,11 @@ class Prepared:
 
 
 class Outcome(Frozen):
-    """What became of one scan: the sha256 of its stored values and what its file held, or why it was rejected."""
+    """What became of one scan: the sha256 of its stored values and what its files held, or why it was rejected."""
 
     id: str
     content: str = ""
-    source: Source | None = None
+    sources: tuple[Source, ...] = ()
     reason: str | None = None
 
 
@@ -144,7 +145,7 @@ def _check_reachable(volumes: UPath) -> None:
 def _prepared(sources: Sources, volumes: UPath, name: str, progress: Progress) -> Prepared:
     config = sources.config
     known = Digests(volumes / _DIGESTS)
-    digests = known.of([subject.path for subject in sources.subjects], progress)
+    digests = known.of([path for subject in sources.subjects for path in subject.paths], progress)
     version = sources.version(digests)
     folder = volumes / f"{_slug(name)}-{version[:12]}"
     exists = (folder / MANIFEST).is_file()
@@ -234,9 +235,10 @@ def _image_shape(sources: Sources) -> tuple[int, ...]:
     probes = list(parallel(_probe_shape, sample))
     shapes = Counter(probe for probe in probes if isinstance(probe, tuple))
     if not shapes:
+        first = Rejected.of(sample[0].subjects[0], str(probes[0]))
         raise UserError(
             f"data.image: none of {len(sample)} images out of {count} can be used; "
-            f"first: {sources.relative(sample[0].subjects[0].path)}: {probes[0]}"
+            f"first: {sources.relative(first.path) or first.subject}: {first.reason}"
         )
     return max(shapes, key=lambda shape: shapes[shape])
 
@@ -311,7 +313,7 @@ def _volumes(task: Task, outcomes: list[Outcome]) -> Iterator[Volume]:
         except UnreadableError as error:
             outcomes.append(Outcome(id=subject.id, reason=str(error)))
             continue
-        outcomes.append(Outcome(id=subject.id, content=sha256(scan.values.data).hexdigest(), source=scan.source))
+        outcomes.append(Outcome(id=subject.id, content=sha256(scan.values.data).hexdigest(), sources=scan.sources))
         yield Volume(subject.id, math.nan if subject.label is None else subject.label, subject.group, scan.values)
 
 
@@ -325,12 +327,11 @@ def _manifest(
 ) -> Manifest:
     config = sources.config
     outcomes = {outcome.id: outcome for part in made for outcome in part.outcomes}
-    stored = [_stored(s, outcomes[s.id], sources, digests) for s in sources.subjects if outcomes[s.id].source]
-    left_out = [LeftOut(subject=r.subject, path=sources.relative(r.path), reason=r.reason) for r in sources.rejected]
-    left_out += [
-        LeftOut(subject=subject.id, path=sources.relative(subject.path), reason=reason)
-        for subject in sources.subjects
-        if (reason := outcomes[subject.id].reason)
+    stored = [_stored(s, outcomes[s.id], sources, digests) for s in sources.subjects if outcomes[s.id].sources]
+    unusable = [Rejected.of(s, reason) for s in sources.subjects if (reason := outcomes[s.id].reason)]
+    left_out = [
+        LeftOut(subject=r.subject, path=sources.relative(r.path), reason=r.reason)
+        for r in (*sources.rejected, *unusable)
     ]
     check_rejected(left_out, len(stored) + len(left_out), config)
     labels = labels_of(stored)
@@ -351,20 +352,24 @@ def _manifest(
 
 
 def _stored(subject: Subject, outcome: Outcome, sources: Sources, digests: dict[Path, str]) -> StoredSubject:
-    assert outcome.source is not None
+    images = {
+        name: StoredImage(path=sources.relative(path) or "", digest=digests[path], source=source)
+        for (name, path), source in zip(subject.images, outcome.sources, strict=True)
+    }
     return StoredSubject(
         id=subject.id,
         subject=subject.subject,
         path=sources.relative(subject.path) or "",
-        digest=digests[subject.path],
+        digest=scan_digest(subject, digests),
         content=outcome.content,
         label=subject.label,
         group=subject.group,
         strata=subject.strata,
         described=subject.described,
-        source=outcome.source,
+        source=outcome.sources[0],
         split_cells=subject.split_cells,
         covariates=subject.covariates,
+        images={} if list(images) == [""] else images,
     )
 
 

@@ -61,7 +61,7 @@ class Sources:
     def version(self, digests: Mapping[Path, str]) -> str:
         """The sha256 of sources, labels and transforms: the store's identity."""
         rows = [
-            [s.id, s.subject, digests[s.path], s.label, s.group, s.strata, s.described, s.numbers]
+            [s.id, s.subject, scan_digest(s, digests), s.label, s.group, s.strata, s.described, s.numbers]
             # of stores that were made before there were any, nothing changes
             + [s.split_cells] * bool(s.split_cells)
             + [s.covariates] * bool(s.covariates)
@@ -78,8 +78,10 @@ class Sources:
         }
         if self.config.affine is not None:  # left out at its default, so that stores keep their versions
             content["affine"] = self.config.affine
-        if any(subject.path.suffix.lower() in (".csv", ".tsv") for subject in self.subjects):
+        if any(path.suffix.lower() in (".csv", ".tsv") for subject in self.subjects for path in subject.paths):
             content["tables"] = _TABLES
+        if self.config.image_names != ("",):
+            content["images"] = list(self.config.image_names)
         return json_digest(content)
 
     def relative(self, path: Path | None) -> str | None:
@@ -93,6 +95,12 @@ class Sources:
         size = max(_SHARD_ROWS, min(_SHARD_BYTES // nbytes, -(-len(self.subjects) // _SHARDS)))
         parts = [self.subjects[start : start + size] for start in range(0, len(self.subjects), size)]
         return [Task(index, part, self.config, self.base, image_shape) for index, part in enumerate(parts)]
+
+
+def scan_digest(subject: Subject, digests: Mapping[Path, str]) -> str:
+    """The digest of a scan's file, or of those of its several images in their order."""
+    found = [digests[path] for path in subject.paths]
+    return found[0] if len(found) == 1 else json_digest(found)
 
 
 class Digests:

@@ -19,7 +19,7 @@ from services.data.doubts import (
     shown,
     side_doubts,
 )
-from services.data.misfits import misfits
+from services.data.misfits import Headers, misfits
 from services.data.prepare import check_rejected
 from services.data.weights import check_weights
 from services.spec.checks import check_against_data, check_image_shape
@@ -28,7 +28,8 @@ from services.spec.spec import LoadedSpec
 from services.text import first_few, number
 from trainers.config import DataConfig
 from trainers.data.participants import Rejected, Subject, labels_of, read_scans, read_subjects
-from trainers.data.readers import Form, Header, UnreadableError, read_header
+from trainers.data.readers import Form, UnreadableError, read_header
+from trainers.data.several import naming
 from trainers.data.splits import families, left_out, make_splits
 from trainers.data.transforms import Pipeline, build_transforms
 from trainers.data.volume import load_scan
@@ -67,13 +68,13 @@ def validate_data(loaded: LoadedSpec, console: Console, weights: Path | None = N
 @dataclass(frozen=True)
 class _Looked:
     """What table and headers tell: `outside` counts the scans that `data.where` leaves out, `prepared` is the shape
-    that most scans are prepared to, if one is known.
+    that most scans are prepared to, if one is known. `shapes` counts scans by the shapes of their images.
     """
 
     subjects: list[Subject]
     rejected: list[Rejected]
     outside: int
-    shapes: Counter[tuple[int, ...]]
+    shapes: Counter[tuple[tuple[int, ...], ...]]
     prepared: tuple[int, ...] | None
 
 
@@ -84,7 +85,7 @@ def _look(loaded: LoadedSpec) -> _Looked:
     prepared, odd = misfits(loaded, pipeline, headers)
     left_out = {one.subject for one in odd}
     subjects = [subject for subject, _ in headers if subject.id not in left_out]
-    shapes = Counter(header.shape for _, header in headers)
+    shapes = Counter(tuple(header.shape for header in told) for _, told in headers)
     return _Looked(subjects, [*rejected, *unreadable, *odd], outside, shapes, prepared)
 
 
@@ -93,8 +94,10 @@ def _print(looked: _Looked, data: DataConfig, console: Console) -> None:
     elsewhere = f", {looked.outside} left out by data.where" if looked.outside else ""
     table.add_row("subjects", f"{len(looked.subjects)} usable, {len(looked.rejected)} rejected{elsewhere}")
     if looked.subjects:
-        table.add_row("shapes", ", ".join(f"{list(shape)} x {count}" for shape, count in looked.shapes.most_common(5)))
-        if (usual := looked.shapes.most_common(1)[0][0]) and len(usual) == 2:
+        table.add_row("shapes", ", ".join(f"{_told(shapes)} x {n}" for shapes, n in looked.shapes.most_common(5)))
+        if looked.prepared and data.image_names != ("",):
+            table.add_row("together", f"{list(looked.prepared)} of {', '.join(data.image_names)}, in this order")
+        if (usual := looked.shapes.most_common(1)[0][0][0]) and len(usual) == 2:
             table.add_row("taken as", f"{usual[0]} channels of {usual[1]} points (Transpose turns them)")
         table.add_row(data.label, _spread(labels_of(looked.subjects)))
         for column, values in quantities(looked.subjects).items():
@@ -120,6 +123,10 @@ def _spread(values: Sequence[float]) -> str:
     return f"{low} to {high}, mean {mean}, sd {sd}"
 
 
+def _told(shapes: Sequence[tuple[int, ...]]) -> str:
+    return " + ".join(str(list(shape)) for shape in shapes)
+
+
 def _print_split(subjects: Sequence[Subject], data: DataConfig, console: Console) -> None:
     splits = make_splits(subjects, data.stratified_split)
     parts = [f"{name} {len(ids)}" for name, ids in splits.parts.items()]
@@ -142,25 +149,31 @@ def list_scans(loaded: LoadedSpec, roots: Sequence[Path]) -> tuple[list[Subject]
     return subjects, rejected
 
 
-def _headers(subjects: list[Subject], affine: Form | None) -> tuple[list[tuple[Subject, Header]], list[Rejected]]:
-    """The scans with their headers, and those that have none."""
-    read: list[tuple[Subject, Header]] = []
+def _headers(subjects: list[Subject], affine: Form | None) -> tuple[list[tuple[Subject, Headers]], list[Rejected]]:
+    """The scans with their images' headers, and those that lack one."""
+    read: list[tuple[Subject, Headers]] = []
     unreadable = []
     with ThreadPoolExecutor(_READERS) as pool:
-        for subject, found in zip(subjects, pool.map(lambda subject: _header(subject, affine), subjects), strict=True):
+        for subject, found in zip(
+            subjects, pool.map(lambda subject: _headers_of(subject, affine), subjects), strict=True
+        ):
             if isinstance(found, str):
-                unreadable.append(Rejected(subject.id, subject.path, found))
+                unreadable.append(Rejected.of(subject, found))
             else:
                 read.append((subject, found))
     return read, unreadable
 
 
-def _header(subject: Subject, affine: Form | None) -> Header | str:
-    """A scan's header, or why there is none."""
+def _headers_of(subject: Subject, affine: Form | None) -> Headers | str:
+    """The headers of a scan's images, or why there is none of one."""
+    read = []
     try:
-        return read_header(subject.path, affine)
+        for name, path in subject.images:
+            with naming(name):
+                read.append(read_header(path, affine))
     except UnreadableError as error:
         return str(error)
+    return tuple(read)
 
 
 def train_size(subjects: Sequence[Subject], data: DataConfig) -> int:
@@ -184,7 +197,8 @@ def prepared_shape(loaded: LoadedSpec, subjects: list[Subject]) -> tuple[int, ..
         try:
             return load_scan(subject, pipeline, data.dtype, data.affine).values.shape
         except UnreadableError as error:
-            reasons.append(f"{subject.path}: {error}")
+            one = Rejected.of(subject, str(error))
+            reasons.append(f"{one.path or one.subject}: {one.reason}")
     raise UserError(f"data.image: none of the {len(subjects)} images can be used; first: {reasons[0]}")
 
 

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from services.inspection.labels import Labels
+from services.inspection.origins import by_image
 from services.inspection.survey import FloatArray
 from services.pages.drawing import COLOURS, FAINT, INK, axes_of, bare_canvas, canvas, plain
 from trainers.data.store import StoredSubject
@@ -41,16 +42,21 @@ def label_histogram(parts: Sequence[Labels], label: str, *, share: bool = False)
 
 
 def raw_ranges(subjects: Sequence[StoredSubject]) -> Figure:
-    """How the minimum, mean and maximum of the files' own values are distributed."""
+    """How the minimum, mean and maximum of the files' own values are distributed, a colour for each image of a scan."""
     figure = canvas(2.4)
+    images = by_image(subjects)
+    names, colours = [plain(name) for name in images], [COLOURS[n % len(COLOURS)] for n in range(len(images))]
     for place, name in enumerate(("minimum", "mean", "maximum"), start=1):
         axes = _counting(figure, (1, 3, place))
-        values = np.array([getattr(scan.source, name) for scan in subjects])
-        axes.hist(values, _edges(values).tolist(), color=COLOURS[0], edgecolor="white", linewidth=0.5)
+        values = [np.array([getattr(one, name) for one in sources]) for sources in images.values()]
+        edges = _edges(np.concatenate(values)).tolist()
+        axes.hist(values, edges, stacked=True, color=colours, label=names, edgecolor="white", linewidth=0.5)
         axes.locator_params(axis="x", nbins=5)
         axes.locator_params(axis="y", integer=True)
         axes.set(xlabel=f"raw {name}", ylabel="scans" if name == "minimum" else "")
         axes.ticklabel_format(axis="x", style="sci", scilimits=(-3, 4), useMathText=True)
+    if len(names) > 1:
+        figure.legend(names, loc="outside right upper", frameon=False, fontsize=8)
     return figure
 
 

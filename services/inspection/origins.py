@@ -1,12 +1,12 @@
 """The files' own shapes, voxel sizes and orientations: which there are, and who differs from most."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.data.problems import Problem, Severity
 from services.text import first_few
-from trainers.data.store import Manifest, StoredSubject
+from trainers.data.store import Manifest, Source, StoredSubject
 
 UNKNOWN, NONE = "unknown", "none"
 _EVENS_OUT_SPACING = frozenset({"AffineRegistration", "ResampleToMatch", "Spacing", "SpatialResample"})
@@ -24,7 +24,7 @@ class Trait:
 def traits(manifest: Manifest) -> tuple[Trait, Trait, Trait]:
     """Shape, spacing and orientation of the files of all stored scans."""
     return (
-        _trait("shape", manifest, lambda scan: by(scan.source.shape)),
+        _trait("shape", manifest, lambda scan: _of_all(scan, lambda source: by(source.shape))),
         _trait("spacing", manifest, _spacing),
         _trait("orientation", manifest, _orientation),
     )
@@ -47,11 +47,16 @@ def origin_problems(manifest: Manifest) -> list[Problem]:
         for trait, severity, remark in told
         if len(trait.counts) > 1
     ]
-    unknown = [scan.id for scan in manifest.subjects if _orientation(scan) == UNKNOWN]
+    unknown = [scan.id for scan in manifest.subjects if UNKNOWN in _orientation(scan)]
     if unknown:
         text = f"volumes that do not tell their orientation, taken as LAS ({len(unknown):,}): {first_few(unknown)}"
         problems.append(Problem("warning", text))
     return problems
+
+
+def by_image(subjects: Sequence[StoredSubject]) -> dict[str, list[Source]]:
+    """What the files held, for each image of a scan by its name; one alone has the name ""."""
+    return {name: [scan.sources[name] for scan in subjects] for name in subjects[0].sources}
 
 
 def by(lengths: tuple[float, ...]) -> str:
@@ -69,14 +74,23 @@ def _trait(name: str, manifest: Manifest, value_of: Callable[[StoredSubject], st
     return Trait(name, tuple(counts), tuple(pair for pair in values if pair[1] != counts[0][0]))
 
 
+def _of_all(scan: StoredSubject, value_of: Callable[[Source], str]) -> str:
+    """What the scan's several images have, each value once."""
+    return " + ".join(dict.fromkeys(map(value_of, scan.sources.values())))
+
+
 def _spacing(scan: StoredSubject) -> str:
-    return NONE if scan.source.spacing_mm is None else f"{by(scan.source.spacing_mm)} mm"
+    return _of_all(scan, lambda source: NONE if source.spacing_mm is None else f"{by(source.spacing_mm)} mm")
 
 
 def _orientation(scan: StoredSubject) -> str:
     """Files that lie nowhere, such as pictures, have none; volumes whose header leaves it out have an unknown one."""
-    is_volume = scan.source.spacing_mm is not None and len(scan.source.shape) > 3
-    return scan.source.orientation or (UNKNOWN if is_volume else NONE)
+
+    def told(source: Source) -> str:
+        is_volume = source.spacing_mm is not None and len(source.shape) > 3
+        return source.orientation or (UNKNOWN if is_volume else NONE)
+
+    return _of_all(scan, told)
 
 
 def _told(trait: Trait) -> str:

@@ -99,10 +99,13 @@ def inspect_store(target: Target, progress: Callable[[int, int], None]) -> Repor
 
 
 def rejections(rejected: Sequence[LeftOut]) -> tuple[Rejections, ...]:
-    """Rejected scans by reason, the commonest first; what a reason quotes or counts tells no reasons apart."""
+    """Rejected scans by reason, the commonest first; what a reason quotes or counts tells no reasons apart.
+
+    The name of the image that a reason begins with does.
+    """
     found: defaultdict[str, list[LeftOut]] = defaultdict(list)
     for scan in rejected:
-        found[re.sub(r"'[^']*'|[\d.]+", "", scan.reason)].append(scan)
+        found[re.sub(r"((?:^|; )\S+: )|'[^']*'|[\d.]+", r"\1", scan.reason)].append(scan)
     groups = sorted(found.values(), key=len, reverse=True)
     return tuple(Rejections(group[0].reason, tuple(scan.subject for scan in group)) for group in groups)
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.data.problems import Problem
+from services.inspection.origins import by_image
 from services.inspection.survey import Survey
 from services.text import first_few, number
 from trainers.data.store import StoredSubject
@@ -60,8 +61,10 @@ def robust_z(values: Values, least_sd: float) -> Values:
 
 def nearly_blank(subjects: Sequence[StoredSubject], found: Survey) -> list[str]:
     """Ids of scans with hardly any contrast, in the file or as stored, beside what is usual."""
-    ranges = np.array([scan.source.maximum - scan.source.minimum for scan in subjects])
-    blank = (found.sd <= _BLANK * np.median(found.sd)) | (ranges <= _BLANK * np.median(ranges))
+    blank = found.sd <= _BLANK * np.median(found.sd)
+    for sources in by_image(subjects).values():
+        ranges = np.array([source.maximum - source.minimum for source in sources])
+        blank |= ranges <= _BLANK * np.median(ranges)
     return [subjects[row].id for row in np.flatnonzero(blank).tolist()]
 
 
@@ -79,13 +82,15 @@ def unusual_problems(blank: Sequence[str], unusual: Sequence[Outlier]) -> list[P
 
 def _figures(subjects: Sequence[StoredSubject], found: Survey) -> Iterator[tuple[str, Values, float]]:
     """Figures of all scans [n], and what is a large change in each."""
-    low = np.array([scan.source.minimum for scan in subjects])
-    high = np.array([scan.source.maximum for scan in subjects])
+    for name, sources in by_image(subjects).items():
+        of = f" of {name}" if name else ""
+        low, high = np.array([one.minimum for one in sources]), np.array([one.maximum for one in sources])
+        usual_range = float(np.median(high - low))
+        yield f"raw minimum{of}", low, usual_range
+        yield f"raw maximum{of}", high, usual_range
+        yield f"raw mean{of}", np.array([one.mean for one in sources]), usual_range
     labels = np.array([scan.label for scan in subjects], dtype=np.float64)  # None becomes nan
-    usual_range, usual_sd = float(np.median(high - low)), float(np.median(found.sd))
-    yield "raw minimum", low, usual_range
-    yield "raw maximum", high, usual_range
-    yield "raw mean", np.array([scan.source.mean for scan in subjects]), usual_range
+    usual_sd = float(np.median(found.sd))
     yield "stored mean", found.mean, usual_sd
     yield "stored sd", found.sd, usual_sd
     yield "share of zeros", found.zeros, 1.0

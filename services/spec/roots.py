@@ -14,7 +14,7 @@ from trainers.data import transforms
 from trainers.data.bids import bids_tables, participants_table
 from trainers.data.participants import Subject
 from trainers.data.readers import files
-from trainers.data.template import ImageTemplate
+from trainers.data.template import ImageTemplate, image_field
 from trainers.errors import UserError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -45,8 +45,10 @@ def confine(loaded: LoadedSpec, roots: Sequence[Path]) -> None:
 def confine_subjects(subjects: Iterable[Subject], roots: Sequence[Path]) -> None:
     """Raise UserError where a scan that a table names, or a file that it refers to, lies outside `roots`."""
     for subject in subjects:
-        if not _are_inside(subject.path, roots):
-            raise UserError(f"spec: data.participants: the image of {subject.id!r} is not inside a data root")
+        for name, path in subject.images:
+            if not _are_inside(path, roots):
+                image = f"image {name}" if name else "image"
+                raise UserError(f"spec: data.participants: the {image} of {subject.id!r} is not inside a data root")
 
 
 def without_folders(text: str, folders: Iterable[Path]) -> str:
@@ -72,9 +74,10 @@ def _named_files(loaded: LoadedSpec) -> Iterator[tuple[str, str, Path]]:
     yield *_table(loaded.spec), table
     if data.bids is not None and data.participants is not None:
         yield "data.participants", data.participants, base / data.participants
-    if data.image is not None:
-        _check_text("data.image", data.image)
-        yield "data.image", data.image, ImageTemplate.parse(data.image, table.parent).folder
+    for name, text in data.images.items():
+        field = image_field(name)
+        _check_text(field, text)
+        yield field, text, ImageTemplate.parse(text, table.parent, field).folder
     for index, join in enumerate(data.join):
         yield f"data.join[{index}].table", join.table, base / join.table
     if isinstance(data.split, SplitByFiles):

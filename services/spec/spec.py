@@ -172,7 +172,8 @@ class SweepSpec(Frozen):
 
         A field at its default is not in the hash, so that a field that is added later gives no sweep another id; nor
         are machines (`data.feed`, the budget, CPUs, GPUs and, where the result does not depend on them, workers). The
-        order of keys does not count, but for the augmentations, which apply in the order written.
+        order of keys does not count, but for the augmentations, which apply in the order written, and for several
+        images of a scan, whose channels do.
         """
         science = self.model_dump(
             exclude_defaults=True, exclude={"data": {"feed"}, "budget": True, "training": self._machines()}
@@ -180,6 +181,8 @@ class SweepSpec(Frozen):
         training = science.pop("training", {})
         if self.training.augmentations:
             training["augmentations"] = list(self.training.augmentations.items())
+        if isinstance(self.data.image, dict):
+            science["data"]["image"] = list(self.data.image.items())
         canonical = json.dumps(_whole(science | {"training": training}), sort_keys=True, separators=(",", ":"))
         return f"{self.name}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
 

@@ -56,7 +56,7 @@ def list_bids(config: DataConfig, base: Path) -> Listing:
     for subject, rows in people.rows.items():
         if subject not in scanned:
             row, name = {**dict.fromkeys(people.columns, "n/a"), **next(iter(rows.values()))}, f"sub-{subject}"
-            listed.append(Listed(name, name, row, None, f"no image {_described(config)}"))
+            listed.append(Listed(name, name, row, (), f"no image {_described(config)}"))
     return Listing(people.table.name, people.columns, tuple(listed))
 
 
@@ -231,13 +231,13 @@ def _by_label(table: Table, column: str, prefix: str) -> dict[str, Mapping[str, 
 def _listed(subject: str, session: str | None, files: Sequence[_File], people: _People) -> Listed:
     whose = f"sub-{subject}"
     name = whose if session is None else f"{whose}_ses-{session}"
-    path = files[0].path if len(files) == 1 else None
+    paths = (files[0].path,) if len(files) == 1 else ()
     if subject not in people.rows:
-        return Listed(name, whose, {}, path, f"{people.table.name} has no row for {whose}")
+        return Listed(name, whose, {}, paths, f"{people.table.name} has no row for {whose}")
     try:
-        return Listed(name, whose, people.row(subject, session), path, _problem(name, files))
+        return Listed(name, whose, people.row(subject, session), paths, _problem(name, files))
     except UnreadableError as error:
-        return Listed(name, whose, {}, path, str(error))
+        return Listed(name, whose, {}, paths, str(error))
 
 
 def _problem(name: str, files: Sequence[_File]) -> str | None:

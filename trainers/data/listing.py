@@ -7,26 +7,32 @@ from pathlib import Path
 
 from trainers.config import DataConfig
 from trainers.data.readers.base import UnreadableError
+from trainers.data.several import of_image
 from trainers.data.table import Row, check_columns, is_missing, read_table
-from trainers.data.template import ImageTemplate
+from trainers.data.template import ImageTemplate, image_field, image_templates
 
 _SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Listed:
-    """One scan: whose it is, what the tables say of it, and where its one image should be.
+    """One scan: whose it is, what the tables say of it, and where its images should be, in the spec's order.
 
-    `problem` is why it cannot be used, where that is known already; `path` may then be None and `row` empty. `line` is
-    that of the table, where it is one's.
+    `problem` is why it cannot be used, where that is known already; a path may then be None, or `paths` and `row`
+    empty. `line` is that of the table, where it is one's.
     """
 
     id: str
     subject: str
     row: Mapping[str, str]
-    path: Path | None
+    paths: tuple[Path | None, ...]
     problem: str | None = None
     line: int | None = field(default=None, compare=False)
+
+    @property
+    def path(self) -> Path | None:
+        """That of its image, where it has one alone and it is known."""
+        return self.paths[0] if len(self.paths) == 1 else None
 
 
 @dataclass(frozen=True)
@@ -39,17 +45,18 @@ class Listing:
 
 
 def list_table(config: DataConfig, base: Path) -> Listing:
-    """The rows of the participants table, each with the path that the image template gives.
+    """The rows of the participants table, each with the paths that the image templates give.
 
     Raises UserError on an unusable table or template, or a column of either that is missing.
     """
     path = base / config.listed_in
     table = read_table(path, "data.participants")
-    template = ImageTemplate.parse(str(config.image), path.parent)
-    wanted = [("data.id", config.id), *(("data.image", column) for column in template.columns)]
+    templates = image_templates(config, path.parent)
+    wanted = [("data.id", config.id)]
+    wanted += [(image_field(name), column) for name, one in templates.items() for column in one.columns]
     wanted += [("data.session", config.session)] if config.session is not None else []
     check_columns(table.name, table.columns, wanted)
-    return Listing(table.name, table.columns, tuple(_listed(row, config, template) for row in table.rows))
+    return Listing(table.name, table.columns, tuple(_listed(row, config, templates) for row in table.rows))
 
 
 def unique(listing: Listing, config: DataConfig) -> Listing:
@@ -72,19 +79,24 @@ def _alone(same: Sequence[Listed], session: str | None) -> Listed:
 def nameless(row: Row, column: str) -> Listed:
     """A row that does not say whose it is, or cannot be read."""
     line = f"line {row.line}"
-    return Listed(line, line, {}, None, row.problem or f"no subject id: column '{column}' is '{row.cells[column]}'")
+    return Listed(line, line, {}, (), row.problem or f"no subject id: column '{column}' is '{row.cells[column]}'")
 
 
-def _listed(row: Row, config: DataConfig, template: ImageTemplate) -> Listed:
+def _listed(row: Row, config: DataConfig, templates: Mapping[str, ImageTemplate]) -> Listed:
     subject = row.cells[config.id]
     if is_missing(subject):
         return nameless(row, config.id)
     session = row.cells[config.session] if config.session is not None else None
     if session is not None and is_missing(session):
         reason = f"missing value: column '{config.session}' is '{session}'"
-        return Listed(f"{subject} in line {row.line}", subject, row.cells, None, reason)
+        return Listed(f"{subject} in line {row.line}", subject, row.cells, (), reason)
     name = subject if session is None else f"{subject}_{session}"
-    try:
-        return Listed(name, subject, row.cells, template.fill(row.cells), line=row.line)
-    except UnreadableError as error:
-        return Listed(name, subject, row.cells, None, str(error), row.line)
+    paths: list[Path | None] = []
+    problems = []
+    for image, template in templates.items():
+        try:
+            paths.append(template.fill(row.cells))
+        except UnreadableError as error:
+            paths.append(None)
+            problems.append(of_image(image, str(error)))
+    return Listed(name, subject, row.cells, tuple(paths), "; ".join(problems) or None, row.line)

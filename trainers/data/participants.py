@@ -5,7 +5,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +17,10 @@ from trainers.data.bids import list_bids
 from trainers.data.listing import Listed, Listing, list_table
 from trainers.data.people import names_people
 from trainers.data.select import select
+from trainers.data.several import of_image
 from trainers.data.split_files import SplitLists
 from trainers.data.table import bound, check_columns, is_missing, number
-from trainers.data.template import ImageTemplate
+from trainers.data.template import image_templates
 from trainers.errors import UserError
 
 _DICOM_AGE = re.compile(r"(\d{3})([DWMY])", re.IGNORECASE | re.ASCII)
@@ -40,12 +41,12 @@ class Subject:
     the values of their columns: numbers where the column is numeric for all usable scans, strings otherwise, "" where
     missing; `described` those of columns that tell site and sex; `numbers` those that the transforms read;
     `split_cells` those that the split reads, "" where missing; `people` those of columns that name people, but for the
-    ids'.
+    ids'. `paths` are those of the images that `image_names` names, in this order; one alone has the name "".
     """
 
     id: str
     subject: str
-    path: Path
+    paths: tuple[Path, ...]
     label: float | None
     group: str | None
     strata: dict[str, str | float]
@@ -54,6 +55,17 @@ class Subject:
     split_cells: dict[str, str] = field(default_factory=dict)
     covariates: dict[str, str | float] = field(default_factory=dict)
     people: dict[str, str] = field(default_factory=dict)
+    image_names: tuple[str, ...] = ("",)
+
+    @property
+    def path(self) -> Path:
+        """That of its image, or of the first of several."""
+        return self.paths[0]
+
+    @property
+    def images(self) -> Iterable[tuple[str, Path]]:
+        """Name and path of each image."""
+        return zip(self.image_names, self.paths, strict=True)
 
 
 class Labelled(Protocol):
@@ -65,11 +77,16 @@ class Labelled(Protocol):
 
 @dataclass(frozen=True)
 class Rejected:
-    """A scan left out, by its id, and why."""
+    """A scan left out, by its id, and why. Of several images the reason names the one, and there is no `path`."""
 
     subject: str
     path: Path | None
     reason: str
+
+    @classmethod
+    def of(cls, scan: Subject, reason: str) -> "Rejected":
+        """A scan that was thought usable."""
+        return cls(scan.id, scan.path if len(scan.paths) == 1 else None, reason)
 
 
 def read_subjects(config: DataConfig, base: Path, columns: Sequence[str] = ()) -> tuple[list[Subject], list[Rejected]]:
@@ -110,13 +127,13 @@ def _uncollected() -> Iterator[None]:
 def _judged(
     listing: Listing, config: DataConfig, columns: Sequence[str], lists: SplitLists | None
 ) -> tuple[list[Subject], list[Rejected]]:
-    images = Counter(scan.path for scan in listing.scans)
+    owners = Counter(path for scan in listing.scans for path in scan.paths)
     usable: list[Listed] = []
     rejected: list[Rejected] = []
     for scan in listing.scans:
         reason = _problem(scan, config, columns)
-        if reason is None and images[scan.path] > 1:
-            reason = "the table gives its image to another scan, too"
+        if reason is None:
+            reason = _sharing(scan, config.image_names, owners)
         if reason is None:
             usable.append(scan)
         else:
@@ -151,10 +168,11 @@ def unlisted_images(config: DataConfig, base: Path) -> list[Path]:
     if config.bids is not None:
         return []
     table = base / config.listed_in
-    named = {_composed(scan.path) for scan in list_table(config, base).scans if scan.path}
-    texts = set() if str(config.image).lower().endswith(".txt") else {".txt"}  # beside images, notes
+    named = {_composed(path) for scan in list_table(config, base).scans for path in scan.paths if path}
+    texts = set() if any(text.lower().endswith(".txt") for text in config.images.values()) else {".txt"}  # notes
     endings = tuple(set(readers.names()) - {readers.FOLDER} - texts)
-    images = [path for path in ImageTemplate.parse(str(config.image), table.parent).existing() if path != table]
+    templates = image_templates(config, table.parent).values()
+    images = sorted({path for template in templates for path in template.existing()} - {table})
     return [path for path in images if path.name.lower().endswith(endings) and _composed(path) not in named]
 
 
@@ -164,8 +182,8 @@ def _composed(path: Path) -> str:
 
 def _naming(config: DataConfig) -> set[str]:
     """The columns that say whose a scan is and where it lies."""
-    image = () if config.image is None else ImageTemplate.parse(config.image, Path()).columns
-    return {config.id, *image} | ({config.session} if config.session is not None else set())
+    images = (column for template in image_templates(config, Path()).values() for column in template.columns)
+    return {config.id, *images} | ({config.session} if config.session is not None else set())
 
 
 def _wanted(config: DataConfig, columns: Sequence[str]) -> list[tuple[str, str]]:
@@ -187,7 +205,7 @@ def _problem(scan: Listed, config: DataConfig, columns: Sequence[str]) -> str | 
     for column in columns:
         if number(scan.row[column]) is None:
             return f"is no finite number, which the transforms need: column '{column}' is '{scan.row[column]}'"
-    return _label_problem(scan.row[config.label], config) or _file_problem(scan.path)
+    return _label_problem(scan.row[config.label], config) or _images_problem(scan, config.image_names)
 
 
 def _label_problem(cell: str, config: DataConfig) -> str | None:
@@ -214,6 +232,20 @@ def _hint(cell: str) -> str:
     if _THOUSANDS.fullmatch(cell):
         return " (thousands are written without a comma)"
     return " (a decimal comma? write a point)" if number(cell.replace(",", ".")) is not None else ""
+
+
+def _images_problem(scan: Listed, names: Sequence[str]) -> str | None:
+    found = {name: _file_problem(path) for name, path in zip(names, scan.paths, strict=True)}
+    return "; ".join(of_image(name, problem) for name, problem in found.items() if problem is not None) or None
+
+
+def _sharing(scan: Listed, names: Sequence[str], owners: Mapping[Path | None, int]) -> str | None:
+    """That an image is another's, too: of this scan or of another one."""
+    twice = [name for name, path in zip(names, scan.paths, strict=True) if scan.paths.count(path) > 1]
+    if twice:
+        return f"{' and '.join(twice)} are one file"
+    shared = [name for name, path in zip(names, scan.paths, strict=True) if owners[path] > 1]
+    return "; ".join(of_image(name, "the table gives its image to another scan, too") for name in shared) or None
 
 
 def _file_problem(path: Path | None) -> str | None:
@@ -246,11 +278,12 @@ def _subject(
 ) -> Subject:
     """A scan without a problem."""
     row = scan.row
-    assert scan.path is not None
+    paths = tuple(path for path in scan.paths if path is not None)
+    assert len(paths) == len(scan.paths)
     return Subject(
         id=scan.id,
         subject=scan.subject,
-        path=scan.path,
+        paths=paths,
         label=None if is_missing(row[config.label]) else _value(row[config.label]),
         group=row[config.group] if config.group is not None else None,
         strata={column: _stratum(row[column], column in numeric) for column in config.strata},
@@ -263,6 +296,7 @@ def _subject(
             for column, cell in row.items()
             if column not in (config.id, config.session) and names_people(column) and not is_missing(cell)
         },
+        image_names=config.image_names,
     )
 
 

@@ -133,7 +133,7 @@ def _with(
     if problem is None and (found or needed) and (wrong := _unjoinable(found, columns)):
         key_shown = ", ".join(f"{column} '{cell}'" for column, cell in zip(join.on.values(), key, strict=True))
         problem = f"{name} has {wrong[0]} with {key_shown}{wrong[1]}"
-    return Listed(scan.id, scan.subject, {**scan.row, **cells}, scan.path, problem, scan.line)
+    return Listed(scan.id, scan.subject, {**scan.row, **cells}, scan.paths, problem, scan.line)
 
 
 def _unjoinable(found: Sequence[Row], columns: Sequence[str]) -> tuple[str, str] | None:

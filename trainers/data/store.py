@@ -73,11 +73,20 @@ class Source(Frozen):
     mean: float
 
 
+class StoredImage(Frozen):
+    """One of a scan's several images; see `StoredSubject` for `path` and `digest`."""
+
+    path: str
+    digest: str
+    source: Source
+
+
 class StoredSubject(Frozen):
     """One stored scan; see `participants.Subject` for what the table says of it.
 
     `path` is relative to the participants table, `digest` the source file's sha256, `content` that of the stored
-    values: equal for the same image in two files.
+    values: equal for the same image in two files. Of several images, which `images` has by name in the order of their
+    channels, `path` and `source` are the first's, and `digest` is of all.
     """
 
     id: str
@@ -91,7 +100,18 @@ class StoredSubject(Frozen):
     described: dict[str, str]
     source: Source
     split_cells: dict[str, str] = Field(default_factory=dict)
-    covariates: dict[str, str | float] = Field(default_factory=dict)
+    covariates: dict[str, str | float] = Field(default_factory=dict, exclude_if=lambda cells: not cells)
+    images: dict[str, StoredImage] = Field(default_factory=dict, exclude_if=lambda images: not images)
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """What the file of each image held, by the images' names; one alone has the name ""."""
+        return {name: image.source for name, image in self.images.items()} or {"": self.source}
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """The sha256 of the images' files, each once."""
+        return tuple(dict.fromkeys(image.digest for image in self.images.values())) or (self.digest,)
 
 
 class LeftOut(Frozen):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trainers.config import DataConfig
 from trainers.data.readers.base import UnreadableError
 from trainers.data.table import is_missing, number
 from trainers.data.wildcards import WILD, Folders, Level, as_on_disk
@@ -47,17 +48,17 @@ class ImageTemplate:
     _folders: Folders = field(default_factory=Folders, repr=False, compare=False)
 
     @classmethod
-    def parse(cls, text: str, base: Path) -> "ImageTemplate":
-        """A template relative to `base`. Raises UserError where it is none, or names no column.
+    def parse(cls, text: str, base: Path, field: str = "data.image") -> "ImageTemplate":
+        """A template relative to `base`. Raises UserError, naming the `field`, where it is none, or names no column.
 
         >>> ImageTemplate.parse("maps/a{id}*.png", Path("data")).parts
         (('a', Column(name='id', digits=None)), ('*.png', None))
         """
-        parts = _parts(text)
+        parts = _parts(text, field)
         if parts[0][1] is None:
-            raise UserError(f"data.image: '{text}' names no column; write at least one as {{name}}")
+            raise UserError(f"{field}: '{text}' names no column; write at least one as {{name}}")
         if "**" in text:
-            raise UserError(f"data.image: '**' in '{text}' is not allowed; write * for each folder")
+            raise UserError(f"{field}: '**' in '{text}' is not allowed; write * for each folder")
         spelled = parts[0][0]
         wild = WILD.search(spelled)
         beginning, slash, _ = spelled[: wild.start() if wild else None].rpartition("/")
@@ -117,7 +118,21 @@ class ImageTemplate:
         return relative
 
 
-def _parts(text: str) -> list[tuple[str, Column | None]]:
+def image_templates(config: DataConfig, base: Path) -> dict[str, ImageTemplate]:
+    """The templates of `data.image` by the images' names, relative to `base`. Raises UserError as `parse` does."""
+    return {name: ImageTemplate.parse(text, base, image_field(name)) for name, text in config.images.items()}
+
+
+def image_field(name: str) -> str:
+    """The spec's field of an image.
+
+    >>> image_field(""), image_field("t2")
+    ('data.image', 'data.image.t2')
+    """
+    return f"data.image.{name}" if name else "data.image"
+
+
+def _parts(text: str, field: str) -> list[tuple[str, Column | None]]:
     """Literal text and the column that follows it, in turn; doubled braces are braces."""
     parts: list[tuple[str, Column | None]] = []
     literal, end = "", 0
@@ -126,7 +141,7 @@ def _parts(text: str) -> list[tuple[str, Column | None]]:
         if token[0] in ("{{", "}}"):
             literal += token[0][0]
         elif not token[1]:
-            raise UserError(f"data.image: '{text}' is no template: '{token[0]}'; write columns as {{name}}")
+            raise UserError(f"{field}: '{text}' is no template: '{token[0]}'; write columns as {{name}}")
         else:
             width = _WIDTH.fullmatch(token[1])
             parts.append((literal, Column(width[1], int(width[2])) if width else Column(token[1])))

@@ -1,7 +1,7 @@
 """One scan on its way into a store: read, transformed, checked, in the store's dtype."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from trainers.data.participants import Subject
 from trainers.data.readers import Form, Image, UnreadableError, read
+from trainers.data.several import check_grids, naming
 from trainers.data.store import Source
 from trainers.data.transforms import Pipeline
 
@@ -24,31 +25,48 @@ ROUNDING = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """`values` [C, *S] as they are stored, and what their file held."""
+    """`values` [C, *S] as they are stored, and what the file of each image held."""
 
     values: NDArray[Any]
-    source: Source
+    sources: tuple[Source, ...]
 
 
 def load_scan(subject: Subject, pipeline: Pipeline, dtype: str, affine: Form | None = None) -> Scan:
-    """Read and transform a subject's image. Raises UnreadableError with the reason where it cannot be used.
+    """Read and transform a subject's images. Raises UnreadableError with the reason where they cannot be used.
 
-    That is also an image without contrast, before or after transforms, one with values that are not finite, and
-    one that `dtype` cannot hold.
+    That is also an image without contrast, before or after transforms, one with values that are not finite,
+    one that `dtype` cannot hold, and one of several that is on another grid than the first after transforms.
     """
-    image = read(subject.path, affine)
-    misread = _misread(subject.path, image.values.shape)
+    images: dict[str, Image] = {}
+    sources = []
+    for name, path in subject.images:
+        with naming(name):
+            image, source = _load_image(path, subject.numbers, pipeline, affine)
+            images[name] = replace(image, values=cast(image.values, dtype))
+        sources.append(source)
+    check_grids(images)
+    values = [image.values for image in images.values()]
+    return Scan(values[0] if len(values) == 1 else np.concatenate(values), tuple(sources))
+
+
+def _load_image(
+    path: Path, numbers: Mapping[str, float], pipeline: Pipeline, affine: Form | None
+) -> tuple[Image, Source]:
+    """The image after the transforms, its values float32, and what its file held."""
+    image = read(path, affine)
+    misread = _misread(path, image.values.shape)
     if misread and not any(step.name in _SAY_THE_AXES for step in pipeline.steps):
         raise UnreadableError(misread)
     source = _source(image)
-    values = pipeline(image, subject.numbers)
+    image = pipeline.apply(image, numbers)
+    values = np.ascontiguousarray(image.values, dtype=np.float32)
     bad = int(values.size - np.isfinite(values).sum())
     if bad:
         fill = "; SignalFillEmpty: {replacement: 0} as the first transform fills them" if np.isnan(values).any() else ""
         raise UnreadableError(f"{bad} of {values.size} voxels are not finite{fill}")
     if values.min() == values.max():
         raise UnreadableError(f"has no contrast after transforms: every voxel is {values.flat[0]:g}")
-    return Scan(cast(values, dtype), source)
+    return replace(image, values=values), source
 
 
 def _misread(path: Path, shape: Sequence[int]) -> str | None:

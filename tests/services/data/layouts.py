@@ -182,6 +182,16 @@ def uk_biobank(folder: Path) -> None:
     table(folder / "ukb.csv", "eid,31-0.0,21003-2.0", [[1000011 + n, n % 2, 45 + n] for n in range(PEOPLE)])
 
 
+def uk_biobank_flair(folder: Path) -> None:
+    """One person has no FLAIR."""
+    uk_biobank(folder)
+    for n in range(1, PEOPLE):
+        nifti(folder / "flair.nii.gz")
+        with zipfile.ZipFile(folder / f"bulk/{1000011 + n}_20253_2_0.zip", "w") as archive:
+            archive.write(folder / "flair.nii.gz", "T2_FLAIR/T2_FLAIR_brain_to_MNI.nii.gz")
+    (folder / "flair.nii.gz").unlink()
+
+
 def _raw(folder: Path) -> Path:
     """A raw data set of two sessions each, whose ages its sessions' tables have."""
     rows = [[f"sub-{n:02d}", age(n), "FM"[n % 2]] for n in range(1, 13)]
@@ -247,6 +257,7 @@ LAYOUTS: dict[str, tuple[Callable[[Path], None], int, int, dict[str, float]]] = 
     "HCP young adults": (hcp, 24, 0, {"100209": 25.0}),
     "ABIDE, preprocessed": (abide, 22, 1, {"50003": 20.0}),
     "UK Biobank bulk files": (uk_biobank, 24, 0, {"1000013": 47.0}),
+    "UK Biobank bulk files, T1 and FLAIR": (uk_biobank_flair, 23, 1, {"1000013": 47.0}),
     "An fMRIPrep derivative": (fmriprep, 24, 0, {"sub-03_ses-02": 26.5}),
     "An XCP-D derivative": (xcp_d, 24, 0, {"sub-03_ses-01": 24.5}),
     "NIH ChestX-ray14": (chestxray14, 48, 0, {"2_3": 21.0}),

@@ -460,7 +460,8 @@ def test_voxels_that_are_nan_are_no_obstacle_where_a_transform_fills_them(tmp_pa
     (subject,), _ = read_subjects(DataConfig(participants="people.csv", image=IMAGE, label="age"), tmp_path)
     scan = load_scan(subject, build_transforms([{"SignalFillEmpty": {"replacement": -1.0}}], tmp_path), "float32")
     np.testing.assert_array_equal(scan.values, np.where(np.isnan(values), -1, values)[None])
-    told = (scan.source.minimum, scan.source.maximum, scan.source.mean)
+    (source,) = scan.sources
+    told = (source.minimum, source.maximum, source.mean)
     np.testing.assert_allclose(told, (np.nanmin(values), np.nanmax(values), np.nanmean(values)), rtol=1e-6)
 
 

@@ -13,7 +13,7 @@ from trainers.data.splits import Splits
 
 def people(labels: Sequence[float], groups: Sequence[str] | None = None) -> list[Subject]:
     return [
-        Subject(f"s{n}", f"s{n}", Path(f"{n}.png"), float(label), groups[n] if groups else None, {}, {}, {})
+        Subject(f"s{n}", f"s{n}", (Path(f"{n}.png"),), float(label), groups[n] if groups else None, {}, {}, {})
         for n, label in enumerate(labels)
     ]
 

@@ -375,3 +375,85 @@ def test_vectors_of_cifti_are_normalised(tmp_path: Path) -> None:
     made = prepare(config(image=image, group=None, transforms=transforms), tmp_path, tmp_path / "v", quiet)
     assert made.store.image_shape == (1, 30)
     assert not made.rejected
+
+
+TWO = {"elastic": "elastic/{participant_id}.nii.gz", "damping": "damping/{participant_id}.nii.gz"}
+
+
+@pytest.fixture
+def pairs(scans: Path) -> Path:
+    """The phantom's table with two images of everybody, of different scales."""
+    rng = np.random.default_rng(0)
+    for scale, folder in enumerate(TWO, start=1):
+        (scans / folder).mkdir()
+        for number in range(1, SUBJECTS + 1):
+            values = 10.0**scale * rng.random((6, 8, 6), dtype=np.float32)
+            nib.save(nib.Nifti1Image(values, np.eye(4)), scans / folder / f"sub-{number:04d}.nii.gz")
+    return scans
+
+
+def test_channels_of_several_images_are_those_of_stores_of_one(pairs: Path, tmp_path: Path) -> None:
+    steps: list[Any] = [{"Resize": {"spatial_size": [3, 4, 3]}}, {"NormalizeIntensity": {}}]
+    ticks: list[tuple[str, int, int]] = []
+    made = prepare(config(image=TWO, transforms=steps), pairs, tmp_path / "v", lambda *tick: ticks.append(tick))
+    assert ("checksums", 2 * SUBJECTS, 2 * SUBJECTS) in ticks
+    assert made.store.image_shape == (2, 3, 4, 3)
+    assert not made.rejected
+    rows = np.arange(SUBJECTS)
+    for channel, text in enumerate(TWO.values()):
+        alone = prepare(config(image=text, transforms=steps), pairs, tmp_path / "v", quiet).store
+        np.testing.assert_array_equal(made.store.read_rows(rows)[:, channel], alone.read_rows(rows)[:, 0])
+    assert prepare(config(image=TWO, transforms=steps), pairs, tmp_path / "v", quiet).reused
+    normalization = prepare(config(image=TWO, normalize="training"), pairs, tmp_path / "v", quiet).normalization
+    assert normalization is not None
+    np.testing.assert_allclose(normalization.mean, (5, 50), rtol=0.05)
+
+
+def test_the_manifest_tells_of_every_image(pairs: Path, tmp_path: Path) -> None:
+    made = prepare(config(image=TWO), pairs, tmp_path / "v", quiet)
+    (first, *_) = made.store.subjects
+    files = [pairs / text.format(participant_id="sub-0001") for text in TWO.values()]
+    assert list(first.images) == list(TWO)
+    assert [image.path for image in first.images.values()] == [str(file.relative_to(pairs)) for file in files]
+    assert first.digests == tuple(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
+    assert [source.maximum for source in first.sources.values()] == [readers.read(file).values.max() for file in files]
+    assert (first.path, first.source) == (first.images["elastic"].path, first.sources["elastic"])
+    alone = prepare(config(image=TWO["elastic"]), pairs, tmp_path / "v", quiet)
+    assert "images" not in json.loads((alone.store.folder / "manifest.json").read_text())["subjects"][0]
+
+
+def test_a_scan_lacking_an_image_or_on_two_grids_is_rejected_by_name(pairs: Path, tmp_path: Path) -> None:
+    image = readers.read(pairs / "damping/sub-0005.nii.gz").values[0]
+    (pairs / "damping/sub-0003.nii.gz").unlink()
+    nib.save(nib.Nifti1Image(image[:5], np.eye(4)), pairs / "damping/sub-0005.nii.gz")
+    nib.save(nib.Nifti1Image(image, np.diag([1.0, 1, 1.5, 1])), pairs / "damping/sub-0007.nii.gz")
+    (pairs / "elastic/sub-0009.nii.gz").write_text("this is no NIfTI file")
+    made = prepare(config(image=TWO, max_rejected=0.1), pairs, tmp_path / "v", quiet)
+    reasons = {r.subject: r.reason for r in made.rejected}
+    assert list(reasons) == ["sub-0003", "sub-0005", "sub-0007", "sub-0009"]
+    assert reasons["sub-0003"] == "damping: no such image"
+    assert reasons["sub-0005"].startswith("damping: shape [5, 8, 6] differs from elastic's [6, 8, 6]; ")
+    assert reasons["sub-0007"].startswith("damping: affine [1, 0, 0, 0; 0, 1, 0, 0; 0, 0, 1.5, 0] differs from elasti")
+    assert reasons["sub-0009"].startswith("elastic: ")
+    assert [r.path for r in made.rejected] == [None] * 4
+    assert len(made.store.subjects) == SUBJECTS - 4
+    with pytest.raises(UserError, match=r"4 of 40 subjects are rejected.*first: sub-0003: damping: no such image; "):
+        prepare(config(image=TWO), pairs, tmp_path / "v", quiet)
+
+
+def test_any_image_that_changes_makes_another_store(pairs: Path, tmp_path: Path) -> None:
+    first = prepare(config(image=TWO), pairs, tmp_path / "v", quiet).store
+    shutil.copy(pairs / "elastic/sub-0001.nii.gz", pairs / "damping/sub-0002.nii.gz")
+    second = prepare(config(image=TWO), pairs, tmp_path / "v", quiet).store
+    assert second.manifest.version != first.manifest.version
+    changed = [n for n, (a, b) in enumerate(zip(first.subjects, second.subjects, strict=True)) if a != b]
+    assert changed == [1]
+    np.testing.assert_array_equal(second.read_rows(np.array([1]))[0, 1], first.read_rows(np.array([0]))[0, 0])
+
+
+def test_an_image_that_no_scan_has_is_said_with_its_name(pairs: Path, tmp_path: Path) -> None:
+    for number in range(1, SUBJECTS + 1):
+        nib.save(nib.Nifti1Image(np.ones((6, 8, 6)), np.eye(4)), pairs / f"damping/sub-{number:04d}.nii.gz")
+    told = r"none of \d+ images out of 40 can be used; first: sub-0001: damping: has no contrast: every voxel is 1$"
+    with pytest.raises(UserError, match=told):
+        prepare(config(image=TWO), pairs, tmp_path / "v", quiet)

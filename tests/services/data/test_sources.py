@@ -10,6 +10,7 @@ from upath import UPath
 
 from services.data.sources import Digests, Sources
 from trainers.config import DataConfig
+from trainers.data.participants import Subject
 from trainers.data.store import FORMAT, json_digest
 from trainers.data.transforms import build_transforms
 
@@ -103,6 +104,44 @@ def test_the_form_that_counts_is_in_the_version_where_one_is_named(affine: str |
         "files": [],
     }  # of stores that were made before there was a choice
     assert sources.version({}) == json_digest(content if affine is None else {**content, "affine": affine})
+
+
+def of_images(image: str | dict[str, str], *paths: Path) -> Sources:
+    """One scan of these files."""
+    config = DataConfig(participants="p.tsv", image=image, label="age")
+    subject = Subject("a", "a", paths, 30.0, "F", {"age": 30.0}, {"sex": "F"}, {}, image_names=config.image_names)
+    return Sources(config, Path(), build_transforms((), Path()), (subject,), ())
+
+
+def test_one_image_is_in_the_version_as_it_always_was() -> None:
+    sources = of_images("{participant_id}.npy", Path("a.npy"))
+    content = {
+        "format": FORMAT,
+        "label": "age",
+        "dtype": "float32",
+        "subjects": [["a", "a", "d1", 30.0, "F", {"age": 30.0}, {"sex": "F"}, {}]],
+        "rejected": [],
+        "transforms": [],
+        "files": [],
+    }  # of stores that were made before there could be several
+    assert sources.version({Path("a.npy"): "d1"}) == json_digest(content)
+
+
+def test_every_image_its_name_and_its_place_are_in_the_version() -> None:
+    t1, t2 = Path("t1.npy"), Path("t2.npy")
+    digests = {t1: "d1", t2: "d2"}
+    named = {"t1": "{participant_id}/t1.npy", "t2": "{participant_id}/t2.npy"}
+    versions = [
+        of_images(named, t1, t2).version(digests),
+        of_images(named, t1, t2).version({**digests, t1: "d3"}),
+        of_images(named, t1, t2).version({**digests, t2: "d3"}),
+        of_images(dict(reversed(named.items())), t2, t1).version(digests),
+        of_images({"t1": named["t1"], "flair": named["t2"]}, t1, t2).version(digests),
+        of_images({"t1": named["t1"]}, t1).version(digests),
+        of_images(named["t1"], t1).version(digests),
+    ]
+    assert len(set(versions)) == len(versions)
+    assert of_images(named, t1, t2).version(digests) == versions[0]
 
 
 def test_members_of_an_archive_are_other_sources_and_change_with_it(cache: UPath, tmp_path: Path) -> None:

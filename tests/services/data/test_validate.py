@@ -6,6 +6,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from rich.console import Console
 
 from services.data.validate import check_table, validate_data
@@ -35,6 +36,38 @@ def test_counts_shapes_and_labels(scans: Path) -> None:
     assert lines[2].split(maxsplit=1) == ["age", "20.00 to 59.00, mean 39.50, sd 11.54"]
     assert lines[3] == "split     train 24, validation 8, test 8"
     assert lines[4] == f"{loaded.path} is valid; sweep id {loaded.spec.sweep_id}"
+
+
+def second(scans: Path, affine: NDArray[np.float64] | None = None, *numbers: int) -> None:
+    """A second image of the numbered scans, `sNN_t2.nii.gz`: of all, where none is said."""
+    for number in numbers or range(40):
+        values = np.random.default_rng(number).random((8, 9, 10), dtype=np.float32)
+        nib.save(nib.Nifti1Image(values, np.eye(4) if affine is None else affine), scans / f"s{number:02d}_t2.nii.gz")
+
+
+TWO = {"t1": "{participant_id}.nii.gz", "t2": "{participant_id}_t2.nii.gz"}
+
+
+def test_shapes_of_several_images_and_what_they_make_together(scans: Path) -> None:
+    second(scans)
+    lines = printed(of(scans, data={"image": TWO}))
+    assert lines[0].split(maxsplit=1) == ["subjects", "40 usable, 0 rejected"]
+    assert lines[1].split(maxsplit=1) == ["shapes", "[1, 8, 9, 10] + [1, 8, 9, 10] x 40"]
+    assert lines[2].split(maxsplit=1) == ["together", "[2, 8, 9, 10] of t1, t2, in this order"]
+
+
+def test_an_image_of_several_that_cannot_be_used_is_named(scans: Path) -> None:
+    second(scans)
+    (scans / "s03_t2.nii.gz").unlink()
+    cut(scans / "s04_t2.nii.gz", 0.02)
+    elsewhere = np.eye(4)
+    elsewhere[0, 3] = 3
+    second(scans, elsewhere, 5)
+    text = "\n".join(printed(of(scans, data={"image": TWO, "max_rejected": 0.1})))
+    assert "37 usable, 3 rejected" in text
+    assert "rejected s03: t2: no such image" in text
+    assert "rejected s04: t2: ends early" in text
+    assert "rejected s05: t2: affine [1, 0, 0, 3; 0, 1, 0, 0; 0, 0, 1, 0] differs from t1's [1, 0, 0, 0; " in text
 
 
 def test_one_truncated_scan_among_many_is_a_rejected_row(scans: Path) -> None:

@@ -10,9 +10,9 @@ from services.inspection.report import Report, inspect_store, rejections
 from services.inspection.screen import print_report
 from services.inspection.target import Target, open_target
 from services.settings import Settings
-from tests.services.inspection.planted import images, store_of
+from tests.services.inspection.planted import images, source, store_of
 from trainers.data.splits import Splits
-from trainers.data.store import LeftOut, VolumeStore
+from trainers.data.store import LeftOut, StoredImage, VolumeStore
 
 SPLITS = Splits(
     train=tuple(f"s{row:02d}" for row in range(10)),
@@ -104,3 +104,32 @@ def test_rejections_are_grouped_by_reason() -> None:
         ("missing label: column 'age' is 'n/a'", ("b", "c")),
         ("3 of 288 voxels are not finite", ("a",)),
     ]
+
+
+def test_rejections_are_grouped_by_the_image_that_is_at_fault() -> None:
+    reasons = {"a": "t1: no such image", "b": "t2: no such image", "c": "t1: no such image; t2: no such image"}
+    rejected = [LeftOut(subject=scan, path=None, reason=reasons[scan]) for scan in "abc"]
+    rejected.append(LeftOut(subject="d", path=None, reason="t2: no such image"))
+    assert [group.scans for group in rejections(rejected)] == [("b", "d"), ("a",), ("c",)]
+
+
+def test_a_store_of_several_images_is_inspected(tmp_path: Path) -> None:
+    """T2s are a hundredth of T1s: an odd one shows among T2s, and so does a file that two scans share."""
+    scans = images(20, (2, 8, 9, 10))
+    told = {}
+    for name, values in scans.items():
+        values[1] /= 100
+        parts = {"t1": source(values[:1]), "t2": source(values[1:], spacing_mm=(2.0, 2.0, 2.0))}
+        if name == "s07":
+            parts["t2"] = source(values[1:], maximum=3.0, spacing_mm=(2.0, 2.0, 3.0))
+        digests = {"t1": "shared" if name in ("s03", "s17") else f"1{name}", "t2": f"2{name}"}
+        told[name] = {
+            "images": {part: StoredImage(path="", digest=digests[part], source=parts[part]) for part in parts}
+        }
+    report = looked_at(store_of(tmp_path / "v", scans, told), one=SPLITS)
+    assert report.problems[0].text == "the same file in several splits (1): s03 (train), s17 (test)"
+    texts = [problem.text for problem in report.problems]
+    assert any("19 of 20 have 1 × 1 × 1 mm + 2 × 2 × 2 mm, others s07" in text for text in texts)
+    assert [(one.scan, one.figure) for one in report.outliers] == [("s07", "raw maximum of t2")]
+    assert not any("blank" in text for text in texts)
+    assert "raw maximum of t2" in render(report)

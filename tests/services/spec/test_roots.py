@@ -1,6 +1,7 @@
 """What a spec may name where the settings have data roots, and that a refusal tells nothing of what lies outside."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,16 @@ def test_no_image_template_begins_outside(roots: list[Path], path: str) -> None:
     assert "data.image" in refusal(changed("data/image", image), roots)
 
 
+@pytest.mark.parametrize("name", ["t1", "t2"])
+@pytest.mark.parametrize("path", ["/etc/{participant_id}", "../{age}", "away/{participant_id}.npy", "s3://b/{age}"])
+def test_no_template_of_several_images_begins_outside(roots: list[Path], path: str, name: str) -> None:
+    images = {"t1": "study/{participant_id}.npy", "t2": "study/{participant_id}_t2.npy"}
+    confine(placed(changed("data/image", images), roots), roots)
+    assert f"data.image.{name}: '{path}' is not allowed" in refusal(
+        changed("data/image", {**images, name: path}), roots
+    )
+
+
 @pytest.mark.parametrize("image", ["{participant_id}/../../x", "x{{y/../../{participant_id}"])
 def test_no_image_template_climbs(roots: list[Path], image: str) -> None:
     assert "data.image" in refusal(changed("data/image", image), roots)
@@ -139,11 +150,19 @@ def test_sessions_of_a_bids_data_set_stay_inside(roots: list[Path], tmp_path: Pa
 
 def test_scans_that_links_lead_to_stay_inside(roots: list[Path]) -> None:
     def subject(path: Path) -> Subject:
-        return Subject("s1", "s1", path, 1.0, None, {}, {}, {})
+        return Subject("s1", "s1", (path,), 1.0, None, {}, {}, {})
 
     confine_subjects([subject(roots[0] / "study" / "a.npy"), subject(roots[1] / "b.npy")], roots)
     with pytest.raises(UserError, match="the image of 's1' is not inside a data root"):
         confine_subjects([subject(roots[0] / "away" / "secret.tsv")], roots)
+
+
+def test_every_image_of_a_scan_stays_inside(roots: list[Path]) -> None:
+    paths = (roots[0] / "study" / "a.npy", roots[0] / "away" / "secret.tsv")
+    subject = Subject("s1", "s1", paths, 1.0, None, {}, {}, {}, image_names=("t1", "t2"))
+    with pytest.raises(UserError, match="the image t2 of 's1' is not inside a data root"):
+        confine_subjects([subject], roots)
+    confine_subjects([replace(subject, paths=(paths[0], roots[1] / "b.npy"))], roots)
 
 
 @pytest.mark.parametrize("is_there", [True, False])
@@ -156,7 +175,7 @@ def test_files_that_a_scan_is_read_from_stay_inside(is_there: bool, roots: list[
     (study / "b.mhd").write_text("NDims = 3\nDimSize = 1 1 1\nElementType = MET_CHAR\nElementDataFile = a.img\n")
     for name in ("a.hdr", "b.mhd"):
         with pytest.raises(UserError, match="the image of 's1' is not inside a data root"):
-            confine_subjects([Subject("s1", "s1", study / name, 1.0, None, {}, {}, {})], roots)
+            confine_subjects([Subject("s1", "s1", (study / name,), 1.0, None, {}, {}, {})], roots)
         template = [{"AffineRegistration": {"template": f"study/{name}"}}]
         assert f"template: 'study/{name}' is not allowed" in refusal(changed("data/transforms", template), roots)
 

@@ -161,6 +161,16 @@ def test_what_only_says_how_or_how_long_does_not(path: str, value: Any) -> None:
     assert parsed(changed(path, value)).sweep_id == parsed(MINIMAL).sweep_id
 
 
+def test_the_order_of_images_counts() -> None:
+    given = {"t1": "{participant_id}/T1.nii.gz", "t2": "{participant_id}/T2.nii.gz"}
+    one, other = (parsed(changed("data/image", dict(order))) for order in (given.items(), reversed(given.items())))
+    assert one.sweep_id != other.sweep_id
+    for spec in (one, other):
+        again = parse_spec(spec.to_yaml(), "copy.yaml")
+        assert list(again.data.images) == list(spec.data.images)
+        assert again.sweep_id == spec.sweep_id
+
+
 def test_the_order_of_augmentations_counts() -> None:
     one = changed("training/augmentations", {"cutout": {}, "flip": {}})
     other = changed("training/augmentations", {"flip": {}, "cutout": {}})
@@ -195,6 +205,13 @@ def test_the_id_is_name_and_hash() -> None:
         ("training", {"batch_size": 10, "workers": 4}, "training: batch_size 10 is not a multiple of workers 4"),
         ("training", 3, "training: 3 is not allowed: must be a mapping"),
         ("data/label", 3, "data.label: 3 is not allowed: must be text"),
+        ("data/image", 3, "data.image: 3 is not allowed: must be text"),
+        ("data/image", {}, "data.image: is empty; at least one image is needed"),
+        ("data/image", {"t1": 3}, "data.image.t1: 3 is not allowed: must be text"),
+        ("data/image", {"": "{id}"}, "data.image: '' is no name for an image: must be text without blanks around it"),
+        ("data/image", {"t\n1": "{id}"}, "data.image: 't\\n1' is no name for an image"),
+        ("data/bids", "ds", "data: image is not allowed with bids"),
+        ("data/suffix", {"t1": "T1w"}, "data.suffix: {'t1': 'T1w'} is not allowed: must be text"),
         ("data/split", {"test": 0.5, "validation": 0.5}, "data.split: test + validation is 1; it must be below 1"),
         ("data/split", {"test": 1.5}, "data.split.test: 1.5 is not allowed: must be less than 1"),
         ("data/split", {"stratify": "age"}, "data.split.stratify: age is not allowed: must be a list"),

@@ -260,3 +260,87 @@ def test_images_in_archives_must_be_there(tmp_path: Path) -> None:
         ("d", "no such image"),
     ]
     assert unlisted_images(listed, tmp_path) == []
+
+
+TWO = {"t1": "{id}/T1.png", "t2": "{id}/T2*.png"}
+
+
+def images(folder: Path, *names: str) -> None:
+    """Empty files, and people a, b, c with ages."""
+    table(folder, "a\t20\tF", "b\t30\tM", "c\t40\tF")
+    for name in "abc":
+        (folder / f"{name}.png").unlink()
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+
+
+def test_a_scan_of_several_images_has_their_paths_in_the_specs_order(tmp_path: Path) -> None:
+    images(tmp_path, *(f"{who}/{file}.png" for who in "abc" for file in ("T1", "T2w")))
+    subjects, rejected = read_subjects(config(image=TWO), tmp_path)
+    assert [list(s.images) for s in subjects] == [
+        [("t1", tmp_path / who / "T1.png"), ("t2", tmp_path / who / "T2w.png")] for who in "abc"
+    ]
+    assert [s.path.name for s in subjects] == ["T1.png"] * 3
+    assert not rejected
+    subjects, _ = read_subjects(config(image=dict(reversed(TWO.items()))), tmp_path)
+    assert [s.image_names for s in subjects] == [("t2", "t1")] * 3
+    assert [path.name for path in subjects[0].paths] == ["T2w.png", "T1.png"]
+
+
+def test_an_image_of_several_that_is_missing_is_named(tmp_path: Path) -> None:
+    images(tmp_path, "a/T1.png", "b/T2.png", "c/T1.png", "c/T2a.png", "c/T2b.png")
+    subjects, rejected = read_subjects(config(image=TWO), tmp_path)
+    assert not subjects
+    assert [(r.subject, r.path, r.reason) for r in rejected] == [
+        ("a", None, "t2: no file fits 'a/T2*.png'"),
+        ("b", None, "t1: no such image"),
+        ("c", None, "t2: 2 files fit 'c/T2*.png': c/T2a.png, c/T2b.png; one is needed"),
+    ]
+
+
+def test_all_images_of_several_that_are_missing_are_named(tmp_path: Path) -> None:
+    images(tmp_path, "a/T1.png", "a/T2.png")
+    _, rejected = read_subjects(config(image={"t1": "{id}/T1.png", "t2": "{id}/T2.png"}), tmp_path)
+    assert [(r.subject, r.reason) for r in rejected] == [
+        (who, "t1: no such image; t2: no such image") for who in ("b", "c")
+    ]
+
+
+def test_a_file_is_one_image_of_one_scan(tmp_path: Path) -> None:
+    table(tmp_path, "a\tx\t20", "b\ty\t30", "c\ty\t40", "d\tu\t50", "e\tw\t60", header="id\tflair\tage")
+    for name in "uwxy":
+        (tmp_path / f"{name}.png").touch()
+    (tmp_path / "e.png").unlink()
+    (tmp_path / "e.png").symlink_to("w.png")  # another name
+    subjects, rejected = read_subjects(config(image={"t1": "{id}.png", "t2": "{flair}.png"}), tmp_path)
+    assert [s.id for s in subjects] == ["a", "d", "e"]
+    assert [(r.subject, r.reason) for r in rejected] == [
+        (who, "t2: the table gives its image to another scan, too") for who in "bc"
+    ]
+    _, rejected = read_subjects(config(image={"t1": "{id}.png", "t2": "./{id}.png"}), tmp_path)
+    assert [r.reason for r in rejected] == ["t1 and t2 are one file"] * 5
+
+
+def test_a_column_or_a_template_that_is_wrong_names_its_image(tmp_path: Path) -> None:
+    images(tmp_path)
+    for text, said in {
+        "{idd}.png": r"data\.image\.t2: people\.tsv has no column 'idd'; did you mean 'id'",
+        "{id.png": r"data\.image\.t2: '{id\.png' is no template",
+        "T2.png": r"data\.image\.t2: 'T2\.png' names no column",
+    }.items():
+        with pytest.raises(UserError, match=said):
+            read_subjects(config(image={"t1": "{id}.png", "t2": text}), tmp_path)
+
+
+def test_codes_for_missing_values_leave_the_columns_of_all_templates_alone(tmp_path: Path) -> None:
+    table(tmp_path, "a\t1\t20", "b\t2\t30", header="id\tscan\tage")
+    for name in ("1", "2"):
+        (tmp_path / f"{name}.png").touch()
+    given = config(image={"t1": "{id}.png", "t2": "{scan}.png"}, missing=[1])
+    assert [s.id for s in read_subjects(given, tmp_path)[0]] == ["a", "b"]
+
+
+def test_images_without_a_row_are_found_for_each_of_several(tmp_path: Path) -> None:
+    images(tmp_path, "a/T1.png", "a/T2.png", "b/T1.png", "x/T2w.png", "y/T1.png", "c/T1x.png")
+    assert unlisted_images(config(image=TWO), tmp_path) == [tmp_path / "x/T2w.png", tmp_path / "y/T1.png"]

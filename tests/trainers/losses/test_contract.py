@@ -157,12 +157,17 @@ def test_rows_without_any_pair_do_not_drag_the_mean(name: str) -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_labels_must_be_finite(name: str, bad: float) -> None:
+def test_labels_must_be_finite_where_they_are_read(name: str, bad: float) -> None:
     loss = small(name)
-    y = labels(4, 1)
+    views = loss.min_views
+    y = labels(4, views)
+    z = embeddings(loss, len(y))
+    if not loss.needs_labels:
+        assert torch.equal(loss(z, torch.full_like(y, bad), views=views), loss(z, y, views=views))
+        return
     y[1] = bad
     with pytest.raises(UserError, match="y has 1 labels that are not finite"):
-        loss(embeddings(loss, 4), y)
+        loss(z, y, views=views)
 
 
 @pytest.mark.parametrize(

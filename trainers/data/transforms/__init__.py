@@ -43,6 +43,10 @@ class Pipeline:
 
     def __call__(self, image: Image, row: Mapping[str, float]) -> NDArray[np.float32]:
         """The values to store, float32 [C', *S']. Raises UnreadableError with a one-line reason."""
+        return np.ascontiguousarray(self.apply(image, row).values, dtype=np.float32)
+
+    def apply(self, image: Image, row: Mapping[str, float]) -> Image:
+        """The image with these values, and where its voxels lie now. Raises UnreadableError with a one-line reason."""
         for index, step in enumerate(self.steps):
             try:
                 image = step(image, row)
@@ -52,7 +56,7 @@ class Pipeline:
                 what = f"data.transforms[{index}] {step.name} fails on shape {image.values.shape}"
                 reason = " ".join(str(error).split()) or type(error).__name__
                 raise UnreadableError(f"{what}: {reason}") from error
-        return np.ascontiguousarray(image.values, dtype=np.float32)
+        return image
 
 
 def build_transforms(transforms: Steps, base: Path) -> Pipeline:
