@@ -89,7 +89,7 @@ def categories(subjects: Sequence[Subject], group: str | None) -> dict[str, Coun
         values |= {group: subject.group} if group is not None and subject.group is not None else {}
         for column, value in values.items():
             cells[column].append(value)
-    return {column: Counter(values) for column, values in cells.items()}
+    return {column: Counter(values) for column, values in cells.items() if any(values)}
 
 
 def quantities(subjects: Sequence[Subject]) -> dict[str, list[float]]:

@@ -9,17 +9,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from tests.trainers import tiny
 from trainers import checkpoint, losses, state
 from trainers.config import RunConfig
+from trainers.covariates import Cells, Covariates
 from trainers.data.feeds import Batch
 from trainers.data.feeds.resident import ResidentFeed
+from trainers.data.store import Rows
 from trainers.errors import Diverged, UserError
 from trainers.evaluate import embed
 from trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
+from trainers.inference import Predictor
 from trainers.metrics import mae
 from trainers.model import build_model, build_network
 from trainers.pretrain import go_on, pretrain
@@ -260,6 +264,62 @@ def error_of(run: RunConfig, feed: ResidentFeed, best: dict[str, Any]) -> float:
     batches = feed.evaluation("validation", batch_size=run.training.batch_size, rank=0, world_size=1)
     features, labels = embed(network, batches)
     return float(mae(labels.numpy(), load_probe(best["probe"]).predict(features).numpy()))
+
+
+def with_covariate() -> ResidentFeed:
+    """A feed with a column that all but tells the label, beside images that are noise."""
+    data = tiny.data(train=64, validation=32)
+    rng = np.random.default_rng(0)
+
+    def told(rows: Rows) -> Rows:
+        noise = rng.standard_normal(rows.images.shape).astype(np.float32)
+        return replace(rows, images=noise, covariates=covariates.encode(cells(rows)))
+
+    def cells(rows: Rows) -> list[Cells]:
+        return [{"months": 12 * label} for label in rows.labels]
+
+    covariates = Covariates.fit(["months"], cells(data.train))
+    return ResidentFeed(replace(data, train=told(data.train), validation=told(data.validation), covariates=covariates))
+
+
+@pytest.mark.parametrize(("method", "within"), [("exponential", 1.0), ("vanilla", 6.0), ("c_mixup", 6.0)])
+def test_a_covariate_reaches_the_probe_or_the_regression_head(method: str, within: float, tmp_path: Path) -> None:
+    feed = with_covariate()
+    run = tiny.run(method, epochs=12, lr=0.02, augmentations={}, views=1)
+    history = train(run, tmp_path, feed=feed)
+    assert history.best < within, "images are noise, by which guessing the mean is off by 15 years"
+    predictor = Predictor.load(run, tmp_path / "best.pt", feed.image_shape)
+    (batch,) = feed.evaluation("validation", batch_size=32, rank=0, world_size=1)
+    inferred = predictor.infer(batch.images.numpy(), [{"months": 12 * label} for label in batch.labels.tolist()])
+    assert float(mae(batch.labels.numpy(), inferred.predictions)) == pytest.approx(history.best, rel=1e-6)
+
+
+def test_what_the_labels_of_the_unlabelled_would_be_changes_nothing(tmp_path: Path) -> None:
+    """`simclr` trains on scans without a label, which its probe never sees; `exponential` on the others alone."""
+    data = tiny.data(train=24)
+    known = np.arange(24) % 3 > 0
+    labels = {
+        "partly": np.where(known, data.train.labels, np.nan),
+        "alone": data.train.labels[known],
+    }
+    partly = replace(data, train=replace(data.train, labels=labels["partly"]))
+    rows = replace(
+        data.train,
+        images=data.train.images[known],
+        labels=labels["alone"],
+        groups=None if data.train.groups is None else data.train.groups[known],
+        rows=data.train.rows[known],
+    )
+    alone = replace(data, train=rows, train_shards=data.train_shards[known])
+    found = {
+        (method, name): train(tiny.run(method, epochs=2), tmp_path / method / name, feed=ResidentFeed(given))
+        for method in ("exponential", "simclr")
+        for name, given in {"partly": partly, "alone": alone}.items()
+    }
+    one, other = (without_times(found["exponential", name]) for name in ("partly", "alone"))
+    assert one == other
+    assert found["simclr", "partly"].epochs[0]["loss"] != found["simclr", "alone"].epochs[0]["loss"]
+    assert all(math.isfinite(value) for row in found["simclr", "partly"].epochs for value in row.values())
 
 
 def test_training_lowers_the_error(tmp_path: Path) -> None:

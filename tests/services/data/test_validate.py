@@ -70,6 +70,35 @@ def test_an_image_of_several_that_cannot_be_used_is_named(scans: Path) -> None:
     assert "rejected s05: t2: affine [1, 0, 0, 3; 0, 1, 0, 0; 0, 0, 1, 0] differs from t1's [1, 0, 0, 0; " in text
 
 
+def with_columns(scans: Path) -> None:
+    """Ages of five people are lost; everyone's sex, head size and age in months are known, but one's sex."""
+    lines = ["participant_id\tage\tsex\ttiv\tmonths"]
+    for number in range(40):
+        age = "n/a" if number % 8 == 0 else str(20 + number)
+        sex = "" if number == 9 else "FM"[number % 2]
+        lines.append(f"s{number:02d}\t{age}\t{sex}\t{1500 + number % 3}\t{12 * (20 + number)}")
+    (scans / "participants.tsv").write_text("\n".join(lines) + "\n")
+
+
+def test_covariates_are_shown_and_one_that_tells_the_label_is_warned_of(scans: Path) -> None:
+    with_columns(scans)
+    text = "\n".join(printed(of(scans, data={"covariates": ["sex", "tiv", "months"], "max_rejected": 0.2})))
+    assert "34 usable, 6 rejected" in text
+    assert "rejected s09: missing value: column 'sex' is ''" in text
+    assert "rejected s00: missing label: column 'age' is 'n/a'" in text
+    assert "tiv       1,500 to 1,502" in text.replace("1500", "1,500").replace("1502", "1,502")
+    assert "data.covariates: 'months' all but tells 'age': r = 1" in text
+    assert "'tiv' all but tells" not in text
+
+
+def test_scans_without_a_label_are_counted_apart(scans: Path) -> None:
+    with_columns(scans)
+    lines = printed(of(scans, data={"unlabelled": "train"}, search={"spaces": ["simclr"], "racing": None}))
+    assert lines[0].split(maxsplit=1) == ["subjects", "40 usable, 0 rejected"]
+    assert lines[2].split(maxsplit=1)[1].startswith("21.00 to 59.00")
+    assert "split     train 21, validation 7, test 7, without a label 5" in lines
+
+
 def test_one_truncated_scan_among_many_is_a_rejected_row(scans: Path) -> None:
     cut(scans / "s07.nii.gz", 0.02)
     lines = printed(of(scans))

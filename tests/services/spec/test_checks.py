@@ -57,6 +57,11 @@ def test_the_specs_beside_the_tests_are_sound(path: Path) -> None:
             "augmentation 'flip' has no parameter 'image_shape'",
         ),
         ("model", {"width": 1e6}, "model.width: 1000000.0 is not allowed: must be less than or equal to 100"),
+        (
+            "data/unlabelled",
+            "train",
+            "data.unlabelled: train is not allowed: no method of search.spaces is one of mae, nnclr, simclr",
+        ),
         ("search/fix", {"training.lr": 3}, "search.fix: 'training.lr' is fixed already: set it under training"),
         (
             "search/fix",

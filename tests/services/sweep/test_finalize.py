@@ -1,5 +1,6 @@
 """Finalize on a store of 40 small images and a sweep of two configurations that really trained."""
 
+import dataclasses
 import json
 import math
 import shutil
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
 import torch
@@ -20,10 +22,12 @@ from services.records.final_report import FinalReport
 from services.records.trial_record import seed_folder, write_configuration
 from services.spec.spec import SweepSpec, parse_spec
 from services.stores.tracker import Tracker
-from services.sweep.finalize import choose_winner, finalize
+from services.sweep.finalize import choose_winner, export_model, finalize
 from services.sweep.trial import run_config
+from tests.trainers import tiny
 from tests.trainers.data.small_store import write_store
 from trainers.config import SplitConfig
+from trainers.covariates import Cells, Covariates
 from trainers.data.feeds.resident import ResidentFeed, load_resident
 from trainers.data.splits import store_splits
 from trainers.data.store import Volume, VolumeStore
@@ -254,6 +258,34 @@ def test_the_registered_model_predicts_elsewhere_what_finalize_did(
     predicted = np.load(tmp_path / "predicted.npy")
     assert predicted.dtype == np.float64
     np.testing.assert_allclose(predicted, np.mean(list(report.predictions.values()), axis=0), rtol=1e-12)
+
+
+def test_the_model_takes_covariates_by_the_names_of_their_columns(tmp_path: Path) -> None:
+    data = tiny.data()
+    training: list[Cells] = [{"tiv": 1400.0 + place, "sex": "FM"[place % 2]} for place in range(len(data.train.rows))]
+    covariates = Covariates.fit(["tiv", "sex"], training)
+    of_validation = training[: len(data.validation.rows)]
+    feed = ResidentFeed(
+        dataclasses.replace(
+            data,
+            train=dataclasses.replace(data.train, covariates=covariates.encode(training)),
+            validation=dataclasses.replace(data.validation, covariates=covariates.encode(of_validation)),
+            covariates=covariates,
+        )
+    )
+    run = tiny.run(epochs=1)
+    pretrain(run, feed, tmp_path, device=torch.device("cpu"))
+    members = {0: (run, tmp_path / "best.pt")}
+    export_model(tmp_path / "model", members, feed.image_shape, covariates)
+    images = data.validation.images
+    told = {name: np.array([cells[name] for cells in of_validation]) for name in ("tiv", "sex")}
+    predicted = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict({"images": images, **told})
+    expected = Predictor.load(run, tmp_path / "best.pt", feed.image_shape).infer(images, of_validation).predictions
+    np.testing.assert_allclose(predicted, expected, rtol=1e-12)
+    other = {**told, "sex": told["sex"][::-1]}
+    assert not np.allclose(
+        mlflow.pyfunc.load_model(str(tmp_path / "model")).predict({"images": images, **other}), expected
+    )
 
 
 def test_a_checkpoint_that_holds_code_is_refused(study: Study) -> None:

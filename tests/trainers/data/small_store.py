@@ -1,6 +1,7 @@
 """A volume store as `contrasweep prepare` leaves one, of volumes at hand."""
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def write_store(
         write_shard(folder / f"shard-{number:05d}.parquet", volumes[start : start + per_shard], shape, dtype)
         for number, start in enumerate(starts)
     ]
-    labels = [v.label for v in volumes]
+    labels = [v.label for v in volumes if not math.isnan(v.label)]
     manifest = Manifest(
         format=FORMAT,
         version="0" * 64,

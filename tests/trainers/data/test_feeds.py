@@ -1,20 +1,24 @@
+import math
 import pickle
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
+from tests.trainers.data.small_store import write_store
 from trainers.config import SplitConfig
+from trainers.covariates import Covariates
 from trainers.data import order
 from trainers.data.feeds import Batch, Feed, arriving, choose_feed
 from trainers.data.feeds.resident import ResidentFeed, load_resident
 from trainers.data.feeds.stream import READ_AHEAD, StreamFeed
 from trainers.data.splits import Splits, make_splits
-from trainers.data.store import VolumeStore, read_manifest
+from trainers.data.store import Volume, VolumeStore, read_manifest
 from trainers.errors import UserError
 from trainers.normalization import Normalization
 
@@ -209,3 +213,63 @@ def test_what_goes_wrong_with_a_batch_is_raised_where_it_is_used() -> None:
     next(arrived)
     with pytest.raises(UserError, match="the disk is gone"):
         next(arrived)
+
+
+def partly_labelled(folder: Path) -> tuple[VolumeStore, Splits]:
+    """40 people, of whom every fourth has no label."""
+    volumes = [
+        Volume(f"s{row:02d}", math.nan if row % 4 == 0 else 20.0 + row, None, np.full((1, 2, 2), row, np.float32))
+        for row in range(40)
+    ]
+    told = {
+        v.id: {"label": None if math.isnan(v.label) else v.label, "strata": {}, "covariates": {"tiv": float(row)}}
+        for row, v in enumerate(volumes)
+    }
+    store = write_store(folder / "partly", volumes, per_shard=10, told=told)
+    return store, make_splits(store.subjects, SplitConfig())
+
+
+@pytest.mark.parametrize("make", [resident, stream])
+def test_scans_without_a_label_are_trained_on_where_they_are_asked_for(
+    make: Callable[[VolumeStore, Splits], Feed], tmp_path: Path
+) -> None:
+    store, splits = partly_labelled(tmp_path)
+    feed = make(store, splits)
+    rows = {
+        unlabelled: np.concatenate(
+            [b.rows for b in feed.epoch(0, seed=0, batch_size=2, rank=0, world_size=1, unlabelled=unlabelled)]
+        )
+        for unlabelled in (False, True)
+    }
+    assert sorted(rows[False]) == store.rows_of(splits.train).tolist()
+    assert sorted(rows[True]) == store.rows_of(splits.train + splits.unlabelled).tolist()
+    assert len(splits.unlabelled) == 10
+    assert feed.train_size == len(splits.train)
+    assert np.isfinite([feed.label_range, *feed.train_labels]).all()
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_scans_without_a_label_are_in_no_evaluation(split: Literal["train", "validation"], tmp_path: Path) -> None:
+    store, splits = partly_labelled(tmp_path)
+    for make in (resident, stream):
+        batches = list(make(store, splits).evaluation(split, batch_size=4, rank=0, world_size=1))
+        assert np.concatenate([b.rows for b in batches]).tolist() == store.rows_of(getattr(splits, split)).tolist()
+        assert all(batch.labels.isfinite().all() for batch in batches)
+
+
+def test_both_feeds_give_the_same_batches_with_covariates_and_without_labels(tmp_path: Path) -> None:
+    store, splits = partly_labelled(tmp_path)
+    covariates = Covariates.fit(["tiv"], store.cells_of(store.rows_of(splits.train)))
+    feeds = (
+        ResidentFeed(load_resident(store, splits, None, covariates)),
+        StreamFeed(store.folder, splits, None, covariates),
+    )
+    one, other = (list(f.epoch(3, seed=1, batch_size=4, rank=0, world_size=1, unlabelled=True)) for f in feeds)
+    assert len(one) == len(other) == 7, "18 with a label and 10 without"
+    for a, b in zip(one, other, strict=True):
+        assert a.rows.tolist() == b.rows.tolist()
+        assert a.covariates is not None
+        assert b.covariates is not None
+        assert torch.equal(a.covariates, b.covariates)
+        np.testing.assert_array_equal(a.covariates.numpy(), covariates.encode(store.cells_of(a.rows)))
+        np.testing.assert_array_equal(a.labels, store.labels[a.rows])

@@ -43,6 +43,37 @@ def test_a_label_that_is_no_number_rejects_its_subject(tmp_path: Path, label: st
     assert f"column 'age' is '{label}'" in rejected[0].reason
 
 
+def test_a_scan_without_a_label_is_kept_where_it_may_be_trained_on(tmp_path: Path) -> None:
+    table(tmp_path, "a\t20\tF", "b\tn/a\tF", "c\t-9\tM", "d\told\tM", "e\t30\tM")
+    subjects, rejected = read_subjects(config(unlabelled="train", missing=[-9]), tmp_path)
+    assert {s.id: s.label for s in subjects} == {"a": 20, "b": None, "c": None, "e": 30}
+    assert [r.subject for r in rejected] == ["d"], "text that is no number is no missing label"
+
+
+def test_covariates_are_numbers_or_categories_and_reject_whom_they_are_missing_of(tmp_path: Path) -> None:
+    table(tmp_path, "a\t20\tF\t1.5", "b\t30\tM\t2", "c\t40\t\t3", "d\t50\tF\tn/a", header="id\tage\tsex\ttiv")
+    subjects, rejected = read_subjects(config(covariates=["sex", "tiv"]), tmp_path)
+    assert {s.id: s.covariates for s in subjects} == {"a": {"sex": "F", "tiv": 1.5}, "b": {"sex": "M", "tiv": 2.0}}
+    assert {r.subject: r.reason for r in rejected} == {
+        "c": "missing value: column 'sex' is ''",
+        "d": "missing value: column 'tiv' is 'n/a'",
+    }
+
+
+@pytest.mark.parametrize(
+    ("covariates", "message"),
+    [
+        (["sexx"], "data.covariates: people.tsv has no column 'sexx'; did you mean 'sex'"),
+        (["sex", "sex"], r"\['sex', 'sex'\] repeats sex"),
+        (["age"], "covariates: 'age' is not allowed: it is the label"),
+    ],
+)
+def test_covariates_that_are_no_columns_beside_the_label(tmp_path: Path, covariates: list[str], message: str) -> None:
+    table(tmp_path, "a\t20\tF", "b\t30\tM")
+    with pytest.raises((UserError, ValueError), match=message):
+        read_subjects(config(covariates=covariates), tmp_path)
+
+
 def test_a_missing_image_and_a_missing_group_reject_their_subjects(tmp_path: Path) -> None:
     table(tmp_path, "a\t20\tF", "b\t25\tF", "c\t30\tn/a", "d\t35\tF")
     (tmp_path / "b.png").unlink()

@@ -132,3 +132,15 @@ def test_a_condition_of_no_column_or_that_nobody_fulfils(tmp_path: Path, where: 
 def test_ends_are_inside(value: float, low: float, width: float) -> None:
     within = holds(Condition(min=low, max=low + width), repr(value))
     assert within == (low <= value <= low + width)
+
+
+def test_a_joined_label_that_is_not_there_leaves_a_scan_without_one(tmp_path: Path) -> None:
+    folder = study(tmp_path, "id,visit\na,1\na,2\nb,1\nc,1\n", ages="id,age\na,30\nb,40\n")
+    for name in ("a_1", "a_2", "b_1", "c_1"):
+        (folder / f"{name}.png").touch()
+    image = {"image": "{id}_{visit}.png", "session": "visit", "join": [{"table": "ages.csv", "on": "id"}]}
+    labels, reasons, _ = found(folder, **image, unlabelled="train")
+    assert labels == {"a_1": 30, "a_2": None, "b_1": 40, "c_1": None}, (
+        "the second visit is older, by how much is not told"
+    )
+    assert not reasons

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from sklearn.model_selection import train_test_split
+from upath import UPath
 
 from trainers.config import FILES, AnySplit, SplitByFiles, SplitConfig
 from trainers.data.split_files import SplitLists
@@ -359,3 +360,84 @@ def test_the_stores_file_holds_all_folds(store: VolumeStore) -> None:
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match="is no list of splits"):
         read_splits(path)
+
+
+def with_unlabelled(count: int, seed: int = 0) -> list[StoredSubject]:
+    """People with up to three visits, of whom every second scan has no label, at four sites, some in families."""
+    rng = np.random.default_rng(seed)
+    return [
+        scan.model_copy(
+            update={
+                "id": f"{scan.id}_{visit}",
+                "label": scan.label if rng.random() < 0.5 else None,
+                "strata": {},
+                "split_cells": {"site": "ABCD"[place % 4], "family": f"f{place // 2}" if place % 3 else ""},
+            }
+        )
+        for place, scan in enumerate(people(count, seed))
+        for visit in range(1 + place % 3)
+    ]
+
+
+UNLABELLED: list[dict[str, Any]] = [
+    {},
+    {"family": "family"},
+    {"by": "site", "test": ["B"], "validation": ["C"]},
+    {"by": "site", "test": ["B"]},
+    {"column": "site", "train": ["A"], "validation": ["C"], "test": ["B"]},
+    {"folds": 3},
+    {"folds": 3, "family": "family"},
+    {"by": "site", "test": ["B"], "folds": {"by": "site"}},
+]
+
+
+@pytest.mark.parametrize("given_split", UNLABELLED, ids=str)
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=15, deadline=None)
+def test_no_scan_without_a_label_is_of_someone_who_is_validated_or_tested_on(
+    given_split: dict[str, Any], seed: int
+) -> None:
+    config: AnySplit = TypeAdapter(AnySplit).validate_python(given_split)
+    scans = with_unlabelled(60, seed)
+    by_id = {scan.id: scan for scan in scans}
+    splits = make_splits(scans, config)
+    labelled = make_splits([scan for scan in scans if scan.label is not None], config)
+    assert splits.parts == labelled.parts, "who has no label moves nobody"
+    assert splits.without_label
+    assert all(by_id[name].label is None for name in splits.without_label)
+
+    def units(ids: Sequence[str]) -> set[tuple[str, str]]:
+        own = {("subject", by_id[name].subject) for name in ids}
+        family = {("family", by_id[name].split_cells["family"]) for name in ids} - {("family", "")}
+        return own | (family if config.family else set())
+
+    def sites(ids: Sequence[str]) -> set[str]:
+        return {by_id[name].split_cells["site"] for name in ids}
+
+    for run in [fold_of(splits, number) for number in range(len(splits.folds))] or [splits]:
+        held_out = run.validation + run.test
+        assert not units(run.unlabelled) & units(held_out)
+        if "by" in given_split and run.folds:
+            assert not sites(run.unlabelled) & sites(held_out)
+        if "column" in given_split:
+            assert sites(run.unlabelled) == {"A"}
+    if splits.folds:
+        runs = [fold_of(splits, number).unlabelled for number in range(len(splits.folds))]
+        assert {name for ids in runs for name in ids} == set(splits.without_label)
+
+
+def test_scans_without_a_label_are_read_back(tmp_path: Path) -> None:
+    for folds in ({}, {"folds": 3}):
+        splits = make_splits(with_unlabelled(60), SplitConfig(**folds))
+        path = tmp_path / "splits.json"
+        path.write_text(json.dumps({"splits": splits.model_dump(mode="json", exclude_defaults=True)}))
+        assert read_splits(UPath(path)) == splits
+
+
+def test_a_scan_that_is_with_and_without_a_label_is_no_split(tmp_path: Path) -> None:
+    splits = make_splits(with_unlabelled(60), SplitConfig())
+    torn = splits.model_copy(update={"unlabelled": (*splits.unlabelled, splits.test[0])})
+    path = tmp_path / "splits.json"
+    path.write_text(json.dumps({"splits": torn.model_dump(mode="json", exclude_defaults=True)}))
+    with pytest.raises(UserError, match="no list of splits"):
+        read_splits(UPath(path))
