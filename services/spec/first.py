@@ -18,7 +18,7 @@ from trainers.config import DataConfig
 from trainers.data.bids import list_bids
 from trainers.data.listing import list_table
 from trainers.data.participants import Subject, read_subjects
-from trainers.data.people import names_people
+from trainers.data.people import FEWEST_PEOPLE, names_people
 from trainers.data.readers import UnreadableError, read, read_header
 from trainers.data.table import check_columns, is_missing, read_table
 from trainers.data.template import ImageTemplate
@@ -37,8 +37,6 @@ SPLIT_WORDS = {
 }
 SPACES = ("dynlocrep", "supremix", "exponential", "vanilla")
 """Without a second view, supremix has only equal labels to attract, and there may be none."""
-FEWEST_PEOPLE = 6
-"""Different values of a column that names people and repeats; with fewer it tells groups."""
 LONGEST_SIDE = {1: 512, 2: 224, 3: 96}
 
 SPEC = """\
@@ -236,6 +234,7 @@ def _who(participants: Path, image: str, named: str | None) -> dict[str, str]:
     usual = [column for name in ID_COLUMNS for column in table.columns if _squeezed(column) == name]
     repeating = [column for column in usual if _people(cells[column]) < len(table.rows)]
     coarser = [c for c in table.columns if names_people(c) and FEWEST_PEOPLE <= _people(cells[c]) < len(table.rows)]
+    coarser.sort(key=lambda column: -_people(cells[column]))  # people before families
     who = named or next(iter((*repeating, *coarser, *usual, *used)), table.columns[0])
     others = [column for column in used if column != who]
     repeats = _people(cells.get(who, [])) < len(table.rows)
