@@ -23,7 +23,7 @@ from trainers.data.participants import Rejected, Subject, read_scans, read_subje
 from trainers.data.readers import Form, Header, UnreadableError, read_header
 from trainers.data.splits import families, left_out, make_splits
 from trainers.data.transforms import Pipeline, build_transforms
-from trainers.data.volume import load_scan
+from trainers.data.volume import load_scan, taken_as
 from trainers.errors import UserError
 
 SHOWN = 10
@@ -88,8 +88,9 @@ def _print(looked: _Looked, data: DataConfig, console: Console) -> None:
         labels = np.array([subject.label for subject in looked.subjects])
         low, high, mean, sd = map(number, (labels.min(), labels.max(), labels.mean(), labels.std()))
         table.add_row("shapes", ", ".join(f"{list(shape)} x {count}" for shape, count in looked.shapes.most_common(5)))
-        if (usual := looked.shapes.most_common(1)[0][0]) and len(usual) == 2:
-            table.add_row("taken as", f"{usual[0]} channels of {usual[1]} points (Transpose turns them)")
+        steps = {name for step in data.transforms for name in step}
+        if taken := taken_as(looked.subjects[0].path, looked.shapes.most_common(1)[0][0], steps):
+            table.add_row("taken as", taken)
         table.add_row(data.label, f"{low} to {high}, mean {mean}, sd {sd}")
         for column, sizes in categories(looked.subjects, data.group).items():
             table.add_row(column, shown(sizes))
