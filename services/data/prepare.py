@@ -360,6 +360,7 @@ def _stored(subject: Subject, outcome: Outcome, sources: Sources, digests: dict[
         described=subject.described,
         source=outcome.source,
         split_cells=subject.split_cells,
+        people=subject.people,
     )
 
 

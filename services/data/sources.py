@@ -63,6 +63,7 @@ class Sources:
         rows = [
             [s.id, s.subject, digests[s.path], s.label, s.group, s.strata, s.described, s.numbers]
             + [s.split_cells] * bool(s.split_cells)  # of stores that were made before there were any, nothing changes
+            + [["people", s.people]] * bool(s.people)
             for s in self.subjects
         ]
         content = {

@@ -90,6 +90,7 @@ class StoredSubject(Frozen):
     described: dict[str, str]
     source: Source
     split_cells: dict[str, str] = Field(default_factory=dict)
+    people: dict[str, str] = Field(default_factory=dict)
 
 
 class LeftOut(Frozen):
