@@ -43,7 +43,9 @@ def test_a_scan_that_two_splits_name_is_a_leak(tmp_path: Path) -> None:
 
 
 def test_a_patient_and_a_family_on_two_sides_are_leaks_in_folds_too(tmp_path: Path) -> None:
-    told = {f"s{row:02d}": {"people": {"Patient ID": f"P{row // 3}", "rel_family_id": f"F{row // 2}"}} for row in range(6)}
+    told = {
+        f"s{row:02d}": {"people": {"Patient ID": f"P{row // 3}", "rel_family_id": f"F{row // 2}"}} for row in range(6)
+    }
     store = store_of(tmp_path / "v", images(6), told)
     families = "'rel_family_id' has values on several sides of the split (1): F1; "
     assert [leak.text.partition("data.id")[0] for leak in leaks(store, SPLITS)] == [
