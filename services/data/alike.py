@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from services.data.doubts import side_doubts
 from services.data.problems import Problem, Severity
 from services.text import first_few
 from trainers.data.splits import Splits
@@ -37,7 +38,8 @@ class Likeness:
 
 
 def leaks(store: VolumeStore, splits: Splits, look_alikes: Sequence[LookAlike] = ()) -> list[Problem]:
-    """What is on several sides of a split: an image, a file, a look-alike, a subject, or ids of probably one person.
+    """What is on several sides of a split: an image, a file, a look-alike, a subject, ids of probably one person, or a
+    value of a column that names people or families.
 
     Reads no image. One problem for each kind, with the first few by name, their number and their splits.
     """
@@ -48,7 +50,8 @@ def leaks(store: VolumeStore, splits: Splits, look_alikes: Sequence[LookAlike] =
 
     kinds = [*equal_images(store.subjects), one_subject(store.subjects), one_person(store.subjects)]
     across = [kind.straddling(sides) for kind in (*kinds, alike(store.subjects, look_alikes))]
-    return [_problem(kind, "leak", " in several splits", told) for kind in across if kind.groups]
+    torn = [Problem("leak", doubt) for doubt in side_doubts(store.subjects, splits)]
+    return [*(_problem(kind, "leak", " in several splits", told) for kind in across if kind.groups), *torn]
 
 
 def duplicates(store: VolumeStore, look_alikes: Sequence[LookAlike] = ()) -> list[Problem]:

@@ -319,7 +319,8 @@ def _volumes(task: Task, outcomes: list[Outcome]) -> Iterator[Volume]:
 
 def differs(shape: tuple[int, ...], usual: tuple[int, ...]) -> str:
     """Why a scan is rejected that is prepared to another shape than the others."""
-    return f"shape {shape} differs from the others' {usual}"
+    colours = shape[1:] == usual[1:] and {shape[0], usual[0]} == {1, 3}
+    return f"shape {shape} differs from the others' {usual}" + "; Grey makes one channel of colours" * colours
 
 
 def _manifest(
@@ -369,6 +370,7 @@ def _stored(subject: Subject, outcome: Outcome, sources: Sources, digests: dict[
         source=outcome.sources[0],
         split_cells=subject.split_cells,
         covariates=subject.covariates,
+        people=subject.people,
         images={} if list(images) == [""] else images,
     )
 

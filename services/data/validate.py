@@ -32,7 +32,7 @@ from trainers.data.readers import Form, UnreadableError, read_header
 from trainers.data.several import naming
 from trainers.data.splits import families, left_out, make_splits
 from trainers.data.transforms import Pipeline, build_transforms
-from trainers.data.volume import load_scan
+from trainers.data.volume import load_scan, taken_as
 from trainers.errors import UserError
 
 SHOWN = 10
@@ -97,8 +97,9 @@ def _print(looked: _Looked, data: DataConfig, console: Console) -> None:
         table.add_row("shapes", ", ".join(f"{_told(shapes)} x {n}" for shapes, n in looked.shapes.most_common(5)))
         if looked.prepared and data.image_names != ("",):
             table.add_row("together", f"{list(looked.prepared)} of {', '.join(data.image_names)}, in this order")
-        if (usual := looked.shapes.most_common(1)[0][0][0]) and len(usual) == 2:
-            table.add_row("taken as", f"{usual[0]} channels of {usual[1]} points (Transpose turns them)")
+        steps = {name for step in data.transforms for name in step}
+        if taken := taken_as(looked.subjects[0].path, looked.shapes.most_common(1)[0][0][0], steps):
+            table.add_row("taken as", taken)
         table.add_row(data.label, _spread(labels_of(looked.subjects)))
         for column, values in quantities(looked.subjects).items():
             table.add_row(column, _spread(values))

@@ -36,11 +36,17 @@ class Labels:
 
 def labels_by_column(subjects: Sequence[StoredSubject]) -> dict[str, list[Labels]]:
     """For each column that tells site or sex, and for the group where it is another: labels by value."""
-    columns = {name: [scan.described.get(name, "n/a") for scan in subjects] for name in _columns(subjects)}
-    groups = [scan.group or "" for scan in subjects]
-    if any(groups) and groups not in columns.values():
-        columns[GROUP] = groups
+    columns = _described(subjects)
+    if group_column(subjects) == GROUP:
+        columns[GROUP] = [scan.group or "" for scan in subjects]
     return {name: _by_value(values, subjects) for name, values in columns.items()}
+
+
+def group_column(subjects: Sequence[StoredSubject]) -> str | None:
+    """The column that tells site or sex and is the group, or else GROUP; None where there are no groups."""
+    groups = [scan.group or "" for scan in subjects]
+    same = (name for name, values in _described(subjects).items() if values == groups)
+    return next(same, GROUP) if any(groups) else None
 
 
 def labels_by_split(subjects: Sequence[StoredSubject], splits: Splits) -> list[Labels]:
@@ -67,8 +73,9 @@ def label_problems(subjects: Sequence[StoredSubject]) -> list[Problem]:
     return [Problem("warning", f"{what}: {first_few(sorted(several))}")]
 
 
-def _columns(subjects: Sequence[StoredSubject]) -> list[str]:
-    return sorted({name for scan in subjects for name in scan.described})
+def _described(subjects: Sequence[StoredSubject]) -> dict[str, list[str]]:
+    names = sorted({name for scan in subjects for name in scan.described})
+    return {name: [scan.described.get(name, "n/a") for scan in subjects] for name in names}
 
 
 def _by_value(values: Sequence[str], subjects: Sequence[StoredSubject]) -> list[Labels]:

@@ -6,8 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.data.alike import LookAlike, duplicates, leaks, unsettled
+from services.data.doubts import category_doubts, label_doubts
 from services.data.problems import SEVERITIES, Problem, Severity
-from services.inspection.labels import Labels, all_labels, label_problems, labels_by_column, labels_by_split
+from services.inspection.labels import (
+    Labels,
+    all_labels,
+    group_column,
+    label_problems,
+    labels_by_column,
+    labels_by_split,
+)
 from services.inspection.look_alikes import MOST_PAIRS, look_alikes
 from services.inspection.origins import Trait, origin_problems, traits
 from services.inspection.survey import MOST_COMPARED, Survey, spread_over, survey
@@ -83,6 +91,7 @@ def inspect_store(target: Target, progress: Callable[[int, int], None]) -> Repor
         *unusual_problems(nearly_blank(scans, found), unusual),
         *origin_problems(store.manifest),
         *label_problems(scans),
+        *_doubts(store),
     ]
     return Report(
         store=store,
@@ -120,6 +129,13 @@ def _leaks(target: Target, pairs: Sequence[LookAlike]) -> list[Problem]:
     if not target.splits:
         problems.append(Problem("note", "the store holds no splits, so nothing is said of leaks between them"))
     return problems
+
+
+def _doubts(store: VolumeStore) -> list[Problem]:
+    """What `validate` says of the table, of the scans that are stored."""
+    scans = store.subjects
+    label, group = store.manifest.labels.column, group_column(scans)
+    return [Problem("warning", doubt) for doubt in (*label_doubts(scans, label), *category_doubts(scans, group))]
 
 
 def _limits(found: Survey, pairs: int) -> list[Problem]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from pydantic import ValidationError
 
 from services import recipes
@@ -14,15 +15,16 @@ from services.complaints import complaint
 from services.recipes import Recipe
 from services.spec.spec import LoadedSpec, parse_spec
 from services.spec.yaml import load_mapping
+from services.text import first_few
 from trainers.config import DataConfig
 from trainers.data.bids import list_bids
 from trainers.data.listing import list_table
-from trainers.data.participants import Subject, read_subjects
-from trainers.data.people import names_people
+from trainers.data.participants import Rejected, Subject, read_subjects
+from trainers.data.people import FEWEST_PEOPLE, names_people
 from trainers.data.readers import UnreadableError, read, read_header
 from trainers.data.table import check_columns, is_missing, read_table
 from trainers.data.template import ImageTemplate
-from trainers.data.volume import channel_axis
+from trainers.data.volume import MOST_CHANNELS, channel_axis, idle_axis, taken_as
 from trainers.errors import UserError
 
 ID_COLUMNS = (
@@ -33,12 +35,10 @@ ID_COLUMNS = (
 SPLIT_WORDS = {
     "train": ("train", "training", "trn"),
     "validation": ("val", "valid", "validation", "dev"),
-    "test": ("test", "testing", "tst", "internaltest"),
+    "test": ("test", "testing", "tst", "internaltest", "eval", "evaluation", "heldout", "holdout"),
 }
 SPACES = ("dynlocrep", "supremix", "exponential", "vanilla")
 """Without a second view, supremix has only equal labels to attract, and there may be none."""
-FEWEST_PEOPLE = 6
-"""Different values of a column that names people and repeats; with fewer it tells groups."""
 LONGEST_SIDE = {1: 512, 2: 224, 3: 96}
 
 SPEC = """\
@@ -108,19 +108,25 @@ def write_first_spec(
     filled = recipes.fill(recipe, _from(path.parent, values or {})) if recipe is not None else None
     config = _config(given)
     with _naming_options():
-        subjects, _ = read_subjects(config, Path())
-        split = _split(config, split_column)
-    first, shape = _first(subjects, config)
+        subjects, rejected = read_subjects(config, Path())
+        split, elsewhere = _split(config, split_column)
+    first, shape = _first(subjects, rejected, config)
     text = _written(path, config, len(subjects), Recipe.parse(filled or _plain(shape, first.path)), split)
     path.parent.mkdir(parents=True, exist_ok=True)
     loaded = LoadedSpec(parse_spec(text, str(path)), path, path.resolve().parent)
     if recipe is not None:
         _check_suits(recipe, loaded, first)
     path.write_text(text, encoding="utf-8")
-    return _decided(config, given, subjects)
+    axes = _axes_said(first.path, shape) if recipe is None else ""
+    return "; ".join(filter(None, (_who_said(config, given, subjects), elsewhere, axes)))
 
 
-def _decided(config: DataConfig, given: Mapping[str, str], subjects: Sequence[Subject]) -> str:
+def _axes_said(path: Path, shape: Sequence[int]) -> str:
+    taken, few = taken_as(path, shape), len(shape) == 2 and shape[0] <= MOST_CHANNELS
+    return f"images are taken as {taken}" if taken and not few and channel_axis(path, shape) is None else ""
+
+
+def _who_said(config: DataConfig, given: Mapping[str, str], subjects: Sequence[Subject]) -> str:
     if config.bids is not None or "id" in given:
         return ""
     people = len({subject.subject for subject in subjects})
@@ -128,10 +134,12 @@ def _decided(config: DataConfig, given: Mapping[str, str], subjects: Sequence[Su
     return f"{config.id} says whose a scan is: {people} people{scans}; --id names another column"
 
 
-def _split(config: DataConfig, column: str | None) -> str:
-    """The split as YAML: by fractions, or by the values of a column that mean train, validation and test."""
+def _split(config: DataConfig, column: str | None) -> tuple[str, str]:
+    """The split as YAML: by fractions, or by the values of a column that mean train, validation and test; and a word on
+    its other values.
+    """
     if column is None:
-        return f"{{test: 0.2, validation: 0.2, stratify: [{_scalar(config.label)}], seed: 0}}"
+        return f"{{test: 0.2, validation: 0.2, stratify: [{_scalar(config.label)}], seed: 0}}", ""
     listing = list_table(config, Path()) if config.bids is None else list_bids(config, Path())
     check_columns(listing.name, listing.columns, [("data.split-column", column)])
     values = sorted({scan.row[column] for scan in listing.scans if scan.row and not is_missing(scan.row[column])})
@@ -143,7 +151,9 @@ def _split(config: DataConfig, column: str | None) -> str:
             "write data.split with the values of train, validation and test by hand"
         )
     lists = [f"{name}: [{', '.join(map(_scalar, values))}]" for name, values in meant.items() if values]
-    return f"{{column: {_scalar(column)}, {', '.join(lists)}}}"
+    others = [repr(value) for value in values if not any(value in of for of in meant.values())]
+    elsewhere = f"scans with {first_few(others)} in '{column}' are in no split" if others else ""
+    return f"{{column: {_scalar(column)}, {', '.join(lists)}}}", elsewhere
 
 
 def _squeezed(name: str) -> str:
@@ -176,7 +186,7 @@ def _config(given: Mapping[str, str]) -> DataConfig:
         raise UserError(f"init: {complaint(error, DataConfig)}") from error
 
 
-def _written(path: Path, config: DataConfig, count: int, recipe: Recipe, split: str) -> str:
+def _written(path: Path, config: DataConfig, scans: int, recipe: Recipe, split: str) -> str:
     return SPEC.format(
         split=split,
         group="# group: sex                  " if config.group is None else f"group: {_scalar(config.group)}",
@@ -184,7 +194,7 @@ def _written(path: Path, config: DataConfig, count: int, recipe: Recipe, split: 
         name=_slug(path.stem),
         source=_source(config, path.parent),
         label=_scalar(config.label),
-        batch=max(2, min(32, count // 8 * 2)),
+        batch=max(2, min(32, scans // 8 * 2)),
         about=recipe.about,
         data=recipe.data,
         model=recipe.model,
@@ -236,6 +246,7 @@ def _who(participants: Path, image: str, named: str | None) -> dict[str, str]:
     usual = [column for name in ID_COLUMNS for column in table.columns if _squeezed(column) == name]
     repeating = [column for column in usual if _people(cells[column]) < len(table.rows)]
     coarser = [c for c in table.columns if names_people(c) and FEWEST_PEOPLE <= _people(cells[c]) < len(table.rows)]
+    coarser.sort(key=lambda column: -_people(cells[column]))  # people before families
     who = named or next(iter((*repeating, *coarser, *usual, *used)), table.columns[0])
     others = [column for column in used if column != who]
     repeats = _people(cells.get(who, [])) < len(table.rows)
@@ -246,8 +257,10 @@ def _people(cells: Sequence[str]) -> int:
     return len(set(cells))
 
 
-def _first(subjects: Sequence[Subject], config: DataConfig) -> tuple[Subject, tuple[int, ...]]:
-    """The first scan that can be read, and its shape (C, *S), an axis of length 1 in front of it left out."""
+def _first(
+    subjects: Sequence[Subject], rejected: Sequence[Rejected], config: DataConfig
+) -> tuple[Subject, tuple[int, ...]]:
+    """The first scan that can be read, and its shape (C, *S)."""
     reasons = []
     for subject in subjects:
         try:
@@ -255,30 +268,26 @@ def _first(subjects: Sequence[Subject], config: DataConfig) -> tuple[Subject, tu
         except UnreadableError as error:
             reasons.append(f"{subject.path}: {error}")
             continue
-        if len(shape) - 1 in LONGEST_SIDE or _is_wrapped(shape):
+        if len(shape) - 1 in LONGEST_SIDE or (len(shape) == 5 and idle_axis(shape) is not None):
             return subject, shape
         reasons.append(f"{subject.path}: has {len(shape) - 1} dimensions beside its channels, {list(shape)}")
     what = f"--image: no file like {config.image}" if config.bids is None else f"--suffix: no {config.suffix} image"
+    reasons += [f"{one.subject}: {one.reason}{f' ({one.path})' if one.path else ''}" for one in rejected[:1]]
     first = f"; first: {reasons[0]}" if reasons else ""
     raise UserError(f"{what} can be read as an image of 1 to 3 dimensions{first}")
 
 
-def _is_wrapped(shape: tuple[int, ...]) -> bool:
-    """Whether an image [1, C, X, Y, Z] is a batch of one, as networks' inputs are saved."""
-    return len(shape) == 5 and shape[0] == 1
-
-
 def _plain(shape: tuple[int, ...], path: Path) -> str:
     """What is written without a recipe, for images (C, *S) like the one in `path`."""
-    axis, spatial, lines = channel_axis(path, shape), shape[1:], []
-    if _is_wrapped(shape):
-        lines, spatial = ["    - SqueezeDim: {dim: 0}              # the arrays are batches of one"], shape[2:]
-    elif axis is not None:
+    lines = []
+    if (idle := idle_axis(shape)) is not None:
+        lines.append(f"    - SqueezeDim: {{dim: {idle}}}              # an axis of length 1 that says nothing")
+        shape = tuple(np.delete(shape, idle).tolist())
+    axis, spatial = channel_axis(path, shape), shape[1:]
+    if axis is not None:
         said = f"# {list(shape)} as {'a volume' if axis == 'no_channel' else 'channels last'}; 0: channels first"
-        lines, spatial = (
-            [f"    - EnsureChannelFirst: {{channel_dim: {axis}}}    {said}"],
-            shape[:-1] if axis == -1 else shape,
-        )
+        lines.append(f"    - EnsureChannelFirst: {{channel_dim: {axis}}}    {said}")
+        spatial = shape[:-1] if axis == -1 else shape
     longest = LONGEST_SIDE[len(spatial)]
     if max(spatial) > longest and len(spatial) > 1:
         size = [max(1, round(side * longest / max(spatial))) for side in spatial]

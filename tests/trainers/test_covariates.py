@@ -18,7 +18,7 @@ def test_the_training_split_has_mean_0_and_sd_1_in_every_number() -> None:
 
 
 def test_other_scans_are_told_on_the_training_splits_scale() -> None:
-    told = Covariates.fit(["tiv"], TRAINING).encode([{"tiv": 30.0}, {"tiv": 30.0 + np.std([10, 20, 60])}])
+    told = Covariates.fit(["tiv"], TRAINING).encode([{"tiv": 30.0}, {"tiv": 30.0 + float(np.std([10, 20, 60]))}])
     np.testing.assert_allclose(told, [[0], [1]], atol=1e-6)
 
 

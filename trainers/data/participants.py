@@ -25,8 +25,18 @@ from trainers.errors import UserError
 
 _DICOM_AGE = re.compile(r"(\d{3})([DWMY])", re.IGNORECASE | re.ASCII)
 _A_YEAR = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
-_YEARS = re.compile(r"(\d+(?:\.\d+)?)\s*(?:y|yo|yrs?|years?)(?:\s*old)?\.?", re.IGNORECASE | re.ASCII)
-_RANGE = re.compile(r"\d+(?:\.\d+)?\s*[-–]\s*\d+(?:\.\d+)?", re.ASCII)
+_YEARS = re.compile(
+    r"(\d+(?:\.\d+)?)\s*(?:y|y/?o|yrs?|years?|ans?|jahre?|años|anni)(?:[\s-]*old|[\s-]*of age)?\.?", re.IGNORECASE
+)
+_SHORT_AGE = re.compile(
+    r"(?:(\d+)\s*y(?:rs?|ears?)?\.?,?\s*)?(\d+(?:\.\d+)?)\s*([dwm])(?:|ays?|ks?|eeks?|os?|onths?)\.?(?:\s*old)?",
+    re.IGNORECASE | re.ASCII,
+)
+"""Such as `6 years 3 months` or `18 mo`."""
+_RANGE = re.compile(r"\d+(?:\.\d+)?\s*(?:[-–—]|to|\.\.)\s*\d+(?:\.\d+)?|[\[(]\d[^])]*[])]", re.ASCII)
+_BEYOND = re.compile(
+    r"(\d+)\s*(?:y(?:rs?|ears?)?)?\s*(?:\+|(?:and|or)\s*(?:older|over|above|more))", re.IGNORECASE | re.ASCII
+)
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:,\d{3})+", re.ASCII)
 DESCRIBING = frozenset({"site", "center", "centre", "scanner", "study", "institution", "sex", "gender"})
 """Columns, in upper or lower case, that tell site and sex."""
@@ -142,7 +152,7 @@ def _judged(
     numeric = {name for name in named if all(_is_quantity(scan.row[name]) for scan in usable)}
     subjects = [_subject(scan, config, columns, numeric, lists) for scan in usable]
     _check_labels(listing, config.label)
-    check_label_range(labels_of(subjects), config.label)
+    check_label_range(labels_of(subjects), config.label, rejected)
     return sorted(subjects, key=lambda s: s.id), sorted(rejected, key=lambda r: r.subject)
 
 
@@ -151,12 +161,13 @@ def labels_of(scans: Iterable["Labelled"]) -> list[float]:
     return [scan.label for scan in scans if scan.label is not None]
 
 
-def check_label_range(labels: Sequence[float], column: str) -> None:
-    """Raise UserError where all labels are equal: there is nothing to learn."""
+def check_label_range(labels: Sequence[float], column: str, rejected: Sequence[Rejected] = ()) -> None:
+    """Raise UserError where all labels are equal: there is nothing to learn. Those of the `rejected` may differ."""
     if len(labels) > 1 and min(labels) == max(labels):
+        others = f"; {len(rejected)} rejected, first: {rejected[0].subject}: {rejected[0].reason}" if rejected else ""
         raise UserError(
             f"data.label: the range of '{column}' is zero: all {len(labels)} labels are {labels[0]:g}; "
-            "at least two different values are needed"
+            f"at least two different values are needed{others}"
         )
 
 
@@ -227,6 +238,11 @@ def _hint(cell: str) -> str:
         return f" (an age as DICOM writes it: {int(age[1]) / _A_YEAR[age[2].upper()]:.4g} in years)"
     if years := _YEARS.fullmatch(cell):
         return f" (write {years[1]})"
+    if age := _SHORT_AGE.fullmatch(cell):
+        years_old = int(age[1] or 0) + float(age[2]) / _A_YEAR[age[3].upper()]
+        return f" (an age: {years_old:.4g} in years)"
+    if beyond := _BEYOND.fullmatch(cell):
+        return f" (write {beyond[1]}+, which data.censored is about)"
     if _RANGE.fullmatch(cell):
         return " (a range; one number is needed)"
     if _THOUSANDS.fullmatch(cell):

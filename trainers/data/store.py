@@ -101,6 +101,7 @@ class StoredSubject(Frozen):
     source: Source
     split_cells: dict[str, str] = Field(default_factory=dict)
     covariates: dict[str, str | float] = Field(default_factory=dict, exclude_if=lambda cells: not cells)
+    people: dict[str, str] = Field(default_factory=dict, exclude_if=lambda people: not people)
     images: dict[str, StoredImage] = Field(default_factory=dict, exclude_if=lambda images: not images)
 
     @property

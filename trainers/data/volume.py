@@ -1,6 +1,6 @@
 """One scan on its way into a store: read, transformed, checked, in the store's dtype."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from trainers.data.transforms import Pipeline
 
 MOST_CHANNELS = 16
 """An array of more, in two dimensions or three, has no channel axis, nearly always."""
+MOST_COLOURS = 4
+"""An array of more channels may as well be a volume without any."""
 _SAY_THE_AXES = frozenset(
     {"EnsureChannelFirst", "MeanOverFrames", "Parcellate", "RealignFrames", "SqueezeDim", "Transpose"}
 )
@@ -55,7 +57,7 @@ def _load_image(
     """The image after the transforms, its values float32, and what its file held."""
     image = read(path, affine)
     misread = _misread(path, image.values.shape)
-    if misread and not any(step.name in _SAY_THE_AXES for step in pipeline.steps):
+    if misread and _SAY_THE_AXES.isdisjoint(step.name for step in pipeline.steps):
         raise UnreadableError(misread)
     source = _source(image)
     image = pipeline.apply(image, numbers)
@@ -71,9 +73,10 @@ def _load_image(
 
 def _misread(path: Path, shape: Sequence[int]) -> str | None:
     """Why an array's axes cannot be meant as channels and space [C, *S], and the transform that says what they are."""
-    if len(shape) == 5 and 1 in shape:
-        single = shape.index(1)
-        return f"{list(shape)} has four axes behind its channels: SqueezeDim: {{dim: {single}}} drops one of length 1"
+    single = idle_axis(shape)
+    if single is not None and len(shape) > 4:
+        axes = f"{len(shape) - 1} axes behind its channels"
+        return f"{list(shape)} has {axes}: SqueezeDim: {{dim: {single}}} drops one of length 1"
     channels = channel_axis(path, shape)
     if channels is None:
         return None
@@ -81,6 +84,17 @@ def _misread(path: Path, shape: Sequence[int]) -> str | None:
         f"{list(shape)} would be {shape[0]} channels, as arrays have them first: begin data.transforms with "
         f"EnsureChannelFirst: {{channel_dim: {channels}}}, or with channel_dim: 0 where they are channels"
     )
+
+
+def idle_axis(shape: Sequence[int]) -> int | None:
+    """The axis of length 1 that is one too many for an image [C, *S] of up to three dimensions: that of a batch of one.
+
+    >>> idle_axis((1, 1, 121, 145, 121)), idle_axis((1, 121, 145, 121, 1)), idle_axis((1, 1, 40, 30))
+    (0, -1, 0)
+    """
+    if 1 not in shape or (len(shape) < 5 and tuple(shape[:-2]) != (1, 1)):
+        return None
+    return -1 if shape[-1] == 1 and shape[1] > 1 else list(shape).index(1)
 
 
 def channel_axis(path: Path, shape: Sequence[int]) -> str | int | None:
@@ -93,7 +107,24 @@ def channel_axis(path: Path, shape: Sequence[int]) -> str | int | None:
     """
     if path.suffix.lower() not in (".npy", ".npz") or len(shape) < 3 or shape[0] <= MOST_CHANNELS:
         return None
-    return -1 if len(shape) == 4 or shape[-1] in (3, 4) else "no_channel"  # four axes in space are of no use
+    return -1 if len(shape) == 4 or shape[-1] in (1, 3, 4) else "no_channel"  # four axes in space are of no use
+
+
+def taken_as(path: Path, shape: Sequence[int], steps: Collection[str] = ()) -> str:
+    """What an array's or a table's axes are taken for, where they may be others and none of the `steps` says which.
+
+    >>> taken_as(Path("a.npy"), (12, 14, 12))
+    '12 channels of 14 x 12 points (EnsureChannelFirst: {channel_dim: no_channel} where they are a volume)'
+    """
+    is_array = path.suffix.lower() in (".npy", ".npz")
+    may_be_volume = is_array and len(shape) == 3 and shape[0] > MOST_COLOURS
+    if not _SAY_THE_AXES.isdisjoint(steps) or not (len(shape) == 2 or may_be_volume):
+        return ""
+    other = "a volume" if may_be_volume else "a picture"
+    no_channel = f"EnsureChannelFirst: {{channel_dim: no_channel}} where they are {other}"
+    ways = ["Transpose turns them"] * (len(shape) == 2) + [no_channel] * is_array
+    channels = "1 channel" if shape[0] == 1 else f"{shape[0]} channels"
+    return f"{channels} of {' x '.join(map(str, shape[1:]))} points ({', '.join(ways)})"
 
 
 def _source(image: Image) -> Source:

@@ -81,7 +81,7 @@ def oasis_3(folder: Path) -> None:
 def adni(folder: Path) -> None:
     rows = []
     for n in range(PEOPLE):
-        person, image = f"{2 + n % 5:03d}_S_{n // 2:04d}", f"I{45100 + n}"
+        person, image = f"{2 + n // 2 % 5:03d}_S_{n // 2:04d}", f"I{45100 + n}"
         description = "MPR; GradWarp; B1 Correction, N3, Scaled"
         kind = "PET" if n == 7 else "MRI"
         rows.append([image, person, "CN", "FM"[n % 2], int(age(n)), "m12", kind, description, "4/18/2006"])

@@ -5,7 +5,7 @@ import pytest
 from services.data.alike import LookAlike, bare_id, duplicates, unsettled
 from services.inspection import leaks
 from tests.services.inspection.planted import images, store_of
-from trainers.data.splits import Splits
+from trainers.data.splits import Splits, fold_of
 
 SPLITS = Splits(train=("s00", "s01", "s02"), validation=("s03",), test=("s04", "s05"))
 
@@ -40,6 +40,25 @@ def test_a_scan_that_two_splits_name_is_a_leak(tmp_path: Path) -> None:
     splits = SPLITS.model_copy(update={"validation": ("s03", "s05")})
     (leak,) = leaks(store_of(tmp_path / "v", images(6)), splits)
     assert leak.text == "one subject in several splits (1): s05 (validation and test)"
+
+
+def test_a_patient_and_a_family_on_two_sides_are_leaks_in_folds_too(tmp_path: Path) -> None:
+    told = {
+        f"s{row:02d}": {"people": {"Patient ID": f"P{row // 3}", "rel_family_id": f"F{row // 2}"}} for row in range(6)
+    }
+    store = store_of(tmp_path / "v", images(6), told)
+    families = "'rel_family_id' has values on several sides of the split (1): F1; "
+    assert [leak.text.partition("data.id")[0] for leak in leaks(store, SPLITS)] == [
+        "'Patient ID' has values on several sides of the split (1): P1; ",
+        families,
+    ]
+    folds = (("s00", "s01", "s02"), ("s03", "s04"))
+    in_folds = fold_of(Splits(train=(), validation=(), test=("s05",), folds=folds), 0)
+    assert [leak.text.partition("data.id")[0] for leak in leaks(store, in_folds)] == [
+        "'Patient ID' has values on several sides of the split (1): P1; ",
+        "'rel_family_id' has values on several sides of the split (2): F1, F2; ",
+    ]
+    assert leaks(store, Splits(train=("s00", "s01", "s02"), validation=(), test=("s04", "s05"))) == []
 
 
 def test_ids_of_one_person_on_two_sides_are_a_leak(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ def test_groups_of_one_and_spellings(tmp_path: Path) -> None:
     groups = ["F", "f", "Female", "M", "M", "m ", "unknown", "F", "f", "Female", "m "]
     assert category_doubts(people(range(11), groups), "sex") == [
         "'sex' may have one value spelled differently: 'F' and 'f' and 'Female'; 'M' and 'm '",
+        "'sex' has 'unknown' (1): missing values? data.missing names them",
         "data.group: 1 group of one, which form no pairs: 'unknown'",
     ]
     assert category_doubts(people(range(4), ["A", "B", "A", "B"]), "site") == []

@@ -94,6 +94,26 @@ def test_all_splits_of_a_store_are_looked_at_by_name(tmp_path: Path) -> None:
     ]
 
 
+def test_doubts_of_the_table_are_told_and_who_is_on_two_sides(tmp_path: Path) -> None:
+    """20 films of 5 patients, whose ids nobody was told of: of the split's sides, patients 2 and 3 are on two."""
+    told = {f"s{row:02d}": {"people": {"Patient ID": f"P{row // 4}"}} for row in range(20)}
+    for row, sex in enumerate(["F", "Female", "M", "M", "unknown"] * 4):
+        told[f"s{row:02d}"] |= {"group": sex, "described": {"sex": sex}}
+    told["s04"]["label"] = told["s05"]["label"] = -9999.0
+    report = looked_at(store_of(tmp_path / "v", images(20), told), one=SPLITS)
+    lines = [f"{problem.severity}: {problem.text}" for problem in report.problems]
+    expected = [
+        "leak: 'Patient ID' has values on several sides of the split (2): P2, P3; "
+        "data.id or data.split.family: Patient ID keeps them together",
+        "warning: 2 labels of 'age' are -9999, the others 20.00 to 39.00: missing values? data.missing: [-9999]",
+        "warning: 'sex' may have one value spelled differently: 'F' and 'Female'",
+        "warning: 'sex' has 'unknown' (4): missing values? data.missing names them",
+    ]
+    assert [line for line in lines if line in expected] == expected
+    page = render(report)
+    assert all(text in page for text in ("on several sides of the split (2): P2, P3", "missing values? data.missing"))
+
+
 def test_rejections_are_grouped_by_reason() -> None:
     rejected = [
         LeftOut(subject="a", path=None, reason="3 of 288 voxels are not finite"),

@@ -86,7 +86,7 @@ def world(header: Any, affine: Form | None) -> NDArray[np.float64]:
     if affine == "qform" and sform is not None and qform is not None and not _agree(sform, qform):
         sform = None
     counts: NDArray[np.float64] = next(form for form in (sform, qform, header.get_base_affine()) if form is not None)
-    check_affine(counts)
+    _check_form(counts, header, "qform" if sform is None else "sform")
     if sform is not None and qform is not None and not _agree(sform, qform):
         raise UnreadableError(
             f"sform says {_shown(sform)}, qform {_shown(qform)}; they must agree, or the wrong one have code 0, "
@@ -105,16 +105,30 @@ def _qform(header: Any) -> NDArray[np.float64] | None:
         parts = ("quatern_b", "quatern_c", "quatern_d")
         length = math.hypot(*(float(header[part]) for part in parts))
         if not length <= 1 + QUATERNION_TOLERANCE:
-            other = "; data.affine: sform leaves the qform out" if header["sform_code"] > 0 else ""
+            way_out = _way_out(header, "qform")
             raise UnreadableError(
-                f"the quaternion of its qform is {length:.6g} long; allowed: up to 1{other}"
+                f"the quaternion of its qform is {length:.6g} long; allowed: up to 1{way_out}"
             ) from None
         header = header.copy()
         for part in parts:
             header[part] = float(header[part]) / length
         qform = header.get_qform()
-    check_affine(qform)
+    _check_form(qform, header, "qform")
     return qform
+
+
+def _check_form(affine: NDArray[np.float64], header: Any, form: Form) -> None:
+    """Raise UnreadableError where a form is not finite or flattens the volume."""
+    try:
+        check_affine(affine)
+    except UnreadableError as error:
+        raise UnreadableError(f"{error}{_way_out(header, form)}") from None
+
+
+def _way_out(header: Any, form: Form) -> str:
+    """How a form that cannot be used is left out, where there is the other."""
+    other = "sform" if form == "qform" else "qform"
+    return f"; data.affine: {other} leaves the {form} out" if header[f"{other}_code"] > 0 else ""
 
 
 def _agree(sform: NDArray[np.float64], qform: NDArray[np.float64]) -> bool:

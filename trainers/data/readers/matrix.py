@@ -25,7 +25,7 @@ class Matrix:
     """[rows, columns] as channels and positions, the same as a 2-D .npy file: regions by time points.
 
     A first line without any number names the columns, which then are the channels: [columns, rows], as XCP-D, nilearn
-    and C-PAC write series of regions; so are the columns of .1D files, which AFNI says are series. Where rows are the
+    and C-PAC write series of regions; one of whole numbers, each another, above decimals numbers them. So are the columns of .1D files, which AFNI says are series. Where rows are the
     time points and nothing says so, the transform `Transpose: {indices: [1, 0]}` turns them.
 
     Cells of .txt and .1D files are separated by blanks, and what follows a # is a comment; the last before the numbers
@@ -73,6 +73,8 @@ def _lines(path: Path) -> tuple[list[str], dict[int, list[str]]]:
             raise UnreadableError(f"line {line} has {len(cells)} cells, line {first} has {width}")
     if first and _is_header(lines[first]):
         return [cell.strip() for cell in lines.pop(first)], lines
+    if first and _is_numbering(list(lines.values())):
+        return [cell.strip() for cell in lines.pop(first)], lines
     return names if len(names) == width else [], lines
 
 
@@ -102,6 +104,19 @@ def _by_blanks(file: Iterable[str]) -> tuple[list[str], dict[int, list[str]]]:
 def _is_header(cells: Sequence[str]) -> bool:
     names = [cell.strip() for cell in cells if not is_missing(cell.strip())]
     return bool(names) and all(_parsed(name) is None for name in names)
+
+
+def _is_numbering(lines: Sequence[Sequence[str]]) -> bool:
+    """Whether the first line numbers regions as an atlas does, 2001, 2002, 2101 ..., above lines of decimals.
+
+    One that counts might be an index as well.
+    """
+    numbers = [cell.strip() for cell in lines[0]]
+    are_whole = all(cell.isascii() and cell.isdecimal() for cell in numbers)
+    if len(numbers) < 3 or len(lines) < 2 or not are_whole or len(set(numbers)) < len(numbers):
+        return False
+    has_decimals = all("." in "".join(cells) for cells in lines[1:])
+    return has_decimals and _counts_from(np.array(numbers, dtype=np.float64)) is None
 
 
 def _numbers(cells: Sequence[str], line: int) -> list[float]:
@@ -140,11 +155,16 @@ def _is_plain(text: str) -> bool:
 
 def _check_index(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> None:
     for what, numbers in (("line", values[0]), ("column", values[:, 0])):
-        counted = np.arange(len(numbers))
-        offset = 1 if np.isnan(numbers[0]) else 0  # the corner of a table that has both
-        for start in (0, 1):
-            if len(numbers) - offset > 2 and np.array_equal(numbers[offset:], counted[: len(numbers) - offset] + start):
-                raise UnreadableError(
-                    f"its first {what} counts {start}, {start + 1}, {start + 2} ...: an index, no values; "
-                    "write the table without it"
-                )
+        start = _counts_from(numbers[1:] if np.isnan(numbers[0]) else numbers)  # the corner of a table that has both
+        if start is not None:
+            raise UnreadableError(
+                f"its first {what} counts {start}, {start + 1}, {start + 2} ...: an index, no values; "
+                "write the table without it"
+            )
+
+
+def _counts_from(numbers: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> int | None:
+    """0 or 1, where at least three numbers count from there."""
+    counted = np.arange(len(numbers))
+    starts = (start for start in (0, 1) if len(numbers) > 2 and np.array_equal(numbers, counted + start))
+    return next(starts, None)
