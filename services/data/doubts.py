@@ -60,7 +60,9 @@ def label_doubts(scans: Sequence[Described], column: str) -> list[str]:
         return []
     step = STEPS * float(np.median(np.diff(others)))
     told = []
-    for code in sorted({int(label) for label in labels if label in CODES}, key=lambda code: np.abs(others - code).min()):
+    for code in sorted(
+        {int(label) for label in labels if label in CODES}, key=lambda code: np.abs(others - code).min()
+    ):
         of_range = 0.0 if code < 0 <= others.min() else FAR * np.ptp(others)  # lengths and ages are never negative
         if np.abs(others - code).min() > max(step, of_range):
             told.append(code)
@@ -79,7 +81,7 @@ def category_doubts(scans: Sequence[Described], group: str | None) -> list[str]:
     """Groups in which no pairs can be formed, values that may be missing ones, and values of a column that seem to be
     one, spelled differently.
     """
-    doubts = []
+    doubts: list[str] = []
     for column, sizes in categories(scans, group).items():
         doubts += _spellings(column, sizes)
         if empty := [value for value in sizes if _is_no_value(value)]:
