@@ -1,4 +1,4 @@
-"""Small studies with one fault each, as researchers' tables and files have them, and the command line that they meet."""
+"""Small studies with one fault each, as researchers have them, and the command line that they meet."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,7 +97,8 @@ def test_all_splits_of_a_store_are_looked_at_by_name(tmp_path: Path) -> None:
 
 def test_doubts_of_the_table_are_told_and_who_is_on_two_sides(tmp_path: Path) -> None:
     """20 films of 5 patients, whose ids nobody was told of: of the split's sides, patients 2 and 3 are on two."""
-    told = {f"s{row:02d}": {"people": {"Patient ID": f"P{row // 4}"}} for row in range(20)}
+    told: dict[str, dict[str, Any]] = {}
+    told |= {f"s{row:02d}": {"people": {"Patient ID": f"P{row // 4}"}} for row in range(20)}
     for row, sex in enumerate(["F", "Female", "M", "M", "unknown"] * 4):
         told[f"s{row:02d}"] |= {"group": sex, "described": {"sex": sex}}
     told["s04"]["label"] = told["s05"]["label"] = -9999.0

@@ -185,6 +185,7 @@ def _without_meta(file: Path, *, pixels: bool) -> "Dataset":
 def _check_coding(image: "Dataset") -> None:
     """Raise UnreadableError where the pixels are in a coding or in colours that are not decoded."""
     from pydicom.pixels.decoders.base import get_decoder
+    from pydicom.uid import MPEGTransferSyntaxes
 
     if "TransferSyntaxUID" not in image.file_meta:
         raise UnreadableError("does not say how it is coded: it has no TransferSyntaxUID")
@@ -194,9 +195,10 @@ def _check_coding(image: "Dataset") -> None:
     except NotImplementedError:
         available = False
     if not available:
-        raise UnreadableError(
-            f"is compressed as {syntax.name}: pip install 'contrasweep[dicom]' decodes most, gdcmconv --raw all"
-        )
+        is_video = syntax in MPEGTransferSyntaxes
+        video = "video, which is not decoded in DICOM; take it out of the file, as .mp4 or .avi"
+        packed = "pip install 'contrasweep[dicom]' decodes most, gdcmconv --raw all"
+        raise UnreadableError(f"is compressed as {syntax.name}: {video if is_video else packed}")
     colours = str(image.get("PhotometricInterpretation"))
     allowed = (*_GREYS, *_COLOURS, _PALETTE)
     if colours not in allowed:

@@ -25,8 +25,9 @@ class Matrix:
     """[rows, columns] as channels and positions, the same as a 2-D .npy file: regions by time points.
 
     A first line without any number names the columns, which then are the channels: [columns, rows], as XCP-D, nilearn
-    and C-PAC write series of regions; one of whole numbers, each another, above decimals numbers them. So are the columns of .1D files, which AFNI says are series. Where rows are the
-    time points and nothing says so, the transform `Transpose: {indices: [1, 0]}` turns them.
+    and C-PAC write series of regions; one of whole numbers above decimals, each another, numbers them as an atlas does.
+    So are the columns of .1D files, which AFNI says are series. Where rows are the time points and nothing says so, the
+    transform `Transpose: {indices: [1, 0]}` turns them.
 
     Cells of .txt and .1D files are separated by blanks, and what follows a # is a comment; the last before the numbers
     names the columns where it has as many words. Missing cells (empty, n/a, nan) are NaN. A decimal comma in quotes is

@@ -1,4 +1,4 @@
-"""PNG, JPEG and TIFF pictures through Pillow."""
+"""PNG, JPEG, JPEG 2000, TIFF and BMP pictures through Pillow."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +28,8 @@ _ORIENTATION, _SIDEWAYS = 274, frozenset({5, 6, 7, 8})
 @register(".jpeg")
 @register(".tif")
 @register(".tiff")
+@register(".bmp")
+@register(".jp2")
 class Picture:
     """[1, H, W] grey levels as stored, or [3, H, W] for a picture in colour; transparency is dropped.
 
@@ -60,9 +62,9 @@ def _opened(path: Path) -> Iterator[PIL.Image.Image]:
     # through a file object: Pillow garbles a TIFF that is to be turned where it maps it into memory by its name
     with path.open("rb") as file:
         try:
-            picture = PIL.Image.open(file, formats=("PNG", "JPEG", "TIFF"))
+            picture = PIL.Image.open(file, formats=("PNG", "JPEG", "JPEG2000", "TIFF", "BMP"))
         except PIL.UnidentifiedImageError:
-            raise UnreadableError("is no PNG, JPEG or TIFF picture") from None
+            raise UnreadableError("is no PNG, JPEG or TIFF picture, nor one in JPEG 2000 or BMP") from None
         if picture.format == "TIFF":
             _check_pages(picture)
         elif picture.format == "PNG" and _frames(picture) > 1:

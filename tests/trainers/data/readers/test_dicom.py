@@ -382,8 +382,11 @@ def test_a_coding_that_is_not_decoded_is_named(tmp_path: Path) -> None:
     dataset.file_meta.TransferSyntaxUID = MPEG2MPML
     dataset.save_as(tmp_path / "a.dcm")
     for read in (readers.read, readers.read_header):
-        with pytest.raises(UnreadableError, match="is compressed as MPEG2 Main Profile"):
+        with pytest.raises(
+            UnreadableError, match=r"is compressed as MPEG2 Main Profile.*: video, which is not"
+        ) as told:
             read(tmp_path / "a.dcm")
+        assert "contrasweep[dicom]" not in str(told.value)
 
 
 def test_colours_that_are_not_decoded_are_named(tmp_path: Path) -> None:

@@ -38,6 +38,20 @@ def test_negative_numbers_are_kept(dtype: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(readers.read(tmp_path / "a.tif").values, levels[None])
 
 
+@pytest.mark.parametrize("name", ["a.bmp", "a.jp2"])
+@pytest.mark.parametrize("shape", [(20, 30), (20, 30, 3)])
+def test_bmp_and_jpeg_2000_are_read_as_stored(name: str, shape: tuple[int, ...], tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    image = readers.read(write_picture(tmp_path / name, values))
+    np.testing.assert_array_equal(image.values, np.moveaxis(values.reshape(20, 30, -1), -1, 0))
+    assert readers.read_header(tmp_path / name).shape == image.values.shape
+
+
+def test_jpeg_2000_keeps_16_bits(tmp_path: Path) -> None:
+    levels = np.random.default_rng(0).integers(0, 4096, (20, 30), dtype=np.uint16)
+    np.testing.assert_array_equal(readers.read(write_picture(tmp_path / "a.jp2", levels)).values, levels[None])
+
+
 def test_colours_are_channels(tmp_path: Path) -> None:
     colours = np.stack([GREY, GREY + 10, GREY + 20], axis=-1)
     np.testing.assert_array_equal(
