@@ -33,6 +33,17 @@ def label_doubts(subjects: Sequence[Subject], column: str) -> list[str]:
     return [f"{many} of '{column}' are {codes}, the others {ends}: missing values? data.missing: [{codes}]"]
 
 
+def range_doubts(subjects: Sequence[Subject], trained: Sequence[float], column: str) -> list[str]:
+    """Labels of a cohort that are mostly beyond those that are trained on, as where they are in another unit."""
+    low, high = min(trained), max(trained)
+    labels = [subject.label for subject in subjects]
+    beyond = [label for label in labels if not low <= label <= high]
+    if len(beyond) <= len(labels) / 2:
+        return []
+    reach, usual = f"{number(min(labels))} to {number(max(labels))}", f"{number(low)} to {number(high)}"
+    return [f"'{column}' is {reach}, mostly outside the training split's {usual} ({len(beyond)} of {len(labels)})"]
+
+
 def category_doubts(subjects: Sequence[Subject], group: str | None) -> list[str]:
     """Groups in which no pairs can be formed, and values of a column that seem to be one, spelled differently."""
     doubts = []

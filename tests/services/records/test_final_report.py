@@ -36,7 +36,7 @@ def report(*scans: tuple[str, str]) -> FinalReport:
     ],
 )
 def test_a_subject_with_several_scans_is_one_subject(scans: list[tuple[str, str]], sample: str) -> None:
-    assert report(*scans).n_test == 2
+    assert report(*scans).n_subjects == 2
     assert report(*scans).sample == sample
 
 

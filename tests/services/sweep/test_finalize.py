@@ -74,7 +74,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Study:
         for seed in spec.search.seeds:
             run = run_config(spec, configuration, seed)
             pretrain(run, feed, seed_folder(folder / "storage", number, seed), device=torch.device("cpu"))
-    return Study(spec, folder / "storage", Prepared(store, splits, None, rejected=(), reused=True))
+    return Study(spec, folder / "storage", Prepared(store, splits=splits, normalization=None, rejected=(), reused=True))
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_the_report_is_what_the_checkpoints_predict_for_the_test_split(finalized
     report = FinalReport.read(finalized / "final.json")
     store, splits = trained.prepared.store, trained.prepared.splits
     assert report.subjects == splits.test
-    assert report.n_test == 8
+    assert report.n_subjects == 8
     labels = np.array([subject.label for subject in store.subjects if subject.id in splits.test])
     assert report.labels == tuple(labels)
     winner = choose_winner(trained.spec, trained.storage)
