@@ -146,7 +146,7 @@ def test_poisoned_test_labels_change_nothing_before_the_end(
 ) -> None:
     loaded, settings, _ = finished
     poisoned = settings_in(tmp_path / "home")
-    store = poison_subjects_labels(settings, poisoned)
+    store = poison_test_labels(settings, poisoned)
     run_quietly(loaded, poisoned)
     assert results(loaded, poisoned) == results(loaded, settings)
     clean, dirty = (
@@ -156,7 +156,7 @@ def test_poisoned_test_labels_change_nothing_before_the_end(
     assert dirty > clean + 1e5, f"the final evaluation does read {store}"
 
 
-def poison_subjects_labels(clean: Settings, poisoned: Settings) -> UPath:
+def poison_test_labels(clean: Settings, poisoned: Settings) -> UPath:
     """Copy the volumes with every test subject's label a million years off."""
     shutil.copytree(str(clean.volumes), str(poisoned.volumes), copy_function=shutil.copy2)
     (store,) = [manifest.parent for manifest in poisoned.volumes.glob("*/manifest.json")]
