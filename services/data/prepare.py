@@ -141,7 +141,9 @@ def _steps_of(cohort: str, progress: Progress) -> Progress:
 def check_cohort_shape(shape: tuple[int, ...], usual: tuple[int, ...]) -> None:
     """Raise UserError where a cohort's images are prepared to another shape than the study's."""
     if shape != usual:
-        raise UserError(f"prepared images {list(shape)} differ from the study's {list(usual)}; data.transforms decides")
+        raise UserError(
+            f"prepared images {list(shape)} differ from the study's {list(usual)}; data.transforms makes them alike"
+        )
 
 
 def _stored_scans(config: DataConfig, base: Path, volumes: UPath, progress: Progress, name: str | None) -> Stored:

@@ -95,7 +95,7 @@ def print_plan(console: Console, planned: Planned) -> None:
     workers = f"{planned.workers} x {planned.cpus_per_worker} CPUs, {planned.gpus_per_worker:g} GPUs"
     nodes = f"{count(planned.nodes, 'node')} with {planned.cpus:g} CPUs, {planned.gpus:g} GPUs"
     volumes = f"{planned.subjects} volumes {list(planned.image_shape)}, {planned.decoded_gb:.2g} GB decoded"
-    external = f"{count(planned.external, 'volume')} of external cohorts" if planned.external else ""
+    external = f"{count(planned.external, 'volume')}, for the end alone" if planned.external else ""
     rows = {
         "start": planned.start,
         "sweep": f"{planned.id} on {nodes}",
