@@ -1,6 +1,7 @@
 """What one training run is told: frozen, strict, and free of machines."""
 
 import os
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -252,21 +253,16 @@ AnyImage = Annotated[
 """A template of paths, or templates by the names of a scan's images, in the order of their channels."""
 
 
-class DataConfig(Frozen):
-    """Where the scans are and how they become fixed-shape volumes.
+class ScansConfig(Frozen):
+    """Where scans are, and which of them count; of each data set its own.
 
     `participants` is relative to the spec's folder, `image` (a template over the table's columns) to
     the table's folder. `bids`, a BIDS data set's or derivative's folder, takes the place of both: images are the files
     that end in `_suffix` and have the `entities` in their names, or, where one is null, have it not; `datatype` (anat,
     func ...) and `extension` count as entities, and numbers match however they are padded. Its tables lie in it or in
     its source data set, or `participants` names one. `session` is a column that tells a subject's scans apart; a
-    subject's scans are all on one side of a split. `censored` says what a label such as `89+` is: `reject` leaves the
-    scan out, `keep` reads 89. `join` adds other tables' columns, cells that are one of `missing` count as empty, and
-    only scans that fulfil `where`, conditions by column, are in the study. `affine` says which counts where a NIfTI
-    file's sform and qform contradict each other; where it is null, such a file is rejected. `transforms` run once.
-    `normalize: training` subtracts the mean of the training split and divides by its sd, channel by channel, when
-    images are read. `covariates` are columns that the probe or the regression head reads beside the image: numbers,
-    or categories. `unlabelled: train` keeps scans without a label, for methods that need none to train on.
+    subject's scans are all on one side of a split. `join` adds other tables' columns, and only scans that fulfil
+    `where`, conditions by column, count.
 
     `image: {t1: TEMPLATE, t2: TEMPLATE}`, of a table only, makes one scan of several images: each goes through the
     transforms by itself, all must then be on one grid, and their channels follow each other in this order.
@@ -276,37 +272,12 @@ class DataConfig(Frozen):
     bids: str | None = None
     suffix: str | None = None
     entities: dict[str, str | int | None] = {}
-    id: str = "participant_id"
     session: str | None = None
     image: AnyImage | None = None
-    label: str
-    censored: Literal["reject", "keep"] = "reject"
     join: tuple[JoinConfig, ...] = ()
-    missing: Cells = ()
     where: dict[str, Annotated[Condition, BeforeValidator(_condition)]] = {}
     group: str | None = None
-    covariates: tuple[str, ...] = ()
-    unlabelled: Literal["reject", "train"] = "reject"
-    affine: Literal["sform", "qform"] | None = None
-    transforms: tuple[dict[str, dict[str, Any]], ...] = ()
-    dtype: Literal["float32", "float16", "uint8"] = "float32"
-    normalize: Literal["training"] | None = None
-    split: AnySplit = SplitConfig()
-    feed: Literal["auto", "resident", "stream"] = "auto"
     max_rejected: Annotated[float, Field(ge=0, le=1)] = 0.05
-
-    @field_validator("covariates")
-    @classmethod
-    def _are_distinct(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
-        if repeated := sorted({column for column in columns if columns.count(column) > 1}):
-            raise ValueError(f"{list(columns)} repeats {repeated[0]}")
-        return columns
-
-    @model_validator(mode="after")
-    def _keeps_the_answer_from_the_covariates(self) -> "DataConfig":
-        if self.label in self.covariates:
-            raise ValueError(f"covariates: '{self.label}' is not allowed: it is the label")
-        return self
 
     @field_validator("image")
     @classmethod
@@ -320,7 +291,7 @@ class DataConfig(Frozen):
         return image
 
     @model_validator(mode="after")
-    def _names_its_files(self) -> "DataConfig":
+    def _names_its_files(self) -> Self:
         table, bids = ("participants", "image"), ("suffix", "entities")
         wanted, useless = (table, bids) if self.bids is None else (("suffix",), ("image",))
         for key in useless:
@@ -352,6 +323,91 @@ class DataConfig(Frozen):
     def folder(self) -> str:
         """The folder that the images' paths are told from, relative to the spec's."""
         return os.path.dirname(str(self.participants)) if self.bids is None else self.bids
+
+
+def _is_a_word(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", name):
+        raise ValueError(
+            f"'{name}' is not allowed: must be 1 to 63 letters, digits, '-' and '_', starting with a letter or digit"
+        )
+    return name
+
+
+class CohortConfig(ScansConfig):
+    """A cohort that the best configuration is evaluated on, once, beside the test split, and never before.
+
+    A field that is null is as the study's `data` has it.
+    """
+
+    name: Annotated[str, AfterValidator(_is_a_word)]
+    id: str | None = None
+    label: str | None = None
+    censored: Literal["reject", "keep"] | None = None
+    missing: Cells | None = None
+    affine: Literal["sform", "qform"] | None = None
+    transforms: tuple[dict[str, dict[str, Any]], ...] | None = None
+
+
+class DataConfig(ScansConfig):
+    """Where the scans are and how they become fixed-shape volumes.
+
+    `censored` says what a label such as `89+` is: `reject` leaves the scan out, `keep` reads 89. Cells that are one of
+    `missing` count as empty. `affine` says which counts where a NIfTI file's sform and qform contradict each other;
+    where it is null, such a file is rejected. `transforms` run once. `normalize: training` subtracts the mean of the
+    training split and divides by its sd, channel by channel, when images are read. `covariates` are columns that the
+    probe or the regression head reads beside the image: numbers, or categories. `unlabelled: train` keeps scans without
+    a label, for methods that need none to train on. `external` are cohorts for the final evaluation alone.
+    """
+
+    id: str = "participant_id"
+    label: str
+    censored: Literal["reject", "keep"] = "reject"
+    missing: Cells = ()
+    covariates: tuple[str, ...] = ()
+    unlabelled: Literal["reject", "train"] = "reject"
+    affine: Literal["sform", "qform"] | None = None
+    transforms: tuple[dict[str, dict[str, Any]], ...] = ()
+    dtype: Literal["float32", "float16", "uint8"] = "float32"
+    normalize: Literal["training"] | None = None
+    split: AnySplit = SplitConfig()
+    feed: Literal["auto", "resident", "stream"] = "auto"
+    external: tuple[CohortConfig, ...] = ()
+
+    @field_validator("covariates")
+    @classmethod
+    def _are_distinct(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
+        if repeated := sorted({column for column in columns if columns.count(column) > 1}):
+            raise ValueError(f"{list(columns)} repeats {repeated[0]}")
+        return columns
+
+    @model_validator(mode="after")
+    def _keeps_the_answer_from_the_covariates(self) -> "DataConfig":
+        if self.label in self.covariates:
+            raise ValueError(f"covariates: '{self.label}' is not allowed: it is the label")
+        return self
+
+    @field_validator("external")
+    @classmethod
+    def _names_each_cohort_once(cls, cohorts: tuple[CohortConfig, ...]) -> tuple[CohortConfig, ...]:
+        names = [cohort.name.lower() for cohort in cohorts]
+        for cohort in cohorts:
+            if names.count(cohort.name.lower()) > 1:
+                raise ValueError(f"the name '{cohort.name}' is there {names.count(cohort.name.lower())} times")
+        return cohorts
+
+    @property
+    def cohorts(self) -> dict[str, "DataConfig"]:
+        """What is read of each external cohort, by its name: as this, but for what is its own and what it says."""
+        return {cohort.name: self._of(cohort) for cohort in self.external}
+
+    def _of(self, cohort: CohortConfig) -> "DataConfig":
+        said = {
+            field: value
+            for field, value in cohort
+            if field in ScansConfig.model_fields or (field != "name" and value is not None)
+        }
+        alone = {"split": SplitConfig(), "external": (), "unlabelled": "reject"}
+        return self.model_copy(update={**said, **alone})
 
     @property
     def strata(self) -> tuple[str, ...]:

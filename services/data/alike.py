@@ -54,6 +54,14 @@ def leaks(store: VolumeStore, splits: Splits, look_alikes: Sequence[LookAlike] =
     return [*(_problem(kind, "leak", " in several splits", told) for kind in across if kind.groups), *torn]
 
 
+def shared(store: VolumeStore, splits: Splits, cohort: VolumeStore) -> list[Problem]:
+    """Scans of an external cohort whose stored values are those of a scan of the study, with its id and split."""
+    sides = split_of(store, splits)
+    known = {scan.content: f"{scan.id} ({' and '.join(sides[scan.id]) or 'in no split'})" for scan in store.subjects}
+    found = [f"{scan.id} is {known[scan.content]}" for scan in cohort.subjects if scan.content in known]
+    return [Problem("warning", f"images that the study has, too ({len(found):,}): {first_few(found)}")] * bool(found)
+
+
 def duplicates(store: VolumeStore, look_alikes: Sequence[LookAlike] = ()) -> list[Problem]:
     """What is there twice, in whichever split, and what is there twice with different labels."""
     images, people = equal_images(store.subjects), one_person(store.subjects)

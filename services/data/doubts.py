@@ -83,6 +83,17 @@ def label_doubts(scans: Sequence[Described], column: str) -> list[str]:
     return [f"{are}, the others {ends}: missing values? data.missing: [{codes}]"]
 
 
+def range_doubts(scans: Sequence[Described], trained: Sequence[float], column: str) -> list[str]:
+    """Labels of a cohort that are mostly beyond those that are trained on, as where they are in another unit."""
+    low, high = min(trained), max(trained)
+    labels = labels_of(scans)
+    beyond = [label for label in labels if not low <= label <= high]
+    if len(beyond) <= len(labels) / 2:
+        return []
+    reach, usual = f"{number(min(labels))} to {number(max(labels))}", f"{number(low)} to {number(high)}"
+    return [f"'{column}' is {reach}, mostly outside the training split's {usual} ({len(beyond)} of {len(labels)})"]
+
+
 def covariate_doubts(scans: Sequence[Described], label: str) -> list[str]:
     """Covariates that all but tell the label, as an age in months tells one in years."""
     known = [scan for scan in scans if scan.label is not None]

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 
 from services.cluster.places import Allotment, Node, allot
-from services.data.validate import list_scans, prepared_shape, train_size
+from services.data.validate import list_cohorts, list_scans, prepared_shape, train_size
 from services.data.weights import check_weights
 from services.records.answers import Planned
 from services.settings import Settings
@@ -32,13 +32,15 @@ def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], wei
     start = check_weights(loaded, weights, shape, Console(quiet=True)) if weights else ""
     train = train_size(listed, spec.data)
     cost = estimate(spec, allotment, shape, train)
-    store_gb = len(listed) * np.dtype(spec.data.dtype).itemsize * float(np.prod(shape)) / 1e9
+    volume_gb = np.dtype(spec.data.dtype).itemsize * float(np.prod(shape)) / 1e9
+    store_gb, external = len(listed) * volume_gb, sum(map(len, list_cohorts(loaded, settings.data_roots).values()))
     training = spec.training
     gpus_at_once = allotment.concurrent * training.workers * training.gpus_per_worker
     return Planned(
         id=loaded.sweep_id,
         subjects=len(listed),
         rejected=len(rejected),
+        external=external,
         train=train,
         image_shape=shape,
         decoded_gb=store_gb,
@@ -57,7 +59,7 @@ def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], wei
         hours=cost.hours,
         budget_hours=spec.budget.hours,
         gpu_hours=cost.hours * gpus_at_once,
-        disk_gb=cost.disk_gb + store_gb,
+        disk_gb=cost.disk_gb + store_gb + external * volume_gb,
         start=start,
     )
 

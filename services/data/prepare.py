@@ -9,8 +9,9 @@ import math
 import re
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -19,6 +20,7 @@ from upath import UPath
 
 from services.cluster.parallel import parallel
 from services.data.sources import Digests, Progress, Sources, Task, scan_digest
+from services.spec.cohorts import naming_cohort
 from services.text import without_secrets
 from trainers.atomic import write_atomically
 from trainers.config import DataConfig, Frozen
@@ -68,19 +70,26 @@ _GOES_ON = "what was done is kept, prepare again goes on with it"
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A store ready for training; for the screen: who was `rejected`, and which shards were damaged and `mended`.
+class Stored:
+    """A store; for the screen: who was `rejected`, and which shards were damaged and `mended`.
 
     `reused` says that nothing had to be made.
     """
 
     store: VolumeStore
-    splits: Splits
-    normalization: Normalization | None
-    covariates: Covariates | None
     rejected: tuple[LeftOut, ...]
     reused: bool
     mended: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared(Stored):
+    """A store ready for training, and those of the external cohorts, by name."""
+
+    splits: Splits
+    normalization: Normalization | None
+    covariates: Covariates | None
+    external: Mapping[str, Stored] = field(default_factory=dict)
 
 
 class Outcome(Frozen):
@@ -106,24 +115,72 @@ class Made(Frozen):
 def prepare(
     config: DataConfig, base: Path, volumes: Path | UPath, progress: Progress, *, name: str | None = None
 ) -> Prepared:
-    """The volume store of `config` in `volumes`, a folder or URL, made where it is not there yet.
+    """The volume store of `config` in `volumes`, a folder or URL, and those of its cohorts, made where not there yet.
 
     `base` is the folder that paths in `config` are relative to. `name` is the store's, by default that of
     the table's folder. Ray must be initialised, unless the store exists already.
 
     Raises UserError on an unusable table (`read_subjects`), on unknown transforms, when more than
-    `config.max_rejected` of the scans are rejected, on a label range of zero, on an empty split, and where the store
-    cannot be written.
+    `config.max_rejected` of the scans are rejected, on a label range of zero, on an empty split, where the images of a
+    cohort have another shape than the study's, and where a store cannot be written.
     """
+    volumes = UPath(volumes)
+    study = _stored_scans(config, base, volumes, progress, name)
+    with _writing_to(volumes):
+        splits = store_splits(study.store, config.stratified_split)
+        normalization = store_normalization(study.store, splits) if config.normalize else None
+    training = study.store.cells_of(study.store.rows_of(splits.train))
+    covariates = Covariates.fit(config.covariates, training) if config.covariates else None
+    external = {}
+    for cohort, data in config.cohorts.items():
+        with naming_cohort(cohort):
+            external[cohort] = _stored_scans(data, base, volumes, _steps_of(cohort, progress), cohort)
+            check_cohort_shape(external[cohort].store.image_shape, study.store.image_shape)
+            if covariates is not None:
+                _check_cohort_covariates(external[cohort].store, covariates)
+    return Prepared(**vars(study), splits=splits, normalization=normalization, covariates=covariates, external=external)
+
+
+def _steps_of(cohort: str, progress: Progress) -> Progress:
+    """`progress`, told the steps of a cohort."""
+    return lambda step, done, total: progress(f"{cohort}: {step}", done, total)
+
+
+def check_cohort_shape(shape: tuple[int, ...], usual: tuple[int, ...]) -> None:
+    """Raise UserError where a cohort's images are prepared to another shape than the study's."""
+    if shape != usual:
+        raise UserError(
+            f"prepared images {list(shape)} differ from the study's {list(usual)}; data.transforms makes them alike"
+        )
+
+
+def _check_cohort_covariates(cohort: VolumeStore, covariates: Covariates) -> None:
+    """Raise UserError where a column is of numbers in the study and of text in the cohort, or the reverse."""
+    for column, levels in covariates.levels.items():
+        kinds = {isinstance(scan.covariates[column], str) for scan in cohort.subjects}
+        if kinds != {bool(levels)}:
+            study, own = ("text", "numbers") if levels else ("numbers", "text")
+            raise UserError(f"data.covariates: '{column}' is of {own}; allowed: {study}, as in the study")
+
+
+def _stored_scans(config: DataConfig, base: Path, volumes: UPath, progress: Progress, name: str | None) -> Stored:
+    """The volume store of `config`, made where it is not there yet."""
     pipeline = build_transforms(config.transforms, base)
     subjects, rejected = read_subjects(config, base, pipeline.columns)
     check_rejected(rejected, len(subjects) + len(rejected), config)
     if not subjects:
         raise UserError(f"data.participants: no subject of {config.listed_in} can be used; {_examples(rejected)}")
     sources = Sources(config, base, pipeline, tuple(subjects), tuple(rejected))
-    _check_reachable(UPath(volumes))
+    _check_reachable(volumes)
+    with _writing_to(volumes):
+        return _store_of(sources, volumes, name or (base / config.folder).resolve().name, progress)
+
+
+@contextmanager
+def _writing_to(volumes: UPath) -> Iterator[None]:
+    """Raise UserError where a store cannot be written."""
     try:
-        return _prepared(sources, UPath(volumes), name or (base / config.folder).resolve().name, progress)
+        yield
     except OSError as error:
         reason = error.strerror or " ".join(str(error).split())
         kept = f"; {_GOES_ON}" if error.errno == errno.ENOSPC else ""
@@ -142,7 +199,7 @@ def _check_reachable(volumes: UPath) -> None:
         raise UserError(without_secrets(f"CONTRASWEEP_VOLUMES: {volumes} cannot be reached: {reason}")) from error
 
 
-def _prepared(sources: Sources, volumes: UPath, name: str, progress: Progress) -> Prepared:
+def _store_of(sources: Sources, volumes: UPath, name: str, progress: Progress) -> Stored:
     config = sources.config
     known = Digests(volumes / _DIGESTS)
     digests = known.of([path for subject in sources.subjects for path in subject.paths], progress)
@@ -155,11 +212,7 @@ def _prepared(sources: Sources, volumes: UPath, name: str, progress: Progress) -
     store = VolumeStore.open_unchecked(folder)
     left_out = store.manifest.rejected
     check_rejected(left_out, len(store.subjects) + len(left_out), config)
-    splits = store_splits(store, config.stratified_split)
-    normalization = store_normalization(store, splits) if config.normalize else None
-    training = store.cells_of(store.rows_of(splits.train))
-    covariates = Covariates.fit(config.covariates, training) if config.covariates else None
-    return Prepared(store, splits, normalization, covariates, left_out, exists and not mended, mended)
+    return Stored(store, left_out, exists and not mended, mended)
 
 
 def check_rejected(rejected: Sequence[Rejected | LeftOut], total: int, config: DataConfig) -> None:

@@ -16,13 +16,15 @@ from services.data.doubts import (
     covariate_doubts,
     label_doubts,
     quantities,
+    range_doubts,
     shown,
     side_doubts,
 )
 from services.data.misfits import Headers, misfits
-from services.data.prepare import check_rejected
+from services.data.prepare import check_cohort_shape, check_rejected
 from services.data.weights import check_weights
 from services.spec.checks import check_against_data, check_image_shape
+from services.spec.cohorts import naming_cohort
 from services.spec.roots import confine_subjects
 from services.spec.spec import LoadedSpec
 from services.text import first_few, number
@@ -41,12 +43,14 @@ _READERS = 8
 
 
 def check_table(loaded: LoadedSpec, roots: Sequence[Path] = ()) -> list[Subject]:
-    """The usable rows of the participants table, checked for all that needs no scan to be opened.
+    """The usable rows of the participants table, checked for all that needs no scan to be opened, as the cohorts' are.
 
     Raises UserError where the table is unusable, more is rejected than the spec allows, what is left does
     not suit the spec, or, where there are data roots, a scan lies outside `roots`.
     """
-    return list_scans(loaded, roots)[0]
+    subjects = list_scans(loaded, roots)[0]
+    list_cohorts(loaded, roots)
+    return subjects
 
 
 def validate_data(loaded: LoadedSpec, console: Console, weights: Path | None = None) -> None:
@@ -62,7 +66,22 @@ def validate_data(loaded: LoadedSpec, console: Console, weights: Path | None = N
     check_image_shape(loaded, shape)
     if weights:
         check_weights(loaded, weights, shape, console)
+    trained = _training_labels(looked.subjects, loaded.spec.data) if loaded.cohorts else []
+    for name, cohort in loaded.cohorts.items():
+        console.print(f"external  {name}", soft_wrap=True, markup=False)
+        with naming_cohort(name):
+            _validate_cohort(cohort, shape, trained, console)
     console.print(f"{loaded.path} is valid; sweep id {loaded.sweep_id}", soft_wrap=True, markup=False)
+
+
+def _validate_cohort(loaded: LoadedSpec, usual: tuple[int, ...], trained: Sequence[float], console: Console) -> None:
+    """The same of a cohort, for a study whose images have the `usual` shape and whose training labels are `trained`."""
+    looked = _look(loaded)
+    _print(looked, loaded.spec.data, console)
+    _check_usable(loaded, looked.subjects, looked.rejected)
+    check_cohort_shape(looked.prepared or prepared_shape(loaded, looked.subjects), usual)
+    for doubt in range_doubts(looked.subjects, trained, loaded.spec.data.label):
+        console.print(f"  warning  {doubt}", soft_wrap=True, markup=False)
 
 
 @dataclass(frozen=True)
@@ -150,6 +169,18 @@ def list_scans(loaded: LoadedSpec, roots: Sequence[Path]) -> tuple[list[Subject]
     return subjects, rejected
 
 
+def list_cohorts(loaded: LoadedSpec, roots: Sequence[Path]) -> dict[str, list[Subject]]:
+    """The usable rows of each external cohort's table, by its name; raises as `check_table` does."""
+    listed = {}
+    for name, cohort in loaded.cohorts.items():
+        with naming_cohort(name):
+            listed[name], rejected = read_subjects(cohort.spec.data, cohort.base, _pipeline(cohort).columns)
+            _check_usable(cohort, listed[name], rejected)
+            if roots:
+                confine_subjects(listed[name], roots)
+    return listed
+
+
 def _headers(subjects: list[Subject], affine: Form | None) -> tuple[list[tuple[Subject, Headers]], list[Rejected]]:
     """The scans with their images' headers, and those that lack one."""
     read: list[tuple[Subject, Headers]] = []
@@ -177,18 +208,27 @@ def _headers_of(subject: Subject, affine: Form | None) -> Headers | str:
     return tuple(read)
 
 
+def _training_labels(subjects: Sequence[Subject], data: DataConfig) -> list[float]:
+    train = set(make_splits(subjects, data.stratified_split).train)
+    return labels_of(subject for subject in subjects if subject.id in train)
+
+
 def train_size(subjects: Sequence[Subject], data: DataConfig) -> int:
     """How many scans there are to train on, if none is rejected from here on."""
     return len(make_splits(subjects, data.stratified_split).train)
 
 
 def _check_counts(loaded: LoadedSpec, subjects: Sequence[Subject], rejected: Sequence[Rejected]) -> None:
+    _check_usable(loaded, subjects, rejected)
+    labels = labels_of(subjects)
+    check_against_data(loaded, train_size(subjects, loaded.spec.data), max(labels) - min(labels))
+
+
+def _check_usable(loaded: LoadedSpec, subjects: Sequence[Subject], rejected: Sequence[Rejected]) -> None:
     data = loaded.spec.data
     check_rejected(rejected, len(subjects) + len(rejected), data)
     if not subjects:
         raise UserError(f"data.participants: no subject of {data.listed_in} can be used")
-    labels = labels_of(subjects)
-    check_against_data(loaded, train_size(subjects, data), max(labels) - min(labels))
 
 
 def prepared_shape(loaded: LoadedSpec, subjects: list[Subject]) -> tuple[int, ...]:

@@ -51,11 +51,11 @@ def open_target(name: str, settings: Settings, console: Console) -> Target:
 
 
 def _prepared(loaded: LoadedSpec, settings: Settings, console: Console) -> Target:
-    """The store of a spec, however much of it is rejected."""
+    """The store of a spec, however much of it is rejected; its external cohorts are left alone."""
     with waiting(console, f"checking {loaded.path.name}"):
         check_spec(loaded, settings.data_roots)
     data = loaded.spec.data
-    lenient = loaded.spec.model_copy(update={"data": data.model_copy(update={"max_rejected": 1.0})})
+    lenient = loaded.spec.model_copy(update={"data": data.model_copy(update={"max_rejected": 1.0, "external": ()})})
     with cluster(settings, partial(waiting, console)):
         prepared = prepare_data(replace(loaded, spec=lenient), settings, console)
     rejected, total = len(prepared.rejected), len(prepared.rejected) + len(prepared.store.subjects)

@@ -23,19 +23,17 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class TestFigures(Answer):
-    """What the locked test split said of the best configuration; errors are in the label's unit.
+class Figures(Answer):
+    """What scans that nothing was chosen by said of the best configuration; errors are in the label's unit.
 
     Attributes:
         metrics: each of `trainers.metrics.METRICS`: the mean over seeds, and its 95 % subject bootstrap interval.
-        seed_mae: test MAE of each seed; `sd` is their standard deviation, 0 for one seed.
+        seed_mae: MAE of each seed; `sd` is their standard deviation, 0 for one seed.
         ensemble_mae: of the mean prediction over seeds, which is what the registered model predicts; `baseline_mae` of
             predicting the training labels' mean for everyone.
         shot_mae: apart for labels with many, a medium number of and few training subjects, mean over seeds.
     """
 
-    trial: int
-    method: str
     metrics: dict[str, Interval]
     seed_mae: dict[int, float]
     sd: float
@@ -44,10 +42,18 @@ class TestFigures(Answer):
     shot_mae: dict[str, float] = {}
 
 
-class Final(TestFigures):
-    """The test split's figures; `sample` is its size in words."""
+class SampleFigures(Figures):
+    """Figures of a sample; `sample` is its size in words."""
 
     sample: str
+
+
+class Final(SampleFigures):
+    """The test split's figures of trial `trial`, and those of each external cohort, by its name."""
+
+    trial: int
+    method: str
+    external: dict[str, SampleFigures] = {}
 
 
 class Submission(Answer):
@@ -139,6 +145,7 @@ class Planned(Answer):
     id: str
     subjects: int
     rejected: int
+    external: Annotated[int, Field(description="scans of external cohorts")] = 0
     train: Annotated[int, Field(description="scans to train on")]
     image_shape: tuple[int, ...]
     decoded_gb: float

@@ -22,7 +22,8 @@ class Driver:
         attempt: which one it was, counted from 1.
         began: seconds since 1970.
         user: who submitted the sweep; empty where it was run by hand.
-        digests: of what bears on the result: `volumes`, `code`, and `init_from` where training started from weights.
+        digests: of what bears on the result: `volumes`, `code`, `init_from` where training started from weights, and
+            `external_NAME`, the volumes of each external cohort.
         versions: of Python and of the libraries.
     """
 

@@ -1,30 +1,56 @@
-"""What the locked test split said of a sweep's best configuration, as `final.json` keeps it."""
+"""What the locked test split, and external cohorts, said of a sweep's best configuration, as `final.json` keeps it."""
 
 from pathlib import Path
 from typing import Any
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from services.records.answers import Final, TestFigures, fields_of
+from services.records.answers import Figures, Final, SampleFigures, fields_of
 from services.records.parameters import Parameters
 from trainers.atomic import write_atomically
 
 
-class FinalReport(TestFigures):
-    """The test split's figures with all that they were computed from.
+class Evaluation(Figures):
+    """Figures with all that they were computed from.
 
     Attributes:
-        params, training: of the configuration.
-        scans, subjects, labels, predictions: of the test split, in the store's order: id, whose scan it is,
-            label, and predictions by seed. Each of a subject's scans counts in the errors.
+        scans, subjects, labels, predictions: in the store's order: id, whose scan it is, label, and predictions by
+            seed. Each of a subject's scans counts in the errors.
     """
 
-    params: Parameters
-    training: Parameters
     scans: tuple[str, ...]
     subjects: tuple[str, ...]
     labels: tuple[float, ...]
     predictions: dict[int, tuple[float, ...]]
+
+    @property
+    def n_subjects(self) -> int:
+        """How many subjects there are."""
+        return len(set(self.subjects))
+
+    @property
+    def sample(self) -> str:
+        """The sample's size in words: `7 subjects`, or `7 subjects (9 scans)`."""
+        scans = f" ({len(self.scans)} scans)" if len(self.scans) > self.n_subjects else ""
+        return f"{self.n_subjects} subjects{scans}"
+
+    def told(self) -> SampleFigures:
+        """What the verbs answer of it."""
+        return SampleFigures(**fields_of(Figures, self), sample=self.sample)
+
+
+class FinalReport(Evaluation):
+    """The evaluation on the test split, and on each external cohort, by its name.
+
+    Attributes:
+        trial, method, params, training: of the configuration.
+    """
+
+    trial: int
+    method: str
+    params: Parameters
+    training: Parameters
+    external: dict[str, Evaluation] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -34,20 +60,10 @@ class FinalReport(TestFigures):
             return {**given, "scans": given["subjects"]}
         return given
 
-    @property
-    def n_test(self) -> int:
-        """How many subjects the test split has."""
-        return len(set(self.subjects))
-
-    @property
-    def sample(self) -> str:
-        """The test split's size in words: `7 subjects`, or `7 subjects (9 scans)`."""
-        scans = f" ({len(self.scans)} scans)" if len(self.scans) > self.n_test else ""
-        return f"{self.n_test} subjects{scans}"
-
     def told(self) -> Final:
-        """What the verbs answer of it."""
-        return Final(**fields_of(TestFigures, self), sample=self.sample)
+        """See `Evaluation.told`."""
+        external = {name: cohort.told() for name, cohort in self.external.items()}
+        return Final(**vars(super().told()), trial=self.trial, method=self.method, external=external)
 
     @classmethod
     def read(cls, path: Path) -> "FinalReport":

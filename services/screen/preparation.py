@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from services.data.alike import leaks
+from services.data.alike import leaks, shared
 from services.data.doubts import category_doubts, label_doubts
-from services.data.prepare import Prepared, prepare
+from services.data.prepare import Prepared, Stored, prepare
 from services.screen.progress import steps
 from services.settings import Settings
 from services.spec.spec import LoadedSpec
@@ -45,21 +45,31 @@ def prepare_data(
 
 
 def print_prepared(console: Console, prepared: Prepared, took_s: float) -> None:
-    """Print where the volume store is, its size, who was rejected and why, and what is on both sides of a split."""
-    store = prepared.store
+    """Print where the volume stores are, their sizes, who was rejected and why, what is on both sides of a split, and
+    what of an external cohort is in the study.
+    """
+    _print_store(console, prepared, duration(took_s / 3600))
+    for leak in leaks(prepared.store, prepared.splits):
+        console.print(f"  leak: {leak.text}; see contrasweep inspect", style="bold red", soft_wrap=True, markup=False)
+    for name, cohort in prepared.external.items():
+        _print_store(console, cohort, f"external: {name}")
+        for problem in shared(prepared.store, prepared.splits, cohort.store):
+            console.print(f"  warning  {problem.text}", style="bold red", soft_wrap=True, markup=False)
+
+
+def _print_store(console: Console, stored: Stored, words: str) -> None:
+    store = stored.store
     size_mb = sum(shard.bytes for shard in store.manifest.shards) / 1e6
-    verb = "reused  " if prepared.reused else "prepared"
+    verb = "reused  " if stored.reused else "prepared"
     console.print(
         f"{verb}  {len(store.subjects)} volumes {list(store.image_shape)} -> {without_secrets(str(store.folder))} "
-        f"({size_mb:.0f} MB, {len(prepared.rejected)} rejected)  {duration(took_s / 3600)}",
+        f"({size_mb:.0f} MB, {len(stored.rejected)} rejected)  {words}",
         soft_wrap=True,
         markup=False,
     )
-    for shard in prepared.mended:
+    for shard in stored.mended:
         console.print(f"  made again {shard}, which was missing, cut short or changed since written", soft_wrap=True)
-    for left_out in prepared.rejected[:SHOWN]:
+    for left_out in stored.rejected[:SHOWN]:
         console.print(f"  rejected {left_out.subject}: {left_out.reason}", soft_wrap=True, markup=False)
-    if len(prepared.rejected) > SHOWN:
-        console.print(f"  ... and {len(prepared.rejected) - SHOWN} more; {MANIFEST} there names all")
-    for leak in leaks(store, prepared.splits):
-        console.print(f"  leak: {leak.text}; see contrasweep inspect", style="bold red", soft_wrap=True, markup=False)
+    if len(stored.rejected) > SHOWN:
+        console.print(f"  ... and {len(stored.rejected) - SHOWN} more; {MANIFEST} there names all")

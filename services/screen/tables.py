@@ -11,7 +11,7 @@ from rich.text import Text
 
 from search_spaces import Value
 from services.pages.tables import Line, Table
-from services.records.answers import Final, Planned, Sweep, Trial
+from services.records.answers import Figures, Final, Planned, SampleFigures, Sweep, Trial
 from services.records.leaderboard import leaderboard
 from services.records.trial_record import TrialRecord
 from services.text import count, duration, interval, moment, number, over_seeds, parameter, spread
@@ -95,10 +95,12 @@ def print_plan(console: Console, planned: Planned) -> None:
     workers = f"{planned.workers} x {planned.cpus_per_worker} CPUs, {planned.gpus_per_worker:g} GPUs"
     nodes = f"{count(planned.nodes, 'node')} with {planned.cpus:g} CPUs, {planned.gpus:g} GPUs"
     volumes = f"{planned.subjects} volumes {list(planned.image_shape)}, {planned.decoded_gb:.2g} GB decoded"
+    external = f"{count(planned.external, 'volume')}, for the end alone" if planned.external else ""
     rows = {
         "start": planned.start,
         "sweep": f"{planned.id} on {nodes}",
         "data": f"{volumes}, {feed}; {planned.train} to train on",
+        "external": external,
         "runs": f"{planned.trials} configurations x {planned.seeds} seeds = {runs} runs of {planned.epochs} epochs",
         "each": f"{workers}; about {planned.epoch_s:.2g} s an epoch with one worker on this CPU",
         "at once": f"{planned.concurrent} configurations; {RESERVED_CPUS} CPU more for drivers and reading",
@@ -113,19 +115,26 @@ def print_plan(console: Console, planned: Planned) -> None:
 
 
 def print_final(console: Console, label: str, final: Final) -> None:
-    """Print the test figures of the chosen configuration, with intervals, beside predict-the-mean."""
+    """Print the figures of the chosen configuration on the test split and external cohorts."""
+    _print_figures(console, "final     test MAE", label, final)
+    for name, cohort in final.external.items():
+        _print_figures(console, f"external  {name} MAE", label, cohort)
+    console.print(f"          trial {final.trial}, {final.method}; dashboard: contrasweep ui", soft_wrap=True)
+
+
+def _print_figures(console: Console, title: str, label: str, figures: SampleFigures) -> None:
+    """Print figures with their intervals, beside predict-the-mean."""
     console.print(
-        f"final     test MAE {interval(final.metrics['mae'])} {label} over {final.sample}, {_seeds(final)}; "
-        f"predict-the-mean {number(final.baseline_mae)}",
+        f"{title} {interval(figures.metrics['mae'])} {label} over {figures.sample}, {_seeds(figures)}; "
+        f"predict-the-mean {number(figures.baseline_mae)}",
         soft_wrap=True,
         markup=False,
     )
-    others = (f"{name} {interval(figure)}" for name, figure in final.metrics.items() if name != "mae")
+    others = (f"{name} {interval(figure)}" for name, figure in figures.metrics.items() if name != "mae")
     console.print(f"          {' · '.join(others)}", soft_wrap=True, markup=False)
-    if final.shot_mae:
-        shots = (f"{name} {number(value)}" for name, value in final.shot_mae.items())
+    if figures.shot_mae:
+        shots = (f"{name} {number(value)}" for name, value in figures.shot_mae.items())
         console.print(f"          MAE by training subjects near a label: {' · '.join(shots)}", soft_wrap=True)
-    console.print(f"          trial {final.trial}, {final.method}; dashboard: contrasweep ui", soft_wrap=True)
 
 
 def print_sweep(console: Console, sweep: Sweep, trials: Sequence[Trial]) -> None:
@@ -172,13 +181,13 @@ def _listed(sweep: Sweep, users: bool) -> Line:
     )
 
 
-def _seeds(final: Final) -> str:
-    """What the test figures are a mean of."""
-    seeds = len(final.seed_mae)
+def _seeds(figures: Figures) -> str:
+    """What the figures are a mean of."""
+    seeds = len(figures.seed_mae)
     if seeds == 1:
         return "one seed"
-    mean = spread(final.metrics["mae"].value, final.sd)
-    return f"{mean} over {seeds} seeds, {number(final.ensemble_mae)} for their mean prediction"
+    mean = spread(figures.metrics["mae"].value, figures.sd)
+    return f"{mean} over {seeds} seeds, {number(figures.ensemble_mae)} for their mean prediction"
 
 
 def _varying(trials: Sequence[Trial]) -> list[str]:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 import search_spaces
 from search_spaces import Context, Refused
 from services.complaints import complaint
+from services.spec.cohorts import naming_cohort
 from services.spec.roots import confine
 from services.spec.spec import LoadedSpec, SweepSpec
 from trainers.config import FINETUNE, ModelConfig, TrainingConfig, finetuning
@@ -67,6 +68,9 @@ def _check_components(spec: SweepSpec, base: Path) -> None:
     for space in spec.search.spaces:
         _known("search.spaces", "method", space, losses.names())
     build_transforms(spec.data.transforms, base)
+    for name, cohort in spec.data.cohorts.items():
+        with naming_cohort(name):
+            build_transforms(cohort.transforms, base)
     _check_augmentations(spec)
     if spec.data.unlabelled == "train" and all(losses.get(space).needs_labels for space in spec.search.spaces):
         free = [name for name in losses.names() if not losses.get(name).needs_labels]

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from services.spec.cohorts import naming_cohort
 from services.spec.spec import LoadedSpec, SweepSpec
 from trainers.config import SplitByFiles
 from trainers.data import transforms
@@ -40,6 +41,9 @@ def confine(loaded: LoadedSpec, roots: Sequence[Path]) -> None:
             raise UserError(f"spec: {field}: '{text}' is not allowed: {_ALLOWED}")
     if loaded.spec.data.bids is not None:
         _confine_tables(loaded, roots)
+    for name, cohort in loaded.cohorts.items():
+        with naming_cohort(name):
+            confine(cohort, roots)
 
 
 def confine_subjects(subjects: Iterable[Subject], roots: Sequence[Path]) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -222,6 +222,12 @@ class LoadedSpec:
     def sweep_id(self) -> str:
         """The id of its sweep."""
         return self.known_as or self.spec.sweep_id
+
+    @property
+    def cohorts(self) -> dict[str, "LoadedSpec"]:
+        """The study with the data of each external cohort in place of its own, by the cohort's name."""
+        cohorts = self.spec.data.cohorts
+        return {name: replace(self, spec=self.spec.model_copy(update={"data": cohorts[name]})) for name in cohorts}
 
 
 def parse_spec(text: str | bytes, source: str) -> SweepSpec:

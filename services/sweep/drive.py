@@ -74,6 +74,7 @@ class Drive:
         """
         digests = {"volumes": self._prepared.store.manifest.version, "code": code_digest()}
         params = {"contrasweep": version("contrasweep")}
+        digests |= {f"external_{name}": of.store.manifest.version for name, of in self._prepared.external.items()}
         if self._start:
             digests["init_from"], params["init_from"] = self._start.digest, self._start.summary
         self._tracker.start(self._spec.to_yaml(), params, digests, state.user)

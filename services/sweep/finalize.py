@@ -1,10 +1,10 @@
-"""The last step of a sweep: the best configuration on the test split, once; its figures; its served model."""
+"""The last step of a sweep: the best configuration on the test split and external cohorts, once; its served model."""
 
 import shutil
 import statistics
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 import trainers
 from services.data.prepare import Prepared
 from services.pages.drawing import PICTURE_DPI
-from services.records.final_report import FinalReport
+from services.records.answers import Figures, fields_of
+from services.records.final_report import Evaluation, FinalReport
 from services.records.leaderboard import leaderboard
 from services.records.trial_record import TrialRecord, read_records, seed_folder
 from services.spec.spec import SweepSpec
@@ -25,10 +26,10 @@ from services.stores.mlflow import quieten_mlflow
 from services.stores.tracker import Tracker
 from services.sweep import figures
 from services.sweep.trial import run_config
-from trainers.config import RunConfig
+from trainers.config import DataConfig, RunConfig
 from trainers.covariates import Covariates
-from trainers.data.locked import load_test
-from trainers.data.store import StoredSubject
+from trainers.data.locked import load_external, load_test
+from trainers.data.store import Rows, VolumeStore
 from trainers.errors import UserError
 from trainers.inference import Inference, Predictor, save_ensemble
 from trainers.metrics import bootstrap, mae, shot_mae
@@ -49,10 +50,10 @@ class Winner:
 
 
 def finalize(spec: SweepSpec, final: Path, storage: Path, prepared: Prepared, tracker: Tracker) -> FinalReport:
-    """Evaluate the best configuration on the test split and hand the model and the figures to the tracker.
+    """Evaluate the best configuration on the test split and external cohorts; hand model and figures to the tracker.
 
     `final` is the sweep's `final.json`; figures and model are written beside it. Where it exists it is
-    returned, the test split stays closed, and the tracker is told again. `storage` is the sweep's folder
+    returned, the test split and the cohorts stay closed, and the tracker is told again. `storage` is the sweep's folder
     of checkpoints. Raises UserError where no configuration finished a seed.
     """
     winner = choose_winner(spec, storage)
@@ -115,50 +116,55 @@ def export_model(
 
 
 def _evaluate(spec: SweepSpec, winner: Winner, prepared: Prepared, final: Path) -> None:
-    """Open the test split; write figures and model, then `final`, whose presence says that all is there."""
+    """Open the test split and the cohorts; write figures and model, then `final`, which says that all is there."""
     store, splits = prepared.store, prepared.splits
     device = torch.device("cuda" if spec.training.gpus_per_worker and torch.cuda.is_available() else "cpu")
     predictors = {
         seed: Predictor.load(run, best, store.image_shape, device) for seed, (run, best) in winner.members.items()
     }
-    parts = [
-        {seed: predictor.infer(test.images, store.cells_of(test.rows)) for seed, predictor in predictors.items()}
-        for test in load_test(store, splits)
-    ]
-    inferred = {seed: _joined([part[seed] for part in parts]) for seed in predictors}
-    rows, train_labels = store.rows_of(splits.test), store.labels[store.rows_of(splits.train)]
-    scans = [store.subjects[row] for row in rows]
-    report = _report(winner.record, scans, store.labels[rows], inferred, train_labels)
-    _draw(report, spec.data.label, winner.record, inferred, final.parent / "figures")
+    trained = store.labels[store.rows_of(splits.train)]
+    test, inferred = _evaluated(store, load_test(store, splits), predictors, trained)
+    external = {
+        name: _evaluated(cohort.store, load_external(cohort.store), predictors, trained)[0]
+        for name, cohort in prepared.external.items()
+    }
+    report = _report(winner.record, test, external)
+    _draw(report, spec.data, winner.record, inferred, final.parent / "figures")
     export_model(final.parent / "model", winner.members, store.image_shape, prepared.covariates)
     report.write(final)
+
+
+def _evaluated(
+    store: VolumeStore, parts: Iterable[Rows], predictors: Mapping[int, Predictor], trained: NDArray[np.float64]
+) -> tuple[Evaluation, dict[int, Inference]]:
+    """The figures of what is behind the lock, and what each seed said; `trained` are the training split's labels."""
+    told = [
+        (part.rows, {seed: one.infer(part.images, store.cells_of(part.rows)) for seed, one in predictors.items()})
+        for part in parts
+    ]
+    inferred = {seed: _joined([part[seed] for _, part in told]) for seed in predictors}
+    return _evaluation(store, np.concatenate([rows for rows, _ in told]), inferred, trained), inferred
 
 
 def _joined(parts: Sequence[Inference]) -> Inference:
     return Inference(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
-def _report(
-    record: TrialRecord,
-    scans: Sequence[StoredSubject],
-    y: NDArray[np.float64],
-    inferred: Mapping[int, Inference],
-    train_labels: NDArray[np.float64],
-) -> FinalReport:
+def _evaluation(
+    store: VolumeStore, rows: NDArray[np.int64], inferred: Mapping[int, Inference], trained: NDArray[np.float64]
+) -> Evaluation:
+    """The figures of the scans in `rows` of a store."""
+    scans, y = [store.subjects[row] for row in rows], store.labels[rows]
     predictions = np.stack([inference.predictions for inference in inferred.values()])
     subjects = tuple(scan.subject for scan in scans)
     seed_mae = dict(zip(inferred, mae(y, predictions).tolist(), strict=True))
-    return FinalReport(
-        trial=record.number,
-        method=record.configuration.method,
-        params=record.configuration.params,
-        training=record.configuration.training,
+    return Evaluation(
         metrics=bootstrap(y, predictions, clusters=subjects),
         seed_mae=seed_mae,
         sd=statistics.stdev(seed_mae.values()) if len(seed_mae) > 1 else 0.0,
         ensemble_mae=float(mae(y, predictions.mean(axis=0))),
-        baseline_mae=float(mae(y, train_labels.mean())),
-        shot_mae=shot_mae(y, predictions, train_labels),
+        baseline_mae=float(mae(y, trained.mean())),
+        shot_mae=shot_mae(y, predictions, trained),
         scans=tuple(scan.id for scan in scans),
         subjects=subjects,
         labels=tuple(y.tolist()),
@@ -166,15 +172,25 @@ def _report(
     )
 
 
+def _report(record: TrialRecord, test: Evaluation, external: dict[str, Evaluation]) -> FinalReport:
+    return FinalReport(
+        **fields_of(Evaluation, test),
+        trial=record.number,
+        method=record.configuration.method,
+        params=record.configuration.params,
+        training=record.configuration.training,
+        external=external,
+    )
+
+
 def _draw(
-    report: FinalReport, label: str, record: TrialRecord, inferred: Mapping[int, Inference], folder: Path
+    report: FinalReport, data: DataConfig, record: TrialRecord, inferred: Mapping[int, Inference], folder: Path
 ) -> None:
-    title = f"{report.method}, trial {report.trial}, {report.n_test} test subjects"
+    chosen, label = f"{report.method}, trial {report.trial}", data.label
+    title = f"{chosen}, {report.n_subjects} test subjects"
     y = np.array(report.labels)
     drawn = {
-        "predicted-against-true": figures.predicted_against_true(
-            y, np.array(list(report.predictions.values())), label=label, title=title
-        ),
+        "predicted-against-true": _drawn(report, label, title),
         "learning-curves": figures.learning_curves(
             {f"seed {seed}": record.histories[seed].epochs for seed in inferred}, title=title
         ),
@@ -183,7 +199,14 @@ def _draw(
         one = f"{title}, seed {seed}"
         drawn[f"seed-{seed}-predicted"] = figures.predicted_against_true(y, predictions[None], label=label, title=one)
         drawn[f"seed-{seed}-embedding"] = figures.embedding_map(features, y, label=label, title=one)
+    for name, cohort in report.external.items():
+        drawn[f"external-{name}"] = _drawn(cohort, data.cohorts[name].label, f"{chosen}, {name}, {cohort.sample}")
     _save(drawn, folder)
+
+
+def _drawn(evaluation: Evaluation, label: str, title: str) -> Figure:
+    y, predictions = np.array(evaluation.labels), np.array(list(evaluation.predictions.values()))
+    return figures.predicted_against_true(y, predictions, label=label, title=title)
 
 
 def _save(drawn: Mapping[str, Figure], folder: Path) -> None:
@@ -193,16 +216,10 @@ def _save(drawn: Mapping[str, Figure], folder: Path) -> None:
 
 
 def _publish(report: FinalReport, winner: Winner, folder: Path, tracker: Tracker) -> None:
-    metrics: dict[str, float | None] = {
-        "test_mae_sd": report.sd,
-        "test_mae_ensemble": report.ensemble_mae,
-        "test_mae_baseline": report.baseline_mae,
-    }
-    for name, interval in report.metrics.items():
-        metrics |= {f"test_{name}{end}": getattr(interval, of) for end, of in _ENDS}
-    metrics |= {f"test_mae_{name}": value for name, value in report.shot_mae.items()}
-    tracker.metrics(metrics)
-    for name in _OVERALL:
+    tracker.metrics(_metrics("test", report))
+    for name, cohort in report.external.items():
+        tracker.metrics(_metrics(f"external_{name}", cohort))
+    for name in (*_OVERALL, *(f"external-{name}" for name in report.external)):
         tracker.artifact((), folder / f"figures/{name}.png", "figures")
     for seed, (_, best) in winner.members.items():
         key = (report.trial, seed)
@@ -211,3 +228,15 @@ def _publish(report: FinalReport, winner: Winner, folder: Path, tracker: Tracker
             tracker.artifact(key, folder / f"figures/seed-{seed}-{name}.png", "figures")
     tags = {"trial": str(report.trial), "method": report.method, "test_mae": f"{report.metrics['mae'].value:.6g}"}
     tracker.register(folder / "model", tags)
+
+
+def _metrics(of: str, told: Figures) -> dict[str, float | None]:
+    """Figures by the names that they have in MLflow."""
+    metrics: dict[str, float | None] = {
+        f"{of}_mae_sd": told.sd,
+        f"{of}_mae_ensemble": told.ensemble_mae,
+        f"{of}_mae_baseline": told.baseline_mae,
+    }
+    for name, interval in told.metrics.items():
+        metrics |= {f"{of}_{name}{end}": getattr(interval, value) for end, value in _ENDS}
+    return metrics | {f"{of}_mae_{name}": value for name, value in told.shot_mae.items()}

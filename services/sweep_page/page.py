@@ -1,6 +1,7 @@
 """The page's text, from its template, its tables and its figures."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,13 +106,29 @@ def _final(content: Content) -> dict[str, Any]:
     maps = [seed for seed in final.seed_mae if f"seed-{seed}-embedding" in pictures] if final else []
     return {
         "final": final,
-        "final_table": tables.final_table(final) if final else None,
+        "final_table": tables.figures_table("On the test split", final) if final else None,
+        "external": _external(content, pictures),
         "winner": tables.winner_table(final) if final else None,
         "predicted": pictures.get("predicted-against-true", "") if final else "",
         "maps": {seed: pictures[f"seed-{seed}-embedding"] for seed in maps[:MOST_MAPS]},
         "more_maps": len(maps[MOST_MAPS:]),
         "finished": content.state.state == FINISHED,
     }
+
+
+def _external(content: Content, pictures: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Of each external cohort: its name, label and sample, what it is drawn as, and its figures."""
+    cohorts, labels = content.final.external if content.final else {}, content.spec.data.cohorts
+    return [
+        {
+            "name": name,
+            "label": labels[name].label,
+            "sample": cohort.sample,
+            "picture": pictures.get(f"external-{name}", ""),
+            "figures": tables.figures_table(f"On {name}", cohort),
+        }
+        for name, cohort in cohorts.items()
+    ]
 
 
 def _spread_words(content: Content) -> str:

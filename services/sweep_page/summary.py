@@ -26,6 +26,8 @@ def _headline(content: Content) -> list[str]:
         lines += [
             f"**Test MAE {interval(mae)}** {label} over {final.sample}; predict-the-mean {number(final.baseline_mae)}"
         ]
+    for name, cohort in final.external.items() if final else ():
+        lines += [f"{_literal(name)} MAE {interval(cohort.metrics['mae'])} over {cohort.sample}"]
     if best:
         lines += [f"Best validation MAE {number(best.objective)} {label}: trial {best.number}"]
     lines += ["Everything else is in the artifact `report.html`."]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from services.pages.tables import Line, Table
+from services.records.answers import Figures
 from services.records.final_report import FinalReport
 from services.records.trial_record import FAILED, TrialRecord
 from services.screen.tables import SHOWN_STATES
@@ -46,19 +47,19 @@ def methods_table(content: Content) -> Table:
     return Table("Methods, the best first", titles, ordered, figures=frozenset(range(1, 7)))
 
 
-def final_table(final: FinalReport) -> Table:
-    """The test split's figures with their intervals."""
+def figures_table(title: str, evaluated: Figures) -> Table:
+    """Figures of the final evaluation with their intervals."""
     lines = [
-        Line((_METRICS.get(name, name), number(m.value), ends(m.low, m.high))) for name, m in final.metrics.items()
+        Line((_METRICS.get(name, name), number(m.value), ends(m.low, m.high))) for name, m in evaluated.metrics.items()
     ]
-    lines += [Line((f"MAE of seed {seed}", number(value), "")) for seed, value in final.seed_mae.items()]
-    lines += [Line(("MAE of the seeds' mean prediction", number(final.ensemble_mae), ""))]
+    lines += [Line((f"MAE of seed {seed}", number(value), "")) for seed, value in evaluated.seed_mae.items()]
+    lines += [Line(("MAE of the seeds' mean prediction", number(evaluated.ensemble_mae), ""))]
     lines += [
         Line((f"MAE of labels with {_many(name)} training subjects", number(value), ""))
-        for name, value in final.shot_mae.items()
+        for name, value in evaluated.shot_mae.items()
     ]
-    lines += [Line(("MAE of predicting the training mean", number(final.baseline_mae), ""))]
-    return Table("On the test split", ("figure", "value", "95 % interval"), tuple(lines), figures=frozenset({1, 2}))
+    lines += [Line(("MAE of predicting the training mean", number(evaluated.baseline_mae), ""))]
+    return Table(title, ("figure", "value", "95 % interval"), tuple(lines), figures=frozenset({1, 2}))
 
 
 def winner_table(final: FinalReport) -> Table:

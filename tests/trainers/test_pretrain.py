@@ -14,12 +14,14 @@ import pytest
 import torch
 
 from tests.trainers import tiny
+from tests.trainers.data.small_store import write_store
 from trainers import checkpoint, losses, state
-from trainers.config import RunConfig
+from trainers.config import RunConfig, SplitConfig
 from trainers.covariates import Cells, Covariates
 from trainers.data.feeds import Batch
-from trainers.data.feeds.resident import ResidentFeed
-from trainers.data.store import Rows
+from trainers.data.feeds.resident import ResidentFeed, load_resident
+from trainers.data.splits import Splits, fold_of, make_splits
+from trainers.data.store import Rows, Volume, VolumeStore
 from trainers.errors import Diverged, UserError
 from trainers.evaluate import embed
 from trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
@@ -118,6 +120,31 @@ def test_draws_of_the_caller_change_nothing(tmp_path: Path) -> None:
     torch.manual_seed(123)
     train(run, tmp_path / "two", on_epoch=lambda row: Verdict(int(torch.rand(()) < 0)))
     assert_same_run(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.fixture(scope="module")
+def folded(tmp_path_factory: pytest.TempPathFactory) -> tuple[VolumeStore, Splits]:
+    """A store of 40 people whose brightness follows age, in a test split and three folds."""
+    rows = tiny.split(40, first_row=0, seed=3)
+    volumes = [
+        Volume(f"s{row:02d}", label, "FM"[row % 2], image)
+        for row, (label, image) in enumerate(zip(rows.labels, rows.images, strict=True))
+    ]
+    store = write_store(tmp_path_factory.mktemp("folded") / "store", volumes, per_shard=7)
+    return store, make_splits(store.subjects, SplitConfig(folds=3, stratify=("age",)))
+
+
+@pytest.mark.parametrize("method", ["supremix", "vanilla"])
+@pytest.mark.parametrize("number", range(3))
+def test_poisoned_test_labels_change_no_fold(
+    folded: tuple[VolumeStore, Splits], number: int, method: str, tmp_path: Path
+) -> None:
+    store, splits = folded[0], fold_of(folded[1], number)
+    subjects = tuple(one.model_copy(update={"label": -1e9}) if one.id in splits.test else one for one in store.subjects)
+    poisoned = VolumeStore(store.folder, store.manifest.model_copy(update={"subjects": subjects}))
+    for place, of in (("clean", store), ("poisoned", poisoned)):
+        train(tiny.run(method), tmp_path / place, feed=ResidentFeed(load_resident(of, splits)))
+    assert_same_run(tmp_path / "clean", tmp_path / "poisoned")
 
 
 @pytest.mark.parametrize("method", ["supremix", "vanilla"])

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from services.data.alike import LookAlike, bare_id, duplicates, unsettled
+from services.data.alike import LookAlike, bare_id, duplicates, shared, unsettled
 from services.inspection import leaks
 from tests.services.inspection.planted import images, store_of
 from trainers.data.splits import Splits, fold_of
@@ -67,6 +67,24 @@ def test_ids_of_one_person_on_two_sides_are_a_leak(tmp_path: Path) -> None:
     (leak,) = leaks(store, SPLITS)
     assert leak.text == "ids that are probably of one person in several splits (1): s02 (train), s05 (test)"
     assert [problem.text for problem in duplicates(store)] == ["ids that are probably of one person (1): s02, s05"]
+
+
+def test_images_of_a_cohort_that_the_study_has_are_told_with_their_split(tmp_path: Path) -> None:
+    scans = images(9)
+    cohort = {"s00": scans["s04"], "x1": scans["s01"], "s02": scans["s08"]}
+    study = store_of(tmp_path / "v", {name: scans[name] for name in ("s00", "s01", "s02", "s03", "s04", "s05", "s06")})
+    (found,) = shared(study, SPLITS, store_of(tmp_path / "w", cohort))
+    assert found.severity == "warning"
+    assert found.text == "images that the study has, too (2): s00 is s04 (test), x1 is s01 (train)"
+    (left_out,) = shared(study, SPLITS, store_of(tmp_path / "u", {"y": scans["s06"]}))
+    assert left_out.text == "images that the study has, too (1): y is s06 (in no split)"
+
+
+def test_the_same_id_with_another_image_is_another_person(tmp_path: Path) -> None:
+    scans = images(12)
+    others = {name: scans[f"s{number:02d}"] for number, name in enumerate(list(scans)[:6], start=6)}
+    study = store_of(tmp_path / "v", {name: scans[name] for name in list(scans)[:6]})
+    assert shared(study, SPLITS, store_of(tmp_path / "w", others)) == []
 
 
 def test_look_alikes_on_two_sides_are_a_leak(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.data.doubts import category_doubts, label_doubts, side_doubts
+from services.data.doubts import category_doubts, label_doubts, range_doubts, side_doubts
 from trainers.data.participants import Subject
 from trainers.data.splits import Splits
 
@@ -32,6 +32,22 @@ def test_a_code_far_from_all_labels_is_told(code: float) -> None:
 )
 def test_what_may_be_a_label_is_not(labels: list[float]) -> None:
     assert label_doubts(people(labels), "age") == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ([240, 372, 50], "'age' is 50.00 to 372.0, mostly outside the training split's 20.00 to 59.50 (2 of 3)"),
+        ([10, 70, 5, 30], "'age' is 5.000 to 70.00, mostly outside the training split's 20.00 to 59.50 (3 of 4)"),
+    ],
+)
+def test_labels_of_a_cohort_beyond_what_is_trained_on_are_told(labels: list[float], told: str) -> None:
+    assert range_doubts(people(labels), AGES, "age") == [told]
+
+
+@pytest.mark.parametrize("labels", [[20, 59.5], [19, 40], [10, 25, 30, 70]])
+def test_labels_of_a_cohort_that_are_mostly_within_are_not(labels: list[float]) -> None:
+    assert range_doubts(people(labels), AGES, "age") == []
 
 
 def test_groups_of_one_and_spellings(tmp_path: Path) -> None:

@@ -34,6 +34,16 @@ def test_the_plan(scans: Path) -> None:
     assert not (scans / "home").exists(), "planning leaves nothing behind"
 
 
+def test_volumes_of_cohorts_are_counted(scans: Path) -> None:
+    cohort = {"name": "young", "participants": "participants.tsv", "image": "{participant_id}.nii.gz"}
+    loaded = of(scans, data={"external": [{**cohort, "where": {"age": {"max": 29}}}]})
+    planned = make_plan(loaded, Settings(home=scans / "home"), [local_node()])
+    assert (planned.subjects, planned.external) == (40, 10)
+    assert "10 volumes, for the end alone" in printed(loaded, scans / "home")
+    alone = make_plan(of(scans), Settings(home=scans / "home"), [local_node()])
+    assert planned.disk_gb - alone.disk_gb == pytest.approx(10 * 8 * 9 * 10 * 4 / 1e9)
+
+
 def test_images_of_other_dimensions_than_the_model(scans: Path) -> None:
     with pytest.raises(UserError, match=r"study.yaml: model.spatial_dims: 2 is not allowed: prepared images \[1"):
         printed(of(scans, model={"spatial_dims": 2}), scans / "home")

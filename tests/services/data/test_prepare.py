@@ -377,6 +377,34 @@ def test_vectors_of_cifti_are_normalised(tmp_path: Path) -> None:
     assert not made.rejected
 
 
+def test_cohorts_have_stores_of_their_own_and_leave_the_studys_as_it_is(scans: Path, tmp_path: Path) -> None:
+    """Of sixteen scans that are shared out, four are a cohort: too few to be split, and not split."""
+    ticks: list[str] = []
+    study = {"where": {"age": {"min": 40}}}
+    cohort = {
+        "name": "Young",
+        "participants": "participants.tsv",
+        "image": PHANTOM_IMAGE,
+        "where": {"age": {"max": 30}},
+    }
+    alone = prepare(config(**study), scans, tmp_path / "v", quiet)
+    both = prepare(config(**study, external=[cohort]), scans, tmp_path / "v", lambda step, *_: ticks.append(step))
+    assert (both.store.folder, both.splits, both.reused) == (alone.store.folder, alone.splits, True)
+    young = both.external["Young"]
+    assert not young.reused and {"Young: checksums", "Young: preparing"} <= set(ticks)
+    assert young.store.folder.name.startswith("young-")
+    assert young.store.labels.max() <= 30 < 40 <= both.store.labels.min()
+    assert [path.name for path in young.store.folder.iterdir() if "splits" in path.name] == [], "it is not split"
+    assert prepare(config(**study, external=[cohort]), scans, tmp_path / "v", quiet).external["Young"].reused
+
+
+def test_a_cohort_of_another_shape_is_refused_with_both_shapes(scans: Path, tmp_path: Path) -> None:
+    resized = [{"Resize": {"spatial_size": [3, 4, 3]}}]
+    cohort = {"name": "small", "participants": "participants.tsv", "image": PHANTOM_IMAGE, "transforms": resized}
+    with pytest.raises(UserError, match=r"^data.external \(small\): prepared images \[1, 3, 4, 3\].* \[1, 6, 8, 6\]"):
+        prepare(config(external=[cohort]), scans, tmp_path / "v", quiet)
+
+
 TWO = {"elastic": "elastic/{participant_id}.nii.gz", "damping": "damping/{participant_id}.nii.gz"}
 
 

@@ -1,7 +1,9 @@
 """What `validate` prints, and what it refuses."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -159,3 +161,71 @@ def test_headers_are_read_by_the_form_that_counts(scans: Path) -> None:
     with pytest.raises(UserError, match=r"data\.affine say which counts: sform, qform"):
         printed(of(scans))
     assert "40 usable, 0 rejected" in printed(of(scans, data={"affine": "qform"}))[0]
+
+
+def cohort(folder: Path, ages: Sequence[float], shape: tuple[int, ...] = (8, 9, 10), **said: Any) -> dict[str, Any]:
+    """A cohort of its own in `folder`, and what the spec says of it."""
+    folder.mkdir()
+    for number, _ in enumerate(ages):
+        image = np.full(shape, number, np.float32)
+        image[0, 0, 0] = -1
+        nib.save(nib.Nifti1Image(image, np.eye(4)), folder / f"x{number}.nii.gz")
+    rows = [f"x{number}\t{age}" for number, age in enumerate(ages)]
+    (folder / "people.tsv").write_text("\n".join(["participant_id\tage", *rows]) + "\n")
+    return {"name": "adni", "participants": f"{folder.name}/people.tsv", "image": "{participant_id}.nii.gz", **said}
+
+
+def test_cohorts_are_told_as_the_study_is(scans: Path) -> None:
+    lines = printed(of(scans, data={"external": [cohort(scans / "adni", [30, 45, 0], missing=[0], max_rejected=0.5)]}))
+    place = lines.index("external  adni")
+    assert lines[place - 1] == "split     train 24, validation 8, test 8"
+    assert lines[place + 1].split(maxsplit=1) == ["subjects", "2 usable, 1 rejected"]
+    assert lines[place + 2].split(maxsplit=1) == ["shapes", "[1, 8, 9, 10] x 2"]
+    assert lines[place + 3].split(maxsplit=1) == ["age", "30.00 to 45.00, mean 37.50, sd 7.500"]
+    assert lines[place + 4].startswith("  rejected x2: missing label")
+    assert "is valid" in lines[place + 5]
+
+
+def test_a_cohort_in_another_unit_is_a_warning(scans: Path) -> None:
+    lines = printed(of(scans, data={"external": [cohort(scans / "adni", [360, 540])]}))
+    assert [line for line in lines if line.startswith("  warning  'age' is 360.0 to 540.0, mostly outside")]
+
+
+def test_a_cohort_of_another_shape_is_an_error_that_names_both(scans: Path) -> None:
+    told = cohort(scans / "adni", [30, 40], (4, 9, 10))
+    with pytest.raises(UserError) as error:
+        printed(of(scans, data={"external": [told]}))
+    assert str(error.value) == (
+        "data.external (adni): prepared images [1, 4, 9, 10] differ from the study's [1, 8, 9, 10]; "
+        "transforms makes them alike"
+    )
+    resized = {**told, "transforms": [{"Resize": {"spatial_size": [8, 9, 10]}}]}
+    assert "is valid" in printed(of(scans, data={"external": [resized]}))[-1]
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ({"label": "Age"}, r"label: .*'Age'.*did you mean 'age'"),
+        ({"participants": "adni/none.tsv"}, r"participants: no such file"),
+        ({"missing": [30]}, r"adni/people.tsv: 1 of 2 subjects are rejected, more than max_rejected 0.05 allows"),
+        ({"image": "{participant_id}.nii", "max_rejected": 1}, r"participants: no subject of adni/people.tsv can be"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_told_with_the_cohorts_name(
+    scans: Path, said: dict[str, Any], fault: str
+) -> None:
+    loaded = of(scans, data={"external": [cohort(scans / "adni", [30, 40]) | said]})
+    for check in (printed, check_table):
+        with pytest.raises(UserError, match=rf"^data\.external \(adni\): {fault}"):
+            check(loaded)
+
+
+def test_scans_of_a_cohort_stay_inside_the_data_roots(scans: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    loaded = of(scans, data={"external": [cohort(scans / "adni", [30, 40])]})
+    outside = tmp_path_factory.mktemp("outside") / "secret.nii.gz"
+    (scans / "adni/x1.nii.gz").rename(outside)
+    (scans / "adni/x1.nii.gz").symlink_to(outside)
+    assert len(check_table(loaded)) == 40
+    with pytest.raises(UserError, match=r"^spec: data.external \(adni\): participants: the image of 'x1' is not"):
+        check_table(loaded, [scans])

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from search_spaces import Value
-from services.records.answers import Final, Sweep, Trial
+from services.records.answers import Final, SampleFigures, Sweep, Trial, fields_of
 from services.records.leaderboard import leaderboard
 from services.records.trial_record import read_records
 from services.screen.tables import leaderboard_text, print_leaderboard, print_status, print_table, sweeps_table
@@ -126,6 +126,20 @@ def test_the_final_figure(tmp_path: Path) -> None:
     lines = shown(sweep=SWEEP.model_copy(update={"final": FINAL}), trials_of=tmp_path)
     assert lines[-4:] == [
         "final     test MAE 4.930 [4.020, 5.880] age over 62 subjects, 4.93 ± 0.25 over 2 seeds, "
+        "4.500 for their mean prediction; predict-the-mean 18.90",
+        "          r2 0.5000 [–, 0.7500]",
+        "          MAE by training subjects near a label: many 3.500 · few 8.250",
+        "          trial 1, dynlocrep; dashboard: contrasweep ui",
+    ]
+
+
+def test_figures_of_cohorts_come_after_those_of_the_test_split(tmp_path: Path) -> None:
+    cohort = SampleFigures(**fields_of(SampleFigures, FINAL)).model_copy(update={"sample": "[9] subjects", "sd": 0.5})
+    final = FINAL.model_copy(update={"external": {"adni": cohort}})
+    lines = shown(sweep=SWEEP.model_copy(update={"final": final}), trials_of=tmp_path)
+    assert lines[-7].startswith("final     test MAE 4.930")
+    assert lines[-4:] == [
+        "external  adni MAE 4.930 [4.020, 5.880] age over [9] subjects, 4.93 ± 0.50 over 2 seeds, "
         "4.500 for their mean prediction; predict-the-mean 18.90",
         "          r2 0.5000 [–, 0.7500]",
         "          MAE by training subjects near a label: many 3.500 · few 8.250",

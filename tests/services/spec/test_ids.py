@@ -46,6 +46,7 @@ DEFAULTS: dict[str, Any] = {
     "data.split.family": None,
     "data.split.folds": None,
     "data.feed": "auto",
+    "data.external": (),
     "data.max_rejected": 0.05,
     "model.encoder": "resnet18",
     "model.spatial_dims": 3,

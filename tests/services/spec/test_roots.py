@@ -102,6 +102,26 @@ def test_no_field_names_a_file_outside(roots: list[Path], field: str, path: str)
     assert field in refusal(documents[field], roots)
 
 
+@pytest.mark.parametrize("path", HOSTILE)
+@pytest.mark.parametrize("field", ["participants", "bids", "image", "join", "template"])
+def test_no_field_of_a_cohort_names_a_file_outside(roots: list[Path], field: str, path: str) -> None:
+    table = {"name": "adni", "participants": "study/second.tsv", "image": "{participant_id}.npy"}
+    cohorts = {
+        "participants": {**table, "participants": path},
+        "bids": {"name": "adni", "bids": path or "..", "suffix": "T1w"},
+        "image": {**table, "image": f"../{path}/{{participant_id}}"},
+        "join": {**table, "join": [{"table": path, "on": "participant_id"}]},
+        "template": {**table, "transforms": [{"AffineRegistration": {"template": path}}]},
+    }
+    said = refusal(changed("data/external", [cohorts[field]]), roots)
+    assert said.startswith("spec: data.external (adni): ") and field in said
+
+
+def test_cohorts_inside_are_allowed(roots: list[Path]) -> None:
+    cohort = {"name": "adni", "participants": str(roots[1] / "study" / "second.tsv"), "image": "{participant_id}.npy"}
+    confine(placed(changed("data/external", [cohort]), roots), roots)
+
+
 @pytest.mark.parametrize("path", [*HOSTILE[:-5], "away/{participant_id}.npy", "/etc/{participant_id}", "../{age}"])
 def test_no_image_template_begins_outside(roots: list[Path], path: str) -> None:
     image = path if "{" in path else f"{path}/{{participant_id}}"

@@ -17,7 +17,7 @@ import torch
 from mlflow import MlflowClient
 
 from search_spaces import Configuration
-from services.data.prepare import Prepared
+from services.data.prepare import Prepared, Stored
 from services.records.final_report import FinalReport
 from services.records.trial_record import seed_folder, write_configuration
 from services.spec.spec import SweepSpec, parse_spec
@@ -38,7 +38,11 @@ from trainers.pretrain import pretrain
 SHAPE = (1, 8, 8)
 SPEC = """
 name: small
-data: {participants: participants.tsv, image: "{participant_id}.npy", label: age}
+data:
+  participants: participants.tsv
+  image: "{participant_id}.npy"
+  label: age
+  external: [{name: adni, participants: adni/participants.tsv, image: "{participant_id}.npy"}]
 model: {encoder: resnet18, spatial_dims: 2, width: 0.0625, head_hidden: 16, embedding: 8}
 training: {epochs: 2, batch_size: 8, lr: 1.0e-3, augmentations: {cutout: {}}}
 search: {spaces: [exponential, vanilla], seeds: [0, 1]}
@@ -55,15 +59,15 @@ class Study:
     prepared: Prepared
 
 
-def _store(folder: Path) -> VolumeStore:
-    """40 subjects whose brightness follows age."""
-    rng = np.random.default_rng(0)
-    ages = rng.uniform(20, 80, 40)
-    images = (rng.normal(size=(40, *SHAPE)) + ages[:, None, None, None] / 20).astype(np.float32)
+def _store(folder: Path, people: int = 40, seed: int = 0) -> VolumeStore:
+    """40 subjects, or another number of `people`, whose brightness follows age."""
+    rng = np.random.default_rng(seed)
+    ages = rng.uniform(20, 80, people)
+    images = (rng.normal(size=(people, *SHAPE)) + ages[:, None, None, None] / 20).astype(np.float32)
     volumes = [
         Volume(f"s{row:02d}", age, None, image) for row, (age, image) in enumerate(zip(ages, images, strict=True))
     ]
-    return write_store(folder, volumes, per_shard=40)
+    return write_store(folder, volumes, per_shard=people)
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +76,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Study:
     store = _store(folder / "store")
     splits = store_splits(store, SplitConfig())
     spec = parse_spec(SPEC, "small.yaml")
+    external = {"adni": Stored(_store(folder / "adni", people=9, seed=1), rejected=(), reused=True)}
     feed = ResidentFeed(load_resident(store, splits))
     for number, configuration in enumerate(CONFIGURATIONS):
         write_configuration(folder / "storage", number, configuration)
         for seed in spec.search.seeds:
             run = run_config(spec, configuration, seed)
             pretrain(run, feed, seed_folder(folder / "storage", number, seed), device=torch.device("cpu"))
-    return Study(spec, folder / "storage", Prepared(store, splits, None, None, rejected=(), reused=True))
+    return Study(
+        spec,
+        folder / "storage",
+        Prepared(
+            store, splits=splits, normalization=None, covariates=None, rejected=(), reused=True, external=external
+        ),
+    )
 
 
 @pytest.fixture
@@ -119,7 +130,7 @@ def test_the_report_is_what_the_checkpoints_predict_for_the_test_split(finalized
     report = FinalReport.read(finalized / "final.json")
     store, splits = trained.prepared.store, trained.prepared.splits
     assert report.subjects == splits.test
-    assert report.n_test == 8
+    assert report.n_subjects == 8
     labels = store.labels[store.rows_of(splits.test)]
     assert report.labels == tuple(labels)
     winner = choose_winner(trained.spec, trained.storage)
@@ -135,6 +146,31 @@ def test_the_report_is_what_the_checkpoints_predict_for_the_test_split(finalized
     training = store.labels[store.rows_of(splits.train)]
     assert report.baseline_mae == pytest.approx(abs(np.mean(training) - labels).mean())
     assert report.shot_mae == {"few": pytest.approx(report.metrics["mae"].value)}, "no label of 40 people is frequent"
+
+
+def test_a_cohort_has_the_figures_that_the_test_split_has(finalized: Path, trained: Study) -> None:
+    """Those of the first scans of its store, though they have the ids of others in the study."""
+    report = FinalReport.read(finalized / "final.json")
+    (adni,) = report.external.values()
+    store = trained.prepared.external["adni"].store
+    assert adni.scans == adni.subjects == tuple(f"s{row:02d}" for row in range(9))
+    assert adni.labels == tuple(store.labels)
+    winner = choose_winner(trained.spec, trained.storage)
+    predicted = {
+        seed: Predictor.load(run, best, SHAPE).infer(store.read_rows(np.arange(9))).predictions
+        for seed, (run, best) in winner.members.items()
+    }
+    assert adni.predictions == {seed: pytest.approx(of) for seed, of in predicted.items()}
+    errors = {seed: abs(of - store.labels).mean() for seed, of in predicted.items()}
+    assert adni.seed_mae == pytest.approx(errors)
+    assert adni.metrics["mae"].low < adni.metrics["mae"].value < adni.metrics["mae"].high
+    assert adni.sd == pytest.approx(np.std(list(errors.values()), ddof=1))
+    assert adni.ensemble_mae == pytest.approx(abs(np.mean(list(predicted.values()), axis=0) - store.labels).mean())
+    study, splits = trained.prepared.store, trained.prepared.splits
+    mean = study.labels[study.rows_of(splits.train)].mean()
+    assert adni.baseline_mae == pytest.approx(abs(mean - store.labels).mean())
+    assert adni.sample == "9 subjects"
+    assert (finalized / "figures/external-adni.png").stat().st_size > 5000
 
 
 @pytest.mark.parametrize(("worse", "method"), [(0, "vanilla"), (1, "exponential")])
@@ -170,9 +206,10 @@ def test_the_test_split_is_opened_once(
     written = (finalized / "final.json").read_bytes()
 
     def opened(*_: object) -> None:
-        raise AssertionError("the test split was opened again")
+        raise AssertionError("the lock was opened again")
 
     monkeypatch.setattr("services.sweep.finalize.load_test", opened)
+    monkeypatch.setattr("services.sweep.finalize.load_external", opened)
     final = tmp_path / "sweep/final.json"
     report = finalize(trained.spec, final, trained.storage, trained.prepared, tracker)
     assert report == FinalReport.read(final)
@@ -201,7 +238,12 @@ def test_metrics_figures_and_checkpoints_reach_mlflow(finalized: Path, trained: 
     assert parent.data.metrics["test_pearson_high"] == pytest.approx(report.metrics["pearson"].high)
     assert parent.data.metrics["test_mae_baseline"] == pytest.approx(report.baseline_mae)
     assert parent.data.metrics["test_mae_few"] == pytest.approx(report.shot_mae["few"])
+    adni = report.external["adni"]
+    assert parent.data.metrics["external_adni_mae"] == pytest.approx(adni.metrics["mae"].value)
+    assert parent.data.metrics["external_adni_r2_low"] == pytest.approx(adni.metrics["r2"].low)
+    assert parent.data.metrics["external_adni_mae_baseline"] == pytest.approx(adni.baseline_mae)
     artifacts = Path(parent.info.artifact_uri or "")
+    assert (artifacts / "figures/external-adni.png").stat().st_size > 5000
     assert (artifacts / "figures/predicted-against-true.png").stat().st_size > 5000
     for seed in trained.spec.search.seeds:
         own = Path(runs[f"small-1c2e/{report.trial}/{seed}"].info.artifact_uri or "")

@@ -1,6 +1,7 @@
 """Whole sweeps, for real: Ray, Optuna, MLflow, training."""
 
 import io
+import json
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -28,9 +30,11 @@ from services.settings import Settings
 from services.spec.spec import LoadedSpec
 from services.stores.tracker import Tracker
 from services.sweep.run import run_sweep
+from services.text import number
 from services.verbs.local import Local
 from tests.services.small_study import results, settings_in, write_study
-from trainers import losses
+from tests.trainers.test_pretrain import bits
+from trainers import checkpoint, losses
 from trainers.data.splits import read_splits
 from trainers.data.store import VolumeStore, read_manifest, write_manifest
 from trainers.errors import UserError
@@ -49,9 +53,11 @@ def run_quietly(loaded: LoadedSpec, settings: Settings) -> str:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, ray_local: None) -> tuple[LoadedSpec, Settings, str]:
-    """A sweep of the small study, run once for the tests that look at it."""
+    """A sweep of the small study, run once for the tests that look at it; its young are a cohort, too."""
     folder = tmp_path_factory.mktemp("finished")
-    loaded, settings = write_study(folder), settings_in(folder / "home")
+    image = "images/{participant_id}.npy"
+    young = {"name": "young", "participants": "participants.tsv", "image": image, "where": {"age": {"max": 30}}}
+    loaded, settings = write_study(folder, data={"external": [young]}), settings_in(folder / "home")
     return loaded, settings, run_quietly(loaded, settings)
 
 
@@ -63,6 +69,19 @@ def test_a_sweep_ends_with_a_leaderboard_and_a_test_figure(finished: tuple[Loade
     assert mae.low <= mae.value <= mae.high
     assert mae.value < report.baseline_mae / 2
     assert SweepFolder.find(settings, "small").read_state().state == FINISHED
+
+
+def test_cohorts_are_evaluated_beside_the_test_split(finished: tuple[LoadedSpec, Settings, str]) -> None:
+    loaded, settings, printed = finished
+    young = FinalReport.read(settings.sweeps / loaded.spec.sweep_id / "final.json").external["young"]
+    assert max(young.labels) <= 30
+    assert young.metrics["mae"].value < young.baseline_mae
+    assert f"external: young\n  warning  images that the study has, too ({len(young.scans)}): sub-" in printed
+    assert f"external  young MAE {number(young.metrics['mae'].value)}" in printed
+    told = Local(settings).status(loaded.spec.sweep_id)
+    assert told.final and told.final.external["young"].sample == young.sample
+    digests = json.loads((settings.sweeps / loaded.spec.sweep_id / "drivers.json").read_text())[-1]["digests"]
+    assert digests["external_young"] != digests["volumes"]
 
 
 def test_every_method_starts_at_its_published_point(finished: tuple[LoadedSpec, Settings, str]) -> None:
@@ -141,35 +160,41 @@ def test_the_same_spec_elsewhere_gives_identical_metrics(
     assert results(loaded, elsewhere) == results(loaded, settings)
 
 
-def test_poisoned_test_labels_change_nothing_before_the_end(
+def test_poisoned_labels_behind_the_lock_change_nothing_before_the_end(
     finished: tuple[LoadedSpec, Settings, str], tmp_path: Path
 ) -> None:
     loaded, settings, _ = finished
     poisoned = settings_in(tmp_path / "home")
-    store = poison_test_labels(settings, poisoned)
+    shutil.copytree(str(settings.volumes), str(poisoned.volumes), copy_function=shutil.copy2)
+    for store in (manifest.parent for manifest in poisoned.volumes.glob("*/manifest.json")):
+        poison(store)
     run_quietly(loaded, poisoned)
     assert results(loaded, poisoned) == results(loaded, settings)
-    clean, dirty = (
-        FinalReport.read(s.sweeps / loaded.spec.sweep_id / "final.json").metrics["mae"].value
-        for s in (settings, poisoned)
-    )
-    assert dirty > clean + 1e5, f"the final evaluation does read {store}"
+    assert weights(loaded, poisoned) == weights(loaded, settings)
+    clean, dirty = (FinalReport.read(s.sweeps / loaded.spec.sweep_id / "final.json") for s in (settings, poisoned))
+    assert dirty.metrics["mae"].value > clean.metrics["mae"].value + 1e5, "the final evaluation does read them"
+    assert dirty.external["young"].metrics["mae"].value > clean.external["young"].metrics["mae"].value + 1e5
 
 
-def poison_test_labels(clean: Settings, poisoned: Settings) -> UPath:
-    """Copy the volumes with every test subject's label a million years off."""
-    shutil.copytree(str(clean.volumes), str(poisoned.volumes), copy_function=shutil.copy2)
-    (store,) = [manifest.parent for manifest in poisoned.volumes.glob("*/manifest.json")]
-    (splits,) = store.glob("splits-*.json")
-    test = read_splits(splits).test
+def poison(store: UPath) -> None:
+    """Move the label of every test subject a million years, and those of a cohort, which has no splits, all."""
     manifest = read_manifest(store)
+    split = list(store.glob("splits-*.json"))
+    locked = read_splits(split[0]).test if split else tuple(subject.id for subject in manifest.subjects)
     subjects = tuple(
-        s.model_copy(update={"label": s.label + 1e6}) if s.id in test and s.label is not None else s
+        s.model_copy(update={"label": s.label + 1e6}) if s.id in locked and s.label is not None else s
         for s in manifest.subjects
     )
     write_manifest(store, manifest.model_copy(update={"subjects": subjects}))
-    assert max(VolumeStore.open(store).labels) > 1e6
-    return store
+    assert (VolumeStore.open(store).labels > 1e6).sum() == len(locked)
+
+
+def weights(loaded: LoadedSpec, settings: Settings) -> dict[str, Any]:
+    """The best checkpoint of every seed run, bit for bit."""
+    storage = Path(settings.storage_path) / loaded.spec.sweep_id
+    found = {str(path.relative_to(storage)): path for path in storage.glob("trial-*/seed-*/best.pt")}
+    assert len(found) >= 5
+    return {name: bits({**checkpoint.load(path), "history": None}) for name, path in found.items()}
 
 
 @pytest.mark.slow

@@ -47,5 +47,5 @@ def test_a_short_sweep_over_real_scans(
     records = read_records(Path(settings.storage_path) / loaded.spec.sweep_id, loaded.spec.plan)
     assert [record.state for record in records] == ["complete", "complete"]
     report = FinalReport.read(settings.sweeps / loaded.spec.sweep_id / "final.json")
-    assert report.n_test == 151
+    assert report.n_subjects == 151
     assert report.metrics["mae"].value < beats * report.baseline_mae

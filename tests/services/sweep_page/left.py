@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from services.records.final_report import FinalReport
+from services.records.answers import fields_of
+from services.records.final_report import Evaluation, FinalReport
 from services.records.folder import SweepFolder, SweepState
 from services.settings import Settings
 from services.spec.spec import LoadedSpec, SweepSpec
 from services.sweep_page.content import Content, read_content
 from tests.services.past import EPOCHS, leave, spec
+from trainers.config import CohortConfig
 from trainers.interval import Interval
 
 SPACES = ("dynlocrep", "supremix")
@@ -40,7 +42,12 @@ class Left:
         (self.folder.path / "figures").mkdir()
         for name in ("predicted-against-true", "learning-curves", *(f"seed-{seed}-embedding" for seed in SEEDS)):
             (self.folder.path / f"figures/{name}.png").write_bytes(picture())
-        final_report(labels, number).write(self.folder.final)
+        report = final_report(labels, number)
+        cohort = Evaluation(**fields_of(Evaluation, report))
+        external = dict.fromkeys(self.folder.load().spec.data.cohorts, cohort)
+        for name in external:
+            (self.folder.path / f"figures/external-{name}.png").write_bytes(picture())
+        report.model_copy(update={"external": external}).write(self.folder.final)
 
 
 def study(label: str = "age", **search: Any) -> SweepSpec:
@@ -48,6 +55,16 @@ def study(label: str = "age", **search: Any) -> SweepSpec:
     asked: dict[str, Any] = {"seeds": list(SEEDS), "racing": {"rungs": [2]}, "trials": 4, **search}
     made = spec(spaces=SPACES, **asked)
     return made.model_copy(update={"data": made.data.model_copy(update={"label": label})})
+
+
+def with_cohort(home: Path, name: str = "adni") -> Left:
+    """One complete configuration, and the final figure, with that of an external cohort."""
+    said = CohortConfig(name=name, participants="adni/people.tsv", image="{id}.nii.gz", label="AGE")
+    spec = study()
+    left = Left(home, spec.model_copy(update={"data": spec.data.model_copy(update={"external": (said,)})}))
+    leave(left.sweep, 0, curves(5.0), params={"temperature": 0.1})
+    left.finish()
+    return left
 
 
 def finished(home: Path, label: str = "age") -> Left:

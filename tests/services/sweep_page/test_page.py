@@ -12,7 +12,7 @@ from search_spaces import Value
 from services.spec.spec import parse_spec
 from services.sweep_page import render, write
 from tests.services.past import EPOCHS, leave
-from tests.services.sweep_page.left import Left, curves, finished, study
+from tests.services.sweep_page.left import Left, curves, finished, study, with_cohort
 from tests.services.sweep_page.parsed import Page
 
 SECTIONS = [
@@ -98,6 +98,19 @@ def test_the_spec_on_the_page_is_the_spec(left: Left, page: Page) -> None:
 def test_pruned_and_failed_configurations_have_their_reasons(page: Page) -> None:
     assert "3 behind the best" in page.text
     assert "Diverged: the loss is nan" in page.text
+
+
+def test_cohorts_have_a_section_with_a_table_and_a_picture_each(tmp_path: Path) -> None:
+    page = page_of(with_cohort(tmp_path))
+    assert [text for level, text in page.headings if level == 2][:3] == [
+        SECTIONS[0],
+        "External cohorts: predicted against true",
+        SECTIONS[1],
+    ]
+    assert "adni: 4 subjects" in [text for level, text in page.headings if level == 3]
+    assert page.text.count("4.930") >= 3, "in the headline, of the test split, and of the cohort"
+    assert any("AGE of 4 subjects of adni" in image["alt"] for image in page.of("img"))
+    assert "external" in {link["href"][1:] for link in page.of("a")}
 
 
 def test_before_the_first_configuration(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from services.sweep_page.summary import summary
-from tests.services.sweep_page.left import Left, finished, study
+from tests.services.sweep_page.left import Left, finished, study, with_cohort
 
 
 def test_the_headline_and_the_leaderboard(tmp_path: Path) -> None:
@@ -10,6 +10,12 @@ def test_the_headline_and_the_leaderboard(tmp_path: Path) -> None:
     assert lines[1].startswith("**Test MAE 4.930 [4.020, 5.880]** age over 4 subjects; predict-the-mean 18.90")
     assert lines[2].startswith("Best validation MAE 5.100 age: trial 0")
     assert "| 0 | dynlocrep | 5.10 ± 0.10 | 3/3 | complete, evaluated |" in lines
+
+
+def test_cohorts_come_after_the_test_split(tmp_path: Path) -> None:
+    lines = summary(with_cohort(tmp_path, "site_b").content()).splitlines()
+    assert lines[1].startswith("**Test MAE 4.930")
+    assert lines[2].strip() == r"site\_b MAE 4.930 [4.020, 5.880] over 4 subjects"
 
 
 def test_before_the_first_configuration(tmp_path: Path) -> None:
