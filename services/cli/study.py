@@ -94,14 +94,14 @@ def prepare(spec: SpecPath) -> None:
 
     loaded, settings = load_spec(spec), load_settings()
     with waiting(console, f"checking {spec}"):
-        from services.cluster.connect import cluster
+        from services.cluster.connect import joined
         from services.data.validate import check_table
         from services.screen.preparation import prepare_data
         from services.spec.checks import check_spec
 
         check_spec(loaded, settings.data_roots)
         check_table(loaded, settings.data_roots)
-    with cluster(settings, partial(waiting, console)):
+    with joined(settings, partial(waiting, console)):
         prepare_data(loaded, settings, console)
 
 

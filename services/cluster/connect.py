@@ -6,6 +6,7 @@ needs Ray is imported inside the block.
 
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -21,6 +22,8 @@ SHARED_MEMORY = Path("/dev/shm")
 LONGEST_FOLDER = 107 - len("/session_2026-01-31_09-59-00_123456_4194304/sockets/dash_TaskEventsHead")
 """Bytes of the path of Ray's sessions: those of a socket have at most 107."""
 _ROOM_BYTES = 2**20
+_HERE = "contrasweep-here"
+"""The namespace of a Ray that was started here."""
 
 
 @contextmanager
@@ -48,6 +51,22 @@ def cluster(
                 ray.shutdown()
 
 
+def joined(
+    settings: Settings, waiting: Callable[[str], AbstractContextManager[object]] = nullcontext
+) -> AbstractContextManager[object]:
+    """The cluster that the settings name, as `cluster` has it; nothing where they name this machine."""
+    return nullcontext() if settings.ray_address == "local" else cluster(settings, waiting)
+
+
+def has_joined() -> bool:
+    """Whether this process is connected to Ray, and not to one that it has started for itself."""
+    if "ray" not in sys.modules:
+        return False
+    import ray
+
+    return bool(ray.is_initialized()) and ray.get_runtime_context().namespace != _HERE
+
+
 def living_nodes() -> list[Node]:
     """The nodes that are alive now, the reserve left out."""
     import ray
@@ -63,7 +82,9 @@ def _start() -> None:
     try:
         with _short_tmpdir(folder):
             # The dashboard frees what a group that died had reserved.
-            ray.init("local", num_cpus=cpus, include_dashboard=True, _temp_dir=str(folder), **_silent())
+            ray.init(
+                "local", namespace=_HERE, num_cpus=cpus, include_dashboard=True, _temp_dir=str(folder), **_silent()
+            )
     except Exception as error:  # Ray raises nearly anything where the machine lacks something
         lacks = not SHARED_MEMORY.is_dir()
         advice = f"mount {SHARED_MEMORY}" if lacks else f"{folder}/session_latest/logs says more"

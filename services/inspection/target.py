@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from upath import UPath
 
-from services.cluster.connect import cluster
+from services.cluster.connect import joined
 from services.data.problems import Problem
 from services.screen.preparation import prepare_data
 from services.screen.waiting import waiting
@@ -56,7 +56,7 @@ def _prepared(loaded: LoadedSpec, settings: Settings, console: Console) -> Targe
         check_spec(loaded, settings.data_roots)
     data = loaded.spec.data
     lenient = loaded.spec.model_copy(update={"data": data.model_copy(update={"max_rejected": 1.0, "external": ()})})
-    with cluster(settings, partial(waiting, console)):
+    with joined(settings, partial(waiting, console)):
         prepared = prepare_data(replace(loaded, spec=lenient), settings, console)
     rejected, total = len(prepared.rejected), len(prepared.rejected) + len(prepared.store.subjects)
     problems = []

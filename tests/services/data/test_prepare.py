@@ -20,7 +20,6 @@ from trainers.data.phantom import PHANTOM_IMAGE, write_phantom
 from trainers.data.store import VolumeStore
 from trainers.errors import UserError
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_local")]
 SUBJECTS = 40
 SOOP = Path(__file__).resolve().parents[4] / "shared" / "data" / "soop"
 
@@ -75,6 +74,22 @@ def test_a_store_that_exists_needs_no_ray(scans: Path, tmp_path: Path) -> None:
         "assert made.reused and 'ray' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).resolve().parents[3])
+
+
+@pytest.mark.ray
+def test_a_store_does_not_depend_on_where_it_is_made(scans: Path, tmp_path: Path, ray_local: None) -> None:
+    steps = [{"Resize": {"spatial_size": [3, 4, 3]}}, {"NormalizeIntensity": {}}]
+    there = prepare(config(transforms=steps), scans, tmp_path / "cluster", quiet).store.manifest
+    code = (
+        "import sys; from pathlib import Path; from services.data.prepare import prepare\n"
+        "from trainers.config import DataConfig\n"
+        f"config = DataConfig.model_validate_json({config(transforms=steps).model_dump_json()!r})\n"
+        f"prepare(config, Path({str(scans)!r}), Path({str(tmp_path / 'here')!r}), lambda *_: None)\n"
+        "assert 'ray' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).resolve().parents[3])
+    (here,) = (tmp_path / "here").glob("*/manifest.json")
+    assert VolumeStore.open(here.parent).manifest == there, "with every shard's digest"
 
 
 @pytest.mark.parametrize("change", ["image", "label", "transforms"])
