@@ -129,10 +129,9 @@ def rsna(folder: Path) -> None:
         picture(folder / f"Test Set Images/{4360 + n}.png", (32, 24))
     rows = [[1386 + n, bool(n % 2), 30 + 8 * n] for n in range(6)]
     table(folder / "Validation Dataset.csv", "Image ID,male,Bone Age (months)", rows)
-    truth = [[4360 + n, "MF"[n % 2], 168.9 - 20 * n] for n in range(6)]
-    write_workbook(
-        folder / "Bone age ground truth.xlsx", [[["Case ID", "Sex", "Ground truth bone age (months)"], *truth]]
-    )
+    truth: list[list[str | float | None]] = [["Case ID", "Sex", "Ground truth bone age (months)"]]
+    truth += [[4360 + n, "MF"[n % 2], 168.9 - 20 * n] for n in range(6)]
+    write_workbook(folder / "Bone age ground truth.xlsx", [truth])
 
 
 def rhpe(folder: Path) -> None:
