@@ -24,6 +24,7 @@ MOST: Mapping[str, float] = {
     "data.split.stratify": 20,
     "data.split.folds": 100,
     "data.entities": 20,
+    "data.external": 20,
     "model.width": 20,
     "model.depth": 20,
     "model.head_hidden": 65_536,

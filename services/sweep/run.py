@@ -5,9 +5,11 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
+from upath import UPath
 
 from services.cluster.connect import cluster
 from services.cluster.places import allot, local_node
+from services.data.resumed import check_sides
 from services.data.validate import check_table
 from services.data.weights import check_weights, find_weights, keep_weights
 from services.records.answers import asked_by
@@ -43,7 +45,7 @@ def run_sweep(
         allot(loaded.spec, [local_node()])
     with ExitStack() as opened:
         with waiting(console, "looking at the table, the stores and the weights"):
-            check_table(loaded, settings.data_roots)
+            subjects = check_table(loaded, settings.data_roots)
             storage = open_storage(settings)
             weights = opened.enter_context(find_weights(loaded, settings))
         nodes = opened.enter_context(cluster(settings, partial(waiting, console)))
@@ -61,6 +63,7 @@ def run_sweep(
             state.take(asked_by(loaded.spec))
             state.gpus = allotment.concurrent * loaded.spec.training.workers * loaded.spec.training.gpus_per_worker
             folder.write_state(state)
+            check_sides(loaded.spec.data, subjects, UPath(settings.volumes), state.volumes)
             prepared = prepare_data(loaded, settings, console, lambda: folder.is_asked_to_stop(state.attempt))
             with waiting(console, "opening the data"):
                 make_feed = open_data(loaded, settings, prepared)

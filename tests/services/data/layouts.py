@@ -10,6 +10,7 @@ from nibabel.cifti2.cifti2_axes import BrainModelAxis, ParcelsAxis, SeriesAxis
 from PIL import Image
 
 from tests.trainers.data import scans
+from tests.trainers.data.test_table import write_workbook
 
 PEOPLE = 24
 SHAPE = (6, 7, 5)
@@ -118,11 +119,19 @@ def openbhb(folder: Path) -> None:
 
 
 def rsna(folder: Path) -> None:
-    """Films in grey and in colour, of any size."""
+    """Films in grey and in colour, of any size; the tables of the other two sets name their columns otherwise."""
     for n in range(PEOPLE):
         picture(folder / f"boneage-training-dataset/{1377 + n}.png", (30 + n, 24) if n % 4 else (30, 24, 4))
     rows = [[1377 + n, 10 + 8 * n, bool(n % 2)] for n in range(PEOPLE)]
     table(folder / "boneage-training-dataset.csv", "id,boneage,male", rows)
+    for n in range(6):
+        picture(folder / f"boneage-validation-dataset-{1 + n // 3}/{1386 + n}.png", (28, 24))
+        picture(folder / f"Test Set Images/{4360 + n}.png", (32, 24))
+    rows = [[1386 + n, bool(n % 2), 30 + 8 * n] for n in range(6)]
+    table(folder / "Validation Dataset.csv", "Image ID,male,Bone Age (months)", rows)
+    truth: list[list[str | float | None]] = [["Case ID", "Sex", "Ground truth bone age (months)"]]
+    truth += [[4360 + n, "MF"[n % 2], 168.9 - 20 * n] for n in range(6)]
+    write_workbook(folder / "Bone age ground truth.xlsx", [truth])
 
 
 def rhpe(folder: Path) -> None:

@@ -67,6 +67,17 @@ def test_a_data_set_as_it_is_downloaded_is_valid(name: str, tmp_path: Path) -> N
     assert all(not one & other for one in sides for other in sides if one is not other)
 
 
+def test_the_other_sets_of_rsna_are_cohorts(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    validate_data(study("RSNA bone age", tmp_path), console)
+    assert isinstance(console.file, io.StringIO)
+    lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+    for name, reach in (("rsna-validation", "30.00 to 70.00"), ("rsna-test", "68.90 to 168.9")):
+        place = lines.index(f"external {name}")
+        assert lines[place + 1] == "subjects 6 usable, 0 rejected"
+        assert reach in lines[place + 3]
+
+
 @pytest.mark.parametrize(
     ("name", "shape"),
     [("An XCP-D derivative", (6, 50)), ("HCP young adults", (6, 40)), ("ABIDE, preprocessed", (5, 60))],

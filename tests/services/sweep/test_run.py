@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from rich.console import Console
 from upath import UPath
 
 import search_spaces
+from services.data.prepare import prepare
 from services.records.final_report import FinalReport
 from services.records.folder import FINISHED, INTERRUPTED, STOPPED, SweepFolder
 from services.records.leaderboard import counts
@@ -354,7 +356,8 @@ def test_the_logs(finished: tuple[LoadedSpec, Settings, str]) -> None:
     loaded, settings, printed = finished
     verbs = Local(settings)
     lines = list(verbs.logs("small"))
-    for line in filter(str.strip, printed.splitlines()):
+    told = dropwhile(lambda line: not line.startswith("prepared"), printed.splitlines())  # before, there is no sweep
+    for line in filter(str.strip, told):
         assert any(logged.endswith(line.rstrip()) for logged in lines), line
     assert any("trial 0 complete" in line for line in lines)
     record = read_records(Path(settings.storage_path) / loaded.spec.sweep_id, loaded.spec.plan)[0]
@@ -373,6 +376,23 @@ def test_data_that_cannot_be_prepared_are_the_sweeps_failure(tmp_path: Path, ray
     assert (sweep.state, sweep.attempt) == ("failed", 1)
     assert "8 of 80 subjects are rejected" in sweep.reason
     assert sweep.reason in "".join(Local(settings).logs("small"))
+
+
+def test_a_sweep_whose_files_of_ids_changed_does_not_go_on(tmp_path: Path, ray_local: None) -> None:
+    lists = {"test": "test.txt", "validation": "validation.txt"}
+    for place, name in enumerate(lists.values()):
+        (tmp_path / name).write_text("".join(f"sub-{10 * place + number:02d}\n" for number in range(10)))
+    loaded, settings = write_study(tmp_path, data={"split": {"files": lists}}), settings_in(tmp_path / "home")
+    folder = SweepFolder.create(settings, loaded)
+    began = prepare(loaded.spec.data, loaded.base, settings.volumes, lambda *_: None)
+    with folder.driving() as state:
+        state.volumes = began.store.manifest.version
+    (tmp_path / "test.txt").write_text("sub-00\nsub-77\n")
+    with pytest.raises(
+        UserError, match=r"data.split.files: by test.txt 'sub-01' is in the train split; when the sweep"
+    ):
+        run_quietly(loaded, settings)
+    assert [path.parent for path in settings.volumes.glob("*/manifest.json")] == [began.store.folder], "nothing is read"
 
 
 def test_word_to_stop_that_came_before_the_driver(tmp_path: Path, ray_local: None) -> None:

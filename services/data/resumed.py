@@ -1,0 +1,35 @@
+"""What must be as it was when a sweep began for it to go on."""
+
+from collections.abc import Sequence
+
+from upath import UPath
+
+from trainers.config import FILES, DataConfig, SplitByFiles
+from trainers.data.participants import Subject
+from trainers.data.store import MANIFEST, read_manifest
+from trainers.errors import UserError
+
+
+def check_sides(config: DataConfig, subjects: Sequence[Subject], volumes: UPath, version: str) -> None:
+    """Raise UserError where a file of ids puts a scan elsewhere than when the sweep began, on the store of `version`.
+
+    Nothing is known where that store is not in `volumes` any more.
+    """
+    if not isinstance(config.split, SplitByFiles) or not version:
+        return
+    store = next((path.parent for path in volumes.glob(f"*-{version[:12]}/{MANIFEST}")), None)
+    if store is None:
+        return
+    before = {scan.id: scan.split_cells.get(FILES, "") for scan in read_manifest(store).subjects}
+    for subject in subjects:
+        began, now = before.get(subject.id), subject.split_cells[FILES]
+        if began is not None and began != now:
+            files = config.split.files.named
+            raise UserError(
+                f"data.split.files: by {files.get(now) or files.get(began)} '{subject.id}' is in {_side(now)}; "
+                f"when the sweep began it was in {_side(began)}; restore the file, or give the spec another name"
+            )
+
+
+def _side(name: str) -> str:
+    return f"the {name} split" if name else "no split"
