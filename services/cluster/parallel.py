@@ -7,14 +7,16 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from functools import partial
+from multiprocessing import forkserver
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from services.cluster.connect import has_joined
 from trainers.errors import UserError
 
 if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext
+
     from ray.data import DataContext
 
 Item = TypeVar("Item")
@@ -23,7 +25,8 @@ Result = TypeVar("Result")
 
 _PRELOADED = ["services.data.prepare", "monai.transforms"]
 """What takes seconds to import: one process does, and those that work are copies of it."""
-_THREADS = "OMP_NUM_THREADS"
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
+"""Each process computes with one thread, and keeps an image's memory for the next: to give it back takes longer."""
 _DEAF = signal.SIGINT, signal.SIG_IGN
 """An interrupt is the caller's, who ends the processes."""
 
@@ -40,10 +43,8 @@ def parallel(function: Callable[[Item], Result], items: Sequence[Item]) -> Itera
 
 def _in_processes(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """A process of one thread for each CPU; a closed iterator ends them."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)
     processes = min(len(items), len(os.sched_getaffinity(0)))
-    with _one_thread(), ProcessPoolExecutor(processes, context, signal.signal, _DEAF) as pool:
+    with ProcessPoolExecutor(processes, _processes(), signal.signal, _DEAF) as pool:
         before = set(multiprocessing.active_children())
         try:
             for future in [pool.submit(function, item) for item in items]:
@@ -54,20 +55,28 @@ def _in_processes(function: Callable[[Item], Result], items: Sequence[Item]) -> 
             pool.shutdown(wait=False, cancel_futures=True)
             for process in set(multiprocessing.active_children()) - before:
                 process.terminate()
+                process.join()
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Processes that are started in the block compute with one thread each."""
-    given = os.environ.get(_THREADS)
-    os.environ[_THREADS] = "1"
-    try:
-        yield
-    finally:
-        if given is None:
-            del os.environ[_THREADS]
+def expect_items() -> None:
+    """Begin to import what processes of this machine will need, beside whatever is done until then."""
+    if not has_joined():
+        _processes()
+
+
+def _processes() -> "ForkServerContext":
+    """What makes processes; the one that they are copies of is there, or on its way."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    given = {name: os.environ.get(name) for name in _ENVIRONMENT}
+    os.environ.update(_ENVIRONMENT)
+    forkserver.ensure_running()
+    for name, value in given.items():
+        if value is None:
+            del os.environ[name]
         else:
-            os.environ[_THREADS] = given
+            os.environ[name] = value
+    return context
 
 
 def _on_the_cluster(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:

@@ -1,6 +1,6 @@
 """Raw files to volume store: each image is read and transformed once, in parallel, and kept.
 
-Scans sorted by id are cut into shards; a Ray Data task makes one shard by itself, so that memory stays small, a lost
+Scans sorted by id are cut into shards; one task makes one shard by itself, so that memory stays small, a lost
 shard is made again alone, and a run that was interrupted goes on with the shards that it left.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from upath import UPath
 
-from services.cluster.parallel import parallel
+from services.cluster.parallel import expect_items, parallel
 from services.data.sources import Digests, Progress, Sources, Task, scan_digest
 from services.spec.cohorts import naming_cohort
 from services.text import without_secrets
@@ -53,7 +53,8 @@ from trainers.errors import UserError
 from trainers.normalization import Normalization
 
 _DIGESTS = ".digests.json"
-_SAMPLE = 16
+_SAMPLE, _FIRST = 16, 4
+"""Scans that are looked at for their shape; every fourth of them is enough where these agree."""
 _LIBRARIES = (
     "contrasweep",
     "av",
@@ -118,7 +119,7 @@ def prepare(
     """The volume store of `config` in `volumes`, a folder or URL, and those of its cohorts, made where not there yet.
 
     `base` is the folder that paths in `config` are relative to. `name` is the store's, by default that of
-    the table's folder. Ray must be initialised, unless the store exists already.
+    the table's folder. It is made by the cluster that was joined, or by processes of this machine.
 
     Raises UserError on an unusable table (`read_subjects`), on unknown transforms, when more than
     `config.max_rejected` of the scans are rejected, on a label range of zero, on an empty split, where the images of a
@@ -165,15 +166,18 @@ def _check_cohort_covariates(cohort: VolumeStore, covariates: Covariates) -> Non
 
 def _stored_scans(config: DataConfig, base: Path, volumes: UPath, progress: Progress, name: str | None) -> Stored:
     """The volume store of `config`, made where it is not there yet."""
+    name = _slug(name or (base / config.folder).resolve().name)
+    _check_reachable(volumes)
+    if not any(volumes.glob(f"{name}-*")):
+        expect_items()
     pipeline = build_transforms(config.transforms, base)
     subjects, rejected = read_subjects(config, base, pipeline.columns)
     check_rejected(rejected, len(subjects) + len(rejected), config)
     if not subjects:
         raise UserError(f"data.participants: no subject of {config.listed_in} can be used; {_examples(rejected)}")
     sources = Sources(config, base, pipeline, tuple(subjects), tuple(rejected))
-    _check_reachable(volumes)
     with _writing_to(volumes):
-        return _store_of(sources, volumes, name or (base / config.folder).resolve().name, progress)
+        return _store_of(sources, volumes, name, progress)
 
 
 @contextmanager
@@ -204,7 +208,7 @@ def _store_of(sources: Sources, volumes: UPath, name: str, progress: Progress) -
     known = Digests(volumes / _DIGESTS)
     digests = known.of([path for subject in sources.subjects for path in subject.paths], progress)
     version = sources.version(digests)
-    folder = volumes / f"{_slug(name)}-{version[:12]}"
+    folder = volumes / f"{name}-{version[:12]}"
     exists = (folder / MANIFEST).is_file()
     mended = _mend(folder, sources, progress) if exists else ()
     if not exists:
@@ -285,7 +289,9 @@ def _image_shape(sources: Sources) -> tuple[int, ...]:
     count = len(sources.subjects)
     step = -(-count // _SAMPLE)
     sample = [Task(0, (subject,), sources.config, sources.base, ()) for subject in sources.subjects[::step]]
-    probes = list(parallel(_probe_shape, sample))
+    probes = list(parallel(_probe_shape, sample[::_FIRST]))
+    if len(set(probes)) > 1 or isinstance(probes[0], str):
+        probes = list(parallel(_probe_shape, sample))
     shapes = Counter(probe for probe in probes if isinstance(probe, tuple))
     if not shapes:
         first = Rejected.of(sample[0].subjects[0], str(probes[0]))
@@ -297,7 +303,7 @@ def _image_shape(sources: Sources) -> tuple[int, ...]:
 
 
 def _probe_shape(task: Task) -> tuple[int, ...] | str:
-    """Ray task: the shape of one scan after transforms, or why it has none."""
+    """Task: the shape of one scan after transforms, or why it has none."""
     pipeline = build_transforms(task.config.transforms, task.base)
     try:
         return load_scan(task.subjects[0], pipeline, task.config.dtype, task.config.affine).values.shape
@@ -322,7 +328,7 @@ def _make(tasks: Sequence[Task], folder: UPath, progress: Progress) -> list[Made
 
 
 def _make_shard(item: tuple[Task, UPath]) -> Made | str:
-    """Ray task: read, transform and write the scans of one shard; its record says that it is whole.
+    """Task: read, transform and write the scans of one shard; its record says that it is whole.
 
     A shard that an interrupted run left with its record is not made again. What keeps it from being written is told.
     """

@@ -5,6 +5,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from typing import Any
 import numpy as np
 from upath import UPath
 
-from services.cluster.parallel import parallel
 from trainers.atomic import write_atomically
 from trainers.config import DataConfig
 from trainers.data import readers
@@ -21,7 +21,8 @@ from trainers.data.stamp import stamp
 from trainers.data.store import FORMAT, file_digest, json_digest
 from trainers.data.transforms import Pipeline
 
-_FILES_PER_TASK = 64
+_READERS = 8
+"""Threads that read files for their checksums."""
 _SHARD_BYTES = 64 * 2**20
 _SHARD_ROWS = 16
 _SHARDS = 8
@@ -116,12 +117,14 @@ class Digests:
         stamps = {path: _stamp(path) for path in paths}  # before reading, so that a change meanwhile is seen next time
         found = {path: self._get(path, of_now) for path, of_now in stamps.items()}
         unknown = [path for path, digest in found.items() if digest is None]
-        parts = [unknown[start : start + _FILES_PER_TASK] for start in range(0, len(unknown), _FILES_PER_TASK)]
-        done = 0
-        for part, digests in zip(parts, parallel(_digests, parts), strict=True):
-            found |= dict(zip(part, digests, strict=True))
-            done += len(part)
-            progress("checksums", done, len(unknown))
+        with ThreadPoolExecutor(_READERS) as pool:
+            try:
+                for done, (path, digest) in enumerate(zip(unknown, pool.map(_digest, unknown), strict=True), 1):
+                    found[path] = digest
+                    progress("checksums", done, len(unknown))
+            except BaseException:  # as an interrupt
+                pool.shutdown(cancel_futures=True)
+                raise
         if unknown:
             self._add({os.path.abspath(path): [stamps[path], found[path]] for path in unknown if found[path]})
         return {path: digest or "" for path, digest in found.items()}
@@ -149,11 +152,6 @@ def _stamp(path: Path) -> list[Any]:
         return list(stamp(path)) if files == [path] else [[file.name, *stamp(file)] for file in files]
     except OSError:
         return []
-
-
-def _digests(paths: Sequence[Path]) -> list[str]:
-    """Ray task: the digests of some files."""
-    return [_digest(path) for path in paths]
 
 
 def _digest(path: Path) -> str:

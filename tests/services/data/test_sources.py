@@ -45,7 +45,7 @@ def test_what_is_known_is_not_read_again(files: list[Path], cache: UPath) -> Non
     for _ in range(2):
         found = Digests(cache).of(files, lambda step, done, total: read.append(done))
         assert found == {path: sha256(path) for path in files}
-    assert read == [2]
+    assert read == [1, 2]
 
 
 def test_files_that_change_places_are_read_again(files: list[Path], cache: UPath, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_members_of_an_archive_are_other_sources_and_change_with_it(cache: UPath
     before = Digests(cache).of(members, lambda step, done, total: read.append(done))
     assert len({*before.values(), ""}) == 3
     assert Digests(cache).of(members, lambda step, done, total: read.append(done)) == before
-    assert read == [2]
+    assert read == [1, 2]
     write("1,2", "1,3")
     after = Digests(cache).of(members, quiet)
     assert all(after[member] != before[member] for member in members)
