@@ -29,7 +29,8 @@ def config(**split: object) -> DataConfig:
 
 def now(**sides: str) -> list[Subject]:
     return [
-        Subject(name, name, (Path(name),), 1.0, None, {}, {}, {}, {FILES: side}) for name, side in (BEGAN | sides).items()
+        Subject(name, name, (Path(name),), 1.0, None, {}, {}, {}, {FILES: side})
+        for name, side in (BEGAN | sides).items()
     ]
 
 
