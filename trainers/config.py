@@ -395,6 +395,17 @@ class DataConfig(ScansConfig):
                 raise ValueError(f"the name '{cohort.name}' is there {names.count(cohort.name.lower())} times")
         return cohorts
 
+    @model_validator(mode="after")
+    def _has_the_images_of_the_study_in_each_cohort(self) -> "DataConfig":
+        usual = ", ".join(self.image_names) or "one image"
+        for cohort in self.external:
+            if cohort.image_names != self.image_names:
+                own = ", ".join(cohort.image_names) or "one image"
+                raise ValueError(
+                    f"external ({cohort.name}): image: {own} is not allowed: must be {usual}, as in the study"
+                )
+        return self
+
     @property
     def cohorts(self) -> dict[str, "DataConfig"]:
         """What is read of each external cohort, by its name: as this, but for what is its own and what it says."""

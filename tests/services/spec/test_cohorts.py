@@ -81,6 +81,10 @@ def test_a_spec_with_cohorts_is_written_as_it_is_read() -> None:
         ([ADNI, {"bids": "b", "suffix": "T1w"}], r"data.external\[1\].name: is missing"),
         ([{**ADNI, "bids": "b", "suffix": "T1w"}], r"data.external\[0\]: image is not allowed with bids"),
         ([{"name": "adni", "participants": "a.csv"}], r"data.external\[0\]: image is missing; give participants and"),
+        (
+            [{**ADNI, "image": {"t1": "a", "t2": "b"}}],
+            r"external \(adni\): image: t1, t2 is not allowed: must be one image",
+        ),
         ([{**ADNI, "lable": "Age"}], r"data.external\[0\].lable: unknown key; did you mean 'label'\?"),
         ([{**ADNI, "split": {"seed": 1}}], r"data.external\[0\].split: unknown key"),
         ([{**ADNI, "external": []}], r"data.external\[0\].external: unknown key"),
