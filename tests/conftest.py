@@ -39,9 +39,11 @@ def ray_local() -> Iterator[None]:
     """
     import ray
 
+    from services.cluster.connect import HERE
+
     patient = {"idle_worker_killing_time_threshold_ms": 3_600_000}
     quiet: dict[str, Any] = {"include_dashboard": False, "logging_level": "ERROR", "log_to_driver": False}
-    ray.init("local", num_cpus=3, _system_config=patient, **quiet)
+    ray.init("local", namespace=HERE, num_cpus=3, _system_config=patient, **quiet)
     yield
     ray.shutdown()
 

@@ -22,7 +22,7 @@ SHARED_MEMORY = Path("/dev/shm")
 LONGEST_FOLDER = 107 - len("/session_2026-01-31_09-59-00_123456_4194304/sockets/dash_TaskEventsHead")
 """Bytes of the path of Ray's sessions: those of a socket have at most 107."""
 _ROOM_BYTES = 2**20
-_HERE = "contrasweep-here"
+HERE = "contrasweep-here"
 """The namespace of a Ray that was started here."""
 
 
@@ -64,7 +64,7 @@ def has_joined() -> bool:
         return False
     import ray
 
-    return bool(ray.is_initialized()) and ray.get_runtime_context().namespace != _HERE
+    return bool(ray.is_initialized()) and ray.get_runtime_context().namespace != HERE
 
 
 def living_nodes() -> list[Node]:
@@ -82,9 +82,7 @@ def _start() -> None:
     try:
         with _short_tmpdir(folder):
             # The dashboard frees what a group that died had reserved.
-            ray.init(
-                "local", namespace=_HERE, num_cpus=cpus, include_dashboard=True, _temp_dir=str(folder), **_silent()
-            )
+            ray.init("local", namespace=HERE, num_cpus=cpus, include_dashboard=True, _temp_dir=str(folder), **_silent())
     except Exception as error:  # Ray raises nearly anything where the machine lacks something
         lacks = not SHARED_MEMORY.is_dir()
         advice = f"mount {SHARED_MEMORY}" if lacks else f"{folder}/session_latest/logs says more"

@@ -12,12 +12,6 @@ from services.cluster.parallel import parallel
 from trainers.errors import UserError
 
 
-@pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever other tests have started."""
-    monkeypatch.setattr("services.cluster.parallel.has_joined", lambda: False)
-
-
 def slept(item: tuple[float, int]) -> tuple[int, int]:
     seconds, number = item
     time.sleep(seconds)

@@ -81,9 +81,9 @@ def test_a_store_does_not_depend_on_where_it_is_made(
     scans: Path, tmp_path: Path, ray_local: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = [{"Resize": {"spatial_size": [3, 4, 3]}}, {"NormalizeIntensity": {}}]
-    there = prepare(config(transforms=steps), scans, tmp_path / "cluster", quiet).store.manifest
-    monkeypatch.setattr("services.cluster.parallel.has_joined", lambda: False)
     here = prepare(config(transforms=steps), scans, tmp_path / "here", quiet).store.manifest
+    monkeypatch.setattr("services.cluster.parallel.has_joined", lambda: True)
+    there = prepare(config(transforms=steps), scans, tmp_path / "cluster", quiet).store.manifest
     assert here == there, "with every shard's digest"
 
 
