@@ -1,5 +1,6 @@
 """Columns of the table that are told beside the image, as numbers on one scale."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,14 +55,7 @@ class Covariates:
         """The numbers [N, K] of scans; a category that training has not is told as the mean."""
         numbers = np.array([_numbers(cells, self.levels) for cells in scans]).reshape(len(scans), len(self))
         scaled = (numbers - self.mean) / self.std
-        place = 0
-        for column, levels in self.levels.items():
-            width = len(levels) or 1
-            if levels:
-                unknown = [cells[column] not in levels for cells in scans]
-                scaled[unknown, place : place + width] = 0
-            place += width
-        return scaled.astype(np.float32)
+        return np.where(np.isnan(scaled), 0.0, scaled).astype(np.float32)
 
 
 def beside(features: Tensor, covariates: Tensor | None) -> Tensor:
@@ -70,8 +64,14 @@ def beside(features: Tensor, covariates: Tensor | None) -> Tensor:
 
 
 def _numbers(cells: Cells, levels: Mapping[str, Sequence[str]]) -> list[float]:
+    """The numbers [K] of a scan before they are standardised; nan for a category that is none of the levels."""
     numbers: list[float] = []
     for column, categories in levels.items():
         cell = cells[column]
-        numbers += [float(cell == category) for category in categories] if categories else [float(cell)]
+        if not categories:
+            numbers.append(float(cell))
+        elif cell in categories:
+            numbers += [float(cell == category) for category in categories]
+        else:
+            numbers += [math.nan] * len(categories)
     return numbers

@@ -357,10 +357,10 @@ def test_training_lowers_the_error(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_not_a_number(tmp_path: Path) -> None:
-    feed = tiny.feed()
-    feed._data.train.images[0] = math.nan
+    data = tiny.data()
+    data.train.images[0] = math.nan
     with pytest.raises(Diverged, match=r"the loss is nan in epoch 0 of seed 7"):
-        train(tiny.run("vanilla", batch_size=18, seed=7), tmp_path, feed=feed)
+        train(tiny.run("vanilla", batch_size=18, seed=7), tmp_path, feed=ResidentFeed(data))
     assert not (tmp_path / "latest.pt").exists()
 
 

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainers.covariates import Covariates
+from trainers.data.order import epoch_order, rank_rows
 from trainers.errors import UserError
 from trainers.normalization import Normalization
+
+Split = Literal["train", "validation"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,54 +32,6 @@ class Batch:
     groups: Tensor | None
     rows: NDArray[np.int64]
     covariates: Tensor | None = None
-
-
-class Feed(ABC):
-    """Batches of the training and validation splits. The test split is out of reach.
-
-    `image_shape` is (C, *S); `train_labels` and their range are in the label's unit; `normalization` is
-    applied to images on their way to a device (`arriving`); `covariates` made those of the batches.
-    """
-
-    def __init__(
-        self,
-        image_shape: tuple[int, ...],
-        train_labels: NDArray[np.float64],
-        normalization: Normalization | None,
-        covariates: Covariates | None,
-    ) -> None:
-        self.image_shape = image_shape
-        self.normalization = normalization
-        self.covariates = covariates
-        self.label_range = float(np.ptp(train_labels))
-        self.train_size = len(train_labels)
-        self.train_labels = tuple(train_labels.tolist())
-
-    @abstractmethod
-    def epoch(
-        self,
-        epoch: int,
-        *,
-        seed: int,
-        batch_size: int,
-        rank: int,
-        world_size: int,
-        start: int = 0,
-        unlabelled: bool = False,
-    ) -> Iterator[Batch]:
-        """One pass over the training split in an order given by (seed, epoch), from batch `start` on.
-
-        With `unlabelled`, the scans without a label that may be trained on are among them.
-
-        `batch_size` is global: this rank gets its slice of `batch_size // world_size` rows of each. The last
-        rows that fill no batch are dropped. Raises UserError where batch_size exceeds the training split.
-        """
-
-    @abstractmethod
-    def evaluation(
-        self, split: Literal["train", "validation"], *, batch_size: int, rank: int, world_size: int
-    ) -> Iterator[Batch]:
-        """One pass over a split in store order, nothing dropped: batches rank, rank + world_size, ..."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +55,72 @@ class LabelledRows:
             rows=self.rows[places],
             covariates=None if self.covariates is None else torch.from_numpy(self.covariates[places]),
         )
+
+
+class Feed(ABC):
+    """Batches of the training and validation splits. The test split is out of reach.
+
+    `train` has the scans without a label that may be trained on, too; `train_shards` [n] is the shard of each of its
+    rows: the order of an epoch depends on it. `image_shape` is (C, *S); `train_labels` and their range are in the
+    label's unit; `normalization` is applied to images on their way to a device (`arriving`); `covariates` made those of
+    the batches.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, ...],
+        volume_nbytes: int,
+        train: LabelledRows,
+        train_shards: NDArray[np.int64],
+        validation: LabelledRows,
+        normalization: Normalization | None,
+        covariates: Covariates | None,
+    ) -> None:
+        self.image_shape = image_shape
+        self.normalization = normalization
+        self.covariates = covariates
+        self._splits = {"train": train, "validation": validation}
+        self._train_shards, self._volume_nbytes = train_shards, volume_nbytes
+        self._labelled = np.flatnonzero(np.isfinite(train.labels))
+        labels = train.labels[self._labelled]
+        self.label_range = float(np.ptp(labels))
+        self.train_size = len(labels)
+        self.train_labels = tuple(labels.tolist())
+
+    def epoch(
+        self,
+        epoch: int,
+        *,
+        seed: int,
+        batch_size: int,
+        rank: int,
+        world_size: int,
+        start: int = 0,
+        unlabelled: bool = False,
+    ) -> Iterator[Batch]:
+        """One pass over the training split in an order given by (seed, epoch), from batch `start` on.
+
+        With `unlabelled`, the scans without a label that may be trained on are among them.
+        `batch_size` is global: this rank gets its slice of `batch_size // world_size` rows of each. The last
+        rows that fill no batch are dropped. Raises UserError where batch_size exceeds the training split.
+        """
+        rows = self._splits["train"].rows
+        used = np.arange(len(rows)) if unlabelled else self._labelled
+        check_batch_size(batch_size, len(used))
+        windows = epoch_order(rows[used], self._train_shards[used], self._volume_nbytes, seed=seed, epoch=epoch)
+        mine = rank_rows(np.concatenate(windows), batch_size=batch_size, rank=rank, world_size=world_size)
+        places = np.searchsorted(rows, mine).reshape(-1, batch_size // world_size)
+        yield from self._batches("train", list(places[start:]))
+
+    def evaluation(self, split: Split, *, batch_size: int, rank: int, world_size: int) -> Iterator[Batch]:
+        """One pass over a split in store order, nothing dropped: batches rank, rank + world_size, ..."""
+        labelled = self._labelled if split == "train" else np.arange(len(self._splits[split].rows))
+        places = evaluation_places(len(labelled), batch_size=batch_size, rank=rank, world_size=world_size)
+        yield from self._batches(split, [labelled[some] for some in places])
+
+    @abstractmethod
+    def _batches(self, split: Split, wanted: list[NDArray[np.int64]]) -> Iterator[Batch]:
+        """The batches that stand at the `wanted` places of a split, in their order."""
 
 
 def check_batch_size(batch_size: int, train_size: int) -> None:
