@@ -4,11 +4,12 @@ import multiprocessing
 import os
 import pickle
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import forkserver
+from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from services.cluster.connect import has_joined
@@ -27,24 +28,21 @@ _PRELOADED = ["services.data.prepare", "monai.transforms"]
 """What takes seconds to import: one process does, and those that work are copies of it."""
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 """Each process computes with one thread, and keeps an image's memory for the next: to give it back takes longer."""
-_DEAF = signal.SIGINT, signal.SIG_IGN
-"""An interrupt is the caller's, who ends the processes."""
 
 
-def parallel(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """The results in the order of `items`, as they come.
+def parallel(function: Callable[[Item], Result], items: Sequence[Item]) -> Generator[Result]:
+    """The results in the order of `items`, as they come; closed before the last, it ends what is under way.
 
     Raises UserError where a process of this machine was killed.
     """
-    if not items:
-        return iter(())
-    return _on_the_cluster(function, items) if has_joined() else _in_processes(function, items)
+    if items:
+        yield from _on_the_cluster(function, items) if has_joined() else _in_processes(function, items)
 
 
 def _in_processes(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """A process of one thread for each CPU; a closed iterator ends them."""
+    """A process of one thread for each CPU."""
     processes = min(len(items), len(os.sched_getaffinity(0)))
-    with ProcessPoolExecutor(processes, _processes(), signal.signal, _DEAF) as pool:
+    with ProcessPoolExecutor(processes, _processes(), _depend_on_the_caller) as pool:
         before = set(multiprocessing.active_children())
         try:
             for future in [pool.submit(function, item) for item in items]:
@@ -56,6 +54,19 @@ def _in_processes(function: Callable[[Item], Result], items: Sequence[Item]) -> 
             for process in set(multiprocessing.active_children()) - before:
                 process.terminate()
                 process.join()
+
+
+def _depend_on_the_caller() -> None:
+    """End with the process that works are done for, however it ends; an interrupt is its own, who ends this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_the_caller, daemon=True).start()
+
+
+def _end_with_the_caller() -> None:
+    caller = multiprocessing.parent_process()
+    assert caller, "this is a process of a pool"
+    caller.join()
+    os._exit(1)
 
 
 def expect_items() -> None:

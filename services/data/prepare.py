@@ -10,7 +10,7 @@ import re
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.metadata import version as version_of
@@ -319,11 +319,12 @@ def _make(tasks: Sequence[Task], folder: UPath, progress: Progress) -> list[Made
     total = sum(len(task.subjects) for task in tasks)
     progress("preparing", 0, total)
     made: list[Made] = []
-    for result in parallel(_make_shard, [(task, folder) for task in tasks]):
-        if isinstance(result, str):
-            raise UserError(f"volume store {folder}: {result}; {_GOES_ON}")
-        made.append(result)
-        progress("preparing", sum(len(part.outcomes) for part in made), total)
+    with closing(parallel(_make_shard, [(task, folder) for task in tasks])) as results:
+        for result in results:
+            if isinstance(result, str):
+                raise UserError(f"volume store {folder}: {result}; {_GOES_ON}")
+            made.append(result)
+            progress("preparing", sum(len(part.outcomes) for part in made), total)
     return made
 
 

@@ -3,9 +3,13 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from services.cluster.parallel import parallel
@@ -53,6 +57,36 @@ def test_a_process_that_is_killed_is_one_line() -> None:
     with pytest.raises(UserError, match="a process was killed, as when memory runs out"):
         list(parallel(killed, range(6)))
     assert list(parallel(killed, [0, 1])) == [0, 1], "the next has processes of its own"
+
+
+ABANDONED = """
+import sys; from pathlib import Path
+from services.cluster.parallel import parallel
+from tests.services.cluster.test_parallel import named
+next(parallel(named, [Path(sys.argv[1]) / "a", Path(sys.argv[1]) / "b"]))
+"""
+
+
+def named(path: Path) -> None:
+    path.write_text(str(os.getpid()))
+    time.sleep(60)
+
+
+def test_processes_end_with_a_caller_that_was_killed(tmp_path: Path) -> None:
+    root = Path(__file__).parents[3]
+    caller = subprocess.Popen([sys.executable, "-c", ABANDONED, str(tmp_path)], cwd=root)
+    wait_for(lambda: [path for path in (tmp_path / "a", tmp_path / "b") if path.exists() and path.read_text()] != [])
+    caller.kill()
+    caller.wait()
+    started = [int(path.read_text()) for path in tmp_path.iterdir()]
+    wait_for(lambda: not any(map(psutil.pid_exists, started)))
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    until = time.monotonic() + 40
+    while not happened():
+        assert time.monotonic() < until, "it takes too long"
+        time.sleep(0.1)
 
 
 def test_who_stops_listening_waits_for_nobody(tmp_path: Path) -> None:
