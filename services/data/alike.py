@@ -91,7 +91,7 @@ def unsettled(store: VolumeStore, splits: Splits) -> list[Problem]:
 def split_of(store: VolumeStore, splits: Splits) -> dict[str, list[str]]:
     """The splits, or the folds, that name a scan, by its id; none for a stored one that is left out."""
     sides: dict[str, list[str]] = {scan.id: [] for scan in store.subjects}
-    for name, ids in (splits.parts | {"unlabelled": splits.without_label}).items():
+    for name, ids in splits.sides.items():
         for scan in dict.fromkeys(ids):
             sides.setdefault(scan, []).append(name)
     return sides

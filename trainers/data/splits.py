@@ -57,6 +57,17 @@ class Splits(Frozen):
         """Ids of the scans without a label that any run may train on."""
         return tuple(sorted({*self.unlabelled, *sum(self.unlabelled_folds, ())}))
 
+    @property
+    def sides(self) -> dict[str, tuple[str, ...]]:
+        """The parts with the scans without a label where they are trained on: those of no fold are in `train`."""
+        if not self.folds:
+            return self.parts | {"train": self.train + self.unlabelled}
+        if not self.unlabelled_folds:
+            return self.parts
+        *folds, none = self.unlabelled_folds
+        with_folds = {f"fold {number}": self.folds[number] + ids for number, ids in enumerate(folds)}
+        return self.parts | with_folds | ({"train": none} if none else {})
+
 
 def fold_of(splits: Splits, number: int) -> Splits:
     """The splits of a run that is validated on fold `number`, counted from 0, and trained on the others."""
@@ -106,14 +117,15 @@ def make_splits(scans: Iterable[Splittable], config: AnySplit) -> Splits:
     is on two sides.
     """
     scans = sorted(scans, key=lambda scan: scan.id)
-    splits = _labelled_splits([scan for scan in scans if scan.label is not None], config)
-    return _with_unlabelled(splits, scans, config) if any(scan.label is None for scan in scans) else splits
+    sides = {} if isinstance(config, SplitConfig) else _sides(scans, config)
+    splits = _labelled_splits([scan for scan in scans if scan.label is not None], config, sides)
+    return _with_unlabelled(splits, scans, config, sides) if any(scan.label is None for scan in scans) else splits
 
 
-def _labelled_splits(scans: Sequence[Splittable], config: AnySplit) -> Splits:
+def _labelled_splits(scans: Sequence[Splittable], config: AnySplit, sides: Mapping[str, str]) -> Splits:
     if isinstance(config, SplitConfig):
         return _by_fractions(_units(scans, config), config)
-    named = _named(scans, config)
+    named = _named(scans, config, sides)
     rest, test, cutter = named["train"], named["test"], _Cutter.of(named["train"], config)
     if config.folds is not None:
         return _in_folds(rest, test, cutter, config)
@@ -125,7 +137,7 @@ def _labelled_splits(scans: Sequence[Splittable], config: AnySplit) -> Splits:
 
 def left_out(scans: Iterable[Splittable], splits: Splits) -> list[str]:
     """Ids of the scans that are in no split, in the order in which they come."""
-    used = {name for ids in (*splits.parts.values(), splits.without_label) for name in ids}
+    used = {name for ids in splits.sides.values() for name in ids}
     return [scan.id for scan in scans if scan.id not in used]
 
 
@@ -193,9 +205,10 @@ def _held_out(count: int, fraction: float, name: str) -> int:
     return size
 
 
-def _named(scans: Sequence[Splittable], config: SplitByValues | SplitByFiles) -> dict[str, list[Unit]]:
+def _named(
+    scans: Sequence[Splittable], config: SplitByValues | SplitByFiles, sides: Mapping[str, str]
+) -> dict[str, list[Unit]]:
     """The units of each split that `config` names. Raises UserError where there are none."""
-    sides = _sides(scans, config)
     names = config.files.named if isinstance(config, SplitByFiles) else config.values
     named: dict[str, list[Unit]] = {name: [] for name in ("train", *names)}
     for unit in _units([scan for scan in scans if sides[scan.id]], config):
@@ -269,9 +282,11 @@ def _only(values: set[str], unit: Unit, config: SplitRules, field: str) -> str:
     raise UserError(f"{field}: {who} has scans in {' and '.join(sorted(values))}; one of them is allowed")
 
 
-def _with_unlabelled(splits: Splits, scans: Sequence[Splittable], config: AnySplit) -> Splits:
-    """The splits with the scans without a label, but for those that go with one that is validated or tested on."""
-    sides = {} if isinstance(config, SplitConfig) else _sides(scans, config)
+def _with_unlabelled(splits: Splits, scans: Sequence[Splittable], config: AnySplit, sides: Mapping[str, str]) -> Splits:
+    """The splits with the scans without a label, but for those that go with one that is validated or tested on.
+
+    With folds, those of a subject or a family go with one, by its labelled scans and its sites, or are left out.
+    """
     fold = {name: place for place, ids in enumerate(splits.folds) for name in ids}
     held_out = set(splits.test) | (set() if splits.folds else set(splits.validation))
     site = config.folds.by if isinstance(config.folds, FoldsBy) else None
@@ -280,11 +295,12 @@ def _with_unlabelled(splits: Splits, scans: Sequence[Splittable], config: AnySpl
     for unit in _units(scans, config):
         if any(scan.id in held_out or sides.get(scan.id, "train") in ("validation", "test") for scan in unit):
             continue
-        own = next((fold[scan.id] for scan in unit if scan.id in fold), None)
-        for scan in unit:
-            if scan.label is None and sides.get(scan.id, "train") == "train":
-                of_its_site = of_site.get(_key(scan.split_cells[site])) if site else None
-                found[own if own is not None else -1 if of_its_site is None else of_its_site].append(scan.id)
+        places = {fold[scan.id] for scan in unit if scan.id in fold}
+        places |= {of_site[key] for scan in unit if site and (key := _key(scan.split_cells[site])) in of_site}
+        if len(places) < 2:
+            found[places.pop() if places else -1] += [
+                scan.id for scan in unit if scan.label is None and sides.get(scan.id, "train") == "train"
+            ]
     unlabelled = tuple(tuple(sorted(ids)) for ids in found)
     if splits.folds:
         return fold_of(splits.model_copy(update={"unlabelled_folds": unlabelled}), 0)

@@ -61,6 +61,31 @@ def test_a_patient_and_a_family_on_two_sides_are_leaks_in_folds_too(tmp_path: Pa
     assert leaks(store, Splits(train=("s00", "s01", "s02"), validation=(), test=("s04", "s05"))) == []
 
 
+@pytest.mark.parametrize(
+    ("splits", "told"),
+    [
+        (Splits(train=("s00",), validation=("s02",), test=("s03",), unlabelled=("s01",)), "s01 (train), s03 (test)"),
+        (
+            Splits(
+                train=("s02",),
+                validation=("s00",),
+                test=("s03",),
+                folds=(("s00",), ("s02",)),
+                unlabelled_folds=(("s01",), (), ()),
+            ),
+            "s01 (fold 0), s03 (test)",
+        ),
+    ],
+)
+def test_scans_without_a_label_are_on_the_side_that_trains_on_them(tmp_path: Path, splits: Splits, told: str) -> None:
+    own = {"s00": {"subject": "anna"}, "s01": {"subject": "anna", "label": None}}
+    assert leaks(store_of(tmp_path / "apart", images(4), own), splits) == []
+    torn = {**own, "s03": {"subject": "anna"}}
+    (leak,) = leaks(store_of(tmp_path / "torn", images(4), torn), splits)
+    assert leak.text.startswith("one subject in several splits (1): s00 (")
+    assert leak.text.endswith(told)
+
+
 def test_ids_of_one_person_on_two_sides_are_a_leak(tmp_path: Path) -> None:
     told = {"s02": {"subject": "sub-0031"}, "s05": {"subject": "SUB_31"}}
     store = store_of(tmp_path / "v", images(6), told)

@@ -2,6 +2,7 @@ import hashlib
 import json
 import random
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -363,15 +364,22 @@ def test_the_stores_file_holds_all_folds(store: VolumeStore) -> None:
 
 
 def with_unlabelled(count: int, seed: int = 0) -> list[StoredSubject]:
-    """People with up to three visits, of whom every second scan has no label, at four sites, some in families."""
+    """People with up to three visits at four sites, some in families; half of the scans have no label, and may be of
+    another site or of none.
+    """
     rng = np.random.default_rng(seed)
     return [
         scan.model_copy(
             update={
                 "id": f"{scan.id}_{visit}",
-                "label": scan.label if rng.random() < 0.5 else None,
+                "label": scan.label if (labelled := rng.random() < 0.5) else None,
                 "strata": {},
-                "split_cells": {"site": "ABCD"[place % 4], "family": f"f{place // 2}" if place % 3 else ""},
+                "split_cells": {
+                    "site": "ABCD"[place % 4]
+                    if labelled or rng.random() < 0.5
+                    else rng.choice(["A", "B", "C", "E", ""]),
+                    "family": f"f{place // 2}" if place % 3 else "",
+                },
             }
         )
         for place, scan in enumerate(people(count, seed))
@@ -424,6 +432,18 @@ def test_no_scan_without_a_label_is_of_someone_who_is_validated_or_tested_on(
     if splits.folds:
         runs = [fold_of(splits, number).unlabelled for number in range(len(splits.folds))]
         assert {name for ids in runs for name in ids} == set(splits.without_label)
+    torn = Counter(unit for ids in splits.sides.values() for unit in units(ids))
+    assert set(torn.values()) == {1}, "nobody is on two sides, with a label or without"
+
+
+def test_a_side_may_be_of_scans_without_a_label_alone() -> None:
+    scans = [scan.model_copy(update={"split_cells": {"set": "train"}}) for scan in people(12)]
+    scans[:3] = [scan.model_copy(update={"split_cells": {"set": "test"}}) for scan in scans[:3]]
+    scans[3:6] = [scan.model_copy(update={"split_cells": {"set": "extra"}, "label": None}) for scan in scans[3:6]]
+    given = {"column": "set", "train": ["train", "extra"], "test": ["test"], "validation": 0.2}
+    splits = make_splits(scans, TypeAdapter(AnySplit).validate_python(given))
+    assert splits.unlabelled == ("s0003", "s0004", "s0005")
+    assert len(splits.train + splits.validation) == 6
 
 
 def test_scans_without_a_label_are_read_back(tmp_path: Path) -> None:
