@@ -65,8 +65,7 @@ class Sources:
             [s.id, s.subject, scan_digest(s, digests), s.label, s.group, s.strata, s.described, s.numbers]
             # of stores that were made before there were any, nothing changes
             + [s.split_cells] * bool(s.split_cells)
-            + [["people", s.people]] * bool(s.people)
-            + [["covariates", s.covariates]] * bool(s.covariates)
+            + [s.covariates] * bool(s.covariates)
             for s in self.subjects
         ]
         content = {
