@@ -58,6 +58,11 @@ class Described(Protocol):
     def people(self) -> Mapping[str, str]: ...
 
 
+def table_doubts(scans: Sequence[Described], label: str, group: str | None) -> list[str]:
+    """All that is odd about the rows, whatever the split."""
+    return [*label_doubts(scans, label), *covariate_doubts(scans, label), *category_doubts(scans, group)]
+
+
 def label_doubts(scans: Sequence[Described], column: str) -> list[str]:
     """Labels that may be codes for missing values: far from all that are none."""
     labels = np.array(labels_of(scans))
@@ -123,7 +128,7 @@ def category_doubts(scans: Sequence[Described], group: str | None) -> list[str]:
 
 def side_doubts(scans: Sequence[Described], splits: Splits) -> list[str]:
     """Columns that name people or families, of whom some are on several sides of the split."""
-    side = {scan: name for name, ids in splits.parts.items() for scan in ids}
+    side = {scan: name for name, ids in splits.sides.items() for scan in ids}
     sides: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for scan in scans:
         for column, value in scan.people.items():

@@ -10,16 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from services.data.doubts import (
-    categories,
-    category_doubts,
-    covariate_doubts,
-    label_doubts,
-    quantities,
-    range_doubts,
-    shown,
-    side_doubts,
-)
+from services.data.doubts import categories, quantities, range_doubts, shown, side_doubts, table_doubts
 from services.data.misfits import Headers, misfits
 from services.data.prepare import check_cohort_shape, check_rejected
 from services.data.weights import check_weights
@@ -129,12 +120,7 @@ def _print(looked: _Looked, data: DataConfig, console: Console) -> None:
         console.print(f"  rejected {one.subject}: {one.reason}", soft_wrap=True, markup=False)
     if len(looked.rejected) > SHOWN:
         console.print(f"  ... and {len(looked.rejected) - SHOWN} more")
-    subjects = looked.subjects
-    for doubt in (
-        *label_doubts(subjects, data.label),
-        *covariate_doubts(subjects, data.label),
-        *category_doubts(subjects, data.group),
-    ):
+    for doubt in table_doubts(looked.subjects, data.label, data.group):
         console.print(f"  warning  {doubt}", soft_wrap=True, markup=False)
 
 

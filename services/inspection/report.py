@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.data.alike import LookAlike, duplicates, leaks, unsettled
-from services.data.doubts import category_doubts, label_doubts
+from services.data.doubts import table_doubts
 from services.data.problems import SEVERITIES, Problem, Severity
 from services.inspection.labels import (
     Labels,
@@ -134,8 +134,8 @@ def _leaks(target: Target, pairs: Sequence[LookAlike]) -> list[Problem]:
 def _doubts(store: VolumeStore) -> list[Problem]:
     """What `validate` says of the table, of the scans that are stored."""
     scans = store.subjects
-    label, group = store.manifest.labels.column, group_column(scans)
-    return [Problem("warning", doubt) for doubt in (*label_doubts(scans, label), *category_doubts(scans, group))]
+    doubts = table_doubts(scans, store.manifest.labels.column, group_column(scans))
+    return [Problem("warning", doubt) for doubt in doubts]
 
 
 def _limits(found: Survey, pairs: int) -> list[Problem]:

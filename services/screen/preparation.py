@@ -6,7 +6,7 @@ from collections.abc import Callable
 from rich.console import Console
 
 from services.data.alike import leaks, shared
-from services.data.doubts import category_doubts, label_doubts
+from services.data.doubts import table_doubts
 from services.data.prepare import Prepared, Stored, prepare
 from services.screen.progress import steps
 from services.settings import Settings
@@ -38,8 +38,7 @@ def prepare_data(
         console.print("stopping; what was prepared is kept, and the next time goes on with it")
         raise
     print_prepared(console, prepared, time.monotonic() - began)
-    scans, data = prepared.store.subjects, loaded.spec.data
-    for doubt in (*label_doubts(scans, data.label), *category_doubts(scans, data.group)):
+    for doubt in table_doubts(prepared.store.subjects, loaded.spec.data.label, loaded.spec.data.group):
         console.print(f"  warning  {doubt}", soft_wrap=True, markup=False)
     return prepared
 

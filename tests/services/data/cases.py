@@ -1,6 +1,6 @@
 """Small studies with one fault each, as researchers have them, and the command line that they meet."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,22 +9,13 @@ import numpy as np
 import pytest
 import yaml
 
-from services import cli
+from tests.services.data.command_line import Ended
 from tests.services.data.layouts import table
 
 SCANS = 24
 RNG = np.random.default_rng(0)
 Write = Callable[[Path, int], object]
 """Writes the scan of that number."""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
 
 
 @dataclass(frozen=True)
@@ -72,20 +63,12 @@ class Folder:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Folder]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, contrasweep: Callable[..., Ended]) -> Folder:
     """An empty one."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CONTRASWEEP_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*arguments: str) -> Ended:
-        monkeypatch.setattr("sys.argv", ["contrasweep", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        assert isinstance(stop.value.code, int)
-        return Ended(stop.value.code, *capsys.readouterr())
-
-    yield Folder(tmp_path, call)
+    return Folder(tmp_path, contrasweep)
 
 
 def check_valid(ended: Ended, usable: int = SCANS, rejected: int = 0, shape: tuple[int, ...] | None = None) -> None:

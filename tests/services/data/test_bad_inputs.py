@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import FileDataset
 
-from services import cli
 from services.cli.app import USER_ERROR
 from services.data.prepare import prepare
+from tests.services.data.command_line import Ended, contrasweep
 from tests.trainers.data.scans import write_dicom_series, write_nifti, write_video
 from trainers.config import DataConfig
 from trainers.data.participants import read_subjects
@@ -33,6 +33,8 @@ from trainers.data.store import VolumeStore
 from trainers.data.transforms import build_transforms
 from trainers.data.volume import load_scan
 from trainers.errors import UserError
+
+__all__ = ["contrasweep"]
 
 ROOT = Path(__file__).resolve().parents[3]
 SHAPE = (6, 5, 4)
@@ -565,29 +567,6 @@ TABLES: dict[str, Tables] = {
     ),
     "no bids folder": (None, {"participants": None, "image": None, "bids": "set", "suffix": "T1w"}, "no such folder"),
 }
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def contrasweep(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
-    """Runs a command line in this process."""
-
-    def call(*arguments: str) -> Ended:
-        monkeypatch.setattr("sys.argv", ["contrasweep", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        assert isinstance(stop.value.code, int)
-        return Ended(stop.value.code, *capfd.readouterr())
-
-    return call
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from tests.services.data.cases import RNG, SCANS, Folder, check_refused, check_valid, folder, noise
+from tests.services.data.command_line import contrasweep
 from tests.services.data.layouts import adni, nifti, picture, table
 from trainers.data.readers import read
 
-__all__ = ["folder"]
+__all__ = ["contrasweep", "folder"]
 PICTURE = (1, 8, 8)
 
 
