@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,7 +79,7 @@ def test_a_patient_and_a_family_on_two_sides_are_leaks_in_folds_too(tmp_path: Pa
     ],
 )
 def test_scans_without_a_label_are_on_the_side_that_trains_on_them(tmp_path: Path, splits: Splits, told: str) -> None:
-    own = {"s00": {"subject": "anna"}, "s01": {"subject": "anna", "label": None}}
+    own: dict[str, dict[str, Any]] = {"s00": {"subject": "anna"}, "s01": {"subject": "anna", "label": None}}
     assert leaks(store_of(tmp_path / "apart", images(4), own), splits) == []
     torn = {**own, "s03": {"subject": "anna"}}
     (leak,) = leaks(store_of(tmp_path / "torn", images(4), torn), splits)
