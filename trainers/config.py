@@ -384,6 +384,8 @@ class DataConfig(ScansConfig):
     def _keeps_the_answer_from_the_covariates(self) -> "DataConfig":
         if self.label in self.covariates:
             raise ValueError(f"covariates: '{self.label}' is not allowed: it is the label")
+        if "images" in self.covariates:
+            raise ValueError("covariates: 'images' is not allowed: the served model's images have this name")
         return self
 
     @field_validator("external")

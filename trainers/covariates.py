@@ -3,12 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Cells = Mapping[str, str | float]
 """What a row of the table has in each covariate's column: a number, or the text of a category."""
@@ -58,8 +59,10 @@ class Covariates:
         return np.where(np.isnan(scaled), 0.0, scaled).astype(np.float32)
 
 
-def beside(features: Tensor, covariates: Tensor | None) -> Tensor:
+def beside(features: "Tensor", covariates: "Tensor | None") -> "Tensor":
     """Features [N, F] with the covariates [N, K], where there are any, behind them: [N, F + K]."""
+    import torch  # takes a second, and preparing scans does without
+
     return features if covariates is None else torch.cat([features, covariates.to(features)], dim=1)
 
 

@@ -1,9 +1,10 @@
 """z-normalisation of images, channel by channel."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:  # it takes a second to import, and preparing scans does without
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -13,8 +14,8 @@ class Normalization:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def __call__(self, images: Tensor) -> Tensor:
+    def __call__(self, images: "Tensor") -> "Tensor":
         """Images [N, C, *S] float32, normalised."""
         shape = (1, -1, *[1] * (images.ndim - 2))
-        mean, std = (torch.tensor(of, dtype=images.dtype, device=images.device) for of in (self.mean, self.std))
+        mean, std = images.new_tensor(self.mean), images.new_tensor(self.std)
         return (images - mean.view(shape)) / std.view(shape)

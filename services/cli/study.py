@@ -93,10 +93,14 @@ def prepare(spec: SpecPath) -> None:
     from services.spec.spec import load_spec
 
     loaded, settings = load_spec(spec), load_settings()
+    with waiting(console, f"looking for the volumes of {spec}"):
+        from services.screen.preparation import found_data, prepare_data
+
+        if not settings.data_roots and found_data(loaded, settings, console):
+            return
     with waiting(console, f"checking {spec}"):
         from services.cluster.connect import joined
         from services.data.validate import check_table
-        from services.screen.preparation import prepare_data
         from services.spec.checks import check_spec
 
         check_spec(loaded, settings.data_roots)

@@ -54,5 +54,5 @@ def open_data(loaded: LoadedSpec, settings: Settings, prepared: Prepared) -> Cal
     else:
         opened = Streamed(store.folder, splits, *fitted)
     feed = opened()
-    check_against_data(loaded, feed.train_size, feed.label_range)
+    check_against_data(loaded, feed.train_size, feed.unlabelled_size, feed.label_range)
     return opened

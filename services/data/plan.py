@@ -1,5 +1,6 @@
 """`contrasweep plan`: what a sweep would take, with nothing begun."""
 
+import statistics
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +11,12 @@ import torch
 from rich.console import Console
 
 from services.cluster.places import Allotment, Node, allot
-from services.data.validate import list_cohorts, list_scans, prepared_shape, train_size
+from services.data.validate import list_cohorts, list_scans, prepared_shape, training_split
 from services.data.weights import check_weights
 from services.records.answers import Planned
 from services.settings import Settings
 from services.spec.checks import check_image_shape
+from services.spec.methods import training_sizes
 from services.spec.spec import LoadedSpec, SweepSpec
 from trainers.config import MethodConfig, RunConfig, TrainingConfig
 from trainers.data.feeds.resident import ResidentData, ResidentFeed
@@ -30,8 +32,8 @@ def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], wei
     shape = prepared_shape(loaded, listed)
     check_image_shape(loaded, shape)
     start = check_weights(loaded, weights, shape, Console(quiet=True)) if weights else ""
-    train = train_size(listed, spec.data)
-    cost = estimate(spec, allotment, shape, train)
+    train, unlabelled = training_split(listed, spec.data)
+    cost = estimate(spec, allotment, shape, list(training_sizes(spec.search.spaces, train, unlabelled).values()))
     volume_gb = np.dtype(spec.data.dtype).itemsize * float(np.prod(shape)) / 1e9
     store_gb, external = len(listed) * volume_gb, sum(map(len, list_cohorts(loaded, settings.data_roots).values()))
     training = spec.training
@@ -42,6 +44,7 @@ def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], wei
         rejected=len(rejected),
         external=external,
         train=train,
+        unlabelled=unlabelled,
         image_shape=shape,
         decoded_gb=store_gb,
         feed="resident" if store_gb * 1e9 <= settings.resident_limit_bytes else "stream",
@@ -79,11 +82,14 @@ class Estimate:
     disk_gb: float
 
 
-def estimate(spec: SweepSpec, allotment: Allotment, image_shape: tuple[int, ...], train_size: int) -> Estimate:
-    """Train for real on noise of the right shape, here and with one worker, and multiply."""
-    step_s, checkpoint_bytes = _rehearse(spec, image_shape)
+def estimate(spec: SweepSpec, allotment: Allotment, shape: tuple[int, ...], train_sizes: Sequence[int]) -> Estimate:
+    """Train for real on noise of the right shape, here and with one worker, and multiply.
+
+    `train_sizes` are of the methods, which are taken to come equally often.
+    """
+    step_s, checkpoint_bytes = _rehearse(spec, shape)
     training, search = spec.training, spec.search
-    epoch_s = step_s * (train_size // training.batch_size)
+    epoch_s = step_s * statistics.fmean(size // training.batch_size for size in train_sizes)
     seed_runs = search.trials * len(search.seeds)
     hours = epoch_s / training.workers * spec.plan.seed_epochs * seed_runs / allotment.concurrent / 3600
     return Estimate(epoch_s, hours, seed_runs * checkpoint_bytes / 1e9)

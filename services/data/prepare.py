@@ -9,7 +9,7 @@ import math
 import re
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -47,7 +47,7 @@ from trainers.data.store import (
     write_manifest,
     write_shard,
 )
-from trainers.data.transforms import build_transforms
+from trainers.data.transforms import Pipeline, build_own, build_transforms
 from trainers.data.volume import load_scan
 from trainers.errors import UserError
 from trainers.normalization import Normalization
@@ -126,7 +126,30 @@ def prepare(
     cohort have another shape than the study's, and where a store cannot be written.
     """
     volumes = UPath(volumes)
-    study = _stored_scans(config, base, volumes, progress, name)
+
+    def make(data: DataConfig, cohort: str | None) -> Stored:
+        steps = progress if cohort is None else _steps_of(cohort, progress)
+        return _make_store(data, base, volumes, steps, cohort or name)
+
+    return _prepared(config, volumes, make)
+
+
+def find_prepared(config: DataConfig, base: Path, volumes: Path | UPath, *, name: str | None = None) -> Prepared | None:
+    """What `prepare` gives where all of it is there and whole, None where anything must be made; raises the same."""
+    volumes = UPath(volumes)
+    try:
+        return _prepared(config, volumes, lambda data, cohort: _find_store(data, base, volumes, cohort or name))
+    except _NotThereError:
+        return None
+
+
+class _NotThereError(Exception):
+    """A store must be made, or mended."""
+
+
+def _prepared(config: DataConfig, volumes: UPath, stored: Callable[[DataConfig, str | None], Stored]) -> Prepared:
+    """The study's store and the cohorts' as `stored` gives them: of a study without a name, of a cohort by its."""
+    study = stored(config, None)
     with _writing_to(volumes):
         splits = store_splits(study.store, config.stratified_split)
         normalization = store_normalization(study.store, splits) if config.normalize else None
@@ -135,7 +158,7 @@ def prepare(
     external = {}
     for cohort, data in config.cohorts.items():
         with naming_cohort(cohort):
-            external[cohort] = _stored_scans(data, base, volumes, _steps_of(cohort, progress), cohort)
+            external[cohort] = stored(data, cohort)
             check_cohort_shape(external[cohort].store.image_shape, study.store.image_shape)
             if covariates is not None:
                 _check_cohort_covariates(external[cohort].store, covariates)
@@ -164,20 +187,68 @@ def _check_cohort_covariates(cohort: VolumeStore, covariates: Covariates) -> Non
             raise UserError(f"data.covariates: '{column}' is of {own}; allowed: {study}, as in the study")
 
 
-def _stored_scans(config: DataConfig, base: Path, volumes: UPath, progress: Progress, name: str | None) -> Stored:
+def _find_store(config: DataConfig, base: Path, volumes: UPath, name: str | None) -> Stored:
+    """The volume store of `config`. Raises _NotThereError where it is not there, or not whole."""
+    name = _name_of(config, base, name)
+    if not _is_begun(volumes, name):
+        raise _NotThereError
+    sources = _sources(config, base, build_own(config.transforms, base))
+    digests = Digests(volumes / _DIGESTS).known(sources.paths)
+    if digests is None:
+        raise _NotThereError
+    folder = _folder_of(volumes, name, sources.version(digests))
+    if not (folder / MANIFEST).is_file() or VolumeStore.open_unchecked(folder).damaged():
+        raise _NotThereError
+    return _opened(folder, config, reused=True)
+
+
+def _make_store(config: DataConfig, base: Path, volumes: UPath, progress: Progress, name: str | None) -> Stored:
     """The volume store of `config`, made where it is not there yet."""
-    name = _slug(name or (base / config.folder).resolve().name)
-    _check_reachable(volumes)
-    if not any(volumes.glob(f"{name}-*")):
+    name = _name_of(config, base, name)
+    if not _is_begun(volumes, name):
         expect_items()
-    pipeline = build_transforms(config.transforms, base)
+    sources = _sources(config, base, build_transforms(config.transforms, base))
+    with _writing_to(volumes):
+        known = Digests(volumes / _DIGESTS)
+        digests = known.of(sources.paths, progress)
+        version = sources.version(digests)
+        folder = _folder_of(volumes, name, version)
+        exists = (folder / MANIFEST).is_file()
+        mended = _mend(folder, sources, progress) if exists else ()
+        if not exists:
+            _build(folder, sources, version, digests, known, progress)
+        return _opened(folder, config, reused=exists and not mended, mended=mended)
+
+
+def _name_of(config: DataConfig, base: Path, name: str | None) -> str:
+    """What a store's folder begins with."""
+    return _slug(name or (base / config.folder).resolve().name)
+
+
+def _is_begun(volumes: UPath, name: str) -> bool:
+    """Whether a store of this name is there, of any version. Raises UserError where `volumes` does not answer."""
+    _check_reachable(volumes)
+    return any(volumes.glob(f"{name}-*"))
+
+
+def _folder_of(volumes: UPath, name: str, version: str) -> UPath:
+    return volumes / f"{name}-{version[:12]}"
+
+
+def _sources(config: DataConfig, base: Path, pipeline: Pipeline) -> Sources:
+    """What a store of `config` is made from. Raises UserError where the table leaves nothing to use."""
     subjects, rejected = read_subjects(config, base, pipeline.columns)
     check_rejected(rejected, len(subjects) + len(rejected), config)
     if not subjects:
         raise UserError(f"data.participants: no subject of {config.listed_in} can be used; {_examples(rejected)}")
-    sources = Sources(config, base, pipeline, tuple(subjects), tuple(rejected))
-    with _writing_to(volumes):
-        return _store_of(sources, volumes, name, progress)
+    return Sources(config, base, pipeline, tuple(subjects), tuple(rejected))
+
+
+def _opened(folder: UPath, config: DataConfig, *, reused: bool, mended: tuple[str, ...] = ()) -> Stored:
+    store = VolumeStore.open_unchecked(folder)
+    left_out = store.manifest.rejected
+    check_rejected(left_out, len(store.subjects) + len(left_out), config)
+    return Stored(store, left_out, reused, mended)
 
 
 @contextmanager
@@ -201,22 +272,6 @@ def _check_reachable(volumes: UPath) -> None:
     except Exception as error:  # each kind of object store has errors of its own
         reason = " ".join(str(error).split())
         raise UserError(without_secrets(f"CONTRASWEEP_VOLUMES: {volumes} cannot be reached: {reason}")) from error
-
-
-def _store_of(sources: Sources, volumes: UPath, name: str, progress: Progress) -> Stored:
-    config = sources.config
-    known = Digests(volumes / _DIGESTS)
-    digests = known.of([path for subject in sources.subjects for path in subject.paths], progress)
-    version = sources.version(digests)
-    folder = volumes / f"{name}-{version[:12]}"
-    exists = (folder / MANIFEST).is_file()
-    mended = _mend(folder, sources, progress) if exists else ()
-    if not exists:
-        _build(folder, sources, version, digests, known, progress)
-    store = VolumeStore.open_unchecked(folder)
-    left_out = store.manifest.rejected
-    check_rejected(left_out, len(store.subjects) + len(left_out), config)
-    return Stored(store, left_out, exists and not mended, mended)
 
 
 def check_rejected(rejected: Sequence[Rejected | LeftOut], total: int, config: DataConfig) -> None:

@@ -59,6 +59,11 @@ class Sources:
     subjects: tuple[Subject, ...]
     rejected: tuple[Rejected, ...]
 
+    @property
+    def paths(self) -> list[Path]:
+        """The files, or folders, of all images."""
+        return [path for subject in self.subjects for path in subject.paths]
+
     def version(self, digests: Mapping[Path, str]) -> str:
         """The sha256 of sources, labels and transforms: the store's identity."""
         rows = [
@@ -127,6 +132,12 @@ class Digests:
         if unknown:
             self._add({os.path.abspath(path): [stamps[path], found[path]] for path in unknown if found[path]})
         return {path: digest or "" for path, digest in found.items()}
+
+    def known(self, paths: Sequence[Path]) -> dict[Path, str] | None:
+        """The digest of each path, None where that of any would have to be read."""
+        found = {path: self._get(path, _stamp(path)) for path in paths}
+        known = {path: digest for path, digest in found.items() if digest is not None}
+        return known if len(known) == len(found) else None
 
     def _get(self, path: Path, of_now: list[Any]) -> str | None:
         entry = self._known.get(os.path.abspath(path))

@@ -199,15 +199,16 @@ def _training_labels(subjects: Sequence[Subject], data: DataConfig) -> list[floa
     return labels_of(subject for subject in subjects if subject.id in train)
 
 
-def train_size(subjects: Sequence[Subject], data: DataConfig) -> int:
-    """How many scans there are to train on, if none is rejected from here on."""
-    return len(make_splits(subjects, data.stratified_split).train)
+def training_split(subjects: Sequence[Subject], data: DataConfig) -> tuple[int, int]:
+    """How many scans there are to train on, with a label and without, if none is rejected from here on."""
+    splits = make_splits(subjects, data.stratified_split)
+    return len(splits.train), len(splits.unlabelled)
 
 
 def _check_counts(loaded: LoadedSpec, subjects: Sequence[Subject], rejected: Sequence[Rejected]) -> None:
     _check_usable(loaded, subjects, rejected)
     labels = labels_of(subjects)
-    check_against_data(loaded, train_size(subjects, loaded.spec.data), max(labels) - min(labels))
+    check_against_data(loaded, *training_split(subjects, loaded.spec.data), max(labels) - min(labels))
 
 
 def _check_usable(loaded: LoadedSpec, subjects: Sequence[Subject], rejected: Sequence[Rejected]) -> None:

@@ -147,6 +147,7 @@ class Planned(Answer):
     rejected: int
     external: Annotated[int, Field(description="scans of external cohorts")] = 0
     train: Annotated[int, Field(description="scans to train on")]
+    unlabelled: Annotated[int, Field(description="scans without a label, for methods that need none")] = 0
     image_shape: tuple[int, ...]
     decoded_gb: float
     feed: Literal["resident", "stream"]

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from services.data.alike import leaks, shared
 from services.data.doubts import table_doubts
-from services.data.prepare import Prepared, Stored, prepare
+from services.data.prepare import Prepared, Stored, find_prepared, prepare
 from services.screen.progress import steps
 from services.settings import Settings
 from services.spec.spec import LoadedSpec
@@ -37,10 +37,23 @@ def prepare_data(
     except KeyboardInterrupt:
         console.print("stopping; what was prepared is kept, and the next time goes on with it")
         raise
-    print_prepared(console, prepared, time.monotonic() - began)
+    _show(console, loaded, prepared, time.monotonic() - began)
+    return prepared
+
+
+def found_data(loaded: LoadedSpec, settings: Settings, console: Console) -> bool:
+    """Whether all volume stores of a spec are there and whole; on the screen as `prepare_data` shows them."""
+    began = time.monotonic()
+    prepared = find_prepared(loaded.spec.data, loaded.base, settings.volumes)
+    if prepared is not None:
+        _show(console, loaded, prepared, time.monotonic() - began)
+    return prepared is not None
+
+
+def _show(console: Console, loaded: LoadedSpec, prepared: Prepared, took_s: float) -> None:
+    print_prepared(console, prepared, took_s)
     for doubt in table_doubts(prepared.store.subjects, loaded.spec.data.label, loaded.spec.data.group):
         console.print(f"  warning  {doubt}", soft_wrap=True, markup=False)
-    return prepared
 
 
 def print_prepared(console: Console, prepared: Prepared, took_s: float) -> None:

@@ -95,11 +95,12 @@ def print_plan(console: Console, planned: Planned) -> None:
     workers = f"{planned.workers} x {planned.cpus_per_worker} CPUs, {planned.gpus_per_worker:g} GPUs"
     nodes = f"{count(planned.nodes, 'node')} with {planned.cpus:g} CPUs, {planned.gpus:g} GPUs"
     volumes = f"{planned.subjects} volumes {list(planned.image_shape)}, {planned.decoded_gb:.2g} GB decoded"
+    unlabelled = f", and {planned.unlabelled} without a label" if planned.unlabelled else ""
     external = f"{count(planned.external, 'volume')}, for the end alone" if planned.external else ""
     rows = {
         "start": planned.start,
         "sweep": f"{planned.id} on {nodes}",
-        "data": f"{volumes}, {feed}; {planned.train} to train on",
+        "data": f"{volumes}, {feed}; {planned.train} to train on{unlabelled}",
         "external": external,
         "runs": f"{planned.trials} configurations x {planned.seeds} seeds = {runs} runs of {planned.epochs} epochs",
         "each": f"{workers}; about {planned.epoch_s:.2g} s an epoch with one worker on this CPU",

@@ -32,15 +32,19 @@ def check_spec(loaded: LoadedSpec, roots: Sequence[Path] = ()) -> None:
         _check_methods(spec, spec.context())
 
 
-def check_against_data(loaded: LoadedSpec, train_size: int, label_range: float) -> None:
-    """Check what depends on the prepared data: `train_size` subjects whose labels span `label_range`."""
+def check_against_data(loaded: LoadedSpec, labelled: int, unlabelled: int, label_range: float) -> None:
+    """Check what depends on the prepared data: the sizes of the training split, and what its labels span."""
+    from services.spec.methods import training_sizes
+
     spec = loaded.spec
     with _naming(loaded.path):
-        if spec.training.batch_size > train_size:
-            raise UserError(
-                f"training.batch_size: {spec.training.batch_size} is not allowed: "
-                f"the training split has {train_size} scans"
-            )
+        for method, size in training_sizes(spec.search.spaces, labelled, unlabelled).items():
+            if spec.training.batch_size > size:
+                besides = f" with a label, which {method} needs" if unlabelled else ""
+                raise UserError(
+                    f"training.batch_size: {spec.training.batch_size} is not allowed: "
+                    f"the training split has {size} scans{besides}"
+                )
         _check_methods(spec, spec.context(label_range))
 
 

@@ -46,6 +46,11 @@ def check_method(method: str, search: SearchConfig, context: Context) -> None:
         build(method, params, context)
 
 
+def training_sizes(methods: Sequence[str], labelled: int, unlabelled: int) -> dict[str, int]:
+    """How many scans each method trains on: those without a label, too, where it needs none."""
+    return {method: labelled + (0 if losses.get(method).needs_labels else unlabelled) for method in methods}
+
+
 def check_values(field: str, method: str, values: Mapping[str, Value]) -> None:
     """Raise UserError where the loss refuses one of `values`, given as `method.parameter`."""
     rules = _rules(method)

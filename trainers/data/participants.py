@@ -106,7 +106,7 @@ def read_subjects(config: DataConfig, base: Path, columns: Sequence[str] = ()) -
     `columns` are those whose numbers the transforms read.
 
     Raises UserError on what makes the whole table unusable: no such file, a missing column, an unknown
-    field in the image template, a label column without numbers, one label for all.
+    field in the image template, a label column without numbers, one label for all, or none that can be used.
     """
     return read_scans(config, base, columns)[:2]
 
@@ -152,7 +152,10 @@ def _judged(
     numeric = {name for name in named if all(_is_quantity(scan.row[name]) for scan in usable)}
     subjects = [_subject(scan, config, columns, numeric, lists) for scan in usable]
     _check_labels(listing, config.label)
-    check_label_range(labels_of(subjects), config.label, rejected)
+    labels = labels_of(subjects)
+    if subjects and not labels:
+        raise UserError(f"data.label: no scan that can be used has a number in column '{config.label}'")
+    check_label_range(labels, config.label, rejected)
     return sorted(subjects, key=lambda s: s.id), sorted(rejected, key=lambda r: r.subject)
 
 

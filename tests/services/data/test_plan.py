@@ -45,6 +45,15 @@ def test_volumes_of_cohorts_are_counted(scans: Path) -> None:
     assert planned.disk_gb - alone.disk_gb == pytest.approx(volumes_gb, rel=0.1), "checkpoints differ by a few bytes"
 
 
+def test_scans_without_a_label_count_for_methods_that_need_none(scans: Path) -> None:
+    rows = [f"s{number:02d}\t{20 + number if number < 24 else 'n/a'}" for number in range(40)]
+    (scans / "participants.tsv").write_text("\n".join(["participant_id\tage", *rows]))
+    loaded = of(scans, data={"unlabelled": "train"}, search={"spaces": ["simclr"], "racing": None})
+    planned = make_plan(loaded, Settings(home=scans / "home"), [local_node()])
+    assert (planned.train, planned.unlabelled) == (14, 16)
+    assert "14 to train on, and 16 without a label" in printed(loaded, scans / "home")
+
+
 def test_images_of_other_dimensions_than_the_model(scans: Path) -> None:
     with pytest.raises(UserError, match=r"study.yaml: model.spatial_dims: 2 is not allowed: prepared images \[1"):
         printed(of(scans, model={"spatial_dims": 2}), scans / "home")
@@ -60,7 +69,8 @@ def test_the_estimate_multiplies_what_was_measured(monkeypatch: pytest.MonkeyPat
     """A step of 0.5 s: 100 of train in 6 batches of 16 are 3 s an epoch; 10 runs of 4 epochs, 4 workers at work."""
     monkeypatch.setattr(plan, "_rehearse", lambda spec, shape: (0.5, 2_000_000))
     study = spec(training={"workers": 2}, trials=5, seeds=[0, 1], parallel=2)
-    cost = estimate(study, Allotment(2, {}), (1, 32), train_size=100)
+    cost = estimate(study, Allotment(2, {}), (1, 32), [100])
+    assert estimate(study, Allotment(2, {}), (1, 32), [100, 200]).epoch_s == 4.5, "the mean of 6 and 12 batches"
     assert cost.epoch_s == 3.0
     assert cost.hours == pytest.approx(3 * 4 * 10 / 4 / 3600)
     assert cost.disk_gb == pytest.approx(0.02)

@@ -13,7 +13,7 @@ import pytest
 from nibabel.cifti2.cifti2_axes import BrainModelAxis, ScalarAxis
 from upath import UPath
 
-from services.data.prepare import prepare
+from services.data.prepare import find_prepared, prepare
 from trainers.config import DataConfig
 from trainers.data import readers
 from trainers.data.phantom import PHANTOM_IMAGE, write_phantom
@@ -64,16 +64,46 @@ def test_a_store_holds_every_image_and_preparing_again_is_instant(scans: Path, t
     assert again.store.folder == made.store.folder
 
 
-def test_a_store_that_exists_needs_no_ray(scans: Path, tmp_path: Path) -> None:
-    prepare(config(), scans, tmp_path / "v", quiet)
-    code = (
-        "import sys; from pathlib import Path; from services.data.prepare import prepare\n"
-        "from trainers.config import DataConfig\n"
-        f"config = DataConfig.model_validate_json({config().model_dump_json()!r})\n"
-        f"made = prepare(config, Path({str(scans)!r}), Path({str(tmp_path / 'v')!r}), lambda *_: None)\n"
-        "assert made.reused and 'ray' not in sys.modules\n"
+def test_stores_that_exist_are_found_without_what_makes_them(scans: Path, tmp_path: Path) -> None:
+    """The imports of torch, MONAI and Ray take seconds."""
+    young = {"name": "young", "participants": "participants.tsv", "image": PHANTOM_IMAGE, "where": {"age": {"max": 45}}}
+    asked = config(
+        transforms=[{"Flip": {"spatial_axis": 0}}], normalize="training", covariates=["sex"], external=[young]
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).resolve().parents[3])
+    assert find_prepared(asked, scans, tmp_path / "v") is None
+    made = prepare(asked, scans, tmp_path / "v", quiet)
+    code = (
+        "import sys; from pathlib import Path; from services.data.prepare import find_prepared\n"
+        "from trainers.config import DataConfig\n"
+        f"config = DataConfig.model_validate_json({asked.model_dump_json()!r})\n"
+        f"found = find_prepared(config, Path({str(scans)!r}), Path({str(tmp_path / 'v')!r}))\n"
+        "assert found and found.reused, found\n"
+        "print(found.store.folder, found.external['young'].store.folder, found.normalization, found.covariates)\n"
+        "assert not {'ray', 'torch', 'monai'} & {*sys.modules}\n"
+    )
+    root = Path(__file__).resolve().parents[3]
+    told = subprocess.run([sys.executable, "-c", code], check=True, cwd=root, capture_output=True, text=True).stdout
+    parts = (made.store.folder, made.external["young"].store.folder, made.normalization, made.covariates)
+    assert told.strip() == " ".join(map(str, parts))
+
+
+@pytest.mark.parametrize("lacks", ["an image", "a label", "a transform", "a shard", "a manifest", "a cohort"])
+def test_stores_that_lack_anything_are_not_found(scans: Path, tmp_path: Path, lacks: str) -> None:
+    asked = config()
+    made = prepare(asked, scans, tmp_path / "v", quiet)
+    assert find_prepared(asked, scans, tmp_path / "v")
+    if lacks == "an image":
+        shutil.copy(image_of(scans, 2), image_of(scans, 1))
+    elif lacks == "a label":
+        table = scans / "participants.tsv"
+        table.write_text(table.read_text().replace("sub-0003\t", "sub-0003\t1"))
+    elif lacks == "a transform":
+        asked = config(transforms=[{"Flip": {"spatial_axis": 0}}])
+    elif lacks == "a cohort":
+        asked = config(external=[{"name": "all", "participants": "participants.tsv", "image": PHANTOM_IMAGE}])
+    else:
+        (made.store.folder / ("manifest.json" if lacks == "a manifest" else "shard-00000.parquet")).unlink()
+    assert find_prepared(asked, scans, tmp_path / "v") is None
 
 
 @pytest.mark.ray

@@ -157,13 +157,20 @@ def test_refuses_mae_on_another_encoder() -> None:
 def test_refuses_a_batch_larger_than_the_training_split() -> None:
     said = r"^study.yaml: training.batch_size: 32 is not allowed: the training split has 31 scans$"
     with pytest.raises(UserError, match=said):
-        check_against_data(loaded(MINIMAL), train_size=31, label_range=60.0)
+        check_against_data(loaded(MINIMAL), 31, 0, label_range=60.0)
+
+
+def test_only_methods_that_need_none_count_scans_without_a_label() -> None:
+    check_against_data(loaded(changed("search", {"spaces": ["simclr"], "racing": None})), 16, 16, label_range=60.0)
+    said = r"32 is not allowed: the training split has 16 scans with a label, which dynlocrep needs$"
+    with pytest.raises(UserError, match=said):
+        check_against_data(loaded(changed("search", {"spaces": ["simclr", "dynlocrep"]})), 16, 16, label_range=60.0)
 
 
 def test_refuses_labels_without_a_range() -> None:
     with pytest.raises(UserError, match=r"^study.yaml: label range is 0; it must be above 0$"):
-        check_against_data(loaded(MINIMAL), train_size=320, label_range=0.0)
+        check_against_data(loaded(MINIMAL), 320, 0, label_range=0.0)
 
 
 def test_accepts_sound_data() -> None:
-    check_against_data(loaded(MINIMAL), train_size=32, label_range=60.0)
+    check_against_data(loaded(MINIMAL), 32, 0, label_range=60.0)

@@ -66,6 +66,7 @@ def test_covariates_are_numbers_or_categories_and_reject_whom_they_are_missing_o
         (["sexx"], "data.covariates: people.tsv has no column 'sexx'; did you mean 'sex'"),
         (["sex", "sex"], r"\['sex', 'sex'\] repeats sex"),
         (["age"], "covariates: 'age' is not allowed: it is the label"),
+        (["images"], "covariates: 'images' is not allowed: the served model's images have this name"),
     ],
 )
 def test_covariates_that_are_no_columns_beside_the_label(tmp_path: Path, covariates: list[str], message: str) -> None:
@@ -133,6 +134,13 @@ def test_equal_labels_are_refused(tmp_path: Path) -> None:
     table(tmp_path, "a\t20\tF", "b\t20\tM")
     with pytest.raises(UserError, match="range of 'age' is zero: all 2 labels are 20"):
         read_subjects(config(), tmp_path)
+
+
+def test_scans_of_which_none_has_a_label_are_refused(tmp_path: Path) -> None:
+    table(tmp_path, "a\tn/a\tF", "b\t20\tM", "c\t\tM")
+    (tmp_path / "b.png").unlink()
+    with pytest.raises(UserError, match=r"^data\.label: no scan that can be used has a number in column 'age'$"):
+        read_subjects(config(unlabelled="train"), tmp_path)
 
 
 def test_a_column_that_the_transforms_read_must_be_there(tmp_path: Path) -> None:

@@ -61,9 +61,9 @@ class Feed(ABC):
     """Batches of the training and validation splits. The test split is out of reach.
 
     `train` has the scans without a label that may be trained on, too; `train_shards` [n] is the shard of each of its
-    rows: the order of an epoch depends on it. `image_shape` is (C, *S); `train_labels` and their range are in the
-    label's unit; `normalization` is applied to images on their way to a device (`arriving`); `covariates` made those of
-    the batches.
+    rows: the order of an epoch depends on it. `train_size` counts those with a label, `unlabelled_size` the others.
+    `image_shape` is (C, *S); `train_labels` and their range are in the label's unit; `normalization` is applied to
+    images on their way to a device (`arriving`); `covariates` made those of the batches.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Feed(ABC):
         self._labelled = np.flatnonzero(np.isfinite(train.labels))
         labels = train.labels[self._labelled]
         self.label_range = float(np.ptp(labels))
-        self.train_size = len(labels)
+        self.train_size, self.unlabelled_size = len(labels), len(train.rows) - len(labels)
         self.train_labels = tuple(labels.tolist())
 
     def epoch(
