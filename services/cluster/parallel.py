@@ -24,7 +24,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-_PRELOADED = ["services.data.prepare", "monai.transforms"]
+_PRELOADED = ["services.cluster.interruptible", "services.data.prepare", "monai.transforms"]
 """What takes seconds to import: one process does, and those that work are copies of it."""
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 """Each process computes with one thread, and keeps an image's memory for the next: to give it back takes longer."""

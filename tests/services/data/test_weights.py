@@ -274,6 +274,7 @@ def test_validate_shows_what_fits_and_copies_nothing(
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_sweep_starts_from_its_weights_and_goes_on_without_their_source(tmp_path: Path, ray_local: None) -> None:
     source = write_weights(tmp_path / "best.pt", seed=7)

@@ -209,6 +209,7 @@ def test_a_streamed_sweep_equals_a_resident_one(finished: tuple[LoadedSpec, Sett
     assert results(streamed, settings_in(tmp_path / "home")) == results(resident, settings)
 
 
+@pytest.mark.slow
 def test_fine_tuned_configurations_are_compared_by_what_fine_tuning_reached(tmp_path: Path, ray_local: None) -> None:
     loaded = write_study(
         tmp_path,
@@ -283,15 +284,10 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 240) -> None:
 
 def start(spec: Path, home: Path) -> subprocess.Popen[str]:
     """`contrasweep run` as its own process, with a Ray of its own."""
-    return command(["run", str(spec)], home)
-
-
-def command(arguments: list[str], home: Path) -> subprocess.Popen[str]:
-    """The command line as its own process."""
     code = "from services.cli import main; main()"
     environment = {**os.environ, "CONTRASWEEP_HOME": str(home)}
     return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
+        [sys.executable, "-c", code, "run", str(spec)],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -319,9 +315,7 @@ def test_a_sweep_that_was_ended_in_the_middle_and_resumed_equals_the_undisturbed
         assert f"contrasweep resume {loaded.spec.sweep_id}" in printed
     else:
         assert state == INTERRUPTED
-    resumed = command(["resume", "small"], disturbed.home)
-    printed, _ = resumed.communicate(timeout=300)
-    assert resumed.returncode == 0, printed
+    run_quietly(SweepFolder.find(disturbed, "small").load(), disturbed)
     assert results(loaded, disturbed) == results(loaded, settings)
     numbers = [
         trial.number

@@ -104,6 +104,7 @@ def test_stop_and_resume(head: RayHead, jobs: Jobs, tmp_path: Path) -> None:
         jobs.stop(sweep_id)
 
 
+@pytest.mark.slow
 def test_data_that_are_not_there(head: RayHead, jobs: Jobs, tmp_path: Path) -> None:
     loaded = write_study(tmp_path / "gone", training={"epochs": 7})
     (tmp_path / "gone/participants.tsv").unlink()
@@ -126,6 +127,7 @@ def test_other_code_is_sent_along(head: RayHead, tmp_path: Path, monkeypatch: py
     assert isinstance(json.loads(ended.stdout), list), "only the changed driver speaks so that the changed client hears"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("token", "message"), [("", "asks for a token"), ("x" * 64, "does not take this token")])
 def test_tokens_that_are_refused(head: RayHead, token: str, message: str) -> None:
     ended = contrasweep(head, "list", RAY_AUTH_MODE="disabled", RAY_AUTH_TOKEN_PATH="", RAY_AUTH_TOKEN=token)
