@@ -110,6 +110,11 @@ def count(many: int, noun: str) -> str:
     return f"{many:,} {noun}{'' if many == 1 else 's'}"
 
 
+def read_times(looks: int) -> str:
+    """How often a test split was read: a figure that was looked at again and again is no longer an honest one."""
+    return "read once" if looks == 1 else f"read {looks} times"
+
+
 def first_few(items: Sequence[str], separator: str = ", ", most: int = NAMED) -> str:
     """The first of `items`, and how many more there are.
 

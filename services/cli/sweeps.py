@@ -81,6 +81,33 @@ def resume(sweep_id: SweepId, address: Address = "", server: Server = "", as_jso
         _run(SweepFolder.find(settings, sweep_id).load())
 
 
+@app.command()
+def extend(
+    sweep_id: SweepId,
+    trials: Annotated[int | None, typer.Option(min=1, help="So many configurations in all.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="0..4|0,1,7", help="So many seeds in all; the finalists run the new ones.")
+    ] = None,
+    finalists: Annotated[int | None, typer.Option(min=1, help="So many finalists.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every complete configuration runs the new seeds.")] = False,
+    address: Address = "",
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
+    """Go on with a sweep, a finished one, too: more trials, seeds or finalists; what it has is kept, and its id."""
+    from services.records.folder import SweepFolder
+    from services.spec.extent import More, extended, seeds_in
+
+    more = More(trials=trials, seeds=seeds_in(seeds) if seeds else None, finalists=finalists, all=every)
+    settings = settings_for(address, server)
+    if settings.server or settings.jobs_address:
+        with waiting(aside(in_pipes=not as_json), f"extending {sweep_id}"):
+            submitted = verbs(address, server).extend(sweep_id, more)
+        _tell(submitted, as_json)
+    else:
+        _run(extended(SweepFolder.find(settings, sweep_id).load(), more))
+
+
 @app.command("list")
 def list_sweeps(address: Address = "", server: Server = "", as_json: Json = False) -> None:
     """All sweeps and how they stand."""
@@ -239,13 +266,13 @@ def _where(address: str, server: str) -> str:
 
 
 def _run(loaded: LoadedSpec) -> None:
-    from services.records.folder import FINISHED, STOPPED, SweepFolder, recognised
+    from services.records.folder import STOPPED, SweepFolder, recognised
     from services.settings import load_settings
 
     settings = load_settings()
     loaded = recognised(loaded, settings)
     folder = SweepFolder(settings.sweeps / loaded.sweep_id)
-    if folder.read_state().state == FINISHED:
+    if folder.has_done(loaded):
         _show_done(folder, settings)
         return
     with waiting(console, f"checking {loaded.path.name}"):

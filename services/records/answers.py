@@ -49,10 +49,14 @@ class SampleFigures(Figures):
 
 
 class Final(SampleFigures):
-    """The test split's figures of trial `trial`, and those of each external cohort, by its name."""
+    """The test split's figures of trial `trial`, and those of each external cohort, by its name.
+
+    `looks` says how often the test split has been read, by whatever sweep, with this time.
+    """
 
     trial: int
     method: str
+    looks: int = 1
     external: dict[str, SampleFigures] = {}
 
 
@@ -89,6 +93,18 @@ class Counts(Answer):
     best: float | None = None
 
 
+class Extent(Answer):
+    """How far a sweep goes: how many configurations, which seeds, for whom those that came later, how many finalists.
+
+    `finalists` is null without racing.
+    """
+
+    trials: int
+    seeds: tuple[int, ...]
+    new_seeds: Literal["finalists", "all"] = "finalists"
+    finalists: int | None = None
+
+
 class Sweep(Submission, Counts):
     """How one sweep stands.
 
@@ -98,6 +114,7 @@ class Sweep(Submission, Counts):
         attempt: how often it has been handed to the cluster: which of its drivers this is or was, from 1.
         started: when it first began, in seconds since 1970; 0 where it has not.
         spent_s: wall time of its searching so far; `gpu_hours` is that times the GPUs it held meanwhile.
+        phases: how far it went each time before it was extended.
         test_mae: of the final figure.
         final: the final figure in full, where there is one and one sweep is asked for.
     """
@@ -110,6 +127,7 @@ class Sweep(Submission, Counts):
     started: float = 0.0
     spent_s: float = 0.0
     gpu_hours: float = 0.0
+    phases: tuple[Extent, ...] = ()
     test_mae: float | None = None
     final: Final | None = None
 

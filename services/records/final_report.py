@@ -44,6 +44,7 @@ class FinalReport(Evaluation):
 
     Attributes:
         trial, method, params, training: of the configuration.
+        phase: how often the sweep had been extended; `looks` says how often the test split was read, this time too.
     """
 
     trial: int
@@ -51,6 +52,8 @@ class FinalReport(Evaluation):
     params: Parameters
     training: Parameters
     external: dict[str, Evaluation] = Field(default_factory=dict)
+    phase: int = 0
+    looks: int = 1
 
     @model_validator(mode="before")
     @classmethod
@@ -63,7 +66,8 @@ class FinalReport(Evaluation):
     def told(self) -> Final:
         """See `Evaluation.told`."""
         external = {name: cohort.told() for name, cohort in self.external.items()}
-        return Final(**vars(super().told()), trial=self.trial, method=self.method, external=external)
+        own = {name: getattr(self, name) for name in ("trial", "method", "looks")}
+        return Final(**vars(super().told()), **own, external=external)
 
     @classmethod
     def read(cls, path: Path) -> "FinalReport":

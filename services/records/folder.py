@@ -92,12 +92,26 @@ class SweepFolder:
 
     @classmethod
     def create(cls, settings: Settings, loaded: LoadedSpec) -> "SweepFolder":
-        """The folder of a spec's sweep, made on first use; what says where or how long is brought up to date."""
+        """The folder of a spec's sweep, made on first use."""
         folder = cls(settings.sweeps / loaded.sweep_id)
-        origin = {"path": str(loaded.path.absolute()), "base": str(loaded.base)}
-        write_atomically(folder.path / "origin.json", json.dumps(origin).encode())
-        write_atomically(folder.path / "spec.yaml", loaded.spec.to_yaml().encode())  # last: it makes the sweep known
+        if not folder.is_known:
+            folder.keep(loaded)
         return folder
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is such a sweep."""
+        return (self.path / "spec.yaml").exists()
+
+    def keep(self, loaded: LoadedSpec) -> None:
+        """Keep the spec, with all that may change of it - where, how long and how far - and where it came from."""
+        origin = {"path": str(loaded.path.absolute()), "base": str(loaded.base)}
+        write_atomically(self.path / "origin.json", json.dumps(origin).encode())
+        write_atomically(self.path / "spec.yaml", loaded.spec.to_yaml().encode())  # last: it makes the sweep known
+
+    def has_done(self, loaded: LoadedSpec) -> bool:
+        """Whether it is finished, as far as `loaded`, a spec of this sweep, asks."""
+        return self.read_state().state == FINISHED and not loaded.spec.goes_beyond(self.load().spec)
 
     @classmethod
     def find(cls, settings: Settings, sweep_id: str) -> "SweepFolder":
@@ -204,8 +218,11 @@ class SweepFolder:
 
 
 def recognised(loaded: LoadedSpec, settings: Settings) -> LoadedSpec:
-    """The spec under the id of the sweep that it is."""
-    return replace(loaded, known_as=known_id(loaded.spec.sweep_id, settings))
+    """The spec under the id of the sweep that it is, going at least as far as that has been asked to."""
+    sweep_id = loaded.known_as or known_id(loaded.spec.sweep_id, settings)
+    folder = SweepFolder(settings.sweeps / sweep_id)
+    spec = loaded.spec.going_on_from(folder.load().spec) if folder.is_known else loaded.spec
+    return replace(loaded, spec=spec, known_as=sweep_id)
 
 
 def known_id(sweep_id: str, settings: Settings) -> str:

@@ -3,7 +3,8 @@
 import json
 import math
 import traceback
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Final, Literal
@@ -101,40 +102,55 @@ def seed_folder(sweep: Path, number: int, seed: int) -> Path:
     return trial_folder(sweep, number) / f"seed-{seed}"
 
 
-def write_configuration(sweep: Path, number: int, configuration: Configuration, failure: str = "") -> None:
-    """Write `trial.json`: what runs, and why it failed where it did."""
+def write_configuration(
+    sweep: Path, number: int, configuration: Configuration, seeds: Sequence[int], failure: str = ""
+) -> None:
+    """Write `trial.json`: what runs with which seeds, and why it failed where it did."""
     content = {
         "method": configuration.method,
         "params": to_json(configuration.params),
         "training": to_json(configuration.training),
+        "seeds": list(seeds),
         "failure": failure,
     }
     text = json.dumps(content, indent=1, allow_nan=False)
     write_atomically(trial_folder(sweep, number) / "trial.json", text.encode())
 
 
-def write_failure(sweep: Path, number: int, configuration: Configuration, error: Exception) -> None:
+def write_failure(
+    sweep: Path, number: int, configuration: Configuration, seeds: Sequence[int], error: Exception
+) -> None:
     """Write why a configuration failed: one line in `trial.json`, the traceback in `error.txt` beside it."""
     text = " ".join(str(error).split())
     trace = "".join(traceback.format_exception(error))
     write_atomically(trial_folder(sweep, number) / "error.txt", trace.encode())
-    write_configuration(sweep, number, configuration, failure=f"{type(error).__name__}: {text}")
+    write_configuration(sweep, number, configuration, seeds, failure=f"{type(error).__name__}: {text}")
 
 
 def read_record(sweep: Path, number: int, plan: SeedPlan) -> TrialRecord | None:
-    """The record of a configuration, or None where it has not begun."""
+    """The record of a configuration, or None where it has not begun.
+
+    Its plan has its own seeds: those of `plan` came later where a sweep was extended.
+    """
     path = trial_folder(sweep, number) / "trial.json"
     if not path.exists():
         return None
     content = json.loads(path.read_text())
     configuration = Configuration(content["method"], from_json(content["params"]), from_json(content["training"]))
     histories = (History.read(folder) for folder in sorted(path.parent.glob("seed-*")))
-    return TrialRecord(number, configuration, content["failure"], {h.seed: h for h in histories if h}, plan)
+    own = replace(plan, seeds=tuple(content.get("seeds", plan.seeds)))
+    return TrialRecord(number, configuration, content["failure"], {h.seed: h for h in histories if h}, own)
 
 
 def read_records(sweep: Path, plan: SeedPlan) -> list[TrialRecord]:
     """The records of a sweep by number."""
     return [record for number in begun_trials(sweep) if (record := read_record(sweep, number, plan))]
+
+
+def keep_seeds(sweep: Path, plan: SeedPlan) -> None:
+    """Write the seeds of `plan` down in every record of a version that did not."""
+    for record in read_records(sweep, plan):
+        write_configuration(sweep, record.number, record.configuration, record.plan.seeds, record.failure)
 
 
 def begun_trials(sweep: Path) -> list[int]:

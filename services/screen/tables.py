@@ -11,10 +11,10 @@ from rich.text import Text
 
 from search_spaces import Value
 from services.pages.tables import Line, Table
-from services.records.answers import Figures, Final, Planned, SampleFigures, Sweep, Trial
+from services.records.answers import Extent, Figures, Final, Planned, SampleFigures, Sweep, Trial
 from services.records.leaderboard import leaderboard
 from services.records.trial_record import TrialRecord
-from services.text import count, duration, interval, moment, number, over_seeds, parameter, spread
+from services.text import count, duration, interval, moment, number, over_seeds, parameter, read_times, spread
 from trainers.history import RUNNING
 
 SHORT = {"temperature": "tau", "nn_step_size": "step", "distance": "dist", "weight_decay": "decay"}
@@ -120,7 +120,12 @@ def print_final(console: Console, label: str, final: Final) -> None:
     _print_figures(console, "final     test MAE", label, final)
     for name, cohort in final.external.items():
         _print_figures(console, f"external  {name} MAE", label, cohort)
-    console.print(f"          trial {final.trial}, {final.method}; dashboard: contrasweep ui", soft_wrap=True)
+    words = (
+        f"trial {final.trial}, {final.method}",
+        f"test split {read_times(final.looks)}",
+        "dashboard: contrasweep ui",
+    )
+    console.print(f"          {'; '.join(words)}", soft_wrap=True)
 
 
 def _print_figures(console: Console, title: str, label: str, figures: SampleFigures) -> None:
@@ -155,7 +160,14 @@ def print_status(console: Console, sweep: Sweep, trials: Sequence[Trial]) -> Non
     place = f"{sweep.position} in the queue" if sweep.position else ""
     words = [sweep.id, sweep.state, duration(sweep.spent_s / 3600), sweep.user, place, sweep.reason]
     console.print("  ".join(word for word in words if word), soft_wrap=True, markup=False)
+    if sweep.phases:
+        console.print(f"extended  after {', '.join(map(_reached, sweep.phases))}", soft_wrap=True)
     print_sweep(console, sweep, trials)
+
+
+def _reached(phase: Extent) -> str:
+    """`30 x 3 seeds`: how far a sweep went before it was extended."""
+    return f"{phase.trials} x {count(len(phase.seeds), 'seed')}"
 
 
 def sweeps_table(sweeps: Sequence[Sweep]) -> Table:

@@ -26,6 +26,9 @@ from trainers.config import (
 from trainers.errors import UserError
 from trainers.parameters import Count, Positive
 
+EXTENT = ("trials", "seeds", "new_seeds")
+"""Fields of the search that say how far a sweep goes, beside `racing.finalists`."""
+
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Scalar = bool | int | float | str
 
@@ -55,6 +58,9 @@ class SearchConfig(Frozen):
     `parallel`: how many configurations may be under way at once. Configuration n is sampled from, and raced
     against, the results of configurations up to n - parallel, so that a sweep's outcome does not depend on
     the machine or on timing. `racing: null` turns racing off.
+
+    `trials`, `seeds` and the finalists may grow later: seeds that are added are run by the finalists, or, with
+    `new_seeds: all`, by every configuration that was complete.
     """
 
     spaces: tuple[str, ...]
@@ -63,6 +69,7 @@ class SearchConfig(Frozen):
     sampler: Literal["tpe", "random", "qmc", "gp"] = "tpe"
     trials: Count = 30
     seeds: tuple[Seed, ...] = (0, 1, 2)
+    new_seeds: Literal["finalists", "all"] = "finalists"
     parallel: Count = 4
     racing: RacingConfig | None = RacingConfig()
 
@@ -171,13 +178,21 @@ class SweepSpec(Frozen):
         """`name-` and 8 hex digits of the hash of what is said that bears on the result.
 
         A field at its default is not in the hash, so that a field that is added later gives no sweep another id; nor
-        are machines (`data.feed`, the budget, CPUs, GPUs and, where the result does not depend on them, workers). The
-        order of keys does not count, but for the augmentations, which apply in the order written, and for several
-        images of a scan, whose channels do.
+        is how far it goes, which may grow (`EXTENT`), nor are machines (`data.feed`, the budget, CPUs, GPUs and, where
+        the result does not depend on them, workers). The order of keys does not count, but for the augmentations, which
+        apply in the order written, and for several images of a scan, whose channels do.
         """
         science = self.model_dump(
-            exclude_defaults=True, exclude={"data": {"feed"}, "budget": True, "training": self._machines()}
+            exclude_defaults=True,
+            exclude={
+                "data": {"feed"},
+                "budget": True,
+                "training": self._machines(),
+                "search": {**dict.fromkeys(EXTENT, True), "racing": {"finalists"}},
+            },
         )
+        if self.search.racing and science["search"].get("racing") == {}:
+            del science["search"]["racing"]
         training = science.pop("training", {})
         if self.training.augmentations:
             training["augmentations"] = list(self.training.augmentations.items())
@@ -195,6 +210,28 @@ class SweepSpec(Frozen):
         machines = {"cpus_per_worker", "gpus_per_worker"}
         depends = not self.training.gpus_per_worker or "mae" in self.search.spaces
         return machines if depends else machines | {"workers"}
+
+    def going_on_from(self, before: "SweepSpec") -> "SweepSpec":
+        """This spec, as far as it and `before`, of the same sweep, go: what was run is never fewer trials or seeds."""
+        own, past = self.search, before.search
+        added = tuple(seed for seed in own.seeds if seed not in past.seeds)
+        changes: dict[str, Any] = {"trials": max(own.trials, past.trials), "seeds": past.seeds + added}
+        if not added and past.new_seeds == "all":
+            changes["new_seeds"] = "all"
+        if own.racing and past.racing:
+            finalists = max(own.racing.finalists, past.racing.finalists)
+            changes["racing"] = own.racing.model_copy(update={"finalists": finalists})
+        return self.model_copy(update={"search": own.model_copy(update=changes)})
+
+    def goes_beyond(self, before: "SweepSpec") -> bool:
+        """Whether it asks for more trials, seeds or finalists than `before`, of the same sweep."""
+        return self.going_on_from(before).extent != before.extent
+
+    @property
+    def extent(self) -> dict[str, Any]:
+        """How far the sweep goes: what may grow without it being another one."""
+        finalists = {"finalists": self.search.racing.finalists} if self.search.racing else {}
+        return {field: getattr(self.search, field) for field in EXTENT} | finalists
 
     def to_yaml(self) -> str:
         """The canonical YAML, defaults included; `parse_spec` gives the same spec back."""

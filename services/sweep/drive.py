@@ -19,6 +19,7 @@ from services.records.code import code_digest
 from services.records.drivers import add_driver
 from services.records.folder import STOPPED, SweepFolder, SweepState
 from services.records.leaderboard import leaderboard
+from services.records.looks import Looks
 from services.records.trial_record import TrialRecord, read_records, trial_folder
 from services.screen.progress import meter
 from services.screen.tables import print_final, print_leaderboard
@@ -64,6 +65,7 @@ class Drive:
         self._storage = Path(settings.storage_path) / folder.sweep_id
         self._tracker = Tracker(settings.tracking_uri, None, spec.name, folder.sweep_id)
         self._page = PageWriter(settings, folder, self._tracker)
+        self._looks = Looks(settings, prepared.store.manifest.version, prepared.splits.test)
         self._ended: RunState = "failed"
 
     @contextmanager
@@ -117,7 +119,15 @@ class Drive:
         ranked = leaderboard(read_records(self._storage, self._spec.plan))
         print_leaderboard(self._console, [record.told() for record in ranked], len(self._spec.search.seeds))
         with waiting(self._console, "evaluating the best configuration on the test split"):
-            report = finalize(self._spec, self._folder.final, self._storage, self._prepared, self._tracker)
+            report = finalize(
+                self._spec,
+                self._folder.final,
+                self._storage,
+                self._prepared,
+                self._tracker,
+                self._looks,
+                len(state.phases),
+            )
         state.test_mae = report.metrics["mae"].value
         print_final(self._console, self._spec.data.label, report.told())
         self._ended = "complete"

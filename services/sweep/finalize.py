@@ -20,6 +20,7 @@ from services.pages.drawing import PICTURE_DPI
 from services.records.answers import Figures, fields_of
 from services.records.final_report import Evaluation, FinalReport
 from services.records.leaderboard import leaderboard
+from services.records.looks import Looks
 from services.records.trial_record import TrialRecord, read_records, seed_folder
 from services.spec.spec import SweepSpec
 from services.stores.mlflow import quieten_mlflow
@@ -49,16 +50,22 @@ class Winner:
     members: Mapping[int, tuple[RunConfig, Path]]
 
 
-def finalize(spec: SweepSpec, final: Path, storage: Path, prepared: Prepared, tracker: Tracker) -> FinalReport:
+def finalize(
+    spec: SweepSpec, final: Path, storage: Path, prepared: Prepared, tracker: Tracker, looks: Looks, phase: int = 0
+) -> FinalReport:
     """Evaluate the best configuration on the test split and external cohorts; hand model and figures to the tracker.
 
     `final` is the sweep's `final.json`; figures and model are written beside it. Where it exists it is
-    returned, the test split and the cohorts stay closed, and the tracker is told again. `storage` is the sweep's folder
-    of checkpoints. Raises UserError where no configuration finished a seed.
+    returned, the test split and the cohorts stay closed, and the tracker is told again; but for that of another
+    `phase` of the sweep, which is kept as `final-PHASE.json`. `storage` is the sweep's folder of checkpoints; `looks`
+    are those at this test split. Raises UserError where no configuration finished a seed.
     """
     winner = choose_winner(spec, storage)
-    if not final.exists():
-        _evaluate(spec, winner, prepared, final)
+    before = FinalReport.read(final) if final.exists() else None
+    if before is None or before.phase != phase:
+        if before is not None:
+            before.write(final.with_name(f"final-{before.phase}.json"))
+        _evaluate(spec, winner, prepared, final, phase, looks.add(storage.name, phase, winner.record.number))
     report = FinalReport.read(final)
     _publish(report, winner, final.parent, tracker)
     return report
@@ -115,7 +122,7 @@ def export_model(
         )
 
 
-def _evaluate(spec: SweepSpec, winner: Winner, prepared: Prepared, final: Path) -> None:
+def _evaluate(spec: SweepSpec, winner: Winner, prepared: Prepared, final: Path, phase: int, looks: int) -> None:
     """Open the test split and the cohorts; write figures and model, then `final`, which says that all is there."""
     store, splits = prepared.store, prepared.splits
     device = torch.device("cuda" if spec.training.gpus_per_worker and torch.cuda.is_available() else "cpu")
@@ -128,7 +135,7 @@ def _evaluate(spec: SweepSpec, winner: Winner, prepared: Prepared, final: Path) 
         name: _evaluated(cohort.store, load_external(cohort.store), predictors, trained)[0]
         for name, cohort in prepared.external.items()
     }
-    report = _report(winner.record, test, external)
+    report = _report(winner.record, test, external, phase, looks)
     _draw(report, spec.data, winner.record, inferred, final.parent / "figures")
     export_model(final.parent / "model", winner.members, store.image_shape, prepared.covariates)
     report.write(final)
@@ -172,8 +179,12 @@ def _evaluation(
     )
 
 
-def _report(record: TrialRecord, test: Evaluation, external: dict[str, Evaluation]) -> FinalReport:
+def _report(
+    record: TrialRecord, test: Evaluation, external: dict[str, Evaluation], phase: int, looks: int
+) -> FinalReport:
     return FinalReport(
+        phase=phase,
+        looks=looks,
         **fields_of(Evaluation, test),
         trial=record.number,
         method=record.configuration.method,

@@ -13,7 +13,7 @@ from services.data.resumed import check_sides
 from services.data.validate import check_table
 from services.data.weights import check_weights, find_weights, keep_weights
 from services.records.answers import asked_by
-from services.records.folder import FINISHED, STOPPED, SweepFolder, SweepState
+from services.records.folder import FINISHED, STOPPED, SweepFolder, SweepState, recognised
 from services.records.logs import driver_log
 from services.screen.preparation import prepare_data
 from services.screen.tables import print_page
@@ -37,9 +37,10 @@ def run_sweep(
     from the preparing of the data on, the sweep is `failed` and its state has the reason.
     Raises KeyboardInterrupt where it is interrupted, or asked to stop, while it prepares.
     """
+    loaded = recognised(loaded, settings)
     check_spec(loaded, settings.data_roots)
     folder = SweepFolder(settings.sweeps / loaded.sweep_id)
-    if folder.read_state().state == FINISHED:
+    if folder.has_done(loaded):
         return folder.read_state()
     if settings.ray_address == "local":
         allot(loaded.spec, [local_node()])
@@ -54,10 +55,12 @@ def run_sweep(
             from services.cluster.autoscaling import grow, grows
             from services.data.open import open_data
             from services.sweep.drive import Drive
+            from services.sweep.extension import extend
         if not grows():
             allot(loaded.spec, nodes)
         folder = SweepFolder.create(settings, loaded)
         with termination(), folder.driving(user, attempt) as state, driver_log(folder.log, console):
+            extend(folder, state, loaded, storage, Path(settings.storage_path) / folder.sweep_id)
             nodes = grow(loaded.spec, console, lambda: folder.is_asked_to_stop(state.attempt))
             allotment = allot(loaded.spec, nodes)
             state.take(asked_by(loaded.spec))

@@ -12,12 +12,14 @@ from ray.tune.search import Searcher
 
 from search_spaces import Configuration
 from services.records.trial_record import FAILED, TrialRecord, read_record, read_records, write_configuration
-from services.spec.spec import SearchConfig, SeedPlan
+from services.spec.spec import RacingConfig, SearchConfig, SeedPlan
 from trainers.history import COMPLETE, PRUNED, RUNNING
 from trainers.seeding import fold
 
 HOPELESS = 3
 """Failed configurations, with none that did not fail, after which a sweep gives up."""
+FINALISTS, PHASES = "finalists", "phases"
+"""Attributes of a study: the finalists' numbers, and how far the sweep went each time before it was extended."""
 REPEATS = "repeats"
 """Attribute of an Optuna trial that was not run: the number of the configuration that it repeats."""
 EXHAUSTED = 20
@@ -113,7 +115,8 @@ class SweepSearcher(Searcher):
         if self._closed:
             return str(Searcher.FINISHED)
         if self._adopted:
-            return self._start(trial_id, self._adopted.pop(0), race=True)
+            number = self._adopted.pop(0)
+            return self._start(trial_id, number, self._seeds_of(number), race=True)
         if self._has_more():
             return self._ask(trial_id)
         return self._next_finalist(trial_id)
@@ -124,7 +127,7 @@ class SweepSearcher(Searcher):
         record = read_record(self._sweep, number, self._plan)
         if error and not (record and record.failure):
             reason = "its process died, again and again"
-            write_configuration(self._sweep, number, self._drawn[number], failure=reason)
+            write_configuration(self._sweep, number, self._drawn[number], self._seeds_of(number), reason)
         self._listener.trial_ended(number, self._state(number))
         self._abort_if_hopeless()
 
@@ -146,7 +149,7 @@ class SweepSearcher(Searcher):
         self._tell_up_to(visible)
         assert self._study.ask().number == number
         self._asked += 1
-        return self._start(trial_id, number, race=True) if self._draw(number) else None
+        return self._start(trial_id, number, self._plan.seeds, race=True) if self._draw(number) else None
 
     def _draw(self, number: int) -> bool:
         """Whether configuration `number` is a new one; one that repeats another is told and passed over."""
@@ -168,32 +171,50 @@ class SweepSearcher(Searcher):
             trial.set_user_attr("reason", f"repeats configuration {earlier}, which has not ended")
             self._study.tell(trial, state=TrialState.FAIL)
 
-    def _start(self, trial_id: str, number: int, *, race: bool) -> dict[str, Any]:
+    def _start(self, trial_id: str, number: int, seeds: tuple[int, ...], *, race: bool) -> dict[str, Any]:
         configuration = self._drawn[number]
         self._number_of[trial_id] = number
         self._listener.trial_started(number, configuration)
-        return {"number": number, "race": race, **vars(configuration)}
+        return {"number": number, "seeds": list(seeds), "race": race, **vars(configuration)}
 
     def _next_finalist(self, trial_id: str) -> dict[str, Any] | str | None:
         if self._finalists is None:
             if self._number_of:
                 return None
             self._tell_up_to(self._asked)
-            self._finalists = [n for n in self._chosen_finalists() if self._state(n) != COMPLETE]
+            self._finalists = [n for n in self._chosen_finalists() if self._lacks_seeds(n)]
         if not self._finalists:
             return str(Searcher.FINISHED)
-        return self._start(trial_id, self._finalists.pop(0), race=False)
+        return self._start(trial_id, self._finalists.pop(0), self._plan.seeds, race=False)
 
     def _chosen_finalists(self) -> list[int]:
-        """The best few of the search; the choice is kept in the study, so that a resumed sweep makes no other."""
-        if self._search.racing is None:
-            return []
-        if "finalists" not in self._study.user_attrs:
+        """The best few of the search; the choice is kept in the study, so that a resumed sweep makes no other.
+
+        Seeds that came later are for them alone, or for every complete configuration.
+        """
+        if self._study.user_attrs.get(FINALISTS) is None:
             candidates = [record for record in read_records(self._sweep, self._plan) if not record.failure]
             candidates.sort(key=lambda record: record.objective)
-            chosen = [record.number for record in candidates[: self._search.racing.finalists]]
-            self._study.set_user_attr("finalists", chosen)
-        return list(self._study.user_attrs["finalists"])
+            chosen = [record.number for record in candidates[: self._finalists_wanted()]]
+            if self._search.new_seeds == "all":
+                chosen += [r.number for r in candidates if r.state == COMPLETE and r.number not in chosen]
+            self._study.set_user_attr(FINALISTS, chosen)
+        return list(self._study.user_attrs[FINALISTS])
+
+    def _finalists_wanted(self) -> int:
+        """How many there are; without racing none, or as many as by default once the sweep was extended."""
+        if self._search.racing:
+            return self._search.racing.finalists
+        return RacingConfig().finalists if PHASES in self._study.user_attrs else 0
+
+    def _lacks_seeds(self, number: int) -> bool:
+        record = read_record(self._sweep, number, self._plan)
+        return record is None or not {*self._plan.seeds} <= {*record.values}
+
+    def _seeds_of(self, number: int) -> tuple[int, ...]:
+        """The seeds that a configuration is to run."""
+        record = read_record(self._sweep, number, self._plan)
+        return record.plan.seeds if record else self._plan.seeds
 
     def _has_more(self) -> bool:
         racing, tried = self._search.racing, len(self._drawn)

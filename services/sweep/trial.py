@@ -29,6 +29,7 @@ from trainers.finetune import train_seed
 from trainers.history import PRUNED, RUNNING, EpochMetrics, History, Verdict
 
 MAX_WORKER_FAILURES = 2
+Seeds = tuple[int, ...]
 
 log = logging.getLogger("contrasweep.trial")
 
@@ -58,22 +59,23 @@ def run_config(spec: SweepSpec, configuration: Configuration, seed: int, init_fr
 
 
 def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
-    """The Tune function. `config` has the number, the configuration's parts, and whether it races."""
+    """The Tune function. `config` has the number, the configuration's parts, its seeds, and whether it races."""
     number, race = config["number"], config["race"]
     configuration = Configuration(config["method"], config["params"], config["training"])
-    write_configuration(setup.sweep, number, configuration)
+    seeds = tuple(config["seeds"])
+    write_configuration(setup.sweep, number, configuration, seeds)
     with trial_log(trial_folder(setup.sweep, number)):
         values = configuration.params | configuration.training
         log.info("begins  %s", "  ".join([configuration.method, *(f"{name} {v}" for name, v in values.items())]))
         try:
             if setup.spec.training.workers == 1:
-                run_seeds(number, configuration, race, setup, get_local_device(setup.spec))
+                run_seeds(number, configuration, seeds, race, setup, get_local_device(setup.spec))
             else:
-                run_group(number, configuration, race, setup)
+                run_group(number, configuration, seeds, race, setup)
         except ray.exceptions.RayActorError:
             raise  # the driver is gone: what this folder says is not for us to write any more
         except Exception as error:
-            _fail(number, configuration, setup, error)
+            _fail(number, configuration, seeds, setup, error)
             if not isinstance(error, Diverged | UserError | TrainingFailedError):
                 raise
     record = read_record(setup.sweep, number, setup.spec.plan)
@@ -81,10 +83,12 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
     tune.report({"state": record.state})
 
 
-def run_seeds(number: int, configuration: Configuration, race: bool, setup: TrialSetup, device: torch.device) -> None:
+def run_seeds(
+    number: int, configuration: Configuration, seeds: Seeds, race: bool, setup: TrialSetup, device: torch.device
+) -> None:
     """Run the seeds in order; stop where one is pruned or asked to pause. Every worker of a group calls this."""
     feed = setup.make_feed()
-    for seed in setup.spec.search.seeds:
+    for seed in seeds:
         folder = seed_folder(setup.sweep, number, seed)
         known = History.read(folder)
         if race and known and known.state == PRUNED:
@@ -105,12 +109,12 @@ def _words(history: History) -> list[str]:
     return words + [word for word in (f"best {number(history.best)}" if history.epochs else "", history.reason) if word]
 
 
-def _fail(number: int, configuration: Configuration, setup: TrialSetup, error: Exception) -> None:
+def _fail(number: int, configuration: Configuration, seeds: Seeds, setup: TrialSetup, error: Exception) -> None:
     log.info("failed", exc_info=error)
-    write_failure(setup.sweep, number, configuration, error)
+    write_failure(setup.sweep, number, configuration, seeds, error)
 
 
-def run_group(number: int, configuration: Configuration, race: bool, setup: TrialSetup) -> None:
+def run_group(number: int, configuration: Configuration, seeds: Seeds, race: bool, setup: TrialSetup) -> None:
     """Run the seeds in one Ray Train worker group, started once for all of them.
 
     A worker that dies brings the group up again, and every seed goes on from its own checkpoint. Train
@@ -120,7 +124,7 @@ def run_group(number: int, configuration: Configuration, race: bool, setup: Tria
     resources = {"CPU": float(training.cpus_per_worker), "GPU": training.gpus_per_worker}
     TorchTrainer(
         _group_worker,
-        train_loop_config={"number": number, "configuration": configuration, "race": race, "setup": setup},
+        train_loop_config=dict(number=number, configuration=configuration, seeds=seeds, race=race, setup=setup),
         scaling_config=train.ScalingConfig(
             num_workers=training.workers, use_gpu=training.gpus_per_worker > 0, resources_per_worker=resources
         ),
@@ -136,10 +140,10 @@ def _group_worker(told: dict[str, Any]) -> None:
     number, configuration, setup = told["number"], told["configuration"], told["setup"]
     with trial_log(trial_folder(setup.sweep, number)) if rank() == 0 else nullcontext():
         try:
-            run_seeds(number, configuration, told["race"], setup, get_device())
+            run_seeds(number, configuration, told["seeds"], told["race"], setup, get_device())
         except (Diverged, UserError) as error:
             if rank() == 0:
-                _fail(number, configuration, setup, error)
+                _fail(number, configuration, told["seeds"], setup, error)
 
 
 def get_local_device(spec: SweepSpec) -> torch.device:

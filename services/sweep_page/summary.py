@@ -5,7 +5,7 @@ import re
 from services.sweep_page.content import Content
 from services.sweep_page.cost import saved
 from services.sweep_page.tables import leaderboard_table
-from services.text import count, duration, interval, number
+from services.text import count, duration, interval, number, read_times
 
 SHOWN = 5
 _TITLES = ("trial", "method", "validation MAE", "seeds", "state")
@@ -24,7 +24,8 @@ def _headline(content: Content) -> list[str]:
     if final:
         mae = final.metrics["mae"]
         lines += [
-            f"**Test MAE {interval(mae)}** {label} over {final.sample}; predict-the-mean {number(final.baseline_mae)}"
+            f"**Test MAE {interval(mae)}** {label} over {final.sample}; predict-the-mean {number(final.baseline_mae)}; "
+            f"test split {read_times(final.looks)}"
         ]
     for name, cohort in final.external.items() if final else ():
         lines += [f"{_literal(name)} MAE {interval(cohort.metrics['mae'])} over {cohort.sample}"]

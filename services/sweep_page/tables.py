@@ -12,7 +12,7 @@ from services.sweep_page.content import Content
 from services.sweep_page.cost import saved_by
 from services.sweep_page.intervals import mean_interval
 from services.sweep_page.parameters import by_method, searched, values
-from services.text import duration, ends, moment, number, over_seeds, parameter
+from services.text import duration, ends, moment, number, over_seeds, parameter, read_times
 from trainers.history import COMPLETE, PRUNED
 
 _METRICS = {"mae": "MAE", "mse": "MSE", "gm": "geometric mean error", "pearson": "Pearson's r", "r2": "R²"}
@@ -59,6 +59,8 @@ def figures_table(title: str, evaluated: Figures) -> Table:
         for name, value in evaluated.shot_mae.items()
     ]
     lines += [Line(("MAE of predicting the training mean", number(evaluated.baseline_mae), ""))]
+    if isinstance(evaluated, FinalReport):
+        lines += [Line(("the test split was", read_times(evaluated.looks), ""))]
     return Table(title, ("figure", "value", "95 % interval"), tuple(lines), figures=frozenset({1, 2}))
 
 

@@ -1,11 +1,12 @@
 """Writes what configurations leave in the storage path, as if they had run."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from search_spaces import Configuration, Value
-from services.records.trial_record import seed_folder, write_configuration
+from services.records.trial_record import seed_folder, trial_folder, write_configuration
 from services.spec.spec import SweepSpec
 from trainers.history import COMPLETE, RUNNING, EpochMetrics, History
 
@@ -33,9 +34,16 @@ def leave(
     failure: str = "",
     state: str = "",
     reason: str = "",
+    planned: Sequence[int] | None = None,
 ) -> None:
-    """A configuration's folder: the validation MAEs of each of its seeds; `state` and `reason` are of the last one."""
-    write_configuration(sweep, number, Configuration(method, dict(params or {})), failure)
+    """A configuration's folder: the validation MAEs of each of its seeds; `state` and `reason` are of the last one.
+
+    Without `planned` it does not say which seeds it is to run, as before sweeps could be extended.
+    """
+    write_configuration(sweep, number, Configuration(method, dict(params or {})), planned or (), failure)
+    if planned is None:
+        path = trial_folder(sweep, number) / "trial.json"
+        path.write_text(json.dumps({key: of for key, of in json.loads(path.read_text()).items() if key != "seeds"}))
     for seed, values in seeds.items():
         history(values, seed=seed).write(seed_folder(sweep, number, seed))
     if seeds and state:

@@ -23,7 +23,7 @@ PLAN = SeedPlan((0, 1), EPOCHS)
 
 def test_a_configuration_comes_back_as_it_was_written(tmp_path: Path) -> None:
     written = Configuration("dynlocrep", {"lam": math.inf, "nn_final": 3, "kernel": "rbf", "x": 0.1}, {"lr": 1e-3})
-    write_configuration(tmp_path, 12, written)
+    write_configuration(tmp_path, 12, written, (0, 1))
     record = read_record(tmp_path, 12, PLAN)
     assert record is not None
     assert record.configuration == written

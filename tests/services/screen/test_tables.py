@@ -129,7 +129,7 @@ def test_the_final_figure(tmp_path: Path) -> None:
         "4.500 for their mean prediction; predict-the-mean 18.90",
         "          r2 0.5000 [–, 0.7500]",
         "          MAE by training subjects near a label: many 3.500 · few 8.250",
-        "          trial 1, dynlocrep; dashboard: contrasweep ui",
+        "          trial 1, dynlocrep; test split read once; dashboard: contrasweep ui",
     ]
 
 
@@ -143,7 +143,7 @@ def test_figures_of_cohorts_come_after_those_of_the_test_split(tmp_path: Path) -
         "4.500 for their mean prediction; predict-the-mean 18.90",
         "          r2 0.5000 [–, 0.7500]",
         "          MAE by training subjects near a label: many 3.500 · few 8.250",
-        "          trial 1, dynlocrep; dashboard: contrasweep ui",
+        "          trial 1, dynlocrep; test split read once; dashboard: contrasweep ui",
     ]
 
 

@@ -19,7 +19,7 @@ PINNED: dict[str, dict[str, Any]] = {
     "study-4b0c25b5": {"training": {"workers": 2}},
     "study-d2532757": {"training": {"gpus_per_worker": 1, "precision": "bf16"}},
     "study-b9e9a2ac": {"probe": {"finetune": {"method": "c_mixup", "epochs": 6}}},
-    "study-1ae1c11b": {"search": {"racing": None, "seeds": [0, 1, 2, 3, 4], "fix": {"dynlocrep.sigma": 2}}},
+    "study-95f7c1bc": {"search": {"racing": None, "seeds": [0, 1, 2, 3, 4], "fix": {"dynlocrep.sigma": 2}}},
     "study-865aa5ca": {"search": {"override": {"dynlocrep.nn_final": {"low": 2, "high": 9}}, "racing": {"rungs": [5]}}},
 }
 """Ids are for ever: who has a sweep under one of these finds it again."""

@@ -145,7 +145,6 @@ def test_defaults_and_notation_do_not_count() -> None:
         ("model", {"width": 0.5}),
         ("training", {"lr": 2e-4}),
         ("search/spaces", ["supremix"]),
-        ("search/seeds", [0, 1]),
         ("search/parallel", 2),
         ("search/racing", None),
         ("search/fix", {"dynlocrep.sigma": 2.0}),

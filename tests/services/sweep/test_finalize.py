@@ -19,7 +19,9 @@ from mlflow import MlflowClient
 from search_spaces import Configuration
 from services.data.prepare import Prepared, Stored
 from services.records.final_report import FinalReport
+from services.records.looks import Looks
 from services.records.trial_record import seed_folder, write_configuration
+from services.settings import Settings
 from services.spec.spec import SweepSpec, parse_spec
 from services.stores.tracker import Tracker
 from services.sweep.finalize import choose_winner, export_model, finalize
@@ -79,7 +81,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Study:
     external = {"adni": Stored(_store(folder / "adni", people=9, seed=1), rejected=(), reused=True)}
     feed = ResidentFeed(load_resident(store, splits))
     for number, configuration in enumerate(CONFIGURATIONS):
-        write_configuration(folder / "storage", number, configuration)
+        write_configuration(folder / "storage", number, configuration, spec.search.seeds)
         for seed in spec.search.seeds:
             run = run_config(spec, configuration, seed)
             pretrain(run, feed, seed_folder(folder / "storage", number, seed), device=torch.device("cpu"))
@@ -90,6 +92,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Study:
             store, splits=splits, normalization=None, covariates=None, rejected=(), reused=True, external=external
         ),
     )
+
+
+def looks(study: Study, home: Path) -> Looks:
+    return Looks(Settings(home=home), study.prepared.store.manifest.version, study.prepared.splits.test)
 
 
 @pytest.fixture
@@ -112,7 +118,7 @@ def finalized(trained: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("final")
     tracker = Tracker(f"sqlite:///{folder}/mlflow.db", None, "small", "small-1c2e")
     tracker.start("name: small\n", {}, {})
-    finalize(trained.spec, folder / "final.json", trained.storage, trained.prepared, tracker)
+    finalize(trained.spec, folder / "final.json", trained.storage, trained.prepared, tracker, looks(trained, folder))
     assert tracker.finish("complete", timeout_s=60) == 0
     return folder
 
@@ -186,13 +192,15 @@ def test_an_end_to_end_winner_predicts_by_its_own_head(
 ) -> None:
     monkeypatch.setattr("services.sweep.finalize.export_model", lambda *_: None)
     _worsen(study.storage, 0)
-    report = finalize(study.spec, tmp_path / "final.json", study.storage, study.prepared, tracker)
+    report = finalize(
+        study.spec, tmp_path / "final.json", study.storage, study.prepared, tracker, looks(study, tmp_path)
+    )
     assert report.method == "vanilla"
     assert math.isfinite(report.metrics["mae"].value)
 
 
 def test_a_configuration_that_failed_or_finished_no_seed_cannot_win(study: Study) -> None:
-    write_configuration(study.storage, 0, CONFIGURATIONS[0], failure="Diverged: the loss is nan")
+    write_configuration(study.storage, 0, CONFIGURATIONS[0], (), "Diverged: the loss is nan")
     assert choose_winner(study.spec, study.storage).record.number == 1
     shutil.rmtree(study.storage / "trial-0001")
     with pytest.raises(UserError, match="no configuration finished a seed"):
@@ -211,7 +219,7 @@ def test_the_test_split_is_opened_once(
     monkeypatch.setattr("services.sweep.finalize.load_test", opened)
     monkeypatch.setattr("services.sweep.finalize.load_external", opened)
     final = tmp_path / "sweep/final.json"
-    report = finalize(trained.spec, final, trained.storage, trained.prepared, tracker)
+    report = finalize(trained.spec, final, trained.storage, trained.prepared, tracker, looks(trained, tmp_path))
     assert report == FinalReport.read(final)
     assert final.read_bytes() == written
 
@@ -255,7 +263,9 @@ def test_metrics_figures_and_checkpoints_reach_mlflow(finalized: Path, trained: 
 def test_the_winner_is_registered_once_and_again_after_no_loss(finalized: Path, trained: Study) -> None:
     uri = f"sqlite:///{finalized}/mlflow.db"
     again = Tracker(uri, None, "small", "small-1c2e")
-    finalize(trained.spec, finalized / "final.json", trained.storage, trained.prepared, again)
+    finalize(
+        trained.spec, finalized / "final.json", trained.storage, trained.prepared, again, looks(trained, finalized)
+    )
     assert again.finish("complete", timeout_s=60) == 0
     (registered,) = MlflowClient(tracking_uri=uri).search_model_versions("name = 'small'")
     assert registered.tags["method"] == FinalReport.read(finalized / "final.json").method

@@ -70,7 +70,7 @@ class Bench:
         if isinstance(told, dict):
             self.open[f"tune-{self._ids}"] = told
             configuration = Configuration(told["method"], told["params"], told["training"])
-            write_configuration(self.sweep, told["number"], configuration)
+            write_configuration(self.sweep, told["number"], configuration, told["seeds"])
         return told
 
     def numbers(self) -> list[int]:
@@ -82,7 +82,7 @@ class Bench:
         told = self.open.pop(trial_id)
         configuration = Configuration(told["method"], told["params"], told["training"])
         values = [[mae] * EPOCHS for mae in self.maes(number)]
-        for seed, mae in zip(self.spec.search.seeds, values, strict=True):
+        for seed, mae in zip(told["seeds"], values, strict=True):
             folder = seed_folder(self.sweep, number, seed)
             if outcome == "complete":
                 history(mae, seed=seed).write(folder)
@@ -93,7 +93,7 @@ class Bench:
                 history(mae[:1], seed=seed).write(folder)
                 break
         if outcome == "failed":
-            write_configuration(self.sweep, number, configuration, failure="Diverged: the loss is nan")
+            write_configuration(self.sweep, number, configuration, told["seeds"], "Diverged: the loss is nan")
         self.searcher.on_trial_complete(trial_id, error=outcome == "died")
 
     def maes(self, number: int) -> list[float]:

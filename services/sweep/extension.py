@@ -1,0 +1,39 @@
+"""What a sweep keeps of how far it went, before it goes further."""
+
+from pathlib import Path
+
+import optuna
+from optuna.storages import BaseStorage
+
+from services.records.answers import Extent
+from services.records.folder import SweepFolder, SweepState
+from services.records.trial_record import keep_seeds
+from services.spec.spec import LoadedSpec
+from services.sweep.searcher import FINALISTS, PHASES
+
+
+def extend(
+    folder: SweepFolder, state: SweepState, loaded: LoadedSpec, study_storage: BaseStorage, storage: Path
+) -> None:
+    """Bring the folder up to `loaded`; where that goes further, state and study keep how far the sweep went.
+
+    Whatever ends it in between, the same call does the rest. `storage` is the sweep's folder of checkpoints.
+    """
+    before = folder.load().spec
+    if loaded.spec.goes_beyond(before):
+        keep_seeds(storage, before.plan)
+        reached = Extent(**before.extent)
+        if reached not in state.phases[-1:]:
+            state.phases = (*state.phases, reached)
+        _keep_phases(folder.sweep_id, study_storage, state)
+        folder.write_state(state)
+    folder.keep(loaded)
+
+
+def _keep_phases(sweep_id: str, storage: BaseStorage, state: SweepState) -> None:
+    """Write the phases into the study, if there is one yet, and have finalists chosen anew."""
+    if sweep_id not in optuna.get_all_study_names(storage):
+        return
+    study = optuna.load_study(study_name=sweep_id, storage=storage)
+    study.set_user_attr(PHASES, [phase.model_dump(mode="json") for phase in state.phases])
+    study.set_user_attr(FINALISTS, None)

@@ -1,0 +1,65 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.spec.extent import More, extended, seeds_in
+from services.spec.spec import LoadedSpec
+from tests.services.spec.test_ids import spec
+from trainers.errors import UserError
+
+
+def loaded(**search: Any) -> LoadedSpec:
+    return LoadedSpec(spec({"search": {"trials": 30, "seeds": [0, 1, 2], **search}}), Path("study.yaml"), Path())
+
+
+def test_how_far_a_sweep_goes_is_no_part_of_its_id() -> None:
+    one = loaded().spec
+    for search in ({"trials": 60}, {"seeds": [0, 1, 2, 3]}, {"racing": {"finalists": 5}}, {"new_seeds": "all"}):
+        assert loaded(**search).spec.sweep_id == one.sweep_id
+    assert loaded(racing={"rungs": [3]}).spec.sweep_id != one.sweep_id
+
+
+def test_a_spec_goes_beyond_another_where_it_asks_for_more() -> None:
+    one = loaded().spec
+    assert not one.goes_beyond(one)
+    assert not loaded(trials=10, seeds=[2]).spec.goes_beyond(one)
+    for search in ({"trials": 31}, {"seeds": [7]}, {"racing": {"finalists": 4}}, {"new_seeds": "all"}):
+        assert loaded(**search).spec.goes_beyond(one)
+
+
+def test_what_was_run_is_never_less() -> None:
+    on = loaded(trials=10, seeds=[7, 2], racing={"finalists": 5}).spec.going_on_from(loaded().spec)
+    assert on.extent == {"trials": 30, "seeds": (0, 1, 2, 7), "new_seeds": "finalists", "finalists": 5}
+
+
+def test_more_of_a_sweep() -> None:
+    more = extended(loaded(), More(trials=60, seeds=(0, 1, 2, 3, 4), finalists=5, all=True))
+    assert more.spec.extent == {"trials": 60, "seeds": (0, 1, 2, 3, 4), "new_seeds": "all", "finalists": 5}
+    assert more.sweep_id == loaded().sweep_id
+
+
+@pytest.mark.parametrize(
+    ("more", "search", "said"),
+    [
+        (More(), {}, "goes as far already: 30 trials, seeds \\[0, 1, 2\\]"),
+        (More(trials=30, seeds=(0, 1)), {}, "goes as far already"),
+        (More(trials=20), {}, "--trials: 20 is not allowed: sweep study-9d651063 has 30 already"),
+        (More(finalists=2), {}, "--finalists: 2 is not allowed: sweep study-9d651063 has 3 already"),
+        (More(finalists=5), {"racing": None}, "has no racing, every configuration runs all its seeds"),
+    ],
+)
+def test_what_is_no_more(more: More, search: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        extended(loaded(**search), more)
+
+
+@pytest.mark.parametrize("text", ["", "a", "1-3", "3..1", "0..99999999999", "1,,2", "-1"])
+def test_seeds_that_are_none(text: str) -> None:
+    with pytest.raises(UserError, match="--seeds: '.*' is not allowed: such as 0..4 or 0,1,7"):
+        seeds_in(text)
+
+
+def test_seeds() -> None:
+    assert seeds_in("0..4") == (0, 1, 2, 3, 4)
+    assert seeds_in("0, 1,7..8,1") == (0, 1, 7, 8)

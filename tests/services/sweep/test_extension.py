@@ -1,0 +1,88 @@
+"""Sweeps that go further than they were first asked to, for real."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from rich.console import Console
+
+from services.records.final_report import FinalReport
+from services.records.folder import FINISHED, SweepFolder
+from services.records.looks import Looks
+from services.records.trial_record import read_records
+from services.settings import Settings
+from services.spec.extent import More, extended
+from services.spec.spec import LoadedSpec
+from services.sweep.run import run_sweep
+from tests.services.small_study import results, settings_in, write_study
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
+
+SEARCH: dict[str, Any] = {
+    "spaces": ["exponential", "supremix"],
+    "trials": 4,
+    "seeds": [0],
+    "parallel": 2,
+    "racing": None,
+}
+
+
+def run(loaded: LoadedSpec, settings: Settings) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    assert run_sweep(loaded, settings, console).state == FINISHED
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def final(settings: Settings, loaded: LoadedSpec, name: str = "final.json") -> FinalReport:
+    return FinalReport.read(settings.sweeps / loaded.sweep_id / name)
+
+
+def test_trials_that_come_later_are_those_of_a_longer_sweep(tmp_path: Path, ray_local: None) -> None:
+    short = write_study(tmp_path, search=SEARCH)
+    long = write_study(tmp_path, search={**SEARCH, "trials": 8})
+    assert short.sweep_id == long.sweep_id
+    grown, at_once = settings_in(tmp_path / "grown"), settings_in(tmp_path / "at-once")
+    run(short, grown)
+    first = final(grown, short)
+    printed = run(long, grown)
+    run(long, at_once)
+    assert results(long, grown) == results(long, at_once)
+    assert "8/8 trials" in printed and "test split read 2 times" in printed
+    assert final(grown, long).predictions == final(at_once, long).predictions
+    assert (final(grown, long).phase, final(grown, long).looks) == (1, 2)
+    assert final(grown, long, "final-0.json") == first
+    state = SweepFolder.find(grown, "small").read_state()
+    assert [phase.trials for phase in state.phases] == [4] and state.trials == 8
+    study = optuna.load_study(study_name=long.sweep_id, storage=grown.optuna_storage)
+    assert [phase["trials"] for phase in study.user_attrs["phases"]] == [4]
+    assert run(short, grown) == run(long, grown) == "", "it has been done as far as either asks"
+
+
+def test_seeds_that_come_later_are_run_by_the_finalists_or_by_all(tmp_path: Path, ray_local: None) -> None:
+    racing = {"rungs": [1], "finalists": 1}
+    loaded = write_study(tmp_path, search={**SEARCH, "racing": racing})
+    settings = settings_in(tmp_path / "home")
+    run(loaded, settings)
+    storage = Path(settings.storage_path) / loaded.sweep_id
+    before = {record.number: dict(record.values) for record in read_records(storage, loaded.spec.plan)}
+    whole = [number for number, values in before.items() if values]
+    kept = SweepFolder.find(settings, "small")
+    run(extended(kept.load(), More(seeds=(0, 1, 2))), settings)
+    records = {record.number: record for record in read_records(storage, kept.load().spec.plan)}
+    (finalist,) = [number for number, record in records.items() if len(record.values) == 3]
+    assert finalist == min(whole, key=lambda number: before[number][0])
+    assert {n: dict(r.values) for n, r in records.items() if n != finalist} == {
+        n: values for n, values in before.items() if n != finalist
+    }, "nobody else trains"
+    assert {n: records[n].state for n in whole} == dict.fromkeys(whole, "complete")
+    report = final(settings, loaded)
+    assert (report.trial, sorted(report.seed_mae)) == (finalist, [0, 1, 2])
+    run(extended(kept.load(), More(seeds=(0, 1, 2), all=True)), settings)
+    records = {record.number: record for record in read_records(storage, kept.load().spec.plan)}
+    assert sorted(n for n, record in records.items() if len(record.values) == 3) == sorted(whole)
+    prepared = json.loads((kept.path / "drivers.json").read_text())[-1]["digests"]["volumes"]
+    assert len(Looks(settings, prepared, report.scans).all()) == 3
