@@ -60,6 +60,27 @@ class Final(SampleFigures):
     external: dict[str, SampleFigures] = {}
 
 
+class Extent(Answer):
+    """How far a sweep goes: how many configurations, which seeds, for whom those that came later, how many finalists.
+
+    `finalists` is null without racing.
+    """
+
+    trials: int
+    seeds: tuple[int, ...]
+    new_seeds: Literal["finalists", "all"] = "finalists"
+    finalists: int | None = None
+
+    def covers(self, other: "Extent") -> bool:
+        """Whether a sweep that went so far has nothing more to do for one that is to go as far as `other`."""
+        return (
+            self.trials >= other.trials
+            and {*self.seeds} >= {*other.seeds}
+            and (self.finalists or 0) >= (other.finalists or 0)
+            and (other.new_seeds == "finalists" or self.new_seeds == "all")
+        )
+
+
 class Submission(Answer):
     """A sweep that somebody asked for.
 
@@ -67,6 +88,7 @@ class Submission(Answer):
         user: who submitted it; empty where it was run by hand.
         submitted: seconds since 1970; 0 where it has not happened.
         label, trials, seeds: of its spec: what is predicted, how many configurations with how many seeds each.
+        extent: how far it goes, in full; null where a version that could extend no sweep wrote it down.
     """
 
     id: str
@@ -75,6 +97,14 @@ class Submission(Answer):
     label: str = ""
     trials: int = 0
     seeds: int = 0
+    extent: Extent | None = None
+
+    def reaches(self, wanted: Extent | None) -> bool:
+        """Whether it goes as far as `wanted`, as far as either is known."""
+        if wanted is None or not self.trials:
+            return True
+        known = self.extent or Extent(trials=self.trials, seeds=wanted.seeds[: self.seeds], finalists=wanted.finalists)
+        return known.covers(wanted)
 
 
 class Counts(Answer):
@@ -91,18 +121,6 @@ class Counts(Answer):
     seed_runs: int = 0
     saved: int = 0
     best: float | None = None
-
-
-class Extent(Answer):
-    """How far a sweep goes: how many configurations, which seeds, for whom those that came later, how many finalists.
-
-    `finalists` is null without racing.
-    """
-
-    trials: int
-    seeds: tuple[int, ...]
-    new_seeds: Literal["finalists", "all"] = "finalists"
-    finalists: int | None = None
 
 
 class Sweep(Submission, Counts):
@@ -196,7 +214,8 @@ class Leaderboard(Answer):
 
 def asked_by(spec: SweepSpec) -> dict[str, Any]:
     """The fields of a `Submission` that its spec decides."""
-    return {"label": spec.data.label, "trials": spec.search.trials, "seeds": len(spec.search.seeds)}
+    counted = {"trials": spec.search.trials, "seeds": len(spec.search.seeds)}
+    return {"label": spec.data.label, **counted, "extent": Extent(**spec.extent)}
 
 
 def fields_of(kind: type[Answer], answer: Answer) -> dict[str, Any]:

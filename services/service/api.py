@@ -26,6 +26,7 @@ from services.service.measures import Measured, Measures
 from services.service.refusals import Refusal
 from services.service.sweeps import Service
 from services.service.tokens import Identity
+from services.spec.extent import More
 from services.spec.spec import LoadedSpec
 from trainers.errors import UserError
 
@@ -301,6 +302,19 @@ def _writing(service: Service, guard: Guard, admit: Admit) -> APIRouter:
     ) -> Submitted:
         """One that was stopped, failed or was interrupted; finished seeds are kept."""
         return _accepted(await run_sync(service.resume, caller, sweep_id, limiter=stores), response)
+
+    @router.post(
+        "/{sweep_id}/extend",
+        status_code=202,
+        responses=_errors(400, 401, 403, 404, 409, 422, 429, 503)
+        | {200: {"model": Submitted, "description": "It runs already, or goes as far."}},
+        summary="Go on with a sweep to more trials, seeds or finalists",
+    )
+    async def extend(
+        sweep_id: SweepId, more: More, response: Response, caller: Annotated[Identity, Depends(guard.submitter)]
+    ) -> Submitted:
+        """A finished one, too; it keeps its id and what it has. One that runs is stopped first."""
+        return _accepted(await run_sync(service.extend, caller, sweep_id, more, limiter=stores), response)
 
     return router
 

@@ -60,7 +60,7 @@ def read_spec(body: bytes, kind: Kind) -> SweepSpec:
     document = load_mapping(text, SPEC) if kind == "yaml" else _load_json(text)
     _check_document(document)
     spec = spec_of(document, SPEC)
-    _check_most(spec)
+    check_most(spec)
     return spec
 
 
@@ -125,7 +125,8 @@ def _check_number(number: float) -> None:
         raise UserError(f"{SPEC}: {str(number)[:40]} is not allowed: numbers up to {LARGEST_NUMBER:g} are")
 
 
-def _check_most(spec: SweepSpec) -> None:
+def check_most(spec: SweepSpec) -> None:
+    """Raise UserError where a field is larger than is allowed through the service."""
     document = spec.model_dump()
     for field, most in MOST.items():
         value: Any = document

@@ -189,7 +189,7 @@ def _ended(entry: Entry, observed: Observed, now: float) -> Entry:
     hours = _unbooked(entry, observed)
     booked = entry.model_copy(update={"used": (*entry.used, (now, hours))}) if hours else entry
     heard = folder if folder and folder.attempt >= entry.attempt else None
-    if folder and folder.state == "finished":
+    if folder and folder.state == "finished" and folder.reaches(entry.extent):
         return _over(booked, "finished", "")
     if heard and heard.state == "failed":
         return _over(booked, "failed", heard.reason)

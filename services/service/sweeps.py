@@ -11,8 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from services.records.answers import ACTIVE, Planned, Submitted, Sweep, Trial, asked_by
+from services.records.answers import ACTIVE, Extent, Planned, Submitted, Sweep, Trial, asked_by
 from services.records.folder import SweepFolder, recognised
+from services.service.bounds import SPEC, check_most
 from services.service.ledger import Entry, Ledger
 from services.service.loop import Cluster, Loop
 from services.service.queue import Observed, line, reasons
@@ -20,8 +21,9 @@ from services.service.refusals import Conflict, Forbidden, Missing, Unavailable
 from services.service.shown import shown
 from services.service.tokens import Identity
 from services.settings import Settings
+from services.spec.extent import More, extended
 from services.spec.roots import without_folders
-from services.spec.spec import LoadedSpec
+from services.spec.spec import LoadedSpec, parse_spec
 from services.stores.optuna import open_storage
 from services.verbs.local import Local, read_final, trial_log_path
 from trainers.errors import UserError
@@ -66,7 +68,8 @@ class Service:
             loaded = self._recognised(loaded)
             if loaded.sweep_id in self.loop.observed.folders or self._ledger.get(loaded.sweep_id):
                 known = self._show(loaded.sweep_id)
-                return self._go_on(caller, known, lambda: self._entry(caller, loaded, known))
+                further = None if known.reaches(Extent(**loaded.spec.extent)) else loaded
+                return self._go_on(caller, known, lambda: self._entry(caller, loaded, known), further)
             entry = self._entry(caller, loaded, None)
             self._ledger.create(entry)
             log.info("sweep %s: submitted by %s", entry.id, caller.user)
@@ -74,6 +77,8 @@ class Service:
 
     def _recognised(self, loaded: LoadedSpec) -> LoadedSpec:
         """The spec under the id of the sweep that it is, whichever version of the program gave that."""
+        if loaded.known_as:
+            return recognised(loaded, self._settings)
         same = [entry.id for entry in self._ledger.entries().values() if entry.is_of(loaded.spec)]
         return replace(loaded, known_as=same[-1]) if same else recognised(loaded, self._settings)
 
@@ -83,6 +88,21 @@ class Service:
             sweep = self.status(sweep_id)
             self._refuse_others(caller, sweep)
             return self._go_on(caller, sweep, lambda: self._by_hand(caller, sweep))
+
+    def extend(self, caller: Identity, sweep_id: str, more: More) -> Submitted:
+        """Go on with a sweep, a finished one, too, to more trials, seeds or finalists."""
+        with self.loop.lock:
+            sweep = self.status(sweep_id)
+            self._refuse_others(caller, sweep)
+            loaded = extended(self._loaded(sweep.id), more)
+            check_most(loaded.spec)
+            return self.submit(caller, loaded)
+
+    def _loaded(self, sweep_id: str) -> LoadedSpec:
+        """The spec of a sweep as it was last asked for."""
+        if entry := self._ledger.get(sweep_id):
+            return LoadedSpec(parse_spec(entry.spec, SPEC), Path(SPEC), Path(entry.base), entry.id)
+        return self._folder(sweep_id).load()
 
     def stop(self, caller: Identity, sweep_id: str, now: bool = False) -> Sweep:
         """Stop after the epochs under way, or, with `now`, at once; a waiting sweep leaves the queue."""
@@ -167,18 +187,31 @@ class Service:
         """All sweeps in no order; nothing before the ledger could be read."""
         return list(self._shown().values()) if self._ledger.is_loaded else []
 
-    def _go_on(self, caller: Identity, sweep: Sweep, adopted: Callable[[], Entry]) -> Submitted:
-        """Have a sweep that is known run again, unless it runs or is done."""
-        if sweep.state == "finished":
+    def _go_on(
+        self, caller: Identity, sweep: Sweep, adopted: Callable[[], Entry], further: LoadedSpec | None = None
+    ) -> Submitted:
+        """Have a sweep that is known run again, unless it runs or is done; `further`, where that is to be, than before.
+
+        Raises Conflict where it runs and is to go further.
+        """
+        if sweep.state == "finished" and not further:
             return Submitted(outcome="done", sweep=sweep)
-        if sweep.state == "queued":
+        if sweep.state == "queued" and not further:
             return Submitted(outcome="queued", sweep=sweep)
         if sweep.state in ("starting", "running"):
+            if further:
+                raise Conflict(f"sweep {sweep.id} is {sweep.state}; extend it once it has ended, or stop it first")
             return Submitted(outcome="already running", sweep=sweep)
         self._refuse_others(caller, sweep)
         entry = self._ledger.get(sweep.id)
+        if entry and further:
+            spec = further.spec.going_on_from(parse_spec(entry.spec, SPEC))
+            entry = entry.model_copy(update={"spec": spec.to_yaml(), **asked_by(spec)})
         if entry is None:
             self._ledger.create(adopted())
+        elif sweep.state == "queued":
+            self._ledger.update(entry)
+            return Submitted(outcome="queued", sweep=self._now(sweep.id))
         elif sweep.state == "stopping":  # once it has stopped, it goes on
             self._ledger.update(entry.model_copy(update={"wish": "run", "paused": True}))
         else:

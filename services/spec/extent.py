@@ -21,9 +21,11 @@ class More(Frozen):
 def extended(loaded: LoadedSpec, more: More) -> LoadedSpec:
     """The spec of a sweep that goes as far as `more` says.
 
-    Raises UserError where that is nothing, less than it has been asked for before, or finalists without racing.
+    Raises UserError where nothing is said, or less than the sweep has already, or finalists without racing.
     """
     search = loaded.spec.search
+    if more == More():
+        raise UserError(f"extend {loaded.sweep_id}: --trials, --seeds, --finalists or --all says to what")
     if more.finalists is not None and search.racing is None:
         raise UserError(f"--finalists: sweep {loaded.sweep_id} has no racing, every configuration runs all its seeds")
     for option, wanted, now in (
@@ -39,12 +41,7 @@ def extended(loaded: LoadedSpec, more: More) -> LoadedSpec:
     }
     if search.racing and more.finalists:
         changes["racing"] = search.racing.model_copy(update={"finalists": more.finalists})
-    spec = loaded.spec.model_copy(update={"search": search.model_copy(update=changes)})
-    if not spec.goes_beyond(loaded.spec):
-        raise UserError(
-            f"sweep {loaded.sweep_id} goes as far already: {search.trials} trials, seeds {list(search.seeds)}"
-        )
-    return replace(loaded, spec=spec)
+    return replace(loaded, spec=loaded.spec.model_copy(update={"search": search.model_copy(update=changes)}))
 
 
 def seeds_in(text: str) -> tuple[int, ...]:

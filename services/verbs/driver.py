@@ -151,7 +151,7 @@ def _known(settings: Settings, target: str, attempt: int) -> Any:
 
 def _spec(settings: Settings, target: str, attempt: int) -> Any:
     loaded = SweepFolder.find(settings, target).load()
-    return {"spec": loaded.spec.to_yaml(), "base": str(loaded.base)}
+    return {"spec": loaded.spec.to_yaml(), "base": str(loaded.base), "id": loaded.sweep_id}
 
 
 def _stop(settings: Settings, target: str, attempt: int) -> Any:

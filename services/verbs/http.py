@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from services.records.answers import Planned, Submitted, Sweep, Trial
 from services.settings import Settings
+from services.spec.extent import More
 from services.spec.spec import LoadedSpec
 from services.text import without_secrets
 from services.verbs.protocol import Away
@@ -83,6 +84,10 @@ class Client:
     def resume(self, sweep_id: str) -> Submitted:
         """Go on with a sweep that was stopped, failed or was interrupted."""
         return self._answer(Submitted, "POST", _path(sweep_id, "resume"))
+
+    def extend(self, sweep_id: str, more: More) -> Submitted:
+        """Go on with a sweep to more trials, seeds or finalists."""
+        return self._answer(Submitted, "POST", _path(sweep_id, "extend"), json=more.model_dump(mode="json"))
 
     def report(self, sweep_id: str) -> str:
         """The sweep's HTML report."""

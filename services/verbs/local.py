@@ -14,6 +14,7 @@ from services.records.leaderboard import counts, leaderboard
 from services.records.logs import follow_log, read_log
 from services.records.trial_record import begun_trials, read_records, trial_folder
 from services.settings import Settings
+from services.spec.extent import More
 from services.spec.spec import LoadedSpec
 from trainers.errors import UserError
 
@@ -35,6 +36,11 @@ class Local:
         """Raises UserError: here a sweep runs in the foreground."""
         folder = self._find(sweep_id)
         raise UserError(f"resume: {ELSEWHERE}; `contrasweep resume {folder.sweep_id}` goes on with it here")
+
+    def extend(self, sweep_id: str, more: More) -> Submitted:
+        """Raises UserError: here a sweep runs in the foreground."""
+        folder = self._find(sweep_id)
+        raise UserError(f"extend: {ELSEWHERE}; `contrasweep extend {folder.sweep_id}` goes on with it here")
 
     def plan(self, loaded: LoadedSpec) -> Planned:
         """What the sweep would take on the Ray of the settings."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from services.records.answers import Planned, Submitted, Sweep, Trial
+from services.spec.extent import More
 from services.spec.spec import LoadedSpec
 from trainers.errors import UserError
 
@@ -48,6 +49,10 @@ class Verbs(Protocol):
 
     def resume(self, sweep_id: str) -> Submitted:
         """Go on with a sweep that was stopped, failed or was interrupted."""
+        ...
+
+    def extend(self, sweep_id: str, more: More) -> Submitted:
+        """Go on with a sweep, a finished one, too, to more trials, seeds or finalists."""
         ...
 
     def report(self, sweep_id: str) -> str:

@@ -23,6 +23,7 @@ from services.cluster.environment import QUIET
 from services.records.answers import ACTIVE, Outcome, Planned, State, Submitted, Sweep, Trial, asked_by
 from services.records.code import code_digest, copy_code
 from services.settings import Settings
+from services.spec.extent import More, extended
 from services.spec.spec import LoadedSpec, parse_spec
 from services.verbs.driver import ANSWER, ANSWERED, END, OTHER_CODE, REFUSED
 from services.verbs.jobs_client import ClusterAway, JobsClient, last_line
@@ -81,8 +82,11 @@ class Jobs:
             loaded = replace(loaded, known_as=known.id)
         last = self._last(loaded.sweep_id)  # asked after the folders: who submits meanwhile is seen
         if known or last:
-            told = _told(known, last)
-            if told.state == "finished" or told.state in ACTIVE:
+            told, asked = _told(known, last), asked_by(loaded.spec)
+            reached = told.reaches(asked["extent"])
+            if told.state in ACTIVE and not reached:
+                raise UserError(f"sweep {told.id} is {told.state}; extend it once it has ended, or stop it first")
+            if told.state in ACTIVE or (told.state == "finished" and reached):
                 return Submitted(outcome="done" if told.state == "finished" else "already running", sweep=told)
         if last and last.live:
             self._wait(last.id)  # its sweep has ended, and it is about to
@@ -154,8 +158,16 @@ class Jobs:
 
     def resume(self, sweep_id: str) -> Submitted:
         """Go on with a sweep that was stopped, failed or was interrupted."""
+        return self.submit(self._kept(sweep_id))
+
+    def extend(self, sweep_id: str, more: More) -> Submitted:
+        """Go on with a sweep, a finished one, too, to more trials, seeds or finalists."""
+        return self.submit(extended(self._kept(sweep_id), more))
+
+    def _kept(self, sweep_id: str) -> LoadedSpec:
+        """A sweep's spec as its folder has it."""
         kept = self._ask("spec", sweep_id)
-        return self.submit(LoadedSpec(parse_spec(kept["spec"], _SPEC), Path(_SPEC), Path(kept["base"])))
+        return LoadedSpec(parse_spec(kept["spec"], _SPEC), Path(_SPEC), Path(kept["base"]), kept["id"])
 
     def report(self, sweep_id: str) -> str:
         """The sweep's HTML report, complete in itself."""

@@ -2,19 +2,22 @@
 
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
 
-from services.records.answers import Planned
-from services.records.folder import BROKEN, STOPPED, SweepFolder
+from services.records.answers import Planned, asked_by
+from services.records.folder import BROKEN, FINISHED, STOPPED, SweepFolder
 from services.service.ledger import Entry
-from services.service.refusals import Unavailable
+from services.service.queue import Observed
+from services.service.refusals import Conflict, Forbidden, Unavailable
 from services.service.sweeps import Service
 from services.service.tokens import Identity
 from services.settings import Settings
+from services.spec.extent import More
 from services.spec.spec import LoadedSpec, spec_of
 from services.verbs.ray_jobs import Job, Refused
 from tests.services.service.processes import Processes
@@ -42,6 +45,27 @@ class Ending(Processes):
             state.state, state.reason = BROKEN, "no disk"
         self.started[loaded.spec.sweep_id, attempt] = (user, None)  # type: ignore[assignment]
         return True
+
+
+class Finishing(Ending):
+    """A cluster whose drivers go as far as they are asked to, in no time; what arrives after `lost` never does."""
+
+    ended, lost = True, False
+
+    def start(self, loaded: LoadedSpec, user: str, attempt: int) -> bool:
+        """A driver that writes its state, and no more."""
+        self.started[loaded.sweep_id, attempt] = (user, None)  # type: ignore[assignment]
+        if not self.lost:
+            folder = SweepFolder.create(Settings(home=self._home), loaded)
+            with folder.driving(user, attempt) as state:
+                folder.keep(loaded)
+                state.take(asked_by(loaded.spec))
+                state.state = FINISHED
+        return True
+
+    def jobs(self) -> list[Job]:
+        """None that Ray remembers."""
+        return []
 
 
 class Telling(Processes):
@@ -75,7 +99,7 @@ def test_a_spec_is_the_sweep_that_another_version_called_otherwise(settings: Set
     given, cluster = loaded(settings), Processes(settings)
     service = Service(settings, cluster)
     service.loop.tick()
-    service._ledger.create(waiting(1).model_copy(update={"spec": given.spec.to_yaml()}))
+    service._ledger.create(waiting(1).model_copy(update={"spec": given.spec.to_yaml(), **asked_by(given.spec)}))
     again = service.submit(ADA, given)
     assert (again.outcome, again.sweep.id) == ("queued", "small-00000001")
     other = LoadedSpec(given.spec.model_copy(update={"name": "other"}), given.path, given.base, "other-00000002")
@@ -100,6 +124,82 @@ def test_one_that_failed_is_resumed_while_its_job_is_still_ending(settings: Sett
     cluster.ended = True
     service.loop.tick()
     assert list(cluster.started) == [(sweep_id, 1), (sweep_id, 2)]
+
+
+def finished(settings: Settings) -> tuple[Finishing, Service, str]:
+    """A service with a finished sweep of ada's."""
+    cluster = Finishing(settings)
+    service = Service(settings, cluster)
+    service.loop.tick()
+    sweep_id = service.submit(ADA, loaded(settings)).sweep.id
+    service.loop.tick()
+    service.loop.tick()
+    assert service.status(sweep_id).state == "finished"
+    return cluster, service, sweep_id
+
+
+def test_a_finished_sweep_is_extended_once_however_many_ask(settings: Settings) -> None:
+    cluster, service, sweep_id = finished(settings)
+    more = More(trials=loaded(settings).spec.search.trials + 5, seeds=(0, 1, 7))
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: service.extend(ADA, sweep_id, more), range(8)))
+    assert sorted(answer.outcome for answer in answers) == ["queued"] * 7 + ["resumed"]
+    service.loop.tick()
+    service.loop.tick()
+    extended = service.status(sweep_id)
+    assert (extended.state, extended.trials, extended.extent and extended.extent.seeds[-1]) == (
+        "finished",
+        more.trials,
+        7,
+    )
+    assert list(cluster.started) == [(sweep_id, 1), (sweep_id, 2)]
+    assert service.extend(ADA, sweep_id, more).outcome == "done"
+    assert service.submit(ADA, loaded(settings)).outcome == "done", "it went as far, and further"
+
+
+def test_the_same_spec_with_larger_numbers_extends(settings: Settings) -> None:
+    cluster, service, sweep_id = finished(settings)
+    given = loaded(settings)
+    search = given.spec.search.model_copy(update={"trials": given.spec.search.trials + 1})
+    assert (
+        service.submit(ADA, replace(given, spec=given.spec.model_copy(update={"search": search}))).sweep.id == sweep_id
+    )
+    service.loop.tick()
+    assert list(cluster.started) == [(sweep_id, 1), (sweep_id, 2)]
+
+
+def test_an_extension_that_never_arrives_is_handed_over_again(settings: Settings) -> None:
+    """The folder says that the sweep is finished, but not as far as it is asked to go now."""
+    cluster, service, sweep_id = finished(settings)
+    cluster.lost = True
+    service.extend(ADA, sweep_id, More(trials=99))
+    service.loop.tick()
+    cluster.lost = False
+    for _ in range(3):
+        service.loop.tick()
+    assert (service.status(sweep_id).state, service.status(sweep_id).trials) == ("finished", 99)
+
+
+def test_who_may_not_extend(settings: Settings) -> None:
+    _, service, sweep_id = finished(settings)
+    with pytest.raises(Forbidden, match="is not yours"):
+        service.extend(Identity("eve", "submitter"), sweep_id, More(trials=99))
+    with pytest.raises(UserError, match=r"spec: search.trials: 10001 is not allowed: up to 10000 through the service"):
+        service.extend(ADA, sweep_id, More(trials=10_001))
+    with pytest.raises(UserError, match="--trials, --seeds, --finalists or --all says to what"):
+        service.extend(ADA, sweep_id, More())
+
+
+def test_one_that_runs_is_not_extended(settings: Settings) -> None:
+    service = Service(settings, Ending(settings))
+    service.loop.tick()
+    sweep_id = service.submit(ADA, loaded(settings)).sweep.id
+    service.loop.observed = Observed({}, {sweep_id: Job(sweep_id, "small", 1, True, "RUNNING", "", "ada", 0.0)})
+    entry = service._ledger.get(sweep_id)
+    assert entry
+    service._ledger.update(entry.model_copy(update={"phase": "out", "attempt": 1}))
+    with pytest.raises(Conflict, match="is starting; extend it once it has ended, or stop it first"):
+        service.extend(ADA, sweep_id, More(trials=99))
 
 
 def test_hundreds_that_wait_are_listed_in_a_moment(settings: Settings) -> None:

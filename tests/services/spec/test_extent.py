@@ -42,21 +42,24 @@ def test_more_of_a_sweep() -> None:
 @pytest.mark.parametrize(
     ("more", "search", "said"),
     [
-        (More(), {}, "goes as far already: 30 trials, seeds \\[0, 1, 2\\]"),
-        (More(trials=30, seeds=(0, 1)), {}, "goes as far already"),
+        (More(), {}, "extend study-9d651063: --trials, --seeds, --finalists or --all says to what"),
         (More(trials=20), {}, "--trials: 20 is not allowed: sweep study-9d651063 has 30 already"),
         (More(finalists=2), {}, "--finalists: 2 is not allowed: sweep study-9d651063 has 3 already"),
         (More(finalists=5), {"racing": None}, "has no racing, every configuration runs all its seeds"),
     ],
 )
-def test_what_is_no_more(more: More, search: dict[str, Any], said: str) -> None:
+def test_what_extends_nothing(more: More, search: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         extended(loaded(**search), more)
 
 
+def test_what_a_sweep_has_already_changes_nothing() -> None:
+    assert not extended(loaded(), More(trials=30, seeds=(0, 1))).spec.goes_beyond(loaded().spec)
+
+
 @pytest.mark.parametrize("text", ["", "a", "1-3", "3..1", "0..99999999999", "1,,2", "-1"])
 def test_seeds_that_are_none(text: str) -> None:
-    with pytest.raises(UserError, match="--seeds: '.*' is not allowed: such as 0..4 or 0,1,7"):
+    with pytest.raises(UserError, match=r"--seeds: '.*' is not allowed: such as 0\.\.4 or 0,1,7"):
         seeds_in(text)
 
 
