@@ -16,6 +16,7 @@ from services.records.answers import Sweep
 from services.records.code import ROOMS
 from services.records.folder import FINISHED, RUNNING, SweepFolder
 from services.settings import Settings
+from services.spec.extent import More
 from services.spec.spec import LoadedSpec
 from services.verbs.ray_jobs import Job, Jobs
 from tests.cluster.server import wait_until
@@ -102,6 +103,19 @@ def test_stop_and_resume(head: RayHead, jobs: Jobs, tmp_path: Path) -> None:
     assert (killed.state, killed.attempt) == ("stopped", 2)
     with pytest.raises(UserError, match=f"sweep {sweep_id} is not running; it is stopped"):
         jobs.stop(sweep_id)
+
+
+@pytest.mark.slow
+def test_extension(head: RayHead, jobs: Jobs, tmp_path: Path) -> None:
+    loaded = write_study(tmp_path / "extended", training={"epochs": 3}, search=QUICK["search"])
+    jobs.submit(loaded)
+    folder = folder_of(head, loaded)
+    wait_for(folder, FINISHED)
+    extended = jobs.extend(loaded.sweep_id, More(trials=2))
+    assert (extended.outcome, extended.sweep.attempt) == ("resumed", 2)
+    wait_for(folder, FINISHED, attempt=2)
+    assert (jobs.status(loaded.sweep_id).ended, jobs.extend(loaded.sweep_id, More(trials=2)).outcome) == (2, "done")
+    assert jobs.submit(loaded).outcome == "done"
 
 
 @pytest.mark.slow
