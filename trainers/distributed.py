@@ -17,6 +17,14 @@ def world_size() -> int:
     return dist.get_world_size() if _initialised() else 1
 
 
+def first_says(number: int, device: torch.device) -> int:
+    """What worker 0 says, on every worker."""
+    said = torch.tensor(number, device=device)
+    if world_size() > 1:
+        dist.broadcast(said, src=0)
+    return int(said)
+
+
 def gather_rows(x: Tensor) -> Tensor:
     """All workers' rows in rank order, [b, ...] -> [W * b, ...]; every worker holds the same b.
 

@@ -6,7 +6,7 @@ import torch
 
 from trainers.config import RunConfig, finetuning
 from trainers.data.feeds import Feed
-from trainers.history import COMPLETE, EpochMetrics, History, Verdict
+from trainers.history import COMPLETE, EpochMetrics, History
 from trainers.pretrain import OnEpoch, go_on, pretrain
 
 FIRST_STAGE = "pretraining"
@@ -36,8 +36,15 @@ def train_seed(
     return pretrain(run.finetuning(str(first / "best.pt")), feed, folder, device=device, on_epoch=on_epoch)
 
 
-def _renamed(on_epoch: OnEpoch) -> OnEpoch:
-    def on_earlier_epoch(row: EpochMetrics) -> Verdict:
-        return on_epoch({key if key == "epoch" else f"{FIRST_STAGE}_{key}": value for key, value in row.items()})
+def earlier_epochs(folder: Path) -> list[EpochMetrics]:
+    """The metrics of a seed run's first stage, as `on_earlier_epoch` hears them; none where it had but one."""
+    history = History.read(folder / FIRST_STAGE)
+    return [_earlier(row) for row in history.epochs] if history else []
 
-    return on_earlier_epoch
+
+def _renamed(on_epoch: OnEpoch) -> OnEpoch:
+    return lambda row: on_epoch(_earlier(row))
+
+
+def _earlier(row: EpochMetrics) -> EpochMetrics:
+    return {key if key == "epoch" else f"{FIRST_STAGE}_{key}": value for key, value in row.items()}

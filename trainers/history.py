@@ -25,12 +25,16 @@ class Verdict(Enum):
 
 @dataclass
 class History:
-    """Metrics of one seed run, one entry for each epoch, and its state: running, complete or pruned."""
+    """Metrics of one seed run, one entry for each epoch, and its state: running, complete or pruned.
+
+    `taken` names the run that it is a copy of, where it was not trained anew.
+    """
 
     seed: int
     state: str = RUNNING
     reason: str = ""
     epochs: list[EpochMetrics] = field(default_factory=list)
+    taken: str = ""
 
     @property
     def best(self) -> float:

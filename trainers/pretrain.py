@@ -12,7 +12,7 @@ from trainers.augmentations import Augmenter
 from trainers.config import RunConfig
 from trainers.covariates import beside
 from trainers.data.feeds import Batch, Feed, arriving
-from trainers.distributed import gather_views, rank, world_size
+from trainers.distributed import first_says, gather_views, rank, world_size
 from trainers.errors import Diverged, UserError
 from trainers.evaluate import evaluate
 from trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
@@ -152,7 +152,4 @@ def global_rows(z: Tensor, y: Tensor, group: Tensor | None, *, epoch: int, views
 
 def agree(on_epoch: OnEpoch, row: EpochMetrics, device: torch.device) -> Verdict:
     """Rank 0 asks; every worker hears the same verdict, so that they leave the loop together."""
-    verdict = torch.tensor(on_epoch(row).value if rank() == 0 else 0, device=device)
-    if world_size() > 1:
-        torch.distributed.broadcast(verdict, src=0)
-    return Verdict(int(verdict))
+    return Verdict(first_says(on_epoch(row).value if rank() == 0 else 0, device))

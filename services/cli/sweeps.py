@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from services.settings import Settings
 
 WATCH_S = 2.0
+Fresh = Annotated[bool, typer.Option("--fresh", help="Train what another sweep has trained already, too.")]
 
 
 @app.command()
@@ -40,11 +42,9 @@ def plan(spec: SpecPath, address: Address = "", server: Server = "", as_json: Js
 
 
 @app.command()
-def run(spec: SpecPath) -> None:
+def run(spec: SpecPath, fresh: Fresh = False) -> None:
     """Run a sweep here, or go on with it; one that is done is only shown."""
-    from services.spec.spec import load_spec
-
-    _run(load_spec(spec))
+    _run(_loaded(spec, fresh))
 
 
 @app.command()
@@ -57,11 +57,11 @@ def demo() -> None:
 
 
 @app.command()
-def submit(spec: SpecPath, address: Address = "", server: Server = "", as_json: Json = False) -> None:
+def submit(
+    spec: SpecPath, fresh: Fresh = False, address: Address = "", server: Server = "", as_json: Json = False
+) -> None:
     """Have a cluster or a service run a sweep, or go on with it, and return; the same spec runs once."""
-    from services.spec.spec import load_spec
-
-    loaded = load_spec(spec)
+    loaded = _loaded(spec, fresh)
     with waiting(aside(in_pipes=not as_json), f"submitting {spec}"):
         submitted = verbs(address, server).submit(loaded)
     _tell(submitted, as_json)
@@ -228,6 +228,16 @@ def report(
     _write_page(page, text)
     if not as_json:
         print_page(console, page)
+
+
+def _loaded(spec: Path, fresh: bool) -> LoadedSpec:
+    from services.spec.spec import load_spec
+
+    loaded = load_spec(spec)
+    if not fresh:
+        return loaded
+    search = loaded.spec.search.model_copy(update={"fresh": True})
+    return replace(loaded, spec=loaded.spec.model_copy(update={"search": search}))
 
 
 def _write_page(path: Path, text: str) -> None:

@@ -92,7 +92,7 @@ def keep_weights(weights: Path, summary: str, sweep: Path) -> InitialWeights:
             write_atomically(partial / file.relative_to(weights.parent), file.read_bytes())
         partial.rename(folder)
     path = folder / weights.name
-    return InitialWeights(path, _digest(path), summary)
+    return InitialWeights(path, digest_of_weights(path), summary)
 
 
 def _find(loaded: LoadedSpec, settings: Settings, scratch: Path) -> Path | None:
@@ -162,7 +162,8 @@ def _files(weights: Path) -> list[Path]:
     return seed_files(weights) if weights.is_dir() else [weights]
 
 
-def _digest(weights: Path) -> str:
+def digest_of_weights(weights: Path) -> str:
+    """The sha256 of a file of weights, or of a folder's files one after the other in the order of their names."""
     digest = hashlib.sha256()
     for file in _files(weights):
         digest.update(file.read_bytes())

@@ -114,12 +114,14 @@ class Counts(Answer):
         ended: configurations that are complete, pruned or failed.
         seed_runs: seeds that ran whole.
         saved: seeds that racing saved.
+        taken: seeds that another sweep had trained already.
         best: least mean validation MAE over all seeds, in the label's unit; None before there is any.
     """
 
     ended: int = 0
     seed_runs: int = 0
     saved: int = 0
+    taken: int = 0
     best: float | None = None
 
 
@@ -202,6 +204,7 @@ class Planned(Answer):
     budget_hours: float | None
     gpu_hours: float
     disk_gb: float
+    there: Annotated[int, Field(description="seed runs that other sweeps have trained already, at least")] = 0
     start: Annotated[str, Field(description="how much of the weights it starts from the network takes")] = ""
 
 

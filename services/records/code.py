@@ -12,10 +12,10 @@ _COMPILED = "__pycache__"
 
 
 @cache
-def code_digest() -> str:
+def code_digest(rooms: tuple[str, ...] = ROOMS) -> str:
     """The sha256 of this program's own files, in the order of their names; of one process it is always the same."""
     digest = hashlib.sha256()
-    for path in _files():
+    for path in _files(rooms):
         digest.update(f"{path.relative_to(_ROOT)}\0".encode() + path.read_bytes())
     return digest.hexdigest()
 
@@ -26,6 +26,6 @@ def copy_code(folder: Path) -> None:
         shutil.copytree(_ROOT / room, folder / room, ignore=shutil.ignore_patterns(_COMPILED))
 
 
-def _files() -> Iterator[Path]:
-    paths = (path for room in ROOMS for path in (_ROOT / room).rglob("*"))
+def _files(rooms: tuple[str, ...]) -> Iterator[Path]:
+    paths = (path for room in rooms for path in (_ROOT / room).rglob("*"))
     yield from sorted(path for path in paths if path.is_file() and _COMPILED not in path.parts)

@@ -26,5 +26,6 @@ def counts(records: Iterable[TrialRecord]) -> Counts:
         ended=sum(record.state in (COMPLETE, PRUNED, FAILED) for record in known),
         seed_runs=sum(len(record.values) for record in known),
         saved=sum(len(record.plan.seeds) - len(record.values) for record in pruned),
+        taken=sum(bool(history.taken) for record in known for history in record.histories.values()),
         best=finite(first.objective) if first else None,
     )

@@ -60,7 +60,8 @@ class SearchConfig(Frozen):
     the machine or on timing. `racing: null` turns racing off.
 
     `trials`, `seeds` and the finalists may grow later: seeds that are added are run by the finalists, or, with
-    `new_seeds: all`, by every configuration that was complete.
+    `new_seeds: all`, by every configuration that was complete. A seed run that another sweep has trained already is
+    taken from there, unless `fresh`.
     """
 
     spaces: tuple[str, ...]
@@ -70,6 +71,7 @@ class SearchConfig(Frozen):
     trials: Count = 30
     seeds: tuple[Seed, ...] = (0, 1, 2)
     new_seeds: Literal["finalists", "all"] = "finalists"
+    fresh: bool = False
     parallel: Count = 4
     racing: RacingConfig | None = RacingConfig()
 
@@ -178,9 +180,10 @@ class SweepSpec(Frozen):
         """`name-` and 8 hex digits of the hash of what is said that bears on the result.
 
         A field at its default is not in the hash, so that a field that is added later gives no sweep another id; nor
-        is how far it goes, which may grow (`EXTENT`), nor are machines (`data.feed`, the budget, CPUs, GPUs and, where
-        the result does not depend on them, workers). The order of keys does not count, but for the augmentations, which
-        apply in the order written, and for several images of a scan, whose channels do.
+        is how far it goes, which may grow (`EXTENT`), whether it trains what is there already (`fresh`), nor are
+        machines (`data.feed`, the budget, CPUs, GPUs and, where the result does not depend on them, workers). The order
+        of keys does not count, but for the augmentations, which apply in the order written, and for several images of a
+        scan, whose channels do.
         """
         science = self.model_dump(
             exclude_defaults=True,
@@ -188,7 +191,7 @@ class SweepSpec(Frozen):
                 "data": {"feed"},
                 "budget": True,
                 "training": self._machines(),
-                "search": {**dict.fromkeys(EXTENT, True), "racing": {"finalists"}},
+                "search": {**dict.fromkeys((*EXTENT, "fresh"), True), "racing": {"finalists"}},
             },
         )
         if self.search.racing and science["search"].get("racing") == {}:

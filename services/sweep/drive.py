@@ -34,6 +34,7 @@ from services.sweep.finalize import finalize
 from services.sweep.monitor import Monitor
 from services.sweep.page_writer import PageWriter
 from services.sweep.racing import Referee, Rule
+from services.sweep.reuse import seed_runs
 from services.sweep.searcher import SweepSearcher
 from services.sweep.signals import interruption
 from services.sweep.supervisor import Supervisor
@@ -62,7 +63,7 @@ class Drive:
     ) -> None:
         self._spec, self._study_storage, self._folder, self._console = spec, storage, folder, console
         self._make_feed, self._prepared, self._start = make_feed, prepared, start
-        self._storage = Path(settings.storage_path) / folder.sweep_id
+        self._settings, self._storage = settings, Path(settings.storage_path) / folder.sweep_id
         self._tracker = Tracker(settings.tracking_uri, None, spec.name, folder.sweep_id)
         self._page = PageWriter(settings, folder, self._tracker)
         self._looks = Looks(settings, prepared.store.manifest.version, prepared.splits.test)
@@ -99,7 +100,9 @@ class Drive:
         """Search until it is over, the budget is spent, or somebody asks to stop; the state says which."""
         referee = ray.remote(Referee).options(num_cpus=0, max_restarts=-1, max_task_retries=-1)
         judge = referee.remote(self._rule(), self._spec.plan, self._spec.search.parallel, self._storage)
-        setup = TrialSetup(self._spec, self._storage, judge, self._make_feed, self._start.path if self._start else None)
+        start = self._start
+        runs = seed_runs(self._spec, self._settings, self._prepared, start.digest if start else None)
+        setup = TrialSetup(self._spec, self._storage, runs, judge, self._make_feed, start.path if start else None)
         with meter(self._console, "sweeping") as shown, interruption(self._say_stopping) as interrupted:
             monitor = Monitor(self._spec, self._storage, self._tracker, shown)
             searcher = self._searcher(monitor)

@@ -82,6 +82,7 @@ class Monitor:
         now = self.counts()
         words = [f"{now.ended}/{max(self._spec.search.trials, now.ended)} trials", count(now.seed_runs, "seed run")]
         words += [f"{now.saved} saved by pruning"] if now.saved else []
+        words += [f"{now.taken} taken from other sweeps"] if now.taken else []
         words += [f"best {number(now.best)}"] if now.best is not None else []
         return " · ".join(words)
 

@@ -118,6 +118,10 @@ class Referee:
         self._events.append(Event(number, seed, row))
         return Verdict.PAUSE if self._pausing else Verdict.GO
 
+    def is_pausing(self) -> bool:
+        """Whether every seed pauses after its epoch."""
+        return self._pausing
+
     def drain(self) -> list[Event]:
         """The events since the last call."""
         events, self._events = self._events, []

@@ -17,18 +17,21 @@ from ray.train.torch import TorchTrainer, get_device
 
 from search_spaces import Configuration
 from services.records.logs import trial_log
+from services.records.seed_runs import SeedRuns, copy_run
 from services.records.trial_record import read_record, seed_folder, trial_folder, write_configuration, write_failure
 from services.spec.spec import SweepSpec
 from services.sweep.system_metrics import system_metrics
 from services.text import count, number
 from trainers.config import MethodConfig, RunConfig
 from trainers.data.feeds import Feed
-from trainers.distributed import rank
+from trainers.distributed import first_says, rank, world_size
 from trainers.errors import Diverged, UserError
-from trainers.finetune import train_seed
-from trainers.history import PRUNED, RUNNING, EpochMetrics, History, Verdict
+from trainers.finetune import earlier_epochs, train_seed
+from trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
 
 MAX_WORKER_FAILURES = 2
+STATES = ("", RUNNING, PRUNED, COMPLETE)
+"""Of a run that may be there already."""
 Seeds = tuple[int, ...]
 
 log = logging.getLogger("contrasweep.trial")
@@ -40,11 +43,12 @@ class TrialSetup:
 
     `make_feed` opens the training and validation splits inside a worker: out of the node's object
     store, or as a stream. `sweep` is the sweep's folder in the storage path. `init_from` is its own copy of
-    the weights to start from.
+    the weights to start from. `seed_runs` are those of all sweeps.
     """
 
     spec: SweepSpec
     sweep: Path
+    seed_runs: SeedRuns
     referee: ActorHandle
     make_feed: Callable[[], Feed]
     init_from: Path | None
@@ -95,13 +99,68 @@ def run_seeds(
             return
         referee = RefereeClient(setup.referee, number, seed, race)
         run = run_config(setup.spec, configuration, seed, setup.init_from)
-        history = train_seed(run, feed, folder, device=device, on_epoch=referee, on_earlier_epoch=referee.hear)
+        history = taken_or_trained(setup, run, feed, folder, device, referee)
         if history.state == PRUNED and referee.reason and rank() == 0:
             history.reason = referee.reason
             history.write(folder)
         log.info("seed %d %s", seed, " · ".join(_words(history)))
         if history.state == RUNNING or (race and history.state == PRUNED):
             return
+
+
+def taken_or_trained(
+    setup: TrialSetup, run: RunConfig, feed: Feed, folder: Path, device: torch.device, referee: "RefereeClient"
+) -> History:
+    """The history of a seed run: of one that is there already, judged epoch by epoch as if it were trained, or trained.
+
+    Whoever trains alone waits for another process that trains the same run now.
+    """
+    runs = setup.seed_runs
+    if setup.spec.search.fresh or (folder / "latest.pt").exists():  # what is under way goes on
+        return trained(runs, run, feed, folder, device, referee)
+    with runs.claimed(run, referee.is_pausing) if world_size() == 1 else nullcontext():
+        found = STATES.index(replayed(runs, run, folder, referee) if rank() == 0 else "")
+        state = STATES[first_says(found, device)]
+        if state:
+            return History.read(folder) or History(run.seed, state)
+        return trained(runs, run, feed, folder, device, referee)
+
+
+def trained(
+    runs: SeedRuns, run: RunConfig, feed: Feed, folder: Path, device: torch.device, referee: "RefereeClient"
+) -> History:
+    """The history of a seed run that is trained here, and, once it is whole, there for others."""
+    history = train_seed(run, feed, folder, device=device, on_epoch=referee, on_earlier_epoch=referee.hear)
+    if history.state == COMPLETE and rank() == 0:
+        runs.add(run, folder)
+    return history
+
+
+def replayed(runs: SeedRuns, run: RunConfig, folder: Path, referee: "RefereeClient") -> str:
+    """The state of a copy of a run that is there already, as far as the referee lets it go; empty where there is none.
+
+    One that is pruned has no checkpoint, and is taken up from there again by whoever has it go on.
+    """
+    source = runs.find(run)
+    whole = History.read(source) if source else None
+    if source is None or whole is None:
+        return ""
+    for row in earlier_epochs(source):
+        referee.hear(row)
+    history = History(run.seed, taken=runs.name_of(source))
+    for row in whole.epochs:
+        history.epochs.append(row)
+        verdict = referee(row)
+        if verdict is Verdict.PAUSE:
+            return RUNNING
+        if verdict is Verdict.PRUNE and len(history.epochs) < len(whole.epochs):
+            history.state = PRUNED
+            history.write(folder)
+            return PRUNED
+    copy_run(source, folder)
+    history.state = PRUNED if verdict is Verdict.PRUNE else COMPLETE
+    history.write(folder)
+    return history.state
 
 
 def _words(history: History) -> list[str]:
@@ -175,6 +234,10 @@ class RefereeClient:
         verdict: Verdict = ray.get(self._referee.hear.remote(self._number, self._seed, row | system_metrics()))
         self._log(row)
         return verdict
+
+    def is_pausing(self) -> bool:
+        """Whether every seed pauses now."""
+        return bool(ray.get(self._referee.is_pausing.remote()))
 
     def _log(self, row: EpochMetrics) -> None:
         metrics = (f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
+import numpy as np
 import psutil
 
 from services.records.answers import ACTIVE, Final, Planned, Submitted, Sweep, Trial, asked_by
@@ -58,7 +59,8 @@ class Local:
             find_weights(loaded, settings) as weights,
             nullcontext([local_node()]) if here else cluster(settings) as nodes,
         ):
-            return make_plan(loaded, settings, nodes, weights)
+            planned = make_plan(loaded, settings, nodes, weights)
+            return planned.model_copy(update={"there": _there(loaded, settings, weights)})
 
     def sweeps(self) -> list[Sweep]:
         """All sweeps, the oldest first."""
@@ -124,6 +126,20 @@ class Local:
             known = f"{min(begun)} to {max(begun)} have" if begun else "none has"
             raise UserError(f"trial {trial} of sweep {folder.sweep_id} has not begun; {known}")
         return path
+
+
+def _there(loaded: LoadedSpec, settings: Settings, weights: Path | None) -> int:
+    """How many seed runs are there already, at least; none before the volumes are prepared."""
+    from services.data.prepare import find_prepared
+    from services.data.weights import digest_of_weights
+    from services.sweep.reuse import count_there, seed_runs
+
+    spec, prepared = loaded.spec, find_prepared(loaded.spec.data, loaded.base, settings.volumes)
+    if prepared is None or spec.search.fresh:
+        return 0
+    runs = seed_runs(spec, settings, prepared, digest_of_weights(weights) if weights else None)
+    labels = prepared.store.labels[prepared.store.rows_of(prepared.splits.train)]
+    return count_there(spec, runs, float(np.ptp(labels)))
 
 
 def describe(folder: SweepFolder) -> Sweep:

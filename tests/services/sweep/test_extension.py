@@ -2,6 +2,10 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from services.settings import Settings
 from services.spec.extent import More, extended
 from services.spec.spec import LoadedSpec
 from services.sweep.run import run_sweep
+from services.verbs.local import Local
 from tests.services.small_study import results, settings_in, write_study
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -86,3 +91,44 @@ def test_seeds_that_come_later_are_run_by_the_finalists_or_by_all(tmp_path: Path
     assert sorted(n for n, record in records.items() if len(record.values) == 3) == sorted(whole)
     prepared = json.loads((kept.path / "drivers.json").read_text())[-1]["digests"]["volumes"]
     assert len(Looks(settings, prepared, report.scans).all()) == 3
+
+
+def test_what_another_sweep_has_trained_is_taken_from_it(tmp_path: Path, ray_local: None) -> None:
+    settings = settings_in(tmp_path / "home")
+    search = {**SEARCH, "seeds": [0, 1], "racing": {"rungs": [1], "finalists": 1}}
+    first = write_study(tmp_path, search=search)
+    printed = run(first, settings)
+    assert "taken" not in printed
+    renamed = replace(first, spec=first.spec.model_copy(update={"name": "renamed"}))
+    assert Local(settings).plan(renamed).there >= 2
+    printed = run(renamed, settings)
+    assert results(renamed, settings) == results(first, settings), "it is as if it had trained them"
+    counted = SweepFolder.find(settings, "renamed").read_state()
+    whole = sum(len(r.values) for r in read_records(Path(settings.storage_path) / first.sweep_id, first.spec.plan))
+    assert (counted.taken, counted.seed_runs) == (whole, whole)
+    assert f"{whole} taken from other sweeps" in printed and "test split read 2 times" in printed
+    assert final(settings, renamed).predictions == final(settings, first).predictions
+    fresh = replace(renamed, spec=renamed.spec.model_copy(update={"name": "fresh"}))
+    again = fresh.spec.model_copy(update={"search": fresh.spec.search.model_copy(update={"fresh": True})})
+    assert "taken" not in run(replace(fresh, spec=again), settings)
+
+
+def test_two_sweeps_that_need_a_run_at_the_same_moment_train_it_once(tmp_path: Path, ray_local: None) -> None:
+    settings = settings_in(tmp_path / "home")
+    loaded = write_study(tmp_path, search={**SEARCH, "trials": 2, "parallel": 1})
+    names = ("one", "two")
+    sweeps = [replace(loaded, spec=loaded.spec.model_copy(update={"name": name})) for name in names]
+    code = "from services.cli import main; main()"
+    for sweep in sweeps:
+        (tmp_path / f"{sweep.spec.name}.yaml").write_text(sweep.spec.to_yaml())
+    environment = {**os.environ, "CONTRASWEEP_HOME": str(settings.home)}
+    run_quiet = [sys.executable, "-c", code, "prepare", str(tmp_path / "one.yaml")]
+    subprocess.run(run_quiet, env=environment, check=True, capture_output=True)
+    drivers = [
+        subprocess.Popen([sys.executable, "-c", code, "run", str(tmp_path / f"{name}.yaml")], env=environment)
+        for name in names
+    ]
+    assert [driver.wait(timeout=600) for driver in drivers] == [0, 0]
+    taken = [SweepFolder.find(settings, name).read_state().taken for name in names]
+    assert sum(taken) == 2, "each run was trained by one of them"
+    assert results(sweeps[0], settings) == results(sweeps[1], settings)

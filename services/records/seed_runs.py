@@ -1,0 +1,98 @@
+"""Seed runs that are there already, of whatever sweep: what makes one, where it is, and whoever trains it now."""
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.records.code import code_digest
+from trainers.atomic import write_atomically
+from trainers.config import RunConfig
+from trainers.data.store import json_digest
+from trainers.history import COMPLETE, History
+
+_MACHINES = ("cpus_per_worker", "gpus_per_worker")
+_POLL_S = 1.0
+
+
+@dataclass(frozen=True)
+class SeedRuns:
+    """The whole seed runs that sweeps with one storage path have left.
+
+    Attributes:
+        storage: that path.
+        data: what a run reads, as a digest: volumes, the parts of the split that training sees, weights to start from.
+    """
+
+    storage: Path
+    data: str
+
+    def key(self, run: RunConfig) -> str:
+        """What makes a run, as a digest: its configuration, its data, on which kind of device, and the code."""
+        told = run.model_dump(mode="json", exclude={"model": {"init_from"}, "training": {*_MACHINES}})
+        device = "cuda" if run.training.gpus_per_worker else "cpu"
+        return json_digest([told, self.data, device, code_digest(("trainers",))])[:32]
+
+    def find(self, run: RunConfig) -> Path | None:
+        """The folder of such a run, whole, if there is one."""
+        try:
+            folder = self.storage / json.loads(self._entry(run).read_text())["folder"]
+            history = History.read(folder)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        whole = history is not None and history.state == COMPLETE and (folder / "best.pt").exists()
+        return folder if whole else None
+
+    def name_of(self, folder: Path) -> str:
+        """How a run is called: its sweep, trial and seed."""
+        return folder.relative_to(self.storage).as_posix()
+
+    def add(self, run: RunConfig, folder: Path) -> None:
+        """Remember the folder of a whole run, unless another one is known."""
+        if self.find(run) is None:
+            entry = json.dumps({"folder": os.path.relpath(folder, self.storage)})
+            write_atomically(self._entry(run), entry.encode())
+
+    @contextmanager
+    def claimed(self, run: RunConfig, is_asked_to_stop: Callable[[], bool]) -> Iterator[None]:
+        """Hold a run for as long as the block, so that nobody trains it twice at once; wait for whoever does now.
+
+        The claim goes with the process, however it ends. Where files cannot be locked nobody is waited for.
+        """
+        path = self._entry(run).with_suffix(".lock")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as lock:
+            while not _locked(lock.fileno()) and not is_asked_to_stop():
+                time.sleep(_POLL_S)
+            yield
+
+    def _entry(self, run: RunConfig) -> Path:
+        return self.storage / ".seed-runs" / f"{self.key(run)}.json"
+
+
+def copy_run(source: Path, folder: Path) -> None:
+    """Copy all that a whole seed run left, its history last; files that the file system can share are shared."""
+    for path in sorted(source.rglob("*"), key=lambda path: path.name == "history.json"):
+        target = folder / path.relative_to(source)
+        if path.is_file() and not path.name.startswith("."):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)
+            try:
+                os.link(path, target)
+            except OSError:
+                shutil.copyfile(path, target)
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True

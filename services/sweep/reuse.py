@@ -1,0 +1,53 @@
+"""Seed runs that a sweep need not train, since another one did."""
+
+from pathlib import Path
+from statistics import fmean
+
+import optuna
+
+from services.data.prepare import Prepared
+from services.records.seed_runs import SeedRuns
+from services.settings import Settings
+from services.spec import methods
+from services.spec.spec import SweepSpec
+from services.sweep.searcher import make_sampler
+from services.sweep.trial import run_config
+from trainers.data.store import json_digest
+from trainers.history import History
+
+
+def seed_runs(spec: SweepSpec, settings: Settings, prepared: Prepared, start: str | None) -> SeedRuns:
+    """Those of all sweeps that read the same data and start from the same weights, of digest `start`."""
+    splits = prepared.splits
+    reads = [
+        prepared.store.manifest.version,
+        [splits.train, splits.validation, splits.unlabelled],
+        [spec.data.normalize, spec.data.covariates],
+        start,
+    ]
+    return SeedRuns(Path(settings.storage_path), json_digest(reads))
+
+
+def count_there(spec: SweepSpec, runs: SeedRuns, label_range: float) -> int:
+    """How many of the sweep's seed runs are there, up to the first configuration that lacks one.
+
+    What is drawn after that depends on what it will come to. Where racing stops configurations, more may be there.
+    """
+    search, context, found = spec.search, spec.context(label_range), 0
+    study = optuna.create_study()
+    for point in methods.starts(search, context, spec.training.model_dump())[: search.trials]:
+        study.enqueue_trial(dict(point))
+    ended: list[tuple[optuna.Trial, float]] = []
+    for number in range(search.trials):
+        while ended and ended[0][0].number <= number - search.parallel:
+            study.tell(*ended.pop(0))
+        study.sampler = make_sampler(search.sampler, number)
+        trial = study.ask()
+        configuration = methods.draw(trial, search, context)
+        there = [runs.find(run_config(spec, configuration, seed)) for seed in search.seeds]
+        histories = [history for folder in there if folder and (history := History.read(folder))]
+        found += len(histories)
+        if len(histories) < len(there):
+            break
+        ended.append((trial, fmean(history.best for history in histories)))
+    return found

@@ -1,0 +1,115 @@
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.records.seed_runs import SeedRuns, copy_run
+from tests.services.past import history
+from trainers.config import RunConfig
+
+RUN: dict[str, Any] = {"model": {}, "training": {"epochs": 4}, "method": {"name": "exponential"}, "seed": 3}
+
+
+def run(**changes: Any) -> RunConfig:
+    return RunConfig.model_validate({**RUN, **changes})
+
+
+def left(storage: Path, name: str, epochs: int = 4) -> Path:
+    """The folder of a seed run."""
+    folder = storage / name / "trial-0000" / "seed-3"
+    history([5.0, 4.0, 3.0, 3.5][:epochs], seed=3).write(folder)
+    (folder / "best.pt").write_bytes(b"weights")
+    (folder / "latest.pt").write_bytes(b"state")
+    return folder
+
+
+def test_a_whole_run_is_found_by_what_makes_it(tmp_path: Path) -> None:
+    runs, folder = SeedRuns(tmp_path, "data"), left(tmp_path, "one-1")
+    assert runs.find(run()) is None
+    runs.add(run(), folder)
+    assert SeedRuns(tmp_path, "data").find(run()) == folder
+    assert runs.name_of(folder) == "one-1/trial-0000/seed-3"
+    same = {"training": {"epochs": 4, "cpus_per_worker": 8}, "model": {"init_from": "elsewhere"}}
+    assert runs.find(run(**same)) == folder, "where it ran, and the path of its weights, do not count"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 4},
+        {"method": {"name": "supremix"}},
+        {"method": {"name": "exponential", "params": {"temperature": 3.0}}},
+        {"training": {"epochs": 5}},
+        {"training": {"epochs": 4, "gpus_per_worker": 1}},
+        {"training": {"epochs": 4, "workers": 2}},
+        {"model": {"width": 0.5}},
+        {"probe": {"linear": {}}},
+    ],
+)
+def test_another_run_is_not_found(tmp_path: Path, changes: dict[str, Any]) -> None:
+    runs = SeedRuns(tmp_path, "data")
+    runs.add(run(), left(tmp_path, "one-1"))
+    assert runs.find(run(**changes)) is None
+
+
+def test_other_data_or_other_code_make_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    SeedRuns(tmp_path, "data").add(run(), left(tmp_path, "one-1"))
+    assert SeedRuns(tmp_path, "other data").find(run()) is None
+    monkeypatch.setattr("services.records.seed_runs.code_digest", lambda rooms: "other")
+    assert SeedRuns(tmp_path, "data").find(run()) is None
+
+
+def test_a_run_that_is_not_whole_or_gone_is_not_found_and_another_takes_its_place(tmp_path: Path) -> None:
+    runs, first, second = SeedRuns(tmp_path, "data"), left(tmp_path, "one-1"), left(tmp_path, "two-2")
+    runs.add(run(), first)
+    runs.add(run(), second)
+    assert runs.find(run()) == first
+    (first / "best.pt").unlink()
+    assert runs.find(run()) is None
+    runs.add(run(), second)
+    assert runs.find(run()) == second
+    left(tmp_path, "two-2", epochs=3)
+    assert runs.find(run()) is None
+    (second / "history.json").write_text("{")
+    assert runs.find(run()) is None
+
+
+def test_a_copy_has_all_that_was_left_and_outlives_it(tmp_path: Path) -> None:
+    source, copy = left(tmp_path, "one-1"), tmp_path / "copy"
+    history([9.0], seed=3).write(source / "pretraining")
+    copy_run(source, copy)
+    for path in source.rglob("*.*"):
+        path.write_bytes(b"") if path.suffix == ".json" else path.unlink()
+    assert (copy / "best.pt").read_bytes() == b"weights"
+    assert {path.name for path in copy.rglob("*") if path.is_file()} == {"best.pt", "latest.pt", "history.json"}
+
+
+CLAIM = """
+import sys, time
+from pathlib import Path
+from services.records.seed_runs import SeedRuns
+from tests.services.records.test_seed_runs import run
+with SeedRuns(Path(sys.argv[1]), "data").claimed(run(), lambda: False):
+    print("claimed", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_who_trains_a_run_is_waited_for_and_a_killed_process_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.records.seed_runs._POLL_S", 0.01)
+    runs, polls = SeedRuns(tmp_path, "data"), iter([False, False, True])
+    with subprocess.Popen([sys.executable, "-c", CLAIM, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout and other.stdout.readline() == "claimed\n"
+        with runs.claimed(run(), lambda: next(polls)):
+            assert next(polls, None) is None, "it asked until it was to stop"
+        with runs.claimed(run(seed=4), lambda: False):
+            pass  # nobody trains another
+        other.kill()
+        began = time.monotonic()
+        with runs.claimed(run(), lambda: False):
+            assert time.monotonic() - began < 30

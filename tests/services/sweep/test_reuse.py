@@ -1,0 +1,112 @@
+"""Seed runs that another sweep has trained."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from search_spaces import Configuration
+from services.records.seed_runs import SeedRuns
+from services.spec import methods
+from services.spec.spec import SweepSpec
+from services.sweep.reuse import count_there
+from services.sweep.trial import replayed, run_config
+from tests.services.past import history, rows, spec
+from trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
+
+MAES = [5.0, 4.0, 3.0, 3.5]
+
+
+@dataclass
+class Judge:
+    """Says `verdict` after `epochs` epochs, and remembers what it heard."""
+
+    verdict: Verdict = Verdict.GO
+    epochs: int = 0
+    reason: str = ""
+    judged: list[EpochMetrics] = field(default_factory=list)
+    heard: list[EpochMetrics] = field(default_factory=list)
+
+    def __call__(self, row: EpochMetrics) -> Verdict:
+        self.judged.append(row)
+        return self.verdict if len(self.judged) == self.epochs else Verdict.GO
+
+    def hear(self, row: EpochMetrics) -> Verdict:
+        self.heard.append(row)
+        return Verdict.GO
+
+
+CONFIGURATION = Configuration("dynlocrep", {})
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> SeedRuns:
+    """With one run of two stages in it."""
+    found, folder = SeedRuns(tmp_path, "data"), tmp_path / "one-1" / "trial-0000" / "seed-0"
+    history(MAES).write(folder)
+    history([8.0, 7.0]).write(folder / "pretraining")
+    (folder / "best.pt").write_bytes(b"weights")
+    found.add(run_config(spec(), CONFIGURATION, 0), folder)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("judge", "state", "epochs", "weights"),
+    [
+        (Judge(), COMPLETE, 4, True),
+        (Judge(Verdict.PRUNE, 2), PRUNED, 2, False),
+        (Judge(Verdict.PRUNE, 4), PRUNED, 4, True),
+    ],
+)
+def test_a_run_is_judged_epoch_by_epoch_as_if_it_were_trained(
+    runs: SeedRuns, tmp_path: Path, judge: Judge, state: str, epochs: int, weights: bool
+) -> None:
+    folder = tmp_path / "two-2" / "trial-0007" / "seed-0"
+    assert replayed(runs, run_config(spec(), CONFIGURATION, 0), folder, judge) == state  # type: ignore[arg-type]
+    taken = History.read(folder)
+    assert taken and (taken.state, taken.epochs, taken.taken) == (state, rows(MAES)[:epochs], "one-1/trial-0000/seed-0")
+    assert judge.judged == taken.epochs
+    assert [row["pretraining_validation_mae"] for row in judge.heard] == [8.0, 7.0]
+    assert (folder / "best.pt").exists() == weights
+
+
+def test_one_that_pauses_has_not_begun(runs: SeedRuns, tmp_path: Path) -> None:
+    folder, judge = tmp_path / "two-2", Judge(Verdict.PAUSE, 1)
+    assert replayed(runs, run_config(spec(), CONFIGURATION, 0), folder, judge) == RUNNING  # type: ignore[arg-type]
+    assert not folder.exists()
+
+
+def test_there_is_none(runs: SeedRuns, tmp_path: Path) -> None:
+    judge = Judge()
+    assert replayed(runs, run_config(spec(), CONFIGURATION, 1), tmp_path / "two-2", judge) == ""  # type: ignore[arg-type]
+    assert not judge.judged
+
+
+def test_what_is_there_is_counted_up_to_the_first_that_is_not(tmp_path: Path) -> None:
+    study, found = spec(trials=4, seeds=[0, 1], parallel=2), SeedRuns(tmp_path, "data")
+    assert count_there(study, found, 60.0) == 0
+    first = configurations(study)
+    for number, seeds in ((0, (0, 1)), (1, (1,)), (3, (0, 1))):
+        for seed in seeds:
+            folder = tmp_path / f"one-1/trial-{number}/seed-{seed}"
+            history(MAES, seed=seed).write(folder)
+            (folder / "best.pt").touch()
+            found.add(run_config(study, first[number], seed), folder)
+    assert count_there(study, found, 60.0) == 3
+
+
+def configurations(study: SweepSpec) -> list[Configuration]:
+    """What the sweep draws first, whatever comes of it."""
+    import optuna
+
+    from services.sweep.searcher import make_sampler
+
+    search, context = study.search, study.context(60.0)
+    asked = optuna.create_study()
+    for point in methods.starts(search, context, study.training.model_dump()):
+        asked.enqueue_trial(dict(point))
+    drawn = []
+    for number in range(search.trials):
+        asked.sampler = make_sampler(search.sampler, number)
+        drawn.append(methods.draw(asked.ask(), search, context))
+    return drawn
