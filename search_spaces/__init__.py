@@ -9,7 +9,7 @@ without a module stands at them.
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
@@ -32,6 +32,7 @@ __all__ = [
     "qualified",
     "ranges",
     "suggest",
+    "suggest_method",
 ]
 
 TRAINING = ("clip_norm", "ema", "lr", "step_epochs", "step_factor", "warmup_epochs", "weight_decay")
@@ -43,11 +44,17 @@ Parameters: TypeAlias = Mapping[str, Value]
 
 @dataclass(frozen=True)
 class Configuration:
-    """A method, all parameters of its loss, and the training fields that are searched beside it."""
+    """A method, all parameters of its loss, the training fields that are searched beside it, and options by axis."""
 
     method: str
     params: dict[str, Value]
     training: dict[str, Value] = field(default_factory=dict)
+    choices: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """Everything that makes it, by name, but the method."""
+        return {**self.params, **self.training, **self.choices}
 
 
 def names() -> list[str]:
@@ -77,8 +84,7 @@ def suggest(
     >>> suggest(trial, {"vanilla": {"kind": "l1", "bend": 1.0}}, Context(batch_size=32, epochs=50), {}, {})
     Configuration(method='vanilla', params={'kind': 'l1', 'bend': 1.0}, training={})
     """
-    several = len(methods) > 1
-    method = str(trial.suggest_categorical("method", list(methods))) if several else next(iter(methods))
+    method = suggest_method(trial, list(methods))
     params = _params(trial, method, methods[method], context, override, fix)
     training = {
         key.removeprefix("training."): override[key].suggest(trial, key, integer=override[key].is_integer())
@@ -86,6 +92,11 @@ def suggest(
         if key.startswith("training.")
     }
     return Configuration(method, params, training)
+
+
+def suggest_method(trial: Suggests, methods: Sequence[str]) -> str:
+    """Draw the method, where there are several."""
+    return str(trial.suggest_categorical("method", methods)) if len(methods) > 1 else methods[0]
 
 
 def published(

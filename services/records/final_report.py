@@ -43,7 +43,7 @@ class FinalReport(Evaluation):
     """The evaluation on the test split, and on each external cohort, by its name.
 
     Attributes:
-        trial, method, params, training: of the configuration.
+        trial, method, params, training, choices: of the configuration.
         phase: how often the sweep had been extended; `looks` says how often the test split was read, this time too.
     """
 
@@ -51,6 +51,7 @@ class FinalReport(Evaluation):
     method: str
     params: Parameters
     training: Parameters
+    choices: dict[str, str] = Field(default_factory=dict)
     external: dict[str, Evaluation] = Field(default_factory=dict)
     phase: int = 0
     looks: int = 1

@@ -38,7 +38,7 @@ class TrialRecord:
     @property
     def parameters(self) -> dict[str, Value]:
         """Everything that makes the configuration, by name, but the method."""
-        return self.configuration.params | self.configuration.training
+        return self.configuration.values
 
     @property
     def values(self) -> dict[int, float]:
@@ -110,6 +110,7 @@ def write_configuration(
         "method": configuration.method,
         "params": to_json(configuration.params),
         "training": to_json(configuration.training),
+        "choices": configuration.choices,
         "seeds": list(seeds),
         "failure": failure,
     }
@@ -136,7 +137,12 @@ def read_record(sweep: Path, number: int, plan: SeedPlan) -> TrialRecord | None:
     if not path.exists():
         return None
     content = json.loads(path.read_text())
-    configuration = Configuration(content["method"], from_json(content["params"]), from_json(content["training"]))
+    configuration = Configuration(
+        content["method"],
+        from_json(content["params"]),
+        from_json(content["training"]),
+        content.get("choices", {}),
+    )
     histories = (History.read(folder) for folder in sorted(path.parent.glob("seed-*")))
     own = replace(plan, seeds=tuple(content.get("seeds", plan.seeds)))
     return TrialRecord(number, configuration, content["failure"], {h.seed: h for h in histories if h}, own)

@@ -29,58 +29,73 @@ def check_spec(loaded: LoadedSpec, roots: Sequence[Path] = ()) -> None:
         _check_components(spec, loaded.base)
         _check_search_keys(spec)
         _check_training_ranges(spec)
-        _check_methods(spec, spec.context())
+        for where, variant in _each(spec):
+            with _under(where):
+                _check_parts(variant)
+                _check_methods(variant, variant.context())
 
 
 def check_against_data(loaded: LoadedSpec, labelled: int, unlabelled: int, label_range: float) -> None:
     """Check what depends on the prepared data: the sizes of the training split, and what its labels span."""
     from services.spec.methods import training_sizes
 
-    spec = loaded.spec
     with _naming(loaded.path):
-        for method, size in training_sizes(spec.search.spaces, labelled, unlabelled).items():
-            if spec.training.batch_size > size:
-                besides = f" with a label, which {method} needs" if unlabelled else ""
-                raise UserError(
-                    f"training.batch_size: {spec.training.batch_size} is not allowed: "
-                    f"the training split has {size} scans{besides}"
-                )
-        _check_methods(spec, spec.context(label_range))
+        for where, spec in _each(loaded.spec):
+            with _under(where):
+                for method, size in training_sizes(spec.search.spaces, labelled, unlabelled).items():
+                    if spec.training.batch_size > size:
+                        besides = f" with a label, which {method} needs" if unlabelled else ""
+                        raise UserError(
+                            f"training.batch_size: {spec.training.batch_size} is not allowed: "
+                            f"the training split has {size} scans{besides}"
+                        )
+                _check_methods(spec, spec.context(label_range))
 
 
 def check_image_shape(loaded: LoadedSpec, image_shape: tuple[int, ...]) -> None:
     """Check what depends on the volumes' shape (C, *S): the encoder's dimensions, the augmentations."""
     from trainers.augmentations import Augmenter
 
-    spec = loaded.spec
     with _naming(loaded.path):
-        if len(image_shape) - 1 != spec.model.spatial_dims:
-            raise UserError(
-                f"model.spatial_dims: {spec.model.spatial_dims} is not allowed: "
-                f"prepared images {list(image_shape)} have {len(image_shape) - 1}"
-            )
-        Augmenter(spec.training.augmentations, image_shape, seed=0)
-        _check_networks(spec, image_shape)
+        for where, spec in _each(loaded.spec):
+            with _under(where):
+                if len(image_shape) - 1 != spec.model.spatial_dims:
+                    raise UserError(
+                        f"model.spatial_dims: {spec.model.spatial_dims} is not allowed: "
+                        f"prepared images {list(image_shape)} have {len(image_shape) - 1}"
+                    )
+                Augmenter(spec.training.augmentations, image_shape, seed=0)
+                _check_networks(spec, image_shape)
+
+
+def _each(spec: SweepSpec) -> Iterator[tuple[str, SweepSpec]]:
+    """The spec, and with each option that may be chosen, by the option's place."""
+    yield "", spec
+    yield from spec.variants.items()
 
 
 def _check_components(spec: SweepSpec, base: Path) -> None:
     from trainers import losses
     from trainers.data.transforms import build_transforms
 
-    _check_encoder(spec.model)
-    _check_probe(spec)
     for space in spec.search.spaces:
         _known("search.spaces", "method", space, losses.names())
     build_transforms(spec.data.transforms, base)
     for name, cohort in spec.data.cohorts.items():
         with naming_cohort(name):
             build_transforms(cohort.transforms, base)
-    _check_augmentations(spec)
     if spec.data.unlabelled == "train" and all(losses.get(space).needs_labels for space in spec.search.spaces):
         free = [name for name in losses.names() if not losses.get(name).needs_labels]
         raise UserError(
             f"data.unlabelled: train is not allowed: no method of search.spaces is one of {', '.join(free)}"
         )
+
+
+def _check_parts(spec: SweepSpec) -> None:
+    """What an option may change can be built."""
+    _check_encoder(spec.model)
+    _check_probe(spec)
+    _check_augmentations(spec)
 
 
 def _check_encoder(model: ModelConfig) -> None:
@@ -185,7 +200,7 @@ def _under(field: str) -> Iterator[None]:
         yield
     except (UserError, Refused) as error:
         said = str(error)
-        raise UserError(said if said.startswith(f"{field}.") else f"{field}: {said}") from error
+        raise UserError(said if not field or said.startswith(f"{field}.") else f"{field}: {said}") from error
 
 
 @contextmanager

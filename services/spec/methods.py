@@ -1,11 +1,12 @@
 """Methods: a loss of `trainers` with what `search_spaces` searches of it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import search_spaces
 from search_spaces import Configuration, Context, Parameters, Range, Suggests, Value
-from services.spec.spec import SearchConfig
+from services.spec.spec import SearchConfig, SweepSpec
 from trainers import losses
 from trainers.errors import UserError
 from trainers.losses import Loss
@@ -17,17 +18,27 @@ def parameters_of(methods: Sequence[str]) -> dict[str, Parameters]:
     return {method: losses.parameters(method) for method in methods}
 
 
-def draw(trial: Suggests, search: SearchConfig, context: Context) -> Configuration:
-    """A configuration of a search, out of an Optuna trial."""
-    return search_spaces.suggest(trial, parameters_of(search.spaces), context, search.override, search.fix)
+def draw(trial: Suggests, spec: SweepSpec, label_range: float | None) -> Configuration:
+    """A configuration of a sweep, out of an Optuna trial: method, options, and then what depends on them."""
+    search = spec.search
+    method = search_spaces.suggest_method(trial, search.spaces)
+    axes = search.axes_of(method).items()
+    choices = {axis: str(trial.suggest_categorical(f"choices.{axis}", list(options))) for axis, options in axes}
+    context = spec.choosing(choices).context(label_range)
+    drawn = search_spaces.suggest(trial, parameters_of(search.spaces), context, search.override, search.fix)
+    return replace(drawn, choices=choices)
 
 
-def starts(search: SearchConfig, context: Context, training: Mapping[str, Value]) -> list[dict[str, Value]]:
-    """The published point of each method as far as a trial is asked for it; `training` is where its fields start."""
-    first: list[dict[str, Value]] = []
+def starts(spec: SweepSpec, label_range: float | None) -> list[dict[str, Value]]:
+    """The published point of each method, with the first option of each axis, as far as a trial is asked for it."""
+    search, first = spec.search, []
     for method, own in parameters_of(search.spaces).items():
-        choice: dict[str, Value] = {"method": method} if len(search.spaces) > 1 else {}
-        first.append(choice | search_spaces.published(method, own, context, search.override, search.fix, training))
+        options = {axis: next(iter(named)) for axis, named in search.axes_of(method).items()}
+        chosen = spec.choosing(options)
+        asked: dict[str, Value] = {"method": method} if len(search.spaces) > 1 else {}
+        asked |= {f"choices.{axis}": option for axis, option in options.items()}
+        context, training = chosen.context(label_range), chosen.training.model_dump()
+        first.append(asked | search_spaces.published(method, own, context, search.override, search.fix, training))
     return first
 
 

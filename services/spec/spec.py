@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from search_spaces import Context, Range
+from search_spaces import TRAINING, Context, Range
 from services.complaints import complaint
 from services.spec.yaml import dump_mapping, load_mapping
 from trainers.config import (
@@ -23,7 +23,7 @@ from trainers.config import (
     TrainingConfig,
     finetuning,
 )
-from trainers.errors import UserError
+from trainers.errors import UserError, nearest
 from trainers.parameters import Count, Positive
 
 EXTENT = ("trials", "seeds", "new_seeds")
@@ -31,6 +31,10 @@ EXTENT = ("trials", "seeds", "new_seeds")
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Scalar = bool | int | float | str
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
+Section = TypeVar("Section", ModelConfig, TrainingConfig)
+_OF_ALL = ("workers", "cpus_per_worker", "gpus_per_worker")
+"""Fields of the training that no option may change."""
 
 
 class RacingConfig(Frozen):
@@ -52,12 +56,23 @@ class RacingConfig(Frozen):
         return self
 
 
+class Patch(Frozen):
+    """What an option changes of a spec: fields of `model` and `training`, and the whole `probe`."""
+
+    model: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+    probe: Named | None = None
+
+
 class SearchConfig(Frozen):
     """Which configurations are tried, and how each is judged.
 
     `parallel`: how many configurations may be under way at once. Configuration n is sampled from, and raced
     against, the results of configurations up to n - parallel, so that a sweep's outcome does not depend on
     the machine or on timing. `racing: null` turns racing off.
+
+    `choices` names axes and, of each, options to choose from, such as `encoder: {resnet18: {}, sfcn: {model: {encoder:
+    sfcn}}}`; `choices_for` says for which methods an axis is there, where it is not for all.
 
     `trials`, `seeds` and the finalists may grow later: seeds that are added are run by the finalists, or, with
     `new_seeds: all`, by every configuration that was complete. A seed run that another sweep has trained already is
@@ -67,6 +82,8 @@ class SearchConfig(Frozen):
     spaces: tuple[str, ...]
     override: dict[str, Range] = Field(default_factory=dict)
     fix: dict[str, Scalar] = Field(default_factory=dict)
+    choices: dict[Word, dict[Word, Patch]] = Field(default_factory=dict)
+    choices_for: dict[Word, tuple[str, ...]] = Field(default_factory=dict)
     sampler: Literal["tpe", "random", "qmc", "gp"] = "tpe"
     trials: Count = 30
     seeds: tuple[Seed, ...] = (0, 1, 2)
@@ -90,6 +107,29 @@ class SearchConfig(Frozen):
             if key in self.override:
                 raise ValueError(f"'{key}' is in both fix and override; keep one")
         return self
+
+    @model_validator(mode="after")
+    def _chooses_from_several(self) -> "SearchConfig":
+        for axis, options in self.choices.items():
+            if axis in TRAINING:
+                raise ValueError(f"choices: '{axis}' is not allowed: it is a field of training")
+            if len(options) < 2:
+                raise ValueError(f"choices: {axis} has {len(options)} options; two are needed")
+        for axis, methods in self.choices_for.items():
+            if axis not in self.choices:
+                raise ValueError(f"choices_for: unknown axis '{axis}'; {nearest(axis, self.choices)}")
+            for method in methods:
+                if method not in self.spaces:
+                    raise ValueError(f"choices_for: {axis}: '{method}' is none of spaces {list(self.spaces)}")
+        return self
+
+    def axes_of(self, method: str) -> dict[str, dict[str, Patch]]:
+        """The axes that a configuration of a method has, with their options."""
+        return {
+            axis: options
+            for axis, options in self.choices.items()
+            if axis not in self.choices_for or method in self.choices_for[axis]
+        }
 
 
 class BudgetConfig(Frozen):
@@ -163,6 +203,54 @@ class SweepSpec(Frozen):
             )
         return self
 
+    @model_validator(mode="after")
+    def _trains_as_long_whatever_is_chosen(self) -> "SweepSpec":
+        for where, variant in self.variants.items():
+            for field in _OF_ALL:
+                if variant.training.model_dump()[field] != self.training.model_dump()[field]:
+                    raise ValueError(f"{where}: training.{field} is not allowed: it is the same for all configurations")
+            if variant.model.init_from != self.model.init_from:
+                raise ValueError(f"{where}: model.init_from is not allowed: it is the same for all configurations")
+            if variant.plan != self.plan:
+                raise ValueError(f"{where}: is not allowed: all configurations must train and be judged as long")
+        return self
+
+    def choosing(self, choices: Mapping[str, str]) -> "SweepSpec":
+        """This spec with an option of some axes, in the order of the axes, and nothing left to choose."""
+        model, training, probe = self.model.model_dump(mode="json"), self.training.model_dump(mode="json"), self.probe
+        for axis, option in choices.items():
+            patch = self.search.choices[axis][option]
+            model, training, probe = model | patch.model, training | patch.training, patch.probe or probe
+        if not choices:
+            return self
+        search = self.search.model_copy(update={"choices": {}, "choices_for": {}})
+        return self.model_copy(
+            update={
+                "model": _patched(ModelConfig, model),
+                "training": _patched(TrainingConfig, training),
+                "probe": probe,
+                "search": search,
+            }
+        )
+
+    @property
+    def variants(self) -> dict[str, "SweepSpec"]:
+        """The spec with each option of each axis, for the methods that have it, by the place of the option.
+
+        Raises ValueError, in one line, where an option does not give a spec.
+        """
+        found = {}
+        for axis, options in self.search.choices.items():
+            for option in options:
+                where = f"search.choices.{axis}.{option}"
+                try:
+                    chosen = self.choosing({axis: option})
+                except ValueError as error:
+                    raise ValueError(f"{where}.{error}") from error
+                own = {"spaces": self.search.choices_for.get(axis, self.search.spaces)}
+                found[where] = chosen.model_copy(update={"search": chosen.search.model_copy(update=own)})
+        return found
+
     @property
     def judged_epochs(self) -> int:
         """Epochs of the stage that configurations are compared by: fine-tuning where there is any."""
@@ -182,8 +270,8 @@ class SweepSpec(Frozen):
         A field at its default is not in the hash, so that a field that is added later gives no sweep another id; nor
         is how far it goes, which may grow (`EXTENT`), whether it trains what is there already (`fresh`), nor are
         machines (`data.feed`, the budget, CPUs, GPUs and, where the result does not depend on them, workers). The order
-        of keys does not count, but for the augmentations, which apply in the order written, and for several images of a
-        scan, whose channels do.
+        of keys does not count, but for the augmentations, which apply in the order written, for several images of a
+        scan, whose channels do, and for choices, which are drawn in it.
         """
         science = self.model_dump(
             exclude_defaults=True,
@@ -201,6 +289,9 @@ class SweepSpec(Frozen):
             training["augmentations"] = list(self.training.augmentations.items())
         if isinstance(self.data.image, dict):
             science["data"]["image"] = list(self.data.image.items())
+        if self.search.choices:
+            axes = science["search"]["choices"]
+            science["search"]["choices"] = [[axis, list(axes[axis].items())] for axis in self.search.choices]
         canonical = json.dumps(_whole(science | {"training": training}), sort_keys=True, separators=(",", ":"))
         return f"{self.name}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
 
@@ -293,6 +384,15 @@ def load_spec(path: str | Path) -> LoadedSpec:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     return LoadedSpec(parse_spec(text, str(path)), path, path.resolve().parent)
+
+
+def _patched(kind: type[Section], fields: dict[str, Any]) -> Section:
+    """A section of the spec with these fields. Raises ValueError, in one line, where they are none of it."""
+    name = "model" if kind is ModelConfig else "training"
+    try:
+        return kind.model_validate_json(json.dumps(fields), strict=True)
+    except ValidationError as error:
+        raise ValueError(f"{name}.{complaint(error, kind)}") from error
 
 
 def _without_retired(document: Mapping[str, Any]) -> Mapping[str, Any]:

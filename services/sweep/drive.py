@@ -153,12 +153,12 @@ class Drive:
         return Rule(self._spec.plan, racing.rungs, racing.confidence)
 
     def _searcher(self, monitor: Monitor) -> SweepSearcher:
-        search, context = self._spec.search, self._spec.context(self._make_feed().label_range)
-        first = methods.starts(search, context, self._spec.training.model_dump())[: search.trials]
+        search, label_range = self._spec.search, self._make_feed().label_range
+        first = methods.starts(self._spec, label_range)[: search.trials]
         study = open_study(self._folder.sweep_id, self._study_storage, first)
         return SweepSearcher(
             study,
-            lambda trial: methods.draw(trial, search, context),
+            lambda trial: methods.draw(trial, self._spec, label_range),
             search,
             self._spec.plan,
             self._storage,

@@ -190,6 +190,7 @@ def _report(
         method=record.configuration.method,
         params=record.configuration.params,
         training=record.configuration.training,
+        choices=record.configuration.choices,
         external=external,
     )
 

@@ -41,7 +41,7 @@ class Monitor:
     def trial_started(self, number: int, configuration: Configuration) -> None:
         """A configuration starts or goes on."""
         log.info("trial %d begins: %s", number, configuration.method)
-        self._tracker.trial_started(number, configuration.method, configuration.params | configuration.training)
+        self._tracker.trial_started(number, configuration.method, configuration.values)
 
     def follow(self, events: Iterable[Event]) -> None:
         """Epochs that the referee heard of."""

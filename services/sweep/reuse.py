@@ -33,9 +33,9 @@ def count_there(spec: SweepSpec, runs: SeedRuns, label_range: float) -> int:
 
     What is drawn after that depends on what it will come to. Where racing stops configurations, more may be there.
     """
-    search, context, found = spec.search, spec.context(label_range), 0
+    search, found = spec.search, 0
     study = optuna.create_study()
-    for point in methods.starts(search, context, spec.training.model_dump())[: search.trials]:
+    for point in methods.starts(spec, label_range)[: search.trials]:
         study.enqueue_trial(dict(point))
     ended: list[tuple[optuna.Trial, float]] = []
     for number in range(search.trials):
@@ -43,7 +43,7 @@ def count_there(spec: SweepSpec, runs: SeedRuns, label_range: float) -> int:
             study.tell(*ended.pop(0))
         study.sampler = make_sampler(search.sampler, number)
         trial = study.ask()
-        configuration = methods.draw(trial, search, context)
+        configuration = methods.draw(trial, spec, label_range)
         there = [runs.find(run_config(spec, configuration, seed)) for seed in search.seeds]
         histories = [history for folder in there if folder and (history := History.read(folder))]
         found += len(histories)

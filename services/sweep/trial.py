@@ -56,6 +56,7 @@ class TrialSetup:
 
 def run_config(spec: SweepSpec, configuration: Configuration, seed: int, init_from: Path | None = None) -> RunConfig:
     """What one seed of a configuration is told; it starts from the weights in `init_from`, whatever the spec names."""
+    spec = spec.choosing(configuration.choices)
     model = spec.model.model_copy(update={"init_from": str(init_from) if init_from else None})
     training = spec.training.model_validate(spec.training.model_dump() | configuration.training)
     method = MethodConfig(name=configuration.method, params=configuration.params)
@@ -65,12 +66,12 @@ def run_config(spec: SweepSpec, configuration: Configuration, seed: int, init_fr
 def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
     """The Tune function. `config` has the number, the configuration's parts, its seeds, and whether it races."""
     number, race = config["number"], config["race"]
-    configuration = Configuration(config["method"], config["params"], config["training"])
+    configuration = Configuration(config["method"], config["params"], config["training"], config["choices"])
     seeds = tuple(config["seeds"])
     write_configuration(setup.sweep, number, configuration, seeds)
     with trial_log(trial_folder(setup.sweep, number)):
-        values = configuration.params | configuration.training
-        log.info("begins  %s", "  ".join([configuration.method, *(f"{name} {v}" for name, v in values.items())]))
+        values = (f"{name} {value}" for name, value in configuration.values.items())
+        log.info("begins  %s", "  ".join([configuration.method, *values]))
         try:
             if setup.spec.training.workers == 1:
                 run_seeds(number, configuration, seeds, race, setup, get_local_device(setup.spec))

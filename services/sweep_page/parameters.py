@@ -24,7 +24,7 @@ class Parameter:
 
 def values(record: TrialRecord) -> dict[str, Value]:
     """Everything that makes a configuration, by name."""
-    return record.configuration.params | record.configuration.training
+    return record.configuration.values
 
 
 def by_method(content: Content) -> dict[str, list[TrialRecord]]:
@@ -52,7 +52,7 @@ def searched(method: str, records: Sequence[TrialRecord], known: Mapping[str, Ba
 def _sections(method: str, records: Sequence[TrialRecord]) -> dict[str, list[str]]:
     """What every configuration has: another version of the program may have added to some."""
     first, every = records[0].configuration, set.intersection(*(set(values(record)) for record in records))
-    sections = {method: first.params, "training": first.training}
+    sections = {method: first.params, "training": first.training, "choices": first.choices}
     return {section: [name for name in given if name in every] for section, given in sections.items()}
 
 

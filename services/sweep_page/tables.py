@@ -66,7 +66,7 @@ def figures_table(title: str, evaluated: Figures) -> Table:
 
 def winner_table(final: FinalReport) -> Table:
     """The configuration that was evaluated."""
-    lines = [Line((name, parameter(value))) for name, value in (final.params | final.training).items()]
+    lines = [Line((name, parameter(value))) for name, value in (final.params | final.training | final.choices).items()]
     return Table(f"Trial {final.trial}, {final.method}", ("parameter", "value"), tuple(lines), figures=frozenset({1}))
 
 

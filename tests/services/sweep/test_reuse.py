@@ -101,12 +101,12 @@ def configurations(study: SweepSpec) -> list[Configuration]:
 
     from services.sweep.searcher import make_sampler
 
-    search, context = study.search, study.context(60.0)
+    search = study.search
     asked = optuna.create_study()
-    for point in methods.starts(search, context, study.training.model_dump()):
+    for point in methods.starts(study, 60.0):
         asked.enqueue_trial(dict(point))
     drawn = []
     for number in range(search.trials):
         asked.sampler = make_sampler(search.sampler, number)
-        drawn.append(methods.draw(asked.ask(), search, context))
+        drawn.append(methods.draw(asked.ask(), study, 60.0))
     return drawn

@@ -47,14 +47,13 @@ class Bench:
     def __init__(self, home: Path, spec: SweepSpec, storage: BaseStorage | None = None) -> None:
         self.spec, self.sweep = spec, home / spec.sweep_id
         self.storage = storage or InMemoryStorage()
-        context = spec.context(label_range=60.0)
-        first = methods.starts(spec.search, context, spec.training.model_dump())[: spec.search.trials]
+        first = methods.starts(spec, 60.0)[: spec.search.trials]
         self.study = open_study(spec.sweep_id, self.storage, first)
         self.heard = Heard()
         search = spec.search
         self.searcher = SweepSearcher(
             self.study,
-            lambda trial: methods.draw(trial, search, context),
+            lambda trial: methods.draw(trial, spec, 60.0),
             search,
             spec.plan,
             self.sweep,
@@ -69,7 +68,7 @@ class Bench:
         told = self.searcher.suggest(f"tune-{self._ids}")
         if isinstance(told, dict):
             self.open[f"tune-{self._ids}"] = told
-            configuration = Configuration(told["method"], told["params"], told["training"])
+            configuration = Configuration(told["method"], told["params"], told["training"], told["choices"])
             write_configuration(self.sweep, told["number"], configuration, told["seeds"])
         return told
 
@@ -80,7 +79,7 @@ class Bench:
         """Train configuration `number`, and tell the searcher: complete, pruned, failed, paused or died."""
         trial_id = next(key for key, told in self.open.items() if told["number"] == number)
         told = self.open.pop(trial_id)
-        configuration = Configuration(told["method"], told["params"], told["training"])
+        configuration = Configuration(told["method"], told["params"], told["training"], told["choices"])
         values = [[mae] * EPOCHS for mae in self.maes(number)]
         for seed, mae in zip(told["seeds"], values, strict=True):
             folder = seed_folder(self.sweep, number, seed)

@@ -1,0 +1,129 @@
+"""Options of the spec that a search chooses from."""
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from search_spaces import Configuration
+from services.spec import methods
+from services.spec.checks import check_against_data, check_image_shape, check_spec
+from services.spec.spec import LoadedSpec, SweepSpec
+from services.sweep.trial import run_config
+from tests.services.spec.test_ids import spec
+from trainers.errors import UserError
+
+ENCODERS: dict[str, Any] = {"resnet18": {}, "sfcn": {"model": {"encoder": "sfcn"}}}
+LARGE: dict[str, Any] = {"small": {"training": {"batch_size": 16}}, "large": {"training": {"batch_size": 64}}}
+PROBES: dict[str, Any] = {"ridge": {}, "linear": {"probe": {"linear": {}}}}
+
+
+def choosing(choices: dict[str, Any], **search: Any) -> SweepSpec:
+    return spec({"search": {"spaces": ["dynlocrep", "vanilla"], "choices": choices, **search}})
+
+
+def drawn(study_spec: SweepSpec, number: int = 20) -> list[Configuration]:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for point in methods.starts(study_spec, 60.0):
+        study.enqueue_trial(dict(point))
+    return [methods.draw(study.ask(), study_spec, 60.0) for _ in range(number)]
+
+
+def test_an_option_is_drawn_of_each_axis_the_first_to_begin_with() -> None:
+    found = drawn(choosing({"encoder": ENCODERS, "batch": LARGE, "probe": PROBES}))
+    assert [(one.method, one.choices) for one in found[:2]] == [
+        ("dynlocrep", {"encoder": "resnet18", "batch": "small", "probe": "ridge"}),
+        ("vanilla", {"encoder": "resnet18", "batch": "small", "probe": "ridge"}),
+    ]
+    assert {one.choices["encoder"] for one in found} == {"resnet18", "sfcn"}
+    assert {one.choices["batch"] for one in found} == {"small", "large"}
+
+
+def test_what_is_drawn_fits_what_was_chosen() -> None:
+    """dynlocrep has at most as many neighbours as the batch others."""
+    most = {"small": 0, "large": 0}
+    for one in drawn(choosing({"batch": LARGE}, spaces=["dynlocrep"]), 60):
+        most[one.choices["batch"]] = max(most[one.choices["batch"]], int(one.params["nn_final"] or 0))
+    assert most["small"] < 16 <= most["large"] < 64
+
+
+def test_an_axis_may_be_there_for_some_methods() -> None:
+    for one in drawn(choosing({"encoder": ENCODERS}, choices_for={"encoder": ["vanilla"]})):
+        assert set(one.choices) == ({"encoder"} if one.method == "vanilla" else set())
+
+
+def test_a_run_has_what_was_chosen() -> None:
+    study = choosing({"encoder": ENCODERS, "batch": LARGE, "probe": PROBES})
+    chosen = {"encoder": "sfcn", "batch": "large", "probe": "linear"}
+    run = run_config(study, Configuration("vanilla", {}, {"lr": 0.5}, chosen), 3)
+    assert (run.model.encoder, run.training.batch_size, run.training.lr, run.seed) == ("sfcn", 64, 0.5, 3)
+    assert run.probe == {"linear": {}}
+    assert run_config(study, Configuration("vanilla", {}), 3).model.encoder == study.model.encoder
+
+
+def test_choices_and_their_order_are_part_of_the_id() -> None:
+    one = choosing({"encoder": ENCODERS})
+    turned = choosing({"encoder": dict(reversed(ENCODERS.items()))})
+    ids = {choosing({}).sweep_id, one.sweep_id, turned.sweep_id, choosing({"net": ENCODERS}).sweep_id}
+    assert len(ids) == 4
+    assert spec({"search": one.model_dump(mode="json")["search"]}).sweep_id == one.sweep_id
+
+
+@pytest.mark.parametrize(
+    ("choices", "search", "said"),
+    [
+        ({"encoder": {"a": {}}}, {}, "encoder has 1 options; two are needed"),
+        ({"encoder": {"a": {}, "b": {"data": {}}}}, {}, "'?data'?"),
+        ({"encoder": {"a": {}, "b": {"model": {"encodr": "x"}}}}, {}, "search.choices.encoder.b.model.*encodr"),
+        ({"lr": {"a": {}, "b": {}}}, {}, "'lr' is not allowed: it is a field of training"),
+        (
+            {"b": {"a": {}, "b": {"training": {"workers": 2}}}},
+            {},
+            "search.choices.b.b: training.workers is not allowed",
+        ),
+        ({"b": {"a": {}, "b": {"training": {"epochs": 2}}}}, {}, "b.b: is not allowed: all .* be judged as long"),
+        ({"b": {"a": {}, "b": {"model": {"init_from": "x"}}}}, {}, "b.b: model.init_from is not allowed"),
+        (
+            {"encoder": ENCODERS},
+            {"choices_for": {"encodr": ["vanilla"]}},
+            "unknown axis 'encodr'; did you mean 'encoder'",
+        ),
+        ({"encoder": ENCODERS}, {"choices_for": {"encoder": ["mae"]}}, "encoder: 'mae' is none of spaces"),
+    ],
+)
+def test_what_cannot_be_chosen_from(choices: dict[str, Any], search: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        choosing(choices, **search)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (
+            {"model": {"encoder": "sfnc"}},
+            "search.choices.encoder.b: model.encoder: unknown encoder 'sfnc'; did you mean",
+        ),
+        ({"probe": {"rigde": {}}}, "search.choices.encoder.b: probe: unknown probe 'rigde'"),
+        ({"training": {"augmentations": {"cutuot": {}}}}, r"search.choices.encoder.b: .*cutuot"),
+    ],
+)
+def test_an_option_that_cannot_be_built_is_named(option: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        check_spec(loaded(choosing({"encoder": {"a": {}, "b": option}})))
+
+
+def test_options_are_checked_against_the_data() -> None:
+    with pytest.raises(
+        UserError, match=r"search.choices.batch.large: training.batch_size: 64 is not allowed: the training"
+    ):
+        check_against_data(loaded(choosing({"batch": LARGE})), 40, 0, 60.0)
+    flat = {"a": {}, "b": {"model": {"spatial_dims": 2}}}
+    with pytest.raises(
+        UserError, match=r"search.choices.dims.b: model.spatial_dims: 2 is not allowed: prepared images"
+    ):
+        check_image_shape(loaded(choosing({"dims": flat})), (1, 16, 16, 16))
+
+
+def loaded(study: SweepSpec) -> LoadedSpec:
+    return LoadedSpec(study, Path("study.yaml"), Path())
