@@ -33,6 +33,7 @@ def check_spec(loaded: LoadedSpec, roots: Sequence[Path] = ()) -> None:
             with _under(where):
                 _check_parts(variant)
                 _check_methods(variant, variant.context())
+        _check_points(spec)
 
 
 def check_against_data(loaded: LoadedSpec, labelled: int, unlabelled: int, label_range: float) -> None:
@@ -163,6 +164,26 @@ def _check_search_keys(spec: SweepSpec) -> None:
         _known("search.fix", "parameter", key, own)
     for key in spec.search.override:
         _known("search.override", "parameter", key, own + training)
+
+
+def _check_points(spec: SweepSpec) -> None:
+    """Every point can be trained."""
+    from services.spec import methods
+    from trainers import losses
+
+    for point in spec.search.points:
+        with _under(f"search.points.{point.name}"):
+            for key in point.params:
+                _known("params", f"parameter of {point.method}", key, list(losses.parameters(point.method)))
+            chosen = spec.choosing(point.choices)
+            changed = json.dumps({**chosen.training.model_dump(), **point.training})
+            try:
+                TrainingConfig.model_validate_json(changed, strict=True)
+            except ValidationError as error:
+                raise UserError(f"training.{complaint(error, TrainingConfig)}") from error
+            params = {**losses.parameters(point.method), **point.params}
+            search_spaces.check(point.method, params, chosen.context())
+            methods.build(point.method, params, chosen.context())
 
 
 def _check_training_ranges(spec: SweepSpec) -> None:

@@ -1,16 +1,19 @@
 """Methods: a loss of `trainers` with what `search_spaces` searches of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import search_spaces
 from search_spaces import Configuration, Context, Parameters, Range, Suggests, Value
-from services.spec.spec import SearchConfig, SweepSpec
+from services.spec.spec import PointConfig, SearchConfig, SweepSpec
 from trainers import losses
 from trainers.errors import UserError
 from trainers.losses import Loss
 from trainers.parameters import check, is_whole, rules_of
+
+POINT = "point"
+"""Attribute of an Optuna trial: the name of the point that it is."""
 
 
 def parameters_of(methods: Sequence[str]) -> dict[str, Parameters]:
@@ -21,6 +24,9 @@ def parameters_of(methods: Sequence[str]) -> dict[str, Parameters]:
 def draw(trial: Suggests, spec: SweepSpec, label_range: float | None) -> Configuration:
     """A configuration of a sweep, out of an Optuna trial: method, options, and then what depends on them."""
     search = spec.search
+    for point in search.points:
+        if point.name == getattr(trial, "user_attrs", {}).get(POINT):
+            return _configured(point, search)
     method = search_spaces.suggest_method(trial, search.spaces)
     axes = search.axes_of(method).items()
     choices = {axis: str(trial.suggest_categorical(f"choices.{axis}", list(options))) for axis, options in axes}
@@ -29,17 +35,39 @@ def draw(trial: Suggests, spec: SweepSpec, label_range: float | None) -> Configu
     return replace(drawn, choices=choices)
 
 
-def starts(spec: SweepSpec, label_range: float | None) -> list[dict[str, Value]]:
-    """The published point of each method, with the first option of each axis, as far as a trial is asked for it."""
-    search, first = spec.search, []
-    for method, own in parameters_of(search.spaces).items():
-        options = {axis: next(iter(named)) for axis, named in search.axes_of(method).items()}
-        chosen = spec.choosing(options)
-        asked: dict[str, Value] = {"method": method} if len(search.spaces) > 1 else {}
-        asked |= {f"choices.{axis}": option for axis, option in options.items()}
-        context, training = chosen.context(label_range), chosen.training.model_dump()
-        first.append(asked | search_spaces.published(method, own, context, search.override, search.fix, training))
-    return first
+@dataclass(frozen=True)
+class Start:
+    """Values that a trial is asked for, near a configuration to begin with; `point` is its name where it has one."""
+
+    values: dict[str, Value]
+    point: str = ""
+
+
+def starts(spec: SweepSpec, label_range: float | None) -> list[Start]:
+    """The spec's points, and the published point of each method with the first option of each axis."""
+    published = (PointConfig(name="published", method=method) for method in spec.search.spaces)
+    points = [Start(_asked(point, spec, label_range), point.name) for point in spec.search.points]
+    return points + [Start(_asked(point, spec, label_range)) for point in published]
+
+
+def _asked(point: PointConfig, spec: SweepSpec, label_range: float | None) -> dict[str, Value]:
+    """What a trial is asked for that is drawn at a point, moved into the ranges."""
+    search, configured = spec.search, _configured(point, spec.search)
+    chosen = spec.choosing(configured.choices)
+    asked: dict[str, Value] = {"method": point.method} if len(search.spaces) > 1 else {}
+    asked |= {f"choices.{axis}": option for axis, option in configured.choices.items()}
+    training = {**chosen.training.model_dump(), **configured.training}
+    near = (point.method, configured.params, chosen.context(label_range), search.override, search.fix, training)
+    return asked | search_spaces.published(*near)
+
+
+def _configured(point: PointConfig, search: SearchConfig) -> Configuration:
+    """The configuration that a point is."""
+    first = {axis: next(iter(options)) for axis, options in search.axes_of(point.method).items()}
+    own = f"{point.method}."
+    fixed = {key.removeprefix(own): value for key, value in search.fix.items() if key.startswith(own)}
+    params = {**losses.parameters(point.method), **fixed, **point.params}
+    return Configuration(point.method, params, dict(point.training), {**first, **point.choices})
 
 
 def typical(method: str, search: SearchConfig, context: Context) -> dict[str, Value]:

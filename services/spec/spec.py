@@ -64,6 +64,19 @@ class Patch(Frozen):
     probe: Named | None = None
 
 
+class PointConfig(Frozen):
+    """A named configuration that is always tried.
+
+    What it does not say is fixed by the search, or published, and the first option of an axis.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._=+-]{0,59}$")]
+    method: str
+    params: dict[str, Scalar] = Field(default_factory=dict)
+    training: dict[str, int | float] = Field(default_factory=dict)
+    choices: dict[Word, str] = Field(default_factory=dict)
+
+
 class SearchConfig(Frozen):
     """Which configurations are tried, and how each is judged.
 
@@ -72,7 +85,7 @@ class SearchConfig(Frozen):
     the machine or on timing. `racing: null` turns racing off.
 
     `choices` names axes and, of each, options to choose from, such as `encoder: {resnet18: {}, sfcn: {model: {encoder:
-    sfcn}}}`; `choices_for` says for which methods an axis is there, where it is not for all.
+    sfcn}}}`; `choices_for` says for which methods an axis is there, where it is not for all. `points` are tried first.
 
     `trials`, `seeds` and the finalists may grow later: seeds that are added are run by the finalists, or, with
     `new_seeds: all`, by every configuration that was complete. A seed run that another sweep has trained already is
@@ -84,6 +97,7 @@ class SearchConfig(Frozen):
     fix: dict[str, Scalar] = Field(default_factory=dict)
     choices: dict[Word, dict[Word, Patch]] = Field(default_factory=dict)
     choices_for: dict[Word, tuple[str, ...]] = Field(default_factory=dict)
+    points: tuple[PointConfig, ...] = ()
     sampler: Literal["tpe", "random", "qmc", "gp"] = "tpe"
     trials: Count = 30
     seeds: tuple[Seed, ...] = (0, 1, 2)
@@ -121,6 +135,26 @@ class SearchConfig(Frozen):
             for method in methods:
                 if method not in self.spaces:
                     raise ValueError(f"choices_for: {axis}: '{method}' is none of spaces {list(self.spaces)}")
+        return self
+
+    @model_validator(mode="after")
+    def _names_points_of_the_search(self) -> "SearchConfig":
+        names = [point.name for point in self.points]
+        for point in self.points:
+            where = f"points: {point.name}"
+            if names.count(point.name) > 1:
+                raise ValueError(f"{where} is there {names.count(point.name)} times")
+            if point.method not in self.spaces:
+                raise ValueError(f"{where}: method '{point.method}' is none of spaces {list(self.spaces)}")
+            for field in point.training:
+                if field not in TRAINING:
+                    raise ValueError(f"{where}: training: unknown field '{field}'; {nearest(field, TRAINING)}")
+            axes = self.axes_of(point.method)
+            for axis, option in point.choices.items():
+                if axis not in axes:
+                    raise ValueError(f"{where}: choices: {point.method} has no axis '{axis}'; {nearest(axis, axes)}")
+                if option not in axes[axis]:
+                    raise ValueError(f"{where}: choices: {axis} has no '{option}'; {nearest(option, axes[axis])}")
         return self
 
     def axes_of(self, method: str) -> dict[str, dict[str, Patch]]:

@@ -1,12 +1,12 @@
 """Optuna's side of a sweep: where studies are kept, and the study of one sweep."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 
 import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
-from search_spaces import Value
 from services.settings import Settings
+from services.spec.methods import POINT, Start
 from services.text import one_line
 from trainers.errors import UserError
 
@@ -20,13 +20,16 @@ def open_storage(settings: Settings) -> optuna.storages.BaseStorage:
         raise UserError(f"CONTRASWEEP_OPTUNA_STORAGE: the storage cannot be opened: {one_line(error)}") from error
 
 
-def open_study(
-    sweep_id: str, storage: optuna.storages.BaseStorage, first: Iterable[Mapping[str, Value]]
-) -> optuna.Study:
-    """The sweep's study; where it is new, the points `first` are the first in line."""
+def open_study(sweep_id: str, storage: optuna.storages.BaseStorage, first: Sequence[Start]) -> optuna.Study:
+    """The sweep's study; where it is new, those of `first` are the first in line."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(study_name=sweep_id, storage=storage, load_if_exists=True)
-    if all(trial.state == optuna.trial.TrialState.WAITING for trial in study.get_trials(deepcopy=False)):
-        for point in first:
-            study.enqueue_trial(dict(point), skip_if_exists=True)
+    waiting = study.get_trials(deepcopy=False)
+    if all(trial.state == optuna.trial.TrialState.WAITING for trial in waiting):
+        in_line = {trial.user_attrs.get(POINT) for trial in waiting}
+        for start in first:
+            if not start.point:
+                study.enqueue_trial(start.values, skip_if_exists=True)
+            elif start.point not in in_line:
+                study.enqueue_trial(start.values, {POINT: start.point})
     return study

@@ -10,6 +10,7 @@ from services.records.seed_runs import SeedRuns
 from services.settings import Settings
 from services.spec import methods
 from services.spec.spec import SweepSpec
+from services.stores.optuna import open_study
 from services.sweep.searcher import make_sampler
 from services.sweep.trial import run_config
 from trainers.data.store import json_digest
@@ -34,9 +35,7 @@ def count_there(spec: SweepSpec, runs: SeedRuns, label_range: float) -> int:
     What is drawn after that depends on what it will come to. Where racing stops configurations, more may be there.
     """
     search, found = spec.search, 0
-    study = optuna.create_study()
-    for point in methods.starts(spec, label_range)[: search.trials]:
-        study.enqueue_trial(dict(point))
+    study = open_study("", optuna.storages.InMemoryStorage(), methods.starts(spec, label_range)[: search.trials])
     ended: list[tuple[optuna.Trial, float]] = []
     for number in range(search.trials):
         while ended and ended[0][0].number <= number - search.parallel:

@@ -1,6 +1,6 @@
 """The parameters that a sweep searched, method by method."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -52,7 +52,7 @@ def searched(method: str, records: Sequence[TrialRecord], known: Mapping[str, Ba
 def _sections(method: str, records: Sequence[TrialRecord]) -> dict[str, list[str]]:
     """What every configuration has: another version of the program may have added to some."""
     first, every = records[0].configuration, set.intersection(*(set(values(record)) for record in records))
-    sections = {method: first.params, "training": first.training, "choices": first.choices}
+    sections: dict[str, Iterable[str]] = {method: first.params, "training": first.training, "choices": first.choices}
     return {section: [name for name in given if name in every] for section, given in sections.items()}
 
 

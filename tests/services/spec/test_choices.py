@@ -10,8 +10,10 @@ from search_spaces import Configuration
 from services.spec import methods
 from services.spec.checks import check_against_data, check_image_shape, check_spec
 from services.spec.spec import LoadedSpec, SweepSpec
+from services.stores.optuna import open_study
 from services.sweep.trial import run_config
 from tests.services.spec.test_ids import spec
+from trainers import losses
 from trainers.errors import UserError
 
 ENCODERS: dict[str, Any] = {"resnet18": {}, "sfcn": {"model": {"encoder": "sfcn"}}}
@@ -24,9 +26,8 @@ def choosing(choices: dict[str, Any], **search: Any) -> SweepSpec:
 
 
 def drawn(study_spec: SweepSpec, number: int = 20) -> list[Configuration]:
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    for point in methods.starts(study_spec, 60.0):
-        study.enqueue_trial(dict(point))
+    study = open_study("", optuna.storages.InMemoryStorage(), methods.starts(study_spec, 60.0))
+    study.sampler = optuna.samplers.RandomSampler(seed=0)
     return [methods.draw(study.ask(), study_spec, 60.0) for _ in range(number)]
 
 
@@ -127,3 +128,62 @@ def test_options_are_checked_against_the_data() -> None:
 
 def loaded(study: SweepSpec) -> LoadedSpec:
     return LoadedSpec(study, Path("study.yaml"), Path())
+
+
+POINTS: list[dict[str, Any]] = [
+    {"name": "wide", "method": "vanilla", "training": {"lr": 0.01}, "choices": {"encoder": "sfcn"}},
+    {"name": "lam-7", "method": "dynlocrep", "params": {"lam": 7.0}},
+]
+
+
+def test_points_are_tried_first_as_they_are() -> None:
+    study = choosing({"encoder": ENCODERS}, points=POINTS, fix={"dynlocrep.sigma": 3.0})
+    wide, lam, *others = drawn(study, 6)
+    assert (wide.method, wide.training, wide.choices) == ("vanilla", {"lr": 0.01}, {"encoder": "sfcn"})
+    assert (lam.method, lam.choices) == ("dynlocrep", {"encoder": "resnet18"})
+    published = losses.parameters("dynlocrep")
+    assert lam.params == {**published, "sigma": 3.0, "lam": 7.0}
+    assert [one.method for one in others[:2]] == ["dynlocrep", "vanilla"], "then the published ones"
+    assert study.sweep_id != choosing({"encoder": ENCODERS}, fix={"dynlocrep.sigma": 3.0}).sweep_id
+
+
+def test_points_that_differ_in_nothing_that_is_searched_are_all_tried() -> None:
+    points = [{"name": f"lr-{lr}", "method": "vanilla", "training": {"lr": lr}} for lr in (0.1, 0.2, 0.3)]
+    study = choosing({}, spaces=["vanilla"], points=points)
+    assert [one.training["lr"] for one in drawn(study, 3)] == [0.1, 0.2, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"method": "mae"}, "points: one: method 'mae' is none of spaces"),
+        ({"training": {"lrr": 1}}, "points: one: training: unknown field 'lrr'; did you mean 'lr'"),
+        ({"choices": {"encodr": "sfcn"}}, "points: one: choices: vanilla has no axis 'encodr'; did you mean 'encoder'"),
+        ({"choices": {"encoder": "sfnc"}}, "points: one: choices: encoder has no 'sfnc'; did you mean 'sfcn'"),
+        ({"nme": "two"}, "nme"),
+    ],
+)
+def test_what_is_no_point(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        choosing({"encoder": ENCODERS}, points=[{"name": "one", "method": "vanilla", **changes}])
+
+
+def test_a_name_is_of_one_point() -> None:
+    with pytest.raises(UserError, match="points: one is there 2 times"):
+        choosing({}, points=[{"name": "one", "method": "vanilla"}, {"name": "one", "method": "dynlocrep"}])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"params": {"lamm": 1.0}},
+            r"search.points.one: params: unknown parameter of dynlocrep 'lamm'; did you mean 'lam'",
+        ),
+        ({"params": {"sigma": -1.0}}, r"search.points.one: .*sigma.* -1"),
+        ({"training": {"lr": -1.0}}, r"search.points.one: training.lr: -1.* is not allowed"),
+    ],
+)
+def test_a_point_that_cannot_be_trained_is_named(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        check_spec(loaded(choosing({}, points=[{"name": "one", "method": "dynlocrep", **changes}])))

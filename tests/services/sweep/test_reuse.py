@@ -9,6 +9,7 @@ from search_spaces import Configuration
 from services.records.seed_runs import SeedRuns
 from services.spec import methods
 from services.spec.spec import SweepSpec
+from services.stores.optuna import open_study
 from services.sweep.reuse import count_there
 from services.sweep.trial import replayed, run_config
 from tests.services.past import history, rows, spec
@@ -102,9 +103,7 @@ def configurations(study: SweepSpec) -> list[Configuration]:
     from services.sweep.searcher import make_sampler
 
     search = study.search
-    asked = optuna.create_study()
-    for point in methods.starts(study, 60.0):
-        asked.enqueue_trial(dict(point))
+    asked = open_study("", optuna.storages.InMemoryStorage(), methods.starts(study, 60.0))
     drawn = []
     for number in range(search.trials):
         asked.sampler = make_sampler(search.sampler, number)
