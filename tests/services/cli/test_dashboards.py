@@ -62,7 +62,8 @@ def wait_for(port: int) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, *(pytest.param(n, marks=pytest.mark.slow) for n in ENDING)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, *ENDING])
 def test_mlflow_s_server_ends_with_the_command(left: Left, number: signal.Signals) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -434,6 +434,7 @@ def test_a_configuration_that_fails_says_why_in_its_log(tmp_path: Path, ray_loca
     assert sweep.reason.startswith("every configuration failed, the first with Diverged")
 
 
+@pytest.mark.slow
 def test_a_sweep_that_mlflow_has_not_heard_of_whole_says_why_it_is_stopped(
     tmp_path: Path, ray_local: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
