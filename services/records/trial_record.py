@@ -21,14 +21,36 @@ REPEATABLE = ("Diverged: ", "UserError: ")
 
 
 @dataclass(frozen=True)
+class Raced:
+    """How far a configuration's race went: the seeds that it was to run, and the epochs of those that it ran."""
+
+    seeds: tuple[int, ...]
+    epochs: dict[int, int]
+
+
+@dataclass(frozen=True)
 class TrialRecord:
-    """A configuration, what it is to run, and the histories of its seeds, as they are on disk."""
+    """A configuration, what it is to run, and the histories of its seeds, as they are on disk.
+
+    `raced` says how far it was when its race was over, where it went on after that as a finalist.
+    """
 
     number: int
     configuration: Configuration
     failure: str
     histories: dict[int, History]
     plan: SeedPlan
+    raced: "Raced | None" = None
+
+    def as_raced(self) -> "TrialRecord":
+        """The record as its race left it: without what it ran as a finalist, or with seeds that came later."""
+        if self.raced is None:
+            return self
+        plan, epochs = replace(self.plan, seeds=self.raced.seeds), self.raced.epochs
+        whole = all(epochs.get(seed, 0) >= plan.judged_epochs for seed in plan.seeds)
+        state = COMPLETE if whole else PRUNED
+        left = {seed: History(seed, state, epochs=self.histories[seed].epochs[:n]) for seed, n in epochs.items()}
+        return replace(self, histories=left, plan=plan, raced=None)
 
     @property
     def failed_by_itself(self) -> bool:
@@ -145,7 +167,23 @@ def read_record(sweep: Path, number: int, plan: SeedPlan) -> TrialRecord | None:
     )
     histories = (History.read(folder) for folder in sorted(path.parent.glob("seed-*")))
     own = replace(plan, seeds=tuple(content.get("seeds", plan.seeds)))
-    return TrialRecord(number, configuration, content["failure"], {h.seed: h for h in histories if h}, own)
+    raced = _read_raced(path.with_name("raced.json"))
+    return TrialRecord(number, configuration, content["failure"], {h.seed: h for h in histories if h}, own, raced)
+
+
+def keep_race(sweep: Path, number: int, plan: SeedPlan) -> None:
+    """Write down how far a configuration's race went, before it goes on as a finalist for the first time."""
+    path, record = trial_folder(sweep, number) / "raced.json", read_record(sweep, number, plan)
+    if record is not None and not path.exists():
+        epochs = {str(seed): len(history.epochs) for seed, history in record.histories.items()}
+        write_atomically(path, json.dumps({"seeds": record.plan.seeds, "epochs": epochs}).encode())
+
+
+def _read_raced(path: Path) -> Raced | None:
+    if not path.exists():
+        return None
+    content = json.loads(path.read_text())
+    return Raced(tuple(content["seeds"]), {int(seed): epochs for seed, epochs in content["epochs"].items()})
 
 
 def read_records(sweep: Path, plan: SeedPlan) -> list[TrialRecord]:

@@ -141,4 +141,4 @@ class Referee:
     def _read(self, number: int) -> Histories:
         """What a configuration left; nothing where it failed, as it is nobody's rival then."""
         record = read_record(self._sweep, number, self._plan)
-        return {} if record is None or record.failure else record.histories
+        return {} if record is None or record.failure else record.as_raced().histories

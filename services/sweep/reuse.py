@@ -11,7 +11,7 @@ from services.settings import Settings
 from services.spec import methods
 from services.spec.spec import SweepSpec
 from services.stores.optuna import open_study
-from services.sweep.searcher import make_sampler
+from services.sweep.sampling import make_sampler
 from services.sweep.trial import run_config
 from trainers.data.store import json_digest
 from trainers.history import History

@@ -1,7 +1,5 @@
 """Optuna under Tune, over ask and tell, in an order that does not depend on timing."""
 
-import math
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,15 +11,13 @@ from ray.tune.search import Searcher
 from search_spaces import Configuration
 from services.records.trial_record import FAILED, TrialRecord, read_record, read_records, write_configuration
 from services.spec.spec import RacingConfig, SearchConfig, SeedPlan
+from services.sweep.sampling import REPEATS, Scratch, told
 from trainers.history import COMPLETE, PRUNED, RUNNING
-from trainers.seeding import fold
 
-HOPELESS = 3
-"""Failed configurations, with none that did not fail, after which a sweep gives up."""
+HOPELESS = 2
+"""Failed configurations beside each method's published one after which, with none that did not, a sweep gives up."""
 FINALISTS, PHASES = "finalists", "phases"
 """Attributes of a study: the finalists' numbers, and how far the sweep went each time before it was extended."""
-REPEATS = "repeats"
-"""Attribute of an Optuna trial that was not run: the number of the configuration that it repeats."""
 EXHAUSTED = 20
 """Draws in a row that only repeat earlier configurations, after which there is nothing more to try."""
 
@@ -38,29 +34,11 @@ class Listener(Protocol):
         ...
 
 
-def make_sampler(name: str, number: int) -> optuna.samplers.BaseSampler:
-    """The sampler of configuration `number`, by its name in the spec: tpe, random, qmc or gp."""
-    seed = fold("sampler", number) % 2**32
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if name == "tpe":
-            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
-        if name == "gp":
-            return optuna.samplers.GPSampler(seed=seed, deterministic_objective=False, warn_independent_sampling=False)
-        independent = optuna.samplers.RandomSampler(seed=seed)
-        if name == "qmc":  # one sequence for all; what depends on the method is outside it
-            return optuna.samplers.QMCSampler(
-                seed=0, scramble=True, independent_sampler=independent, warn_independent_sampling=False
-            )
-        assert name == "random"
-        return independent
-
-
 class SweepSearcher(Searcher):
     """Asks Optuna for configurations, tells it how they ended, and then has the finalists run all their seeds.
 
-    Configuration n is asked for once all up to n - `parallel` have ended, and exactly those have been
-    told: what Optuna knows when it samples n never depends on which of several trials was faster. The
+    Configuration n is asked for once all up to n - `parallel` have ended, and drawn from exactly those, as their race
+    ended: it never depends on which of several trials was faster, nor on whether the sweep was over before. The
     sampler's seed is drawn from n, so nothing is lost with the process either. Optuna's storage holds
     the search; a configuration that was under way when the driver died is taken up again under its number.
     A draw that repeats an earlier configuration is not run, since it could only come out the same: Optuna
@@ -86,6 +64,7 @@ class SweepSearcher(Searcher):
     ) -> None:
         super().__init__(metric="state", mode="min")
         self._study, self._space, self._search = study, space, search
+        study.sampler = optuna.samplers.RandomSampler()  # Scratch samples; asking alone draws nothing
         self._plan, self._sweep, self._listener = plan, sweep, listener
         self._number_of: dict[str, int] = {}
         self._finalists: list[int] | None = None
@@ -108,7 +87,7 @@ class SweepSearcher(Searcher):
 
     def settle(self) -> None:
         """Tell Optuna how every configuration stands: none will go on, in this process or another."""
-        self._tell_up_to(self._asked)
+        self._tell_up_to(self._asked, pruned=True)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next configuration for Tune; None while it has to wait; FINISHED at the end."""
@@ -154,22 +133,34 @@ class SweepSearcher(Searcher):
     def _draw(self, number: int) -> bool:
         """Whether configuration `number` is a new one; one that repeats another is told and passed over."""
         record = read_record(self._sweep, number, self._plan)
-        configuration = record.configuration if record else self._space(self._trial(number))
+        configuration = record.configuration if record else self._sampled(number)
         for earlier, drawn in self._drawn.items():
             if record is None and drawn == configuration:
-                self._pass_over(self._trial(number), earlier)
+                self._pass_over(number, earlier)
                 return False
         self._drawn[number] = configuration
         return True
 
-    def _pass_over(self, trial: optuna.Trial, earlier: int) -> None:
-        self._passed_over.add(trial.number)
-        trial.set_user_attr(REPEATS, earlier)
-        if earlier <= trial.number - self._search.parallel:
-            self._tell(trial, read_record(self._sweep, earlier, self._plan))
+    def _sampled(self, number: int) -> Configuration:
+        """What is drawn as configuration `number`, whenever it is asked: see `Scratch`.
+
+        After a repeat it is drawn at random: a sampler that is sure of the best would draw it for ever.
+        """
+        name = "random" if number - 1 in self._passed_over else self._search.sampler
+        visible = [n for n in self._drawn if n <= number - self._search.parallel]
+        scratch = Scratch(self._study, number, {n: self._as_raced(n) for n in visible}, name)
+        configuration = self._space(scratch.trial)
+        scratch.keep()
+        return configuration
+
+    def _pass_over(self, number: int, earlier: int) -> None:
+        self._passed_over.add(number)
+        self._note(number, REPEATS, earlier)
+        if earlier <= number - self._search.parallel:
+            self._tell(number, self._as_raced(earlier))
         else:
-            trial.set_user_attr("reason", f"repeats configuration {earlier}, which has not ended")
-            self._study.tell(trial, state=TrialState.FAIL)
+            self._note(number, "reason", f"repeats configuration {earlier}, which has not ended")
+            self._study.tell(number, state=TrialState.FAIL)
 
     def _start(self, trial_id: str, number: int, seeds: tuple[int, ...], *, race: bool) -> dict[str, Any]:
         configuration = self._drawn[number]
@@ -181,7 +172,6 @@ class SweepSearcher(Searcher):
         if self._finalists is None:
             if self._number_of:
                 return None
-            self._tell_up_to(self._asked)
             self._finalists = [n for n in self._chosen_finalists() if self._lacks_seeds(n)]
         if not self._finalists:
             return str(Searcher.FINISHED)
@@ -227,25 +217,30 @@ class SweepSearcher(Searcher):
         spent = sum(len(h.epochs) for record in visible for h in record.histories.values())
         return spent + (tried - len(visible) + 1) * whole <= self._search.trials * whole
 
-    def _tell_up_to(self, last: int) -> None:
+    def _tell_up_to(self, last: int, *, pruned: bool = False) -> None:
+        """Tell Optuna how configurations ended; of one that was pruned, which may be a finalist, once all is over."""
         for number in self._untold():
-            if number <= last:
-                self._tell(self._trial(number), read_record(self._sweep, number, self._plan))
+            record = read_record(self._sweep, number, self._plan)
+            if number <= last and (pruned or (record and record.state in (COMPLETE, FAILED))):
+                self._tell(number, record)
 
-    def _tell(self, trial: optuna.Trial, record: TrialRecord | None) -> None:
-        state = record.state if record else FAILED
-        if record is None or state == FAILED:
-            trial.set_user_attr("reason", record.failure if record else "it never began")
-            self._study.tell(trial, state=TrialState.FAIL)
-            return
-        objective = record.objective
-        if state == COMPLETE:
-            self._study.tell(trial, objective)
-            return
-        trial.set_user_attr("reason", record.reason or "the sweep ended before it")
-        if math.isfinite(objective):
-            trial.report(objective, sum(len(h.epochs) for h in record.histories.values()))
-        self._study.tell(trial, state=TrialState.PRUNED)
+    def _tell(self, number: int, record: TrialRecord | None) -> None:
+        state, value, reached = told(record)
+        if state is not TrialState.COMPLETE:
+            self._note(number, "reason", (record.reason or "the sweep ended before it") if record else "it never began")
+        for step, objective in reached.items():
+            self._study._storage.set_trial_intermediate_value(self._trial_id(number), step, objective)
+        self._study.tell(number, value, state=state)
+
+    def _note(self, number: int, key: str, value: Any) -> None:
+        self._study._storage.set_trial_user_attr(self._trial_id(number), key, value)
+
+    def _trial_id(self, number: int) -> int:
+        return self._study.get_trials(deepcopy=False)[number]._trial_id
+
+    def _as_raced(self, number: int) -> TrialRecord | None:
+        record = read_record(self._sweep, number, self._plan)
+        return record.as_raced() if record else None
 
     def _state(self, number: int) -> str:
         record = read_record(self._sweep, number, self._plan)
@@ -264,19 +259,12 @@ class SweepSearcher(Searcher):
         """Configurations that Optuna thinks are running."""
         return [t.number for t in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))]
 
-    def _trial(self, number: int) -> optuna.Trial:
-        """Optuna's trial again, drawing what it has not drawn yet as it would have in the first place.
-
-        After a repeat it draws at random: a sampler that is sure of the best would draw it for ever.
-        """
-        name = "random" if number - 1 in self._passed_over else self._search.sampler
-        self._study.sampler = make_sampler(name, number)
-        return optuna.Trial(self._study, self._study.get_trials(deepcopy=False)[number]._trial_id)
-
     def _abort_if_hopeless(self) -> None:
-        if self._number_of:
-            return
-        records = [r for r in read_records(self._sweep, self._plan) if r.failure or r.histories]
-        if len(records) >= min(HOPELESS, self._search.trials) and all(record.failure for record in records):
-            self.aborted = records[0]
+        """Give up where the first few, by their numbers, have failed, each method's and each named point among them."""
+        search = self._search
+        few = min(len(search.points) + len(search.spaces) + HOPELESS, search.trials)
+        first = [read_record(self._sweep, number, self._plan) for number in sorted(self._drawn)[:few]]
+        failed = [record for record in first if record and record.failure]
+        if len(failed) == few:
+            self.aborted = failed[0]
             self.close()

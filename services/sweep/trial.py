@@ -18,7 +18,14 @@ from ray.train.torch import TorchTrainer, get_device
 from search_spaces import Configuration
 from services.records.logs import trial_log
 from services.records.seed_runs import SeedRuns, copy_run
-from services.records.trial_record import read_record, seed_folder, trial_folder, write_configuration, write_failure
+from services.records.trial_record import (
+    keep_race,
+    read_record,
+    seed_folder,
+    trial_folder,
+    write_configuration,
+    write_failure,
+)
 from services.spec.spec import SweepSpec
 from services.sweep.system_metrics import system_metrics
 from services.text import count, number
@@ -68,6 +75,8 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
     number, race = config["number"], config["race"]
     configuration = Configuration(config["method"], config["params"], config["training"], config["choices"])
     seeds = tuple(config["seeds"])
+    if not race:
+        keep_race(setup.sweep, number, setup.spec.plan)
     write_configuration(setup.sweep, number, configuration, seeds)
     with trial_log(trial_folder(setup.sweep, number)):
         values = (f"{name} {value}" for name, value in configuration.values.items())

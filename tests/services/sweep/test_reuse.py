@@ -100,7 +100,7 @@ def configurations(study: SweepSpec) -> list[Configuration]:
     """What the sweep draws first, whatever comes of it."""
     import optuna
 
-    from services.sweep.searcher import make_sampler
+    from services.sweep.sampling import make_sampler
 
     search = study.search
     asked = open_study("", optuna.storages.InMemoryStorage(), methods.starts(study, 60.0))

@@ -13,11 +13,12 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from search_spaces import Configuration
-from services.records.trial_record import read_record, read_records, seed_folder, write_configuration
+from services.records.trial_record import keep_race, read_record, read_records, seed_folder, write_configuration
 from services.spec import methods
 from services.spec.spec import SweepSpec
 from services.stores.optuna import open_study
-from services.sweep.searcher import SweepSearcher, make_sampler
+from services.sweep.sampling import make_sampler
+from services.sweep.searcher import SweepSearcher
 from tests.services.past import EPOCHS, history, spec
 from trainers import losses
 from trainers.history import PRUNED
@@ -68,6 +69,8 @@ class Bench:
         told = self.searcher.suggest(f"tune-{self._ids}")
         if isinstance(told, dict):
             self.open[f"tune-{self._ids}"] = told
+            if not told["race"]:
+                keep_race(self.sweep, told["number"], self.spec.plan)
             configuration = Configuration(told["method"], told["params"], told["training"], told["choices"])
             write_configuration(self.sweep, told["number"], configuration, told["seeds"])
         return told
@@ -94,6 +97,11 @@ class Bench:
         if outcome == "failed":
             write_configuration(self.sweep, number, configuration, told["seeds"], "Diverged: the loss is nan")
         self.searcher.on_trial_complete(trial_id, error=outcome == "died")
+
+    def lr(self, number: int) -> float:
+        told = read_record(self.sweep, number, self.spec.plan)
+        assert told
+        return float(told.configuration.training["lr"] or 0)
 
     def maes(self, number: int) -> list[float]:
         """An objective of the parameters alone."""
@@ -255,6 +263,7 @@ def test_states_and_reasons_in_optuna(tmp_path: Path) -> None:
         bench.end(number, outcome)
     assert bench.heard.ends == [(0, "complete"), (1, "pruned"), (2, "failed"), (3, "failed")]
     assert bench.suggest() == Searcher.FINISHED
+    bench.searcher.settle()
     states = [bench.state(n) for n in range(4)]
     assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.FAIL]
     reasons = [bench.reason(n) for n in range(4)]
@@ -272,6 +281,7 @@ def test_a_trial_pruned_before_its_first_evaluation(tmp_path: Path) -> None:
     bench.searcher.on_trial_complete("tune-1")
     bench.open.clear()
     bench.suggest()
+    bench.searcher.settle()
     assert (bench.state(0), bench.study.get_trials()[0].intermediate_values) == (TrialState.PRUNED, {})
 
 
@@ -312,7 +322,10 @@ def test_finalists_run_all_their_seeds_at_the_same_time(tmp_path: Path) -> None:
         bench.end(number)
     record = read_record(bench.sweep, chosen[0], bench.spec.plan)
     assert record and record.state == "complete"
-    assert bench.state(chosen[0]) is TrialState.PRUNED, "Optuna has been told"
+    assert record.as_raced().state == "pruned"
+    bench.searcher.settle()
+    told = {record.number: record.state for record in read_records(bench.sweep, bench.spec.plan)}
+    assert {n: bench.state(n).name.lower() for n in told} == told, "Optuna says the same as the leaderboard"
 
 
 def test_without_racing_there_are_no_finalists(tmp_path: Path) -> None:
@@ -341,11 +354,63 @@ def test_a_sweep_in_which_everything_fails_is_given_up(tmp_path: Path, trials: i
     assert len(bench.heard.starts) == min(3, trials)
 
 
+@pytest.mark.parametrize("slots", [1, 2, 4])
+def test_giving_up_does_not_depend_on_how_many_run_at_once(tmp_path: Path, slots: int) -> None:
+    """The first three fail, the published points of two methods among them: one more decides."""
+    two = spec(spaces=["dynlocrep", "exponential"], trials=8, parallel=4)
+    bench = Bench(tmp_path / "goes on", two)
+    bench.run(lambda n, race: "failed" if n < 3 else "complete", slots=slots)
+    assert not bench.searcher.aborted and len(bench.heard.starts) == 8
+    bench = Bench(tmp_path / "gives up", two)
+    bench.run(lambda n, race: "failed" if n < 4 else "complete", slots=slots)
+    assert bench.searcher.aborted and bench.searcher.aborted.number == 0
+
+
+def test_a_sampler_leaves_a_region_that_fails(tmp_path: Path) -> None:
+    """The upper half of the learning rates diverges: at random it is drawn half the time."""
+    override = {"training.lr": {"low": 0.0, "high": 1.0}}
+    study = spec(spaces=["vanilla"], trials=40, parallel=1, seeds=[0], override=override)
+    bench = Bench(tmp_path, study)
+    bench.run(lambda n, race: "failed" if bench.lr(n) > 0.5 else "complete", slots=1)
+    rates = [bench.lr(n) for n in range(40)]
+    assert sum(rate > 0.5 for rate in rates[:10]) >= 2, "it has seen some"
+    assert sum(rate > 0.5 for rate in rates[20:]) <= 4
+
+
 def test_failures_beside_a_success_are_not_the_end(tmp_path: Path) -> None:
     bench = Bench(tmp_path, spec(trials=8, parallel=1))
     bench.run(lambda n, race: "complete" if n == 1 else "failed", slots=1)
     assert not bench.searcher.aborted
     assert len(bench.heard.starts) == 8
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "qmc"])
+def test_a_sweep_that_is_extended_draws_what_one_at_once_does(tmp_path: Path, sampler: str) -> None:
+    """Far enough for TPE to model, with finalists that come to more seeds in between."""
+    asked: dict[str, Any] = {"spaces": ["dynlocrep", "supremix"], "sampler": sampler, "parallel": 3, "seeds": [0, 1]}
+    asked |= {"racing": {"finalists": 4}}
+
+    def outcome(number: int, race: bool) -> str:
+        return "pruned" if race and number % 3 == 2 else "failed" if number == 7 else "complete"
+
+    at_once = Bench(tmp_path / "at once", spec(**asked, trials=26))
+    at_once.run(outcome)
+    short = Bench(tmp_path / "extended", spec(**asked, trials=14))
+    short.run(outcome)
+    short.searcher.settle()
+    assert any(record.raced for record in read_records(short.sweep, short.spec.plan))
+    short.study.set_user_attr("finalists", None)
+    extended = Bench(tmp_path / "extended", spec(**asked, trials=26), short.storage)
+    extended.run(outcome, slots=1)
+    assert extended.suggestions() == at_once.suggestions()
+    assert len(extended.suggestions()) == 26
+    assert raced(extended) == raced(at_once)
+
+
+def raced(bench: Bench) -> list[dict[int, list[Any]]]:
+    """The epochs of every race."""
+    records = [record.as_raced() for record in read_records(bench.sweep, bench.spec.plan)]
+    return [{seed: list(history.epochs) for seed, history in record.histories.items()} for record in records]
 
 
 # resume
@@ -401,6 +466,7 @@ def test_those_that_ended_untold_are_told_and_one_whose_process_died_is_tried_ag
         killed.end(number, outcome)
     resumed = Bench(tmp_path, study, killed.storage)
     resumed.run()
+    resumed.searcher.settle()
     assert resumed.heard.starts == [3, 4, 5]
     states = [resumed.state(n) for n in range(4)]
     assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.COMPLETE]

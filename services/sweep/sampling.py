@@ -1,0 +1,127 @@
+"""What a sampler sees when it draws configuration n: a study made from the records, the same whenever it is made."""
+
+import math
+import warnings
+from collections.abc import Mapping
+
+import optuna
+from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from services.records.trial_record import FAILED, TrialRecord
+from trainers.history import COMPLETE
+from trainers.seeding import fold
+
+REPEATS = "repeats"
+"""Attribute of an Optuna trial that was not run: the number of the configuration that it repeats."""
+
+
+def make_sampler(name: str, number: int) -> optuna.samplers.BaseSampler:
+    """The sampler of configuration `number`, by its name in the spec: tpe, random, qmc or gp."""
+    seed = fold("sampler", number) % 2**32
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if name == "tpe":
+            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+        if name == "gp":
+            return optuna.samplers.GPSampler(seed=seed, deterministic_objective=False, warn_independent_sampling=False)
+        independent = optuna.samplers.RandomSampler(seed=seed)
+        if name == "qmc":  # one sequence for all; what depends on the method is outside it
+            return optuna.samplers.QMCSampler(
+                seed=0, scramble=True, independent_sampler=independent, warn_independent_sampling=False
+            )
+        assert name == "random"
+        return independent
+
+
+class Scratch:
+    """A study in memory that knows what configuration `number` may be drawn from.
+
+    Configurations that `known` has are told as their race ended, whatever finalists came to later; the others are under
+    way. One that failed by itself is told as worse than any other, so that the sampler leaves where it was; one whose
+    process died is no evidence.
+
+    Args:
+        study: Optuna's own of the sweep.
+        number: of the configuration.
+        known: records by number, of all that may be known by then.
+        sampler: its name in the spec.
+    """
+
+    def __init__(self, study: optuna.Study, number: int, known: Mapping[int, TrialRecord | None], sampler: str) -> None:
+        self._real = study.get_trials(deepcopy=False)[number]
+        self._storage, self._study_id = study._storage, study._study_id
+        memory = InMemoryStorage()
+        self._study = optuna.create_study(storage=memory, sampler=make_sampler(sampler, number))
+        _copy_attributes(self._storage, self._study_id, memory, self._study._study_id)
+        bad = _worse_than_all(known)
+        for trial in study.get_trials(deepcopy=False)[:number]:
+            memory.create_new_trial(self._study._study_id, _as_known(trial, known, bad))
+        own = _again(self._real, TrialState.RUNNING)
+        self.trial = optuna.Trial(self._study, memory.create_new_trial(self._study._study_id, own))
+
+    def keep(self) -> None:
+        """Write what was drawn into the sweep's own study."""
+        drawn = self._study.get_trials(deepcopy=False)[-1]
+        _copy_attributes(self._study._storage, self._study._study_id, self._storage, self._study_id)
+        for name, distribution in drawn.distributions.items():
+            if name not in self._real.params:
+                value = distribution.to_internal_repr(drawn.params[name])
+                self._storage.set_trial_param(self._real._trial_id, name, value, distribution)
+
+
+def told(record: TrialRecord | None) -> tuple[TrialState, float | None, dict[int, float]]:
+    """State, value and intermediate values of a configuration, as Optuna has them."""
+    if record is None or record.state == FAILED:
+        return TrialState.FAIL, None, {}
+    if record.state == COMPLETE:
+        return TrialState.COMPLETE, record.objective, {}
+    reached = sum(len(history.epochs) for history in record.histories.values())
+    return TrialState.PRUNED, None, {reached: record.objective} if math.isfinite(record.objective) else {}
+
+
+def _as_known(trial: FrozenTrial, known: Mapping[int, TrialRecord | None], bad: float | None) -> FrozenTrial:
+    if REPEATS in trial.user_attrs and trial.state.is_finished():
+        return _again(trial, trial.state, trial.value, trial.intermediate_values)
+    if trial.number not in known:
+        return _again(trial, TrialState.RUNNING)
+    record = known[trial.number]
+    if record is not None and record.failed_by_itself and bad is not None:
+        return _again(trial, TrialState.COMPLETE, bad)
+    return _again(trial, *told(record))
+
+
+def _again(
+    trial: FrozenTrial,
+    state: TrialState,
+    value: float | None = None,
+    intermediate_values: Mapping[int, float] | None = None,
+) -> FrozenTrial:
+    """A trial with another outcome."""
+    return optuna.trial.FrozenTrial(
+        number=trial.number,
+        trial_id=trial.number,
+        state=state,
+        value=value,
+        datetime_start=trial.datetime_start,
+        datetime_complete=trial.datetime_start if state.is_finished() else None,
+        params=trial.params,
+        distributions=trial.distributions,
+        user_attrs=trial.user_attrs,
+        system_attrs=trial.system_attrs,
+        intermediate_values=dict(intermediate_values or {}),
+    )
+
+
+def _worse_than_all(known: Mapping[int, TrialRecord | None]) -> float | None:
+    """As far beyond the worst as that is from the best; None before there is any."""
+    values = [r.objective for r in known.values() if r and not r.failure and math.isfinite(r.objective)]
+    return 2 * max(values) - min(values) if values else None
+
+
+def _copy_attributes(source: BaseStorage, source_id: int, target: BaseStorage, target_id: int) -> None:
+    """A sequence such as Sobol's keeps in the study how far it is."""
+    before = target.get_study_system_attrs(target_id)
+    for key, value in source.get_study_system_attrs(source_id).items():
+        if before.get(key) != value:
+            target.set_study_system_attr(target_id, key, value)
