@@ -17,7 +17,7 @@ from services.records.answers import Planned
 from services.settings import Settings
 from services.spec.checks import check_image_shape
 from services.spec.methods import training_sizes
-from services.spec.spec import LoadedSpec, SweepSpec
+from services.spec.spec import LoadedSpec, SearchConfig, SweepSpec
 from trainers.config import MethodConfig, RunConfig, TrainingConfig
 from trainers.data.feeds.resident import ResidentData, ResidentFeed
 from trainers.data.store import Rows
@@ -63,8 +63,16 @@ def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], wei
         budget_hours=spec.budget.hours,
         gpu_hours=cost.hours * gpus_at_once,
         disk_gb=cost.disk_gb + store_gb + external * volume_gb,
+        racing=_idle_racing(spec.search),
         start=start,
     )
+
+
+def _idle_racing(search: SearchConfig) -> str:
+    """Why racing can stop nothing; empty where it can, or is not wanted."""
+    if search.racing is None or search.parallel < search.trials:
+        return ""
+    return f"stops nothing: search.parallel {search.parallel} lets all {search.trials} begin before one has ended"
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,7 @@ def print_plan(console: Console, planned: Planned) -> None:
         "data": f"{volumes}, {feed}; {planned.train} to train on{unlabelled}",
         "external": external,
         "runs": f"{planned.trials} configurations x {planned.seeds} seeds = {runs} runs of {planned.epochs} epochs",
+        "racing": planned.racing,
         "there": f"at least {count(planned.there, 'run')}, trained by other sweeps" if planned.there else "",
         "each": f"{workers}; about {planned.epoch_s:.2g} s an epoch with one worker on this CPU",
         "at once": f"{planned.concurrent} configurations; {RESERVED_CPUS} CPU more for drivers and reading",

@@ -1,5 +1,6 @@
 """Optuna's side of a sweep: where studies are kept, and the study of one sweep."""
 
+import warnings
 from collections.abc import Sequence
 
 import optuna
@@ -9,6 +10,9 @@ from services.settings import Settings
 from services.spec.methods import POINT, Start
 from services.text import one_line
 from trainers.errors import UserError
+
+METRIC = "validation MAE"
+"""What a study minimises."""
 
 
 def open_storage(settings: Settings) -> optuna.storages.BaseStorage:
@@ -24,6 +28,10 @@ def open_study(sweep_id: str, storage: optuna.storages.BaseStorage, first: Seque
     """The sweep's study; where it is new, those of `first` are the first in line."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(study_name=sweep_id, storage=storage, load_if_exists=True)
+    if study.metric_names is None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names([METRIC])
     waiting = study.get_trials(deepcopy=False)
     if all(trial.state == optuna.trial.TrialState.WAITING for trial in waiting):
         in_line = {trial.user_attrs.get(POINT) for trial in waiting}

@@ -49,11 +49,22 @@ class Rule:
             return ""
         spread, freedom = self._spread([self._pairs(other, best) for other in others if other is not best], best)
         mean = fmean(differences)
+        if self._leads(own, best):
+            return ""
         margin = float(student.ppf(self.confidence, freedom)) * spread / math.sqrt(len(differences))
         if mean <= margin:
             return ""
         paired = count(len(differences), "paired seed")
         return f"{number(mean)} behind the best over {paired}; {number(margin)} would still be open"
+
+    def _leads(self, own: Histories, best: Histories) -> bool:
+        """Whether it is in the middle of a seed, and better than the best over those that it has ended.
+
+        Who starts slowly is behind early in every seed, and ends ahead.
+        """
+        ended = {seed: history for seed, history in own.items() if len(history.epochs) >= self.plan.judged_epochs}
+        pairs = self._pairs(ended, best)
+        return len(ended) < len(own) and bool(pairs) and fmean(pairs) < 0
 
     def _is_whole(self, histories: Histories) -> bool:
         return all(

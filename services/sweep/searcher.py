@@ -212,9 +212,9 @@ class SweepSearcher(Searcher):
             return False
         if tried < self._search.trials or not (racing and racing.reinvest):
             return tried < self._search.trials
-        whole = self._plan.judged_epochs * len(self._plan.seeds)
-        visible = [r for r in read_records(self._sweep, self._plan) if r.number <= self._asked - self._search.parallel]
-        spent = sum(len(h.epochs) for record in visible for h in record.histories.values())
+        whole, earlier, last = self._plan.epochs, self._plan.earlier_epochs, self._asked - self._search.parallel
+        visible = [record.as_raced() for record in read_records(self._sweep, self._plan) if record.number <= last]
+        spent = sum(earlier + len(history.epochs) for record in visible for history in record.histories.values())
         return spent + (tried - len(visible) + 1) * whole <= self._search.trials * whole
 
     def _tell_up_to(self, last: int, *, pruned: bool = False) -> None:

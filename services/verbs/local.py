@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
-import numpy as np
 import psutil
 
 from services.records.answers import ACTIVE, Final, Planned, Submitted, Sweep, Trial, asked_by
@@ -139,7 +138,7 @@ def _there(loaded: LoadedSpec, settings: Settings, weights: Path | None) -> int:
         return 0
     runs = seed_runs(spec, settings, prepared, digest_of_weights(weights) if weights else None)
     labels = prepared.store.labels[prepared.store.rows_of(prepared.splits.train)]
-    return count_there(spec, runs, float(np.ptp(labels)))
+    return count_there(spec, runs, float(labels.max() - labels.min()))
 
 
 def describe(folder: SweepFolder) -> Sweep:

@@ -20,7 +20,7 @@ def test_nothing_written_is_not_begun(tmp_path: Path) -> None:
 def test_the_file_is_plain_json(tmp_path: Path) -> None:
     History(seed=3, epochs=[{"epoch": 0, "loss": 0.5}]).write(tmp_path)
     content = json.loads((tmp_path / "history.json").read_text())
-    assert content == {"seed": 3, "state": "running", "reason": "", "epochs": [{"epoch": 0, "loss": 0.5}]}
+    assert content == {"seed": 3, "state": "running", "reason": "", "epochs": [{"epoch": 0, "loss": 0.5}], "taken": ""}
 
 
 def test_best_skips_epochs_without_evaluation() -> None:

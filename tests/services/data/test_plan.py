@@ -54,6 +54,14 @@ def test_scans_without_a_label_count_for_methods_that_need_none(scans: Path) -> 
     assert "14 to train on, and 16 without a label" in printed(loaded, scans / "home")
 
 
+def test_racing_that_can_stop_nothing_is_said(scans: Path) -> None:
+    search = {"trials": 4, "parallel": 4, "racing": {"rungs": [1]}}
+    said = "racing   stops nothing: search.parallel 4 lets all 4 begin before one has ended"
+    assert said in printed(of(scans, search=search), scans / "home")
+    assert "begin before" not in printed(of(scans, search={**search, "trials": 5}), scans / "home")
+    assert "begin before" not in printed(of(scans, search={**search, "racing": None}), scans / "home")
+
+
 def test_images_of_other_dimensions_than_the_model(scans: Path) -> None:
     with pytest.raises(UserError, match=r"study.yaml: model.spatial_dims: 2 is not allowed: prepared images \[1"):
         printed(of(scans, model={"spatial_dims": 2}), scans / "home")

@@ -167,6 +167,15 @@ def test_only_methods_that_need_none_count_scans_without_a_label() -> None:
         check_against_data(loaded(changed("search", {"spaces": ["simclr", "dynlocrep"]})), 16, 16, label_range=60.0)
 
 
+@pytest.mark.parametrize("search", [{"racing": {}}, {"racing": None, "spaces": ["dynlocrep", "supremix"]}])
+def test_refuses_gp_where_it_would_draw_at_random(search: dict[str, Any]) -> None:
+    with pytest.raises(
+        UserError, match=r"^study.yaml: search.sampler: gp is not allowed with (racing|several spaces): it"
+    ):
+        check_spec(loaded(changed("search", {"spaces": ["dynlocrep"], "sampler": "gp", **search})))
+    check_spec(loaded(changed("search", {"spaces": ["dynlocrep"], "sampler": "gp", "racing": None})))
+
+
 def test_refuses_labels_without_a_range() -> None:
     with pytest.raises(UserError, match=r"^study.yaml: label range is 0; it must be above 0$"):
         check_against_data(loaded(MINIMAL), 320, 0, label_range=0.0)

@@ -52,6 +52,14 @@ def test_does_not_stop_within_the_noise() -> None:
     assert RULE.hopeless(seeds([5.0] * 4), [GOOD, *noisy]) == "", "better than the best"
 
 
+def test_a_slow_starter_that_won_a_seed_is_not_stopped_early_in_the_next() -> None:
+    slow = [40.0, 30.0, 20.0, 5.7]
+    assert RULE.hopeless(seeds(slow, slow[:2]), [GOOD]) == "", "behind at the rung, as it was in the seed that it won"
+    assert RULE.hopeless(seeds(slow[:2]), [GOOD]) != "", "it has won nothing yet"
+    assert RULE.hopeless(seeds(slow, [40.0, 30.0, 20.0, 19.0]), [GOOD]) != "", "at the end of a seed it is judged"
+    assert RULE.hopeless(seeds([40.0, 30.0, 20.0, 6.7], slow[:2]), [GOOD]) != "", "it lost the first"
+
+
 def test_pairs_are_of_the_same_seed_and_the_same_epoch() -> None:
     hard = seeds([90.0, 60.0, 50.0, 40.0], [9.0, 6.0, 5.0, 4.0], [9.0, 6.0, 5.0, 4.0])
     assert RULE.hopeless(seeds([90.0, 60.5]), [hard]) == "", "even with the best at that epoch, far above its end"

@@ -338,7 +338,7 @@ def test_the_state_has_what_a_list_of_sweeps_shows(finished: tuple[LoadedSpec, S
     folder = SweepFolder.find(settings, "small")
     state = folder.read_state()
     told = counts(read_records(Path(settings.storage_path) / folder.sweep_id, loaded.spec.plan))
-    assert (state.ended, state.seed_runs, state.saved, state.best) == tuple(dict(told).values())
+    assert (state.ended, state.seed_runs, state.saved, state.taken, state.best) == tuple(dict(told).values())
     assert (state.ended, state.trials, state.seeds, state.label, state.attempt) == (5, 5, 2, "age", 1)
     assert state.best and state.spent_s > 0
     assert state.test_mae == FinalReport.read(folder.final).metrics["mae"].value

@@ -346,6 +346,15 @@ def test_what_racing_saves_buys_more_configurations(tmp_path: Path, reinvest: bo
     assert len(bench.study.get_trials()) == expected
 
 
+def test_what_is_reinvested_counts_pretraining_before_fine_tuning(tmp_path: Path) -> None:
+    """Three of 2 x (4 + 4) epochs are 48; the others stop after 4 + 2: with 16 + 2 x 6 spent there is room for one."""
+    study = spec(trials=3, seeds=[0, 1], parallel=1, racing={"finalists": 1, "reinvest": True})
+    tuned = study.model_copy(update={"probe": {"finetune": {"method": "c_mixup", "epochs": EPOCHS}}})
+    bench = Bench(tmp_path, tuned)
+    bench.run(lambda n, race: "pruned" if n and race else "complete", slots=1)
+    assert len(bench.study.get_trials()) == 4
+
+
 @pytest.mark.parametrize("trials", [2, 8])
 def test_a_sweep_in_which_everything_fails_is_given_up(tmp_path: Path, trials: int) -> None:
     bench = Bench(tmp_path, spec(trials=trials, parallel=1))
