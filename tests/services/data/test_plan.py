@@ -54,6 +54,13 @@ def test_scans_without_a_label_count_for_methods_that_need_none(scans: Path) -> 
     assert "14 to train on, and 16 without a label" in printed(loaded, scans / "home")
 
 
+def test_what_is_left_to_train_on_is_told(scans: Path) -> None:
+    loaded = of(scans, data={"train": {"size": 10}})
+    planned = make_plan(loaded, Settings(home=scans / "home"), [local_node()])
+    assert (planned.subjects, planned.train, planned.untrained) == (40, 10, 14)
+    assert "10 to train on; data.train leaves out 14" in printed(loaded, scans / "home")
+
+
 def test_images_of_other_dimensions_than_the_model(scans: Path) -> None:
     with pytest.raises(UserError, match=r"study.yaml: model.spatial_dims: 2 is not allowed: prepared images \[1"):
         printed(of(scans, model={"spatial_dims": 2}), scans / "home")
