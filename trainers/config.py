@@ -246,8 +246,9 @@ def _is_a_size(size: float) -> float:
 
 
 def _ascends(ends: tuple[float, float]) -> tuple[float, float]:
-    if not ends[0] < ends[1]:
-        raise ValueError(f"{list(ends)} is not allowed: must be [low, high) with low below high")
+    low, high = ends
+    if not low < high:
+        raise ValueError(f"[{low:g}, {high:g}] is not allowed: must be [low, high) with low below high")
     return ends
 
 
