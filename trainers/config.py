@@ -225,6 +225,54 @@ class Condition(Frozen):
         return self
 
 
+Conditions = dict[str, Annotated[Condition, BeforeValidator(_condition)]]
+"""What cells must be, by their column."""
+
+
+class BinWidth(Frozen):
+    """Bins of one width, in the label's unit, from its multiples on."""
+
+    width: Positive
+
+
+def _kind_of_bins(given: object) -> str:
+    return "width" if isinstance(given, dict | BinWidth) else "count"
+
+
+def _is_a_size(size: float) -> float:
+    if not (0 < size <= 1 or (size >= 2 and float(size).is_integer())):
+        raise ValueError(f"{size:g} is not allowed: must be a share up to 1, or a whole number of subjects from 2")
+    return size
+
+
+def _ascends(ends: tuple[float, float]) -> tuple[float, float]:
+    low, high = ends
+    if not low < high:
+        raise ValueError(f"[{low:g}, {high:g}] is not allowed: must be [low, high) with low below high")
+    return ends
+
+
+class TrainingSplitConfig(Frozen):
+    """What is trained on of the training split, in this order; validation, test and cohorts stay as they are.
+
+    Of its scans those that fulfil `where`; of these the subjects none of whose labels is in a range [low, high) of
+    `drop`; of these `size`, a share or a number of subjects that `seed` draws, fewer being among more. Methods are
+    taught the mean label of the scans in each of `bins` of equal width, a number of them or `{width: 5}`, and, by
+    `permute: values`, in place of each label another of them, drawn by `seed`. Probes, fine-tuning and all figures have
+    the table's labels. Of scans without a label `where` alone leaves any out.
+    """
+
+    size: Annotated[int | float, AfterValidator(_is_a_size)] = 1.0
+    seed: int = 0
+    drop: tuple[Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(_ascends)], ...] = ()
+    permute: Literal["values"] | None = None
+    bins: (
+        Annotated[Annotated[Several, Tag("count")] | Annotated[BinWidth, Tag("width")], Discriminator(_kind_of_bins)]
+        | None
+    ) = None
+    where: Conditions = {}
+
+
 def _pairs(value: object) -> object:
     if isinstance(value, str):
         return {value: value}
@@ -275,7 +323,7 @@ class ScansConfig(Frozen):
     session: str | None = None
     image: AnyImage | None = None
     join: tuple[JoinConfig, ...] = ()
-    where: dict[str, Annotated[Condition, BeforeValidator(_condition)]] = {}
+    where: Conditions = {}
     group: str | None = None
     max_rejected: Annotated[float, Field(ge=0, le=1)] = 0.05
 
@@ -356,7 +404,8 @@ class DataConfig(ScansConfig):
     where it is null, such a file is rejected. `transforms` run once. `normalize: training` subtracts the mean of the
     training split and divides by its sd, channel by channel, when images are read. `covariates` are columns that the
     probe or the regression head reads beside the image: numbers, or categories. `unlabelled: train` keeps scans without
-    a label, for methods that need none to train on. `external` are cohorts for the final evaluation alone.
+    a label, for methods that need none to train on. `train` says what is trained on of the training split. `external`
+    are cohorts for the final evaluation alone.
     """
 
     id: str = "participant_id"
@@ -370,6 +419,7 @@ class DataConfig(ScansConfig):
     dtype: Literal["float32", "float16", "uint8"] = "float32"
     normalize: Literal["training"] | None = None
     split: AnySplit = SplitConfig()
+    train: TrainingSplitConfig = TrainingSplitConfig()
     feed: Literal["auto", "resident", "stream"] = "auto"
     external: tuple[CohortConfig, ...] = ()
 
@@ -419,7 +469,7 @@ class DataConfig(ScansConfig):
             for field, value in cohort
             if field in ScansConfig.model_fields or (field != "name" and value is not None)
         }
-        alone = {"split": SplitConfig(), "external": (), "unlabelled": "reject"}
+        alone = {"split": SplitConfig(), "train": TrainingSplitConfig(), "external": (), "unlabelled": "reject"}
         return self.model_copy(update={**said, **alone})
 
     @property

@@ -55,7 +55,8 @@ def evaluate(model: Model, feed: Feed, run: RunConfig, device: torch.device) -> 
 
     Every worker embeds its share and all return the same: `validation_*` for each metric of
     `trainers.metrics.METRICS` that is defined, in label units, `validation_mae_many`, `_medium` and `_few` for labels
-    that are frequent or rare in training, and the probe; where one was fitted, `train_mae` too.
+    that are frequent or rare in training, and the probe; where one was fitted, `train_mae` too. Labels are the table's,
+    whatever the method was taught.
     """
     _share_buffers(model.network)
 
@@ -66,12 +67,12 @@ def evaluate(model: Model, feed: Feed, run: RunConfig, device: torch.device) -> 
     validation = split("validation")
     trained = model.loss.probe()
     if trained:
-        return judge(trained, validation, feed.train_labels), trained
+        return judge(trained, validation, feed.table_labels), trained
     train = split("train")
     ((name, params),) = run.probe.items()
     fitted = probes.build(name, **params).fit(*train, *validation, seed=run.seed)
     errors = fitted.predict(train.features) - train.labels
-    return judge(fitted, validation, feed.train_labels) | {"train_mae": float(errors.abs().mean())}, fitted
+    return judge(fitted, validation, feed.table_labels) | {"train_mae": float(errors.abs().mean())}, fitted
 
 
 def judge(probe: Probe, validation: Embedding, train_labels: Sequence[float]) -> EpochMetrics:

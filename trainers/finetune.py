@@ -25,7 +25,8 @@ def train_seed(
 
     Where the probe is `finetune`, that is two stages, each resumed exactly: the first in a folder of its own,
     the second from its best epoch. `on_earlier_epoch` is called with the first stage's metrics, named
-    `pretraining_*`; only the second is judged, and the returned history is the second's.
+    `pretraining_*`; only the second is judged, and the returned history is the second's. As a probe it learns the
+    table's labels, whatever the first was taught.
     """
     if finetuning(run.probe) is None:
         return pretrain(run, feed, folder, device=device, on_epoch=on_epoch)
@@ -33,7 +34,8 @@ def train_seed(
     history = pretrain(run.pretraining(), feed, first, device=device, on_epoch=_renamed(on_earlier_epoch))
     if history.state != COMPLETE:
         return History(run.seed)
-    return pretrain(run.finetuning(str(first / "best.pt")), feed, folder, device=device, on_epoch=on_epoch)
+    tuned = run.finetuning(str(first / "best.pt"))
+    return pretrain(tuned, feed.by_table(), folder, device=device, on_epoch=on_epoch)
 
 
 def earlier_epochs(folder: Path) -> list[EpochMetrics]:

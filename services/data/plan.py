@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 from services.cluster.places import Allotment, Node, allot
-from services.data.validate import list_cohorts, list_scans, prepared_shape, training_split
+from services.data.validate import list_cohorts, list_scans, prepared_shape, splits_of
 from services.data.weights import check_weights
 from services.records.answers import Planned
 from services.settings import Settings
@@ -32,7 +32,8 @@ def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], wei
     shape = prepared_shape(loaded, listed)
     check_image_shape(loaded, shape)
     start = check_weights(loaded, weights, shape, Console(quiet=True)) if weights else ""
-    train, unlabelled = training_split(listed, spec.data)
+    splits = splits_of(listed, spec.data)
+    train, unlabelled = len(splits.train), len(splits.unlabelled)
     cost = estimate(spec, allotment, shape, list(training_sizes(spec.search.spaces, train, unlabelled).values()))
     volume_gb = np.dtype(spec.data.dtype).itemsize * float(np.prod(shape)) / 1e9
     store_gb, external = len(listed) * volume_gb, sum(map(len, list_cohorts(loaded, settings.data_roots).values()))
@@ -45,6 +46,7 @@ def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], wei
         external=external,
         train=train,
         unlabelled=unlabelled,
+        untrained=len(splits.untrained),
         image_shape=shape,
         decoded_gb=store_gb,
         feed="resident" if store_gb * 1e9 <= settings.resident_limit_bytes else "stream",
@@ -109,7 +111,7 @@ def _rehearse(spec: SweepSpec, image_shape: tuple[int, ...]) -> tuple[float, int
     rng = np.random.default_rng(0)
     images = rng.standard_normal((2 * batch, *image_shape), dtype=np.float32)
     noise = Rows(images, rng.uniform(20, 80, 2 * batch), None, np.arange(2 * batch))
-    feed = ResidentFeed(ResidentData(noise, noise, np.zeros(2 * batch, dtype=np.int64), None))
+    feed = ResidentFeed(ResidentData(noise, noise, np.zeros(2 * batch, dtype=np.int64), noise.labels, None))
     changes = {"epochs": 2, "warmup_epochs": 0, "workers": 1, "gpus_per_worker": 0, "precision": "fp32"}
     training = TrainingConfig.model_validate(spec.training.model_dump() | changes)
     model = spec.model.model_copy(update={"init_from": None})

@@ -26,7 +26,14 @@ from trainers.atomic import write_atomically
 from trainers.config import DataConfig, Frozen
 from trainers.covariates import Covariates
 from trainers.data.normalization import store_normalization
-from trainers.data.participants import Rejected, Subject, check_label_range, labels_of, read_subjects
+from trainers.data.participants import (
+    Rejected,
+    Subject,
+    check_label_range,
+    labels_of,
+    outside_training,
+    read_subjects,
+)
 from trainers.data.readers import UnreadableError
 from trainers.data.splits import Splits, store_splits
 from trainers.data.store import (
@@ -47,6 +54,7 @@ from trainers.data.store import (
     write_manifest,
     write_shard,
 )
+from trainers.data.training import training_split
 from trainers.data.transforms import Pipeline, build_own, build_transforms
 from trainers.data.volume import load_scan
 from trainers.errors import UserError
@@ -74,18 +82,20 @@ _GOES_ON = "what was done is kept, prepare again goes on with it"
 class Stored:
     """A store; for the screen: who was `rejected`, and which shards were damaged and `mended`.
 
-    `reused` says that nothing had to be made.
+    `reused` says that nothing had to be made. `outside` are the ids of scans that do not fulfil `data.train.where`: the
+    table tells them, and no store.
     """
 
     store: VolumeStore
     rejected: tuple[LeftOut, ...]
     reused: bool
     mended: tuple[str, ...] = ()
+    outside: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared(Stored):
-    """A store ready for training, and those of the external cohorts, by name."""
+    """A store ready for training, and those of the external cohorts, by name; `splits` are as `data.train` has them."""
 
     splits: Splits
     normalization: Normalization | None
@@ -151,7 +161,8 @@ def _prepared(config: DataConfig, volumes: UPath, stored: Callable[[DataConfig, 
     """The study's store and the cohorts' as `stored` gives them: of a study without a name, of a cohort by its."""
     study = stored(config, None)
     with _writing_to(volumes):
-        splits = store_splits(study.store, config.stratified_split)
+        whole = store_splits(study.store, config.stratified_split)
+        splits = training_split(whole, study.store.subjects, study.outside, config.train)
         normalization = store_normalization(study.store, splits) if config.normalize else None
     training = study.store.cells_of(study.store.rows_of(splits.train))
     covariates = Covariates.fit(config.covariates, training) if config.covariates else None
@@ -199,7 +210,7 @@ def _find_store(config: DataConfig, base: Path, volumes: UPath, name: str | None
     folder = _folder_of(volumes, name, sources.version(digests))
     if not (folder / MANIFEST).is_file() or VolumeStore.open_unchecked(folder).damaged():
         raise _NotThereError
-    return _opened(folder, config, reused=True)
+    return _opened(folder, sources, reused=True)
 
 
 def _make_store(config: DataConfig, base: Path, volumes: UPath, progress: Progress, name: str | None) -> Stored:
@@ -217,7 +228,7 @@ def _make_store(config: DataConfig, base: Path, volumes: UPath, progress: Progre
         mended = _mend(folder, sources, progress) if exists else ()
         if not exists:
             _build(folder, sources, version, digests, known, progress)
-        return _opened(folder, config, reused=exists and not mended, mended=mended)
+        return _opened(folder, sources, reused=exists and not mended, mended=mended)
 
 
 def _name_of(config: DataConfig, base: Path, name: str | None) -> str:
@@ -244,11 +255,11 @@ def _sources(config: DataConfig, base: Path, pipeline: Pipeline) -> Sources:
     return Sources(config, base, pipeline, tuple(subjects), tuple(rejected))
 
 
-def _opened(folder: UPath, config: DataConfig, *, reused: bool, mended: tuple[str, ...] = ()) -> Stored:
+def _opened(folder: UPath, sources: Sources, *, reused: bool, mended: tuple[str, ...] = ()) -> Stored:
     store = VolumeStore.open_unchecked(folder)
     left_out = store.manifest.rejected
-    check_rejected(left_out, len(store.subjects) + len(left_out), config)
-    return Stored(store, left_out, reused, mended)
+    check_rejected(left_out, len(store.subjects) + len(left_out), sources.config)
+    return Stored(store, left_out, reused, mended, outside_training(sources.subjects))
 
 
 @contextmanager

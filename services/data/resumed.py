@@ -6,7 +6,8 @@ from upath import UPath
 
 from trainers.config import FILES, DataConfig, SplitByFiles
 from trainers.data.participants import Subject
-from trainers.data.store import MANIFEST, read_manifest
+from trainers.data.splits import Splits
+from trainers.data.store import MANIFEST, json_digest, read_manifest
 from trainers.errors import UserError
 
 
@@ -29,6 +30,20 @@ def check_sides(config: DataConfig, subjects: Sequence[Subject], volumes: UPath,
                 f"data.split.files: by {files.get(now) or files.get(began)} '{subject.id}' is in {_side(now)}; "
                 f"when the sweep began it was in {_side(began)}; restore the file, or give the spec another name"
             )
+
+
+def check_training(splits: Splits, sweep: str, began: str) -> str:
+    """The digest of what is trained on. Raises UserError where it was another when the `sweep` began, "" if unknown.
+
+    No store's version has the cells that `data.train.where` reads.
+    """
+    digest = json_digest([splits.train, splits.unlabelled])
+    if began not in ("", digest):
+        raise UserError(
+            f"sweep {sweep}: data.train leaves other scans to train on than when it began; restore the table, or give "
+            "the spec another name"
+        )
+    return digest
 
 
 def _side(name: str) -> str:

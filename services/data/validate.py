@@ -13,6 +13,7 @@ from rich.table import Table
 from services.data.doubts import categories, quantities, range_doubts, shown, side_doubts, table_doubts
 from services.data.misfits import Headers, misfits
 from services.data.prepare import check_cohort_shape, check_rejected
+from services.data.training import trained_on
 from services.data.weights import check_weights
 from services.spec.checks import check_against_data, check_image_shape
 from services.spec.cohorts import naming_cohort
@@ -20,10 +21,11 @@ from services.spec.roots import confine_subjects
 from services.spec.spec import LoadedSpec
 from services.text import first_few, number
 from trainers.config import DataConfig
-from trainers.data.participants import Rejected, Subject, labels_of, read_scans, read_subjects
+from trainers.data.participants import Rejected, Subject, labels_of, outside_training, read_scans, read_subjects
 from trainers.data.readers import Form, UnreadableError, read_header
 from trainers.data.several import naming
-from trainers.data.splits import families, left_out, make_splits
+from trainers.data.splits import Splits, families, left_out, make_splits
+from trainers.data.training import training_split
 from trainers.data.transforms import Pipeline, build_transforms
 from trainers.data.volume import load_scan, taken_as
 from trainers.errors import UserError
@@ -142,6 +144,8 @@ def _print_split(subjects: Sequence[Subject], data: DataConfig, console: Console
     together = families(subjects, data.split)
     parts += [f"families of several people {len(together)}"] if together else []
     console.print(f"split     {', '.join(parts)}", soft_wrap=True, markup=False)
+    if told := trained_on(splits_of(subjects, data)):
+        console.print(f"training  {told}", soft_wrap=True, markup=False)
     for doubt in side_doubts(subjects, splits):
         console.print(f"  warning  {doubt}", soft_wrap=True, markup=False)
 
@@ -195,20 +199,20 @@ def _headers_of(subject: Subject, affine: Form | None) -> Headers | str:
 
 
 def _training_labels(subjects: Sequence[Subject], data: DataConfig) -> list[float]:
-    train = set(make_splits(subjects, data.stratified_split).train)
+    train = set(splits_of(subjects, data).train)
     return labels_of(subject for subject in subjects if subject.id in train)
 
 
-def training_split(subjects: Sequence[Subject], data: DataConfig) -> tuple[int, int]:
-    """How many scans there are to train on, with a label and without, if none is rejected from here on."""
-    splits = make_splits(subjects, data.stratified_split)
-    return len(splits.train), len(splits.unlabelled)
+def splits_of(subjects: Sequence[Subject], data: DataConfig) -> Splits:
+    """The splits, with what `data.train` leaves to train on, if no scan is rejected from here on."""
+    whole = make_splits(subjects, data.stratified_split)
+    return training_split(whole, subjects, outside_training(subjects), data.train)
 
 
 def _check_counts(loaded: LoadedSpec, subjects: Sequence[Subject], rejected: Sequence[Rejected]) -> None:
     _check_usable(loaded, subjects, rejected)
-    labels = labels_of(subjects)
-    check_against_data(loaded, *training_split(subjects, loaded.spec.data), max(labels) - min(labels))
+    labels, splits = labels_of(subjects), splits_of(subjects, loaded.spec.data)
+    check_against_data(loaded, len(splits.train), len(splits.unlabelled), max(labels) - min(labels))
 
 
 def _check_usable(loaded: LoadedSpec, subjects: Sequence[Subject], rejected: Sequence[Rejected]) -> None:

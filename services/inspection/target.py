@@ -16,6 +16,7 @@ from services.settings import Settings
 from services.spec.checks import check_spec
 from services.spec.spec import LoadedSpec, load_spec
 from services.text import first_few, without_secrets
+from trainers.config import TrainingSplitConfig
 from trainers.data.participants import unlisted_images
 from trainers.data.splits import Splits, read_splits
 from trainers.data.store import MANIFEST, VolumeStore
@@ -51,11 +52,12 @@ def open_target(name: str, settings: Settings, console: Console) -> Target:
 
 
 def _prepared(loaded: LoadedSpec, settings: Settings, console: Console) -> Target:
-    """The store of a spec, however much of it is rejected; its external cohorts are left alone."""
+    """The store of a spec, however much of it is rejected; external cohorts and `data.train` are left alone."""
     with waiting(console, f"checking {loaded.path.name}"):
         check_spec(loaded, settings.data_roots)
     data = loaded.spec.data
-    lenient = loaded.spec.model_copy(update={"data": data.model_copy(update={"max_rejected": 1.0, "external": ()})})
+    whole = {"max_rejected": 1.0, "external": (), "train": TrainingSplitConfig()}
+    lenient = loaded.spec.model_copy(update={"data": data.model_copy(update=whole)})
     with joined(settings, partial(waiting, console)):
         prepared = prepare_data(replace(loaded, spec=lenient), settings, console)
     rejected, total = len(prepared.rejected), len(prepared.rejected) + len(prepared.store.subjects)

@@ -186,6 +186,7 @@ class Planned(Answer):
     external: Annotated[int, Field(description="scans of external cohorts")] = 0
     train: Annotated[int, Field(description="scans to train on")]
     unlabelled: Annotated[int, Field(description="scans without a label, for methods that need none")] = 0
+    untrained: Annotated[int, Field(description="scans of the training split that data.train leaves out")] = 0
     image_shape: tuple[int, ...]
     decoded_gb: float
     feed: Literal["resident", "stream"]

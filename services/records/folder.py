@@ -35,6 +35,7 @@ class SweepState(Sweep):
     Attributes:
         pid, host: the driver's process, and the machine that it runs on.
         volumes: version of the volume store that it is about.
+        training: digest of the ids that it trains on.
         gpus: how many its configurations hold at once.
     """
 
@@ -43,6 +44,7 @@ class SweepState(Sweep):
     pid: int = 0
     host: str = ""
     volumes: str = ""
+    training: str = ""
     gpus: float = 0.0
 
     def to_json(self) -> str:

@@ -8,6 +8,7 @@ from rich.console import Console
 from services.data.alike import leaks, shared
 from services.data.doubts import table_doubts
 from services.data.prepare import Prepared, Stored, find_prepared, prepare
+from services.data.training import trained_on
 from services.screen.progress import steps
 from services.settings import Settings
 from services.spec.spec import LoadedSpec
@@ -57,10 +58,12 @@ def _show(console: Console, loaded: LoadedSpec, prepared: Prepared, took_s: floa
 
 
 def print_prepared(console: Console, prepared: Prepared, took_s: float) -> None:
-    """Print where the volume stores are, their sizes, who was rejected and why, what is on both sides of a split, and
-    what of an external cohort is in the study.
+    """Print where the volume stores are, their sizes, who was rejected and why, what `data.train` leaves to train on,
+    what is on both sides of a split, and what of an external cohort is in the study.
     """
     _print_store(console, prepared, duration(took_s / 3600))
+    if told := trained_on(prepared.splits):
+        console.print(f"training  {told}", soft_wrap=True, markup=False)
     for leak in leaks(prepared.store, prepared.splits):
         console.print(f"  leak: {leak.text}; see contrasweep inspect", style="bold red", soft_wrap=True, markup=False)
     for name, cohort in prepared.external.items():

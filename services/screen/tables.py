@@ -96,11 +96,12 @@ def print_plan(console: Console, planned: Planned) -> None:
     nodes = f"{count(planned.nodes, 'node')} with {planned.cpus:g} CPUs, {planned.gpus:g} GPUs"
     volumes = f"{planned.subjects} volumes {list(planned.image_shape)}, {planned.decoded_gb:.2g} GB decoded"
     unlabelled = f", and {planned.unlabelled} without a label" if planned.unlabelled else ""
+    untrained = f"; data.train leaves out {planned.untrained}" if planned.untrained else ""
     external = f"{count(planned.external, 'volume')}, for the end alone" if planned.external else ""
     rows = {
         "start": planned.start,
         "sweep": f"{planned.id} on {nodes}",
-        "data": f"{volumes}, {feed}; {planned.train} to train on{unlabelled}",
+        "data": f"{volumes}, {feed}; {planned.train} to train on{unlabelled}{untrained}",
         "external": external,
         "runs": f"{planned.trials} configurations x {planned.seeds} seeds = {runs} runs of {planned.epochs} epochs",
         "racing": planned.racing,

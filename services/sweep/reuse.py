@@ -22,7 +22,7 @@ def seed_runs(spec: SweepSpec, settings: Settings, prepared: Prepared, start: st
     splits = prepared.splits
     reads = [
         prepared.store.manifest.version,
-        [splits.train, splits.validation, splits.unlabelled],
+        [splits.train, splits.validation, splits.unlabelled, splits.taught],
         [spec.data.normalize, spec.data.covariates],
         start,
     ]

@@ -9,7 +9,7 @@ from upath import UPath
 
 from services.cluster.connect import cluster
 from services.cluster.places import allot, local_node
-from services.data.resumed import check_sides
+from services.data.resumed import check_sides, check_training
 from services.data.validate import check_table
 from services.data.weights import check_weights, find_weights, keep_weights
 from services.records.answers import asked_by
@@ -72,6 +72,7 @@ def run_sweep(
                 make_feed = open_data(loaded, settings, prepared)
                 summary = check_weights(loaded, weights, prepared.store.image_shape, console) if weights else ""
                 _check_volumes(folder, state, prepared.store.manifest.version)
+                state.training = check_training(prepared.splits, folder.sweep_id, state.training)
                 keep = Path(settings.storage_path) / folder.sweep_id
                 start = keep_weights(weights, summary, keep) if weights else None
             drive = Drive(loaded.spec, settings, storage, folder, console, make_feed, prepared, start)

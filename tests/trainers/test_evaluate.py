@@ -1,6 +1,7 @@
 """Evaluation on the frozen embedding."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from tests.trainers import tiny
+from trainers.data.feeds.resident import ResidentFeed
 from trainers.errors import Diverged
 from trainers.evaluate import Embedding, embed, evaluate, judge
 from trainers.losses import Loss, Rows
@@ -39,6 +41,12 @@ def test_rows_come_in_the_stores_order() -> None:
 def test_the_size_of_the_batch_does_not_count() -> None:
     rows = [evaluate(built(), tiny.feed(), tiny.run(batch_size=size), CPU)[0] for size in (3, 18)]
     assert rows[0] == pytest.approx(rows[1], rel=1e-4)
+
+
+def test_probe_and_figures_are_of_the_tables_labels_whatever_is_taught() -> None:
+    data = tiny.data()
+    feed = ResidentFeed(replace(data, taught=np.where(data.train.labels < 50, 30.0, 70.0)))
+    assert evaluate(built(), feed, tiny.run(), CPU)[0] == evaluate(built(), tiny.feed(), tiny.run(), CPU)[0]
 
 
 def test_embedding_leaves_the_network_as_it_was() -> None:

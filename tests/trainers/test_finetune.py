@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from tests.trainers import tiny
 from trainers import checkpoint
 from trainers.config import RunConfig
+from trainers.data.feeds.resident import ResidentFeed
 from trainers.finetune import train_seed
 from trainers.history import COMPLETE, RUNNING, EpochMetrics, History, Verdict
 from trainers.inference import Predictor
@@ -40,6 +42,17 @@ def test_the_second_stage_starts_from_the_best_of_the_first(tmp_path: Path) -> N
     assert trained
     for name in trained:
         torch.testing.assert_close(second[name], first[name], rtol=0, atol=1e-6)
+
+
+def test_the_second_stage_learns_the_tables_labels(tmp_path: Path) -> None:
+    """SimCLR, the first, reads no label: of what it was taught nothing is left in the second."""
+    data = tiny.data()
+    taught = ResidentFeed(replace(data, taught=data.train.labels[::-1].copy()))
+    told, own = (
+        train_seed(two_stages("simclr"), feed, tmp_path / name, device=CPU)
+        for name, feed in {"taught": taught, "own": tiny.feed()}.items()
+    )
+    assert without_times(told) == without_times(own)
 
 
 def test_the_second_stage_is_judged_and_the_first_is_watched(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from trainers.data import readers
 from trainers.data.bids import list_bids
 from trainers.data.listing import Listed, Listing, list_table
 from trainers.data.people import names_people
-from trainers.data.select import select
+from trainers.data.select import fulfils, select
 from trainers.data.several import of_image
 from trainers.data.split_files import SplitLists
 from trainers.data.table import bound, check_columns, is_missing, number
@@ -52,6 +52,7 @@ class Subject:
     missing; `described` those of columns that tell site and sex; `numbers` those that the transforms read;
     `split_cells` those that the split reads, "" where missing; `people` those of columns that name people, but for the
     ids'. `paths` are those of the images that `image_names` names, in this order; one alone has the name "".
+    `trainable` says whether `data.train.where` is fulfilled.
     """
 
     id: str
@@ -66,6 +67,7 @@ class Subject:
     covariates: dict[str, str | float] = field(default_factory=dict)
     people: dict[str, str] = field(default_factory=dict)
     image_names: tuple[str, ...] = ("",)
+    trainable: bool = True
 
     @property
     def path(self) -> Path:
@@ -164,6 +166,11 @@ def labels_of(scans: Iterable["Labelled"]) -> list[float]:
     return [scan.label for scan in scans if scan.label is not None]
 
 
+def outside_training(scans: Iterable[Subject]) -> frozenset[str]:
+    """The ids of those that do not fulfil `data.train.where`."""
+    return frozenset(scan.id for scan in scans if not scan.trainable)
+
+
 def check_label_range(labels: Sequence[float], column: str, rejected: Sequence[Rejected] = ()) -> None:
     """Raise UserError where all labels are equal: there is nothing to learn. Those of the `rejected` may differ."""
     if len(labels) > 1 and min(labels) == max(labels):
@@ -207,6 +214,7 @@ def _wanted(config: DataConfig, columns: Sequence[str]) -> list[tuple[str, str]]
     wanted += [("data.covariates", column) for column in config.covariates]
     wanted += [("data.split.stratify", column) for column in config.strata]
     wanted += config.split.columns
+    wanted += [(f"data.train.where.{column}", column) for column in config.train.where]
     return wanted + [("data.transforms", column) for column in columns]
 
 
@@ -316,6 +324,7 @@ def _subject(
             if column not in (config.id, config.session) and names_people(column) and not is_missing(cell)
         },
         image_names=config.image_names,
+        trainable=fulfils(row, config.train.where),
     )
 
 

@@ -24,7 +24,7 @@ def select(listing: Listing, config: DataConfig, base: Path, named: Iterable[str
         listing = _joined(listing, join, base, f"data.join[{number_}]", config)
     listing = _without_codes(listing, config.missing, frozenset(named))
     check_columns(listing.name, listing.columns, [(f"data.where.{column}", column) for column in config.where])
-    kept = tuple(scan for scan in listing.scans if scan.problem is not None or _fulfils(scan.row, config.where))
+    kept = tuple(scan for scan in listing.scans if scan.problem is not None or fulfils(scan.row, config.where))
     if not kept:
         raise UserError(f"data.where: none of the {len(listing.scans)} scans in {listing.name} fulfils it")
     return unique(replace(listing, scans=kept), config), len(listing.scans) - len(kept)
@@ -58,7 +58,8 @@ def holds(condition: Condition, cell: str) -> bool:
     return not any(same(cell, one) for one in condition.excluded)
 
 
-def _fulfils(row: Mapping[str, str], where: Mapping[str, Condition]) -> bool:
+def fulfils(row: Mapping[str, str], where: Mapping[str, Condition]) -> bool:
+    """Whether a row fulfils all conditions, by column."""
     return all(holds(condition, row[column]) for column, condition in where.items())
 
 

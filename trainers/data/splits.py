@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from pydantic import Field
 from upath import UPath
 
 from trainers.atomic import write_atomically
@@ -35,7 +36,8 @@ class Splits(Frozen):
 
     With `folds`, the ids of each fold, train and validation are those of fold 0: see `fold_of`. `unlabelled` have no
     label and may be trained on where none is needed; `unlabelled_folds` are those that go with each fold, by subject,
-    family or site, and, last, those that go with none.
+    family or site, and, last, those that go with none. `untrained` are those that `data.train` leaves out of `train`
+    and `unlabelled`, and `taught` the labels that scans of `train` are trained on in place of their own.
     """
 
     train: tuple[str, ...]
@@ -44,6 +46,8 @@ class Splits(Frozen):
     folds: tuple[tuple[str, ...], ...] = ()
     unlabelled: tuple[str, ...] = ()
     unlabelled_folds: tuple[tuple[str, ...], ...] = ()
+    untrained: tuple[str, ...] = ()
+    taught: dict[str, float] = Field(default_factory=dict)
 
     @property
     def parts(self) -> dict[str, tuple[str, ...]]:

@@ -62,6 +62,13 @@ def test_racing_that_can_stop_nothing_is_said(scans: Path) -> None:
     assert "begin before" not in printed(of(scans, search={**search, "racing": None}), scans / "home")
 
 
+def test_what_is_left_to_train_on_is_told(scans: Path) -> None:
+    loaded = of(scans, data={"train": {"size": 10}})
+    planned = make_plan(loaded, Settings(home=scans / "home"), [local_node()])
+    assert (planned.subjects, planned.train, planned.untrained) == (40, 10, 14)
+    assert "10 to train on; data.train leaves out 14" in printed(loaded, scans / "home")
+
+
 def test_images_of_other_dimensions_than_the_model(scans: Path) -> None:
     with pytest.raises(UserError, match=r"study.yaml: model.spatial_dims: 2 is not allowed: prepared images \[1"):
         printed(of(scans, model={"spatial_dims": 2}), scans / "home")

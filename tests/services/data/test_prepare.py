@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import io
 import json
 import shutil
 import subprocess
@@ -11,9 +12,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 from nibabel.cifti2.cifti2_axes import BrainModelAxis, ScalarAxis
+from rich.console import Console
 from upath import UPath
 
 from services.data.prepare import find_prepared, prepare
+from services.screen.preparation import print_prepared
 from trainers.config import DataConfig
 from trainers.data import readers
 from trainers.data.phantom import PHANTOM_IMAGE, write_phantom
@@ -324,6 +327,34 @@ def test_normalization_is_fitted_on_the_training_split(scans: Path, tmp_path: Pa
     assert made.normalization.mean[0] == pytest.approx(train.mean(), rel=1e-4)
     assert made.normalization.std[0] == pytest.approx(train.std(), rel=1e-4)
     assert prepare(config(), scans, tmp_path / "v", quiet).normalization is None
+
+
+def test_what_is_trained_on_makes_no_other_store_and_all_that_is_fitted_is_fitted_on_it(
+    scans: Path, tmp_path: Path
+) -> None:
+    asked = {"normalize": "training", "covariates": ["sex"]}
+    train = {"where": {"sex": "F"}, "size": 6, "permute": "values"}
+    whole = prepare(config(**asked), scans, tmp_path / "v", quiet)
+    left = prepare(config(**asked, train=train), scans, tmp_path / "v", quiet)
+    assert left.reused
+    assert left.store.folder == whole.store.folder
+    assert (left.splits.validation, left.splits.test) == (whole.splits.validation, whole.splits.test)
+    assert len(left.splits.train) == 6
+    assert {scan.group for scan in left.store.subjects if scan.id in left.splits.train} == {"F"}
+    assert left.covariates is not None
+    assert left.covariates.levels == {"sex": ("F",)}
+    assert left.normalization is not None
+    assert left.normalization.mean[0] == pytest.approx(left.store.load(left.splits.train).images.mean(), rel=1e-4)
+    found = find_prepared(config(**asked, train=train), scans, tmp_path / "v")
+    assert found is not None
+    assert found.splits == left.splits
+
+
+def test_what_is_left_to_train_on_is_printed(scans: Path, tmp_path: Path) -> None:
+    file = io.StringIO()
+    for train in ({}, {"size": 6}):
+        print_prepared(Console(file=file), prepare(config(train=train), scans, tmp_path / "v", quiet), 1.0)
+    assert [line for line in file.getvalue().splitlines() if line.startswith("train")] == ["training  6 of 24 scans"]
 
 
 def test_a_store_can_be_made_in_an_object_store(scans: Path, tmp_path: Path, bucket: UPath) -> None:

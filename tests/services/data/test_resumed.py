@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
-from services.data.resumed import check_sides
+from services.data.resumed import check_sides, check_training
 from tests.services.inspection.planted import images, store_of
 from trainers.config import FILES, DataConfig
 from trainers.data.participants import Subject
+from trainers.data.splits import Splits
 from trainers.errors import UserError
 
 BEGAN = {"s00": "train", "s01": "train", "s02": "validation", "s03": "test", "s04": ""}
@@ -58,3 +59,12 @@ def test_a_sweep_that_begins_and_one_whose_store_is_gone_have_nothing_to_compare
     check_sides(config(), now(s00="test"), volumes, "")
     check_sides(config(), now(s00="test"), volumes, "1" * 64)
     check_sides(config(column="Split", test=["T"]), now(s00="test"), volumes, VERSION)
+
+
+def test_other_scans_to_train_on_than_when_the_sweep_began() -> None:
+    began = Splits(train=("s00", "s01"), validation=("s02",), test=("s03",), unlabelled=("s04",))
+    digest = check_training(began, "study-1", "")
+    assert check_training(began, "study-1", digest) == digest, "a sweep of before that was written down goes on, too"
+    for changed in ({"train": ("s00",)}, {"unlabelled": ()}):
+        with pytest.raises(UserError, match=r"^sweep study-1: data\.train leaves other scans to train on than when"):
+            check_training(began.model_copy(update=changed), "study-1", digest)

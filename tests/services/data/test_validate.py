@@ -1,6 +1,7 @@
 """What `validate` prints, and what it refuses."""
 
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,43 @@ def test_scans_without_a_label_are_counted_apart(scans: Path) -> None:
     assert lines[0].split(maxsplit=1) == ["subjects", "40 usable, 0 rejected"]
     assert lines[2].split(maxsplit=1)[1].startswith("21.00 to 59.00")
     assert "split     train 21, validation 7, test 7, without a label 5" in lines
+
+
+def test_what_is_left_to_train_on_is_told(scans: Path) -> None:
+    with_columns(scans)
+    train = {"where": {"sex": "F"}, "size": 6, "bins": 2}
+    changes = {"data": {"unlabelled": "train", "train": train}, "training": {"batch_size": 6}}
+    lines = printed(of(scans, **changes, search={"spaces": ["simclr"], "racing": None}))
+    place = lines.index("split     train 21, validation 7, test 7, without a label 5")
+    told = r"training  11 of 26 scans, 5 of them without a label, taught 2 labels from \d\d\.\d\d to \d\d\.\d\d"
+    assert re.fullmatch(told, lines[place + 1])
+    assert "training  " not in "".join(printed(of(scans, data={"max_rejected": 0.2})))
+
+
+def test_a_batch_larger_than_what_is_left_to_train_on(scans: Path) -> None:
+    check_table(of(scans, data={"train": {"size": 8}}))
+    with pytest.raises(UserError, match=r"training.batch_size: 8 is not allowed: the training split has 6 scans"):
+        check_table(of(scans, data={"train": {"size": 0.25}}))
+
+
+@pytest.mark.parametrize(
+    ("train", "fault"),
+    [
+        ({"where": {"agee": 3}}, r"data\.train\.where\.agee: .*did you mean 'age'"),
+        ({"where": {"age": {"max": 5}}}, r"data\.train\.where: none of the 24 scans of the training split fulfils it"),
+        ({"size": 30}, r"data\.train\.size: 30 is not allowed: 24 subjects are left to train on"),
+    ],
+)
+def test_what_leaves_nothing_to_train_on(scans: Path, train: dict[str, Any], fault: str) -> None:
+    with pytest.raises(UserError, match=fault):
+        check_table(of(scans, data={"train": train}))
+
+
+def test_cohorts_have_not_the_columns_of_what_is_trained_on(scans: Path) -> None:
+    with_columns(scans)
+    told = cohort(scans / "adni", [30, 45])
+    train = {"where": {"sex": ["F", "M"]}, "size": 8}
+    assert "is valid" in printed(of(scans, data={"external": [told], "train": train, "max_rejected": 0.2}))[-1]
 
 
 def test_one_truncated_scan_among_many_is_a_rejected_row(scans: Path) -> None:

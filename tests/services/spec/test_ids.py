@@ -45,6 +45,12 @@ DEFAULTS: dict[str, Any] = {
     "data.split.seed": 0,
     "data.split.family": None,
     "data.split.folds": None,
+    "data.train.size": 1.0,
+    "data.train.seed": 0,
+    "data.train.drop": (),
+    "data.train.permute": None,
+    "data.train.bins": None,
+    "data.train.where": {},
     "data.feed": "auto",
     "data.external": (),
     "data.max_rejected": 0.05,
@@ -172,3 +178,23 @@ def test_workers_count_where_the_result_depends_on_them() -> None:
 
 def test_a_word_of_old_specs_says_nothing() -> None:
     assert spec({"search": {"objective": "validation_mae"}}) == spec({})
+
+
+def test_what_is_trained_on_counts() -> None:
+    said: list[dict[str, Any]] = [
+        {"size": 0.5},
+        {"size": 100},
+        {"size": 0.5, "seed": 1},
+        {"drop": [[45, 50]]},
+        {"permute": "values"},
+        {"bins": 5},
+        {"bins": {"width": 5}},
+        {"where": {"site": ["A"]}},
+    ]
+    ids = {spec({"data": {"train": train}}).sweep_id for train in said}
+    assert len(ids | {spec({}).sweep_id}) == len(said) + 1
+
+
+@pytest.mark.parametrize("train", [{}, {"size": 1}, {"size": 1.0}, {"drop": [], "permute": None, "where": {}}])
+def test_all_of_the_training_split_is_what_was_trained_on(train: dict[str, Any]) -> None:
+    assert spec({"data": {"train": train}}).sweep_id == spec({}).sweep_id

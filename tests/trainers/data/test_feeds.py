@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from tests.trainers.data.small_store import write_store
-from trainers.config import SplitConfig
+from trainers.config import SplitConfig, TrainingSplitConfig
 from trainers.covariates import Covariates
 from trainers.data import order
 from trainers.data.feeds import Batch, Feed, arriving, choose_feed
@@ -19,6 +19,7 @@ from trainers.data.feeds.resident import ResidentFeed, load_resident
 from trainers.data.feeds.stream import READ_AHEAD, StreamFeed
 from trainers.data.splits import Splits, make_splits
 from trainers.data.store import Volume, VolumeStore, read_manifest
+from trainers.data.training import training_split
 from trainers.errors import UserError
 from trainers.normalization import Normalization
 
@@ -273,3 +274,57 @@ def test_both_feeds_give_the_same_batches_with_covariates_and_without_labels(tmp
         assert torch.equal(a.covariates, b.covariates)
         np.testing.assert_array_equal(a.covariates.numpy(), covariates.encode(store.cells_of(a.rows)))
         np.testing.assert_array_equal(a.labels, store.labels[a.rows])
+
+
+@pytest.fixture
+def taught(tmp_path: Path) -> tuple[VolumeStore, Splits, Splits]:
+    """A store, its splits, and those of half of its training split with labels that are permuted."""
+    store, splits = partly_labelled(tmp_path)
+    config = TrainingSplitConfig(size=0.5, permute="values")
+    return store, splits, training_split(splits, store.subjects, (), config)
+
+
+def test_both_feeds_train_on_the_labels_that_are_taught(taught: tuple[VolumeStore, Splits, Splits]) -> None:
+    store, _, splits = taught
+    kept = {"seed": 1, "batch_size": 3, "rank": 0, "world_size": 1, "unlabelled": True}
+    one, other = (list(make(store, splits).epoch(2, **kept)) for make in (resident, stream))
+    assert len(one) == len(other) == 6, "9 with a label and 10 without"
+    for a, b in zip(one, other, strict=True):
+        assert a.rows.tolist() == b.rows.tolist()
+        assert torch.equal(a.images, b.images)
+        np.testing.assert_array_equal(a.labels, b.labels)
+        np.testing.assert_array_equal(a.labels, [splits.taught.get(f"s{row:02d}", math.nan) for row in a.rows])
+
+
+@pytest.mark.parametrize("make", [resident, stream])
+def test_labels_that_are_taught_are_in_no_evaluation(
+    make: Callable[[VolumeStore, Splits], Feed], taught: tuple[VolumeStore, Splits, Splits]
+) -> None:
+    store, whole, splits = taught
+    feed = make(store, splits)
+    rows = store.rows_of(splits.train)
+    assert sorted(feed.train_labels) == sorted(feed.table_labels)
+    assert feed.train_labels == tuple(splits.taught[name] for name in splits.train)
+    assert feed.table_labels == tuple(store.labels[rows])
+    for split, ids in {"train": splits.train, "validation": whole.validation}.items():
+        batches = list(feed.evaluation(split, batch_size=4, rank=0, world_size=1))  # type: ignore[arg-type]
+        np.testing.assert_array_equal(np.concatenate([b.labels for b in batches]), store.labels[store.rows_of(ids)])
+
+
+@pytest.mark.parametrize("make", [resident, stream])
+def test_a_feed_by_the_table_trains_on_the_tables_labels(
+    make: Callable[[VolumeStore, Splits], Feed], taught: tuple[VolumeStore, Splits, Splits]
+) -> None:
+    store, _, splits = taught
+    feed = make(store, splits)
+    by_table = feed.by_table()
+    assert by_table.train_labels == feed.table_labels != feed.train_labels
+    for batch in by_table.epoch(0, seed=0, batch_size=4, rank=0, world_size=1):
+        np.testing.assert_array_equal(batch.labels, store.labels[batch.rows])
+
+
+def test_bins_are_what_the_range_of_labels_is_of(store: VolumeStore, splits: Splits) -> None:
+    binned = training_split(splits, store.subjects, (), TrainingSplitConfig(bins=2))
+    feed = resident(store, binned)
+    assert feed.label_range == max(feed.train_labels) - min(feed.train_labels) < np.ptp(feed.table_labels)
+    assert len(set(feed.train_labels)) == 2

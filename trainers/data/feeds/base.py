@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from trainers.covariates import Covariates
 from trainers.data.order import epoch_order, rank_rows
+from trainers.data.splits import Splits
+from trainers.data.store import VolumeStore
 from trainers.errors import UserError
 from trainers.normalization import Normalization
 
@@ -62,8 +65,9 @@ class Feed(ABC):
 
     `train` has the scans without a label that may be trained on, too; `train_shards` [n] is the shard of each of its
     rows: the order of an epoch depends on it. `train_size` counts those with a label, `unlabelled_size` the others.
-    `image_shape` is (C, *S); `train_labels` and their range are in the label's unit; `normalization` is applied to
-    images on their way to a device (`arriving`); `covariates` made those of the batches.
+    `taught` [n] are the labels that its rows are trained on; `train_labels` are those that are labels, and their range
+    is in the label's unit; `table_labels` are what the table says of the same scans. `image_shape` is (C, *S);
+    `normalization` is applied to images on their way to a device (`arriving`); `covariates` made those of the batches.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class Feed(ABC):
         volume_nbytes: int,
         train: LabelledRows,
         train_shards: NDArray[np.int64],
+        taught: NDArray[np.float64],
         validation: LabelledRows,
         normalization: Normalization | None,
         covariates: Covariates | None,
@@ -82,10 +87,19 @@ class Feed(ABC):
         self._splits = {"train": train, "validation": validation}
         self._train_shards, self._volume_nbytes = train_shards, volume_nbytes
         self._labelled = np.flatnonzero(np.isfinite(train.labels))
-        labels = train.labels[self._labelled]
-        self.label_range = float(np.ptp(labels))
-        self.train_size, self.unlabelled_size = len(labels), len(train.rows) - len(labels)
-        self.train_labels = tuple(labels.tolist())
+        self.table_labels = tuple(train.labels[self._labelled].tolist())
+        self.train_size, self.unlabelled_size = len(self._labelled), len(train.rows) - len(self._labelled)
+        self._teach(taught)
+
+    def _teach(self, taught: NDArray[np.float64]) -> None:
+        self._taught, labels = taught, taught[self._labelled]
+        self.train_labels, self.label_range = tuple(labels.tolist()), float(np.ptp(labels))
+
+    def by_table(self) -> Self:
+        """The same feed, of which the table's labels are trained on."""
+        feed = copy(self)
+        feed._teach(self._splits["train"].labels)
+        return feed
 
     def epoch(
         self,
@@ -109,11 +123,15 @@ class Feed(ABC):
         check_batch_size(batch_size, len(used))
         windows = epoch_order(rows[used], self._train_shards[used], self._volume_nbytes, seed=seed, epoch=epoch)
         mine = rank_rows(np.concatenate(windows), batch_size=batch_size, rank=rank, world_size=world_size)
-        places = np.searchsorted(rows, mine).reshape(-1, batch_size // world_size)
-        yield from self._batches("train", list(places[start:]))
+        places = list(np.searchsorted(rows, mine).reshape(-1, batch_size // world_size)[start:])
+        for batch, some in zip(self._batches("train", places), places, strict=True):
+            yield replace(batch, labels=torch.from_numpy(self._taught[some]))
 
     def evaluation(self, split: Split, *, batch_size: int, rank: int, world_size: int) -> Iterator[Batch]:
-        """One pass over a split in store order, nothing dropped: batches rank, rank + world_size, ..."""
+        """One pass over a split in store order, with the table's labels and nothing dropped.
+
+        Its batches are rank, rank + world_size, ...
+        """
         labelled = self._labelled if split == "train" else np.arange(len(self._splits[split].rows))
         places = evaluation_places(len(labelled), batch_size=batch_size, rank=rank, world_size=world_size)
         yield from self._batches(split, [labelled[some] for some in places])
@@ -121,6 +139,12 @@ class Feed(ABC):
     @abstractmethod
     def _batches(self, split: Split, wanted: list[NDArray[np.int64]]) -> Iterator[Batch]:
         """The batches that stand at the `wanted` places of a split, in their order."""
+
+
+def taught_labels(store: VolumeStore, splits: Splits, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The labels [n] that the training split's `rows` [n] are trained on, nan where they have none."""
+    told = zip(rows, store.labels[rows].tolist(), strict=True)
+    return np.array([splits.taught.get(store.subjects[row].id, label) for row, label in told], dtype=np.float64)
 
 
 def check_batch_size(batch_size: int, train_size: int) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.covariates import Covariates
-from trainers.data.feeds.base import Batch, Feed, LabelledRows, Split
+from trainers.data.feeds.base import Batch, Feed, LabelledRows, Split, taught_labels
 from trainers.data.splits import Splits
 from trainers.data.store import Rows, VolumeStore
 from trainers.normalization import Normalization
@@ -18,12 +18,13 @@ class ResidentData:
     """The decoded training and validation splits; its arrays are mapped by Ray's object store, not copied.
 
     `train` has the scans without a label that may be trained on, too. `train_shards` [n] is the shard of each of its
-    rows: the order of an epoch depends on it.
+    rows: the order of an epoch depends on it. `taught` [n] are the labels that they are trained on.
     """
 
     train: Rows
     validation: Rows
     train_shards: NDArray[np.int64]
+    taught: NDArray[np.float64]
     normalization: Normalization | None
     covariates: Covariates | None = None
 
@@ -37,7 +38,8 @@ def load_resident(
     """Decode the training and validation splits."""
     train = store.load(splits.train + splits.unlabelled, covariates)
     validation = store.load(splits.validation, covariates)
-    return ResidentData(train, validation, store.shard_of[train.rows], normalization, covariates)
+    taught = taught_labels(store, splits, train.rows)
+    return ResidentData(train, validation, store.shard_of[train.rows], taught, normalization, covariates)
 
 
 class ResidentFeed(Feed):
@@ -50,6 +52,7 @@ class ResidentFeed(Feed):
             data.train.images[0].nbytes,
             _without_images(data.train),
             data.train_shards,
+            data.taught,
             _without_images(data.validation),
             data.normalization,
             data.covariates,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from upath import UPath
 
 from trainers.covariates import Covariates
-from trainers.data.feeds.base import Batch, Feed, LabelledRows, Split
+from trainers.data.feeds.base import Batch, Feed, LabelledRows, Split, taught_labels
 from trainers.data.splits import Splits
 from trainers.data.store import VolumeStore
 from trainers.normalization import Normalization
@@ -38,8 +38,16 @@ class StreamFeed(Feed):
         self._store = store = VolumeStore.open_unchecked(folder)
         train = _rows_of(store, splits.train + splits.unlabelled, covariates)
         validation = _rows_of(store, splits.validation, covariates)
-        shards = store.shard_of[train.rows]
-        super().__init__(store.image_shape, store.volume_nbytes, train, shards, validation, normalization, covariates)
+        super().__init__(
+            store.image_shape,
+            store.volume_nbytes,
+            train,
+            store.shard_of[train.rows],
+            taught_labels(store, splits, train.rows),
+            validation,
+            normalization,
+            covariates,
+        )
 
     def _batches(self, split: Split, wanted: list[NDArray[np.int64]]) -> Iterator[Batch]:
         rows = self._splits[split]
