@@ -168,6 +168,7 @@ class Trial(Answer):
     seeds: dict[int, float] = Field(default_factory=dict)
     epochs: dict[int, int] = Field(default_factory=dict, description="epochs that each seed has run")
     params: Parameters = Field(default_factory=dict)
+    tied: Annotated[bool, Field(description="cannot be told from the best, or is it")] = False
 
 
 class Submitted(Answer):

@@ -12,7 +12,7 @@ from rich.text import Text
 from search_spaces import Value
 from services.pages.tables import Line, Table
 from services.records.answers import Extent, Figures, Final, Planned, SampleFigures, Sweep, Trial
-from services.records.leaderboard import leaderboard
+from services.records.leaderboard import told
 from services.records.trial_record import TrialRecord
 from services.text import count, duration, interval, moment, number, over_seeds, parameter, read_times, spread
 from trainers.history import RUNNING
@@ -20,6 +20,7 @@ from trainers.history import RUNNING
 SHORT = {"temperature": "tau", "nn_step_size": "step", "distance": "dist", "weight_decay": "decay"}
 """Parameters by the names that the leaderboard's columns have."""
 WIDEST = 10_000
+MOST_TIED = 10
 
 SHOWN_STATES = {RUNNING: "unfinished"}
 
@@ -57,7 +58,7 @@ def _ranked(rank: int, trial: Trial, seeds: int, names: Sequence[str]) -> Line:
 def leaderboard_text(records: Sequence[TrialRecord], seeds: int) -> str:
     """The leaderboard as plain text."""
     console = Console(file=io.StringIO(), no_color=True)
-    print_table(console, leaderboard_table([record.told() for record in leaderboard(records)], seeds))
+    print_table(console, leaderboard_table(told(records), seeds))
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
 
@@ -81,9 +82,21 @@ def print_leaderboard(console: Console, trials: Sequence[Trial], seeds: int) -> 
         console.print("no configuration has begun yet")
         return
     print_table(console, leaderboard_table(trials, seeds))
+    if tied := [trial.number for trial in trials if trial.tied]:
+        console.print("\n".join(doubts(tied)), soft_wrap=True, markup=False)
     for trial in sorted(trials, key=lambda trial: trial.number):
         if trial.state == "failed":
             console.print(f"trial {trial.number} failed: {trial.reason}", soft_wrap=True, markup=False)
+
+
+def doubts(tied: Sequence[int]) -> list[str]:
+    """By what configurations are ranked, and which of them cannot be told from the best, the first of `tied`."""
+    lines = ["ranked by MAE on the validation split, each seed at its best epoch"]
+    if len(tied) > 1:
+        more = " and more" if len(tied) > MOST_TIED + 1 else ""
+        others = ", ".join(map(str, tied[1 : MOST_TIED + 1])) + more
+        lines.append(f"trial {tied[0]} cannot be told from {others} (95 %, paired by seed)")
+    return lines
 
 
 def print_plan(console: Console, planned: Planned) -> None:

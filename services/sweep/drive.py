@@ -18,7 +18,7 @@ from services.data.weights import InitialWeights
 from services.records.code import code_digest
 from services.records.drivers import add_driver
 from services.records.folder import STOPPED, SweepFolder, SweepState
-from services.records.leaderboard import leaderboard
+from services.records.leaderboard import told
 from services.records.looks import Looks
 from services.records.trial_record import TrialRecord, read_records, trial_folder
 from services.screen.progress import meter
@@ -119,8 +119,8 @@ class Drive:
 
     def finish(self, state: SweepState) -> None:
         """Evaluate the best configuration on the test split, once; register it; print."""
-        ranked = leaderboard(read_records(self._storage, self._spec.plan))
-        print_leaderboard(self._console, [record.told() for record in ranked], len(self._spec.search.seeds))
+        ranked = told(read_records(self._storage, self._spec.plan))
+        print_leaderboard(self._console, ranked, len(self._spec.search.seeds))
         with waiting(self._console, "evaluating the best configuration on the test split"):
             report = finalize(
                 self._spec,

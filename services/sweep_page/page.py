@@ -10,7 +10,9 @@ from markupsafe import Markup
 from services.pages.drawing import address_of, inline
 from services.pages.templates import pages
 from services.records.folder import FINISHED, RUNNING, SweepFolder, SweepState
+from services.records.leaderboard import tied
 from services.records.trial_record import FAILED
+from services.screen.tables import doubts
 from services.settings import Settings
 from services.sweep_page import figures, tables
 from services.sweep_page.content import Content, read_content
@@ -67,8 +69,10 @@ def _counts(content: Content) -> dict[str, int]:
 
 
 def _tables(content: Content) -> dict[str, Any]:
+    best = tied(content.records)
     return {
         "leaderboard": tables.leaderboard_table(content),
+        "doubts": doubts([record.number for record in content.records if record.number in best]) if best else [],
         "methods": tables.methods_table(content),
         "pruned": tables.pruned_table(content),
         "failures": tables.failures_table(content),

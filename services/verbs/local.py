@@ -10,7 +10,7 @@ import psutil
 
 from services.records.answers import ACTIVE, Final, Planned, Submitted, Sweep, Trial, asked_by
 from services.records.folder import RUNNING, STOPPED, SweepFolder, SweepState, recognised
-from services.records.leaderboard import counts, leaderboard
+from services.records.leaderboard import counts, told
 from services.records.logs import follow_log, read_log
 from services.records.trial_record import begun_trials, read_records, trial_folder
 from services.settings import Settings
@@ -74,8 +74,7 @@ class Local:
     def trials(self, sweep_id: str) -> list[Trial]:
         """A sweep's configurations, the best first."""
         folder = self._find(sweep_id)
-        ranked = leaderboard(read_records(self._storage / folder.sweep_id, folder.load().spec.plan))
-        return [record.told() for record in ranked]
+        return told(read_records(self._storage / folder.sweep_id, folder.load().spec.plan))
 
     def logs(self, sweep_id: str, trial: int | None = None, follow: bool = False) -> Iterator[str]:
         """Lines of the driver's log, or of a configuration's; `follow` goes on until the sweep is not active."""

@@ -4,8 +4,11 @@ import json
 import math
 from pathlib import Path
 
+import pytest
+from scipy.stats import t as student
+
 from services.records.answers import Counts, Trial
-from services.records.leaderboard import counts, leaderboard
+from services.records.leaderboard import counts, leaderboard, student_95, tied, told
 from services.records.trial_record import read_records
 from services.spec.spec import SweepSpec
 from tests.services.past import leave, spec
@@ -63,3 +66,32 @@ def test_epochs_count_those_before_fine_tuning(tmp_path: Path) -> None:
     leave(tmp_path, 0, {0: [5.0] * 2})
     (trial,) = trials(tuned, tmp_path)
     assert (trial.epochs, trial.seeds) == ({0: SPEC.training.epochs + 2}, {0: 5.0})
+
+
+def test_those_that_cannot_be_told_from_the_best(tmp_path: Path) -> None:
+    """Seeds differ by more than configurations do; paired, 2 is a little and 3 is far behind the best."""
+    base = [5.0, 9.0, 7.0]
+    noise = {0: [0.0, 0.0, 0.0], 1: [0.3, -0.2, 0.1], 2: [1.9, 2.2, 2.1]}
+    for number, shift in noise.items():
+        leave(tmp_path, number, {seed: [mae + d] * 4 for seed, (mae, d) in enumerate(zip(base, shift, strict=True))})
+    leave(tmp_path, 3, {0: [5.0] * 2}, state=PRUNED)
+    three = spec(seeds=[0, 1, 2])
+    assert tied(read_records(tmp_path, three.plan)) == {0, 1}
+    assert [(trial.number, trial.tied) for trial in told(read_records(tmp_path, three.plan))] == [
+        (0, True),
+        (1, True),
+        (2, False),
+        (3, False),
+    ]
+
+
+def test_the_quantile_is_students() -> None:
+    for freedom in (*range(1, 30), 100, 1000):
+        assert student_95(freedom) == pytest.approx(student.ppf(0.95, freedom), abs=1e-3)
+
+
+def test_one_seed_tells_nothing_from_anything(tmp_path: Path) -> None:
+    for number in range(3):
+        leave(tmp_path, number, {0: [5.0 + number] * 4})
+    assert tied(read_records(tmp_path, spec(seeds=[0]).plan)) == {0, 1, 2}
+    assert tied([]) == frozenset()

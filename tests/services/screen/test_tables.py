@@ -9,7 +9,7 @@ from rich.console import Console
 
 from search_spaces import Value
 from services.records.answers import Final, SampleFigures, Sweep, Trial, fields_of
-from services.records.leaderboard import leaderboard
+from services.records.leaderboard import told
 from services.records.trial_record import read_records
 from services.screen.tables import leaderboard_text, print_leaderboard, print_status, print_table, sweeps_table
 from tests.services.past import leave, spec
@@ -20,7 +20,7 @@ SPEC = spec(seeds=[0, 1])
 
 
 def trials(sweep: Path) -> list[Trial]:
-    return [record.told() for record in leaderboard(read_records(sweep, SPEC.plan))]
+    return told(read_records(sweep, SPEC.plan))
 
 
 def printed(console_width: int, sweep: Path, *, terminal: bool = False) -> list[str]:
@@ -53,7 +53,7 @@ def test_columns_line_up_and_fit_80(tmp_path: Path) -> None:
     some(tmp_path)
     lines = printed(80, tmp_path)
     start = lines[0].index("nn_final")
-    assert [line[start : start + 2].strip() for line in lines[1:]] == ["3", "14", "3"]
+    assert [line[start : start + 2].strip() for line in lines[1:4]] == ["3", "14", "3"]
     assert max(map(len, lines)) <= 80
 
 
@@ -71,8 +71,10 @@ def test_nothing_is_cut_however_narrow_the_screen(tmp_path: Path, width: int, te
     for number in range(3):
         params = {f"a_rather_long_parameter_{i}": number + i / 7 for i in range(9)}
         leave(tmp_path, number, {0: [5.0 + number] * 4, 1: [5.0] * 4}, params=params)
-    lines = printed(width, tmp_path, terminal=terminal)
+    *lines, ranked, doubt = printed(width, tmp_path, terminal=terminal)
     assert len(lines) == 4
+    assert ranked == "ranked by MAE on the validation split, each seed at its best epoch"
+    assert doubt == "trial 0 cannot be told from 1, 2 (95 %, paired by seed)"
     assert "…" not in "".join(lines)
     assert all(f"a_rather_long_parameter_{i}" in lines[0] for i in range(9))
     assert "2.86" in lines[3] or "1.86" in lines[3]
