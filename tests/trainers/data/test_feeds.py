@@ -286,8 +286,10 @@ def taught(tmp_path: Path) -> tuple[VolumeStore, Splits, Splits]:
 
 def test_both_feeds_train_on_the_labels_that_are_taught(taught: tuple[VolumeStore, Splits, Splits]) -> None:
     store, _, splits = taught
-    kept = {"seed": 1, "batch_size": 3, "rank": 0, "world_size": 1, "unlabelled": True}
-    one, other = (list(make(store, splits).epoch(2, **kept)) for make in (resident, stream))
+    one, other = (
+        list(make(store, splits).epoch(2, seed=1, batch_size=3, rank=0, world_size=1, unlabelled=True))
+        for make in (resident, stream)
+    )
     assert len(one) == len(other) == 6, "9 with a label and 10 without"
     for a, b in zip(one, other, strict=True):
         assert a.rows.tolist() == b.rows.tolist()
