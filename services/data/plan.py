@@ -111,7 +111,7 @@ def _rehearse(spec: SweepSpec, image_shape: tuple[int, ...]) -> tuple[float, int
     rng = np.random.default_rng(0)
     images = rng.standard_normal((2 * batch, *image_shape), dtype=np.float32)
     noise = Rows(images, rng.uniform(20, 80, 2 * batch), None, np.arange(2 * batch))
-    feed = ResidentFeed(ResidentData(noise, noise, np.zeros(2 * batch, dtype=np.int64), noise.labels, None))
+    feed = ResidentFeed(ResidentData(noise, noise, np.zeros(2 * batch, dtype=np.int64), None))
     changes = {"epochs": 2, "warmup_epochs": 0, "workers": 1, "gpus_per_worker": 0, "precision": "fp32"}
     training = TrainingConfig.model_validate(spec.training.model_dump() | changes)
     model = spec.model.model_copy(update={"init_from": None})

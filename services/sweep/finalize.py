@@ -144,7 +144,10 @@ def _evaluate(spec: SweepSpec, winner: Winner, prepared: Prepared, final: Path, 
 def _evaluated(
     store: VolumeStore, parts: Iterable[Rows], predictors: Mapping[int, Predictor], trained: NDArray[np.float64]
 ) -> tuple[Evaluation, dict[int, Inference]]:
-    """The figures of what is behind the lock, and what each seed said; `trained` are the training split's labels."""
+    """The figures of what is behind the lock, and what each seed said.
+
+    `trained` are the table's labels of the scans that were trained on, whatever `data.train` taught in their place.
+    """
     told = [
         (part.rows, {seed: one.infer(part.images, store.cells_of(part.rows)) for seed, one in predictors.items()})
         for part in parts

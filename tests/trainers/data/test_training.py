@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.trainers.data.test_splits import KINDS, SIDES, made, people
 from trainers.config import BinWidth, SplitConfig, TrainingSplitConfig
+from trainers.data.participants import labels_of
 from trainers.data.splits import Splits, fold_of, make_splits
 from trainers.data.store import StoredSubject
 from trainers.data.training import binned, permuted, training_split
@@ -82,7 +83,7 @@ def test_nothing_but_training_changes_and_subjects_stay_whole(
         subjects = {by_id[name].subject for name in left.train}
         kept = [name for name in run.train if name not in outside and by_id[name].subject in subjects]
         assert sorted(kept) == list(left.train), "all that fulfils `where` of who is there, and of nobody else"
-        labels = [label for name in left.train if (label := by_id[name].label) is not None]
+        labels = labels_of(by_id[name] for name in left.train)
         assert len(labels) == len(left.train)
         assert not any(low <= label < high for label in labels for low, high in config.drop)
         assert set(left.taught) in (set(), set(left.train))

@@ -65,9 +65,9 @@ class Feed(ABC):
 
     `train` has the scans without a label that may be trained on, too; `train_shards` [n] is the shard of each of its
     rows: the order of an epoch depends on it. `train_size` counts those with a label, `unlabelled_size` the others.
-    `taught` [n] are the labels that its rows are trained on; `train_labels` are those that are labels, and their range
-    is in the label's unit; `table_labels` are what the table says of the same scans. `image_shape` is (C, *S);
-    `normalization` is applied to images on their way to a device (`arriving`); `covariates` made those of the batches.
+    `image_shape` is (C, *S). `train_labels`, which are trained on, and their range are in the label's unit: those of
+    `taught` [n], or else the table's, which are `table_labels`. `normalization` is applied to images on their way to a
+    device (`arriving`); `covariates` made those of the batches.
     """
 
     def __init__(
@@ -76,10 +76,10 @@ class Feed(ABC):
         volume_nbytes: int,
         train: LabelledRows,
         train_shards: NDArray[np.int64],
-        taught: NDArray[np.float64],
         validation: LabelledRows,
         normalization: Normalization | None,
         covariates: Covariates | None,
+        taught: NDArray[np.float64] | None,
     ) -> None:
         self.image_shape = image_shape
         self.normalization = normalization
@@ -89,7 +89,7 @@ class Feed(ABC):
         self._labelled = np.flatnonzero(np.isfinite(train.labels))
         self.table_labels = tuple(train.labels[self._labelled].tolist())
         self.train_size, self.unlabelled_size = len(self._labelled), len(train.rows) - len(self._labelled)
-        self._teach(taught)
+        self._teach(train.labels if taught is None else taught)
 
     def _teach(self, taught: NDArray[np.float64]) -> None:
         self._taught, labels = taught, taught[self._labelled]
@@ -141,8 +141,13 @@ class Feed(ABC):
         """The batches that stand at the `wanted` places of a split, in their order."""
 
 
-def taught_labels(store: VolumeStore, splits: Splits, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The labels [n] that the training split's `rows` [n] are trained on, nan where they have none."""
+def taught_labels(store: VolumeStore, splits: Splits, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    """The labels [n] that the training split's `rows` [n] are trained on, nan where they have none.
+
+    None where all are the table's.
+    """
+    if not splits.taught:
+        return None
     told = zip(rows, store.labels[rows].tolist(), strict=True)
     return np.array([splits.taught.get(store.subjects[row].id, label) for row, label in told], dtype=np.float64)
 

@@ -18,15 +18,16 @@ class ResidentData:
     """The decoded training and validation splits; its arrays are mapped by Ray's object store, not copied.
 
     `train` has the scans without a label that may be trained on, too. `train_shards` [n] is the shard of each of its
-    rows: the order of an epoch depends on it. `taught` [n] are the labels that they are trained on.
+    rows: the order of an epoch depends on it. `taught` [n] are the labels that they are trained on, where these are not
+    the table's.
     """
 
     train: Rows
     validation: Rows
     train_shards: NDArray[np.int64]
-    taught: NDArray[np.float64]
     normalization: Normalization | None
     covariates: Covariates | None = None
+    taught: NDArray[np.float64] | None = None
 
 
 def load_resident(
@@ -39,7 +40,7 @@ def load_resident(
     train = store.load(splits.train + splits.unlabelled, covariates)
     validation = store.load(splits.validation, covariates)
     taught = taught_labels(store, splits, train.rows)
-    return ResidentData(train, validation, store.shard_of[train.rows], taught, normalization, covariates)
+    return ResidentData(train, validation, store.shard_of[train.rows], normalization, covariates, taught)
 
 
 class ResidentFeed(Feed):
@@ -52,10 +53,10 @@ class ResidentFeed(Feed):
             data.train.images[0].nbytes,
             _without_images(data.train),
             data.train_shards,
-            data.taught,
             _without_images(data.validation),
             data.normalization,
             data.covariates,
+            data.taught,
         )
 
     def _batches(self, split: Split, wanted: list[NDArray[np.int64]]) -> Iterator[Batch]:

@@ -43,10 +43,10 @@ class StreamFeed(Feed):
             store.volume_nbytes,
             train,
             store.shard_of[train.rows],
-            taught_labels(store, splits, train.rows),
             validation,
             normalization,
             covariates,
+            taught_labels(store, splits, train.rows),
         )
 
     def _batches(self, split: Split, wanted: list[NDArray[np.int64]]) -> Iterator[Batch]:
