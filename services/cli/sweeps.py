@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -62,9 +62,7 @@ def submit(
 ) -> None:
     """Have a cluster or a service run a sweep, or go on with it, and return; the same spec runs once."""
     loaded = _loaded(spec, fresh)
-    with waiting(aside(in_pipes=not as_json), f"submitting {spec}"):
-        submitted = verbs(address, server).submit(loaded)
-    _tell(submitted, as_json)
+    _have(f"submitting {spec}", lambda: verbs(address, server).submit(loaded), as_json)
 
 
 @app.command()
@@ -74,9 +72,7 @@ def resume(sweep_id: SweepId, address: Address = "", server: Server = "", as_jso
 
     settings = settings_for(address, server)
     if settings.server or settings.jobs_address:
-        with waiting(aside(in_pipes=not as_json), f"resuming {sweep_id}"):
-            submitted = verbs(address, server).resume(sweep_id)
-        _tell(submitted, as_json)
+        _have(f"resuming {sweep_id}", lambda: verbs(address, server).resume(sweep_id), as_json)
     else:
         _run(SweepFolder.find(settings, sweep_id).load())
 
@@ -101,9 +97,7 @@ def extend(
     more = More(trials=trials, seeds=seeds_in(seeds) if seeds else None, finalists=finalists, all=every)
     settings = settings_for(address, server)
     if settings.server or settings.jobs_address:
-        with waiting(aside(in_pipes=not as_json), f"extending {sweep_id}"):
-            submitted = verbs(address, server).extend(sweep_id, more)
-        _tell(submitted, as_json)
+        _have(f"extending {sweep_id}", lambda: verbs(address, server).extend(sweep_id, more), as_json)
     else:
         _run(extended(SweepFolder.find(settings, sweep_id).load(), more))
 
@@ -234,10 +228,7 @@ def _loaded(spec: Path, fresh: bool) -> LoadedSpec:
     from services.spec.spec import load_spec
 
     loaded = load_spec(spec)
-    if not fresh:
-        return loaded
-    search = loaded.spec.search.model_copy(update={"fresh": True})
-    return replace(loaded, spec=loaded.spec.model_copy(update={"search": search}))
+    return replace(loaded, spec=loaded.spec.searching(fresh=True)) if fresh else loaded
 
 
 def _write_page(path: Path, text: str) -> None:
@@ -250,7 +241,10 @@ def _write_page(path: Path, text: str) -> None:
         raise UserError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _tell(submitted: Submitted, as_json: bool) -> None:
+def _have(words: str, ask: Callable[[], Submitted], as_json: bool) -> None:
+    """Have a cluster or a service do something with a sweep, and tell what became of that."""
+    with waiting(aside(in_pipes=not as_json), words):
+        submitted = ask()
     sweep = submitted.sweep
     if as_json:
         _print_json(submitted)

@@ -144,7 +144,7 @@ def _print_split(subjects: Sequence[Subject], data: DataConfig, console: Console
     together = families(subjects, data.split)
     parts += [f"families of several people {len(together)}"] if together else []
     console.print(f"split     {', '.join(parts)}", soft_wrap=True, markup=False)
-    if told := trained_on(splits_of(subjects, data)):
+    if told := trained_on(_trained(splits, subjects, data)):
         console.print(f"training  {told}", soft_wrap=True, markup=False)
     for doubt in side_doubts(subjects, splits):
         console.print(f"  warning  {doubt}", soft_wrap=True, markup=False)
@@ -205,7 +205,10 @@ def _training_labels(subjects: Sequence[Subject], data: DataConfig) -> list[floa
 
 def splits_of(subjects: Sequence[Subject], data: DataConfig) -> Splits:
     """The splits, with what `data.train` leaves to train on, if no scan is rejected from here on."""
-    whole = make_splits(subjects, data.stratified_split)
+    return _trained(make_splits(subjects, data.stratified_split), subjects, data)
+
+
+def _trained(whole: Splits, subjects: Sequence[Subject], data: DataConfig) -> Splits:
     return training_split(whole, subjects, outside_training(subjects), data.train)
 
 

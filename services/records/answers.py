@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.records.parameters import Parameters
-from services.spec.spec import SweepSpec
+from services.spec.spec import Extent, SweepSpec
 from trainers.interval import Interval
 
 State = Literal["queued", "starting", "running", "stopping", "stopped", "finished", "failed", "interrupted"]
@@ -58,27 +58,6 @@ class Final(SampleFigures):
     method: str
     looks: int = 1
     external: dict[str, SampleFigures] = {}
-
-
-class Extent(Answer):
-    """How far a sweep goes: how many configurations, which seeds, for whom those that came later, how many finalists.
-
-    `finalists` is null without racing.
-    """
-
-    trials: int
-    seeds: tuple[int, ...]
-    new_seeds: Literal["finalists", "all"] = "finalists"
-    finalists: int | None = None
-
-    def covers(self, other: "Extent") -> bool:
-        """Whether a sweep that went so far has nothing more to do for one that is to go as far as `other`."""
-        return (
-            self.trials >= other.trials
-            and {*self.seeds} >= {*other.seeds}
-            and (self.finalists or 0) >= (other.finalists or 0)
-            and (other.new_seeds == "finalists" or self.new_seeds == "all")
-        )
 
 
 class Submission(Answer):
@@ -221,7 +200,7 @@ class Leaderboard(Answer):
 def asked_by(spec: SweepSpec) -> dict[str, Any]:
     """The fields of a `Submission` that its spec decides."""
     counted = {"trials": spec.search.trials, "seeds": len(spec.search.seeds)}
-    return {"label": spec.data.label, **counted, "extent": Extent(**spec.extent)}
+    return {"label": spec.data.label, **counted, "extent": spec.extent}
 
 
 def fields_of(kind: type[Answer], answer: Answer) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """A sweep's folder under the home: its spec, its state, its lock and the wish to stop it."""
 
-import fcntl
 import json
 import os
 import socket
@@ -14,6 +13,7 @@ from typing import IO, Any, Final
 from pydantic import ConfigDict
 
 from services.records.answers import State, Sweep, fields_of
+from services.records.locks import try_lock
 from services.settings import Settings
 from services.spec.spec import LoadedSpec, parse_spec
 from services.text import without_secrets
@@ -233,7 +233,7 @@ def known_id(sweep_id: str, settings: Settings) -> str:
     Its folder keeps the id that another version gave it: what counts is what its spec hashes to now. Of several the
     one that is finished is meant, or else the last that began.
     """
-    if (settings.sweeps / sweep_id / "spec.yaml").exists():
+    if SweepFolder(settings.sweeps / sweep_id).is_known:
         return sweep_id
     folders = [SweepFolder(path.parent) for path in settings.sweeps.glob(f"{sweep_id.rpartition('-')[0]}-*/spec.yaml")]
     same = [folder for folder in folders if folder.hashes_to() == sweep_id]
@@ -250,11 +250,8 @@ def _lock(file: IO[str], patience_s: float) -> bool:
     """Lock an open file until it is closed, or say that another process has it; a look at it takes a moment."""
     deadline = time.monotonic() + patience_s
     while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(0.05)
-        else:
+        if try_lock(file):
             return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.05)

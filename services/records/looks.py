@@ -1,6 +1,5 @@
 """Every look at a locked test split: whoever chooses by it, or looks again and again, shall see how often."""
 
-import json
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -67,4 +66,4 @@ def _read(path: Path) -> Iterable[Look]:
         lines = path.read_text().splitlines()
     except FileNotFoundError:
         return ()
-    return [Look.model_validate(json.loads(line)) for line in lines if line]
+    return [Look.model_validate_json(line) for line in lines if line]

@@ -1,6 +1,5 @@
 """Seed runs that are there already, of whatever sweep: what makes one, where it is, and whoever trains it now."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -9,8 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from services.records.code import code_digest
+from services.records.locks import try_lock
 from trainers.atomic import write_atomically
 from trainers.config import RunConfig
 from trainers.data.store import json_digest
@@ -67,7 +68,7 @@ class SeedRuns:
         path = self._entry(run).with_suffix(".lock")
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as lock:
-            while not _locked(lock.fileno()) and not is_asked_to_stop():
+            while not _locked(lock) and not is_asked_to_stop():
                 time.sleep(_POLL_S)
             yield
 
@@ -88,11 +89,8 @@ def copy_run(source: Path, folder: Path) -> None:
                 shutil.copyfile(path, target)
 
 
-def _locked(file: int) -> bool:
+def _locked(file: IO[str]) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return try_lock(file)
     except OSError:  # a file system without locks
         return True
-    return True

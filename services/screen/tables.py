@@ -11,9 +11,10 @@ from rich.text import Text
 
 from search_spaces import Value
 from services.pages.tables import Line, Table
-from services.records.answers import Extent, Figures, Final, Planned, SampleFigures, Sweep, Trial
+from services.records.answers import Figures, Final, Planned, SampleFigures, Sweep, Trial
 from services.records.leaderboard import told
 from services.records.trial_record import TrialRecord
+from services.spec.spec import Extent
 from services.text import count, duration, interval, moment, number, over_seeds, parameter, read_times, spread
 from trainers.history import RUNNING
 

@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Literal
 
 from optuna.exceptions import DuplicatedStudyError, OptunaError
@@ -14,8 +15,9 @@ from pydantic import AliasChoices, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.records.answers import Submission
+from services.service.bounds import SPEC
 from services.service.refusals import Unavailable
-from services.spec.spec import SweepSpec, parse_spec
+from services.spec.spec import LoadedSpec, SweepSpec, parse_spec
 from services.text import one_line
 from trainers.errors import UserError
 
@@ -66,12 +68,16 @@ class Entry(Submission):
     ] = ""
     reason: str = ""
 
+    def load(self) -> LoadedSpec:
+        """The spec, as it was last asked for. Raises UserError where another version of this program kept it."""
+        return LoadedSpec(parse_spec(self.spec, SPEC), Path("spec.yaml"), Path(self.base), self.id)
+
     def is_of(self, spec: SweepSpec) -> bool:
         """Whether it is the entry of the sweep that this version would call `spec.sweep_id`."""
         if self.id.rpartition("-")[0] != spec.name:
             return False
         try:
-            return self.id == spec.sweep_id or parse_spec(self.spec, "spec").sweep_id == spec.sweep_id
+            return self.id == spec.sweep_id or self.load().spec.sweep_id == spec.sweep_id
         except UserError:  # of a version whose words are not known any more
             return False
 

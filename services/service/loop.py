@@ -4,7 +4,6 @@ import logging
 import threading
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from services.records.answers import Sweep
@@ -14,7 +13,7 @@ from services.service.ledger import Entry, Ledger
 from services.service.queue import Action, Keep, Kill, Observed, Quotas, RequestStop, Settle, Start, decide
 from services.service.refusals import Unavailable
 from services.settings import Settings
-from services.spec.spec import LoadedSpec, parse_spec
+from services.spec.spec import LoadedSpec
 from services.text import one_line
 from trainers.errors import UserError
 
@@ -195,7 +194,7 @@ class Loop:
                 return
             self._keep(current, entry)
         try:
-            loaded = LoadedSpec(parse_spec(entry.spec, "spec"), Path("spec.yaml"), Path(entry.base), entry.id)
+            loaded = entry.load()
         except UserError as error:  # kept by another version of this program
             self._change(entry.id, {"phase": "over", "end": "failed", "reason": str(error)})
             return

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from services.records.answers import ACTIVE, Extent, Planned, Submitted, Sweep, Trial, asked_by
+from services.records.answers import ACTIVE, Planned, Submitted, Sweep, Trial, asked_by
 from services.records.folder import SweepFolder, recognised
-from services.service.bounds import SPEC, check_most
+from services.service.bounds import check_most
 from services.service.ledger import Entry, Ledger
 from services.service.loop import Cluster, Loop
 from services.service.queue import Observed, line, reasons
@@ -23,7 +23,7 @@ from services.service.tokens import Identity
 from services.settings import Settings
 from services.spec.extent import More, extended
 from services.spec.roots import without_folders
-from services.spec.spec import LoadedSpec, parse_spec
+from services.spec.spec import LoadedSpec
 from services.stores.optuna import open_storage
 from services.verbs.local import Local, read_final, trial_log_path
 from trainers.errors import UserError
@@ -68,7 +68,7 @@ class Service:
             loaded = self._recognised(loaded)
             if loaded.sweep_id in self.loop.observed.folders or self._ledger.get(loaded.sweep_id):
                 known = self._show(loaded.sweep_id)
-                further = None if known.reaches(Extent(**loaded.spec.extent)) else loaded
+                further = None if known.reaches(loaded.spec.extent) else loaded
                 return self._go_on(caller, known, lambda: self._entry(caller, loaded, known), further)
             entry = self._entry(caller, loaded, None)
             self._ledger.create(entry)
@@ -101,8 +101,11 @@ class Service:
     def _loaded(self, sweep_id: str) -> LoadedSpec:
         """The spec of a sweep as it was last asked for."""
         if entry := self._ledger.get(sweep_id):
-            return LoadedSpec(parse_spec(entry.spec, SPEC), Path(SPEC), Path(entry.base), entry.id)
-        return self._folder(sweep_id).load()
+            return entry.load()
+        try:
+            return self._folder(sweep_id).load()
+        except OSError as error:
+            raise Unavailable(f"sweep {sweep_id}: its folder cannot be read") from error
 
     def stop(self, caller: Identity, sweep_id: str, now: bool = False) -> Sweep:
         """Stop after the epochs under way, or, with `now`, at once; a waiting sweep leaves the queue."""
@@ -205,7 +208,7 @@ class Service:
         self._refuse_others(caller, sweep)
         entry = self._ledger.get(sweep.id)
         if entry and further:
-            spec = further.spec.going_on_from(parse_spec(entry.spec, SPEC))
+            spec = further.spec.going_on_from(entry.load().spec)
             entry = entry.model_copy(update={"spec": spec.to_yaml(), **asked_by(spec)})
         if entry is None:
             self._ledger.create(adopted())
@@ -284,10 +287,7 @@ class Service:
 
     def _by_hand(self, caller: Identity, sweep: Sweep, phase: str = "waiting") -> Entry:
         """The entry of a sweep that was never submitted here."""
-        try:
-            return self._entry(caller, self._folder(sweep.id).load(), sweep, phase)
-        except OSError as error:
-            raise Unavailable(f"sweep {sweep.id}: its folder cannot be read") from error
+        return self._entry(caller, self._loaded(sweep.id), sweep, phase)
 
     def _kept(self, entry: Entry) -> Entry:
         self._ledger.create(entry)
@@ -301,7 +301,7 @@ class Service:
         return SweepFolder(self._settings.sweeps / sweep_id)
 
     def _has_folder(self, sweep_id: str) -> bool:
-        return (self._folder(sweep_id).path / "spec.yaml").exists()
+        return self._folder(sweep_id).is_known
 
 
 def _folders(settings: Settings) -> tuple[Path, ...]:

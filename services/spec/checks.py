@@ -1,18 +1,15 @@
 """What can be known to be wrong with a spec before anything is spent: names, values, and what the data decide."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-from pydantic import ValidationError
+from typing import Any
 
 import search_spaces
 from search_spaces import Context, Refused
-from services.complaints import complaint
 from services.spec.cohorts import naming_cohort
 from services.spec.roots import confine
-from services.spec.spec import LoadedSpec, SweepSpec
+from services.spec.spec import LoadedSpec, SweepSpec, patched
 from trainers.config import FINETUNE, ModelConfig, TrainingConfig, finetuning
 from trainers.errors import UserError, nearest
 
@@ -182,15 +179,11 @@ def _check_points(spec: SweepSpec) -> None:
         with _under(f"search.points.{point.name}"):
             for key in point.params:
                 _known("params", f"parameter of {point.method}", key, list(losses.parameters(point.method)))
-            chosen = spec.choosing(point.choices)
-            changed = json.dumps({**chosen.training.model_dump(), **point.training})
-            try:
-                TrainingConfig.model_validate_json(changed, strict=True)
-            except ValidationError as error:
-                raise UserError(f"training.{complaint(error, TrainingConfig)}") from error
-            params = {**losses.parameters(point.method), **point.params}
-            search_spaces.check(point.method, params, chosen.context())
-            methods.build(point.method, params, chosen.context())
+            configuration = methods.configured(point, spec.search)
+            chosen = spec.choosing(configuration.choices)
+            _check_training(chosen.training, configuration.training)
+            search_spaces.check(point.method, configuration.params, chosen.context())
+            methods.build(point.method, configuration.params, chosen.context())
 
 
 def _check_training_ranges(spec: SweepSpec) -> None:
@@ -200,11 +193,15 @@ def _check_training_ranges(spec: SweepSpec) -> None:
             continue
         field = key.removeprefix("training.")
         for value in allowed.numbers():
-            changed = json.dumps({**spec.training.model_dump(), field: value})
-            try:
-                TrainingConfig.model_validate_json(changed, strict=True)
-            except ValidationError as error:
-                raise UserError(f"search.override: training.{complaint(error, TrainingConfig)}") from error
+            with _under("search.override"):
+                _check_training(spec.training, {field: value})
+
+
+def _check_training(training: TrainingConfig, changes: Mapping[str, Any]) -> None:
+    try:
+        patched(training, changes)
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def _check_methods(spec: SweepSpec, context: Context) -> None:

@@ -41,7 +41,7 @@ def extended(loaded: LoadedSpec, more: More) -> LoadedSpec:
     }
     if search.racing and more.finalists:
         changes["racing"] = search.racing.model_copy(update={"finalists": more.finalists})
-    return replace(loaded, spec=loaded.spec.model_copy(update={"search": search.model_copy(update=changes)}))
+    return replace(loaded, spec=loaded.spec.searching(**changes))
 
 
 def seeds_in(text: str) -> tuple[int, ...]:

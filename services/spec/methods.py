@@ -26,7 +26,7 @@ def draw(trial: Suggests, spec: SweepSpec, label_range: float | None) -> Configu
     search = spec.search
     for point in search.points:
         if point.name == getattr(trial, "user_attrs", {}).get(POINT):
-            return _configured(point, search)
+            return configured(point, search)
     method = search_spaces.suggest_method(trial, search.spaces)
     axes = search.axes_of(method).items()
     choices = {axis: str(trial.suggest_categorical(f"choices.{axis}", list(options))) for axis, options in axes}
@@ -52,16 +52,16 @@ def starts(spec: SweepSpec, label_range: float | None) -> list[Start]:
 
 def _asked(point: PointConfig, spec: SweepSpec, label_range: float | None) -> dict[str, Value]:
     """What a trial is asked for that is drawn at a point, moved into the ranges."""
-    search, configured = spec.search, _configured(point, spec.search)
-    chosen = spec.choosing(configured.choices)
+    search, wanted = spec.search, configured(point, spec.search)
+    chosen = spec.choosing(wanted.choices)
     asked: dict[str, Value] = {"method": point.method} if len(search.spaces) > 1 else {}
-    asked |= {f"choices.{axis}": option for axis, option in configured.choices.items()}
-    training = {**chosen.training.model_dump(), **configured.training}
-    near = (point.method, configured.params, chosen.context(label_range), search.override, search.fix, training)
+    asked |= {f"choices.{axis}": option for axis, option in wanted.choices.items()}
+    training = {**chosen.training.model_dump(), **wanted.training}
+    near = (point.method, wanted.params, chosen.context(label_range), search.override, search.fix, training)
     return asked | search_spaces.published(*near)
 
 
-def _configured(point: PointConfig, search: SearchConfig) -> Configuration:
+def configured(point: PointConfig, search: SearchConfig) -> Configuration:
     """The configuration that a point is."""
     first = {axis: next(iter(options)) for axis, options in search.axes_of(point.method).items()}
     own = f"{point.method}."

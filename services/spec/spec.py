@@ -172,6 +172,27 @@ class BudgetConfig(Frozen):
     hours: Positive | None = None
 
 
+class Extent(Frozen):
+    """How far a sweep goes: how many configurations, which seeds, for whom those that came later, how many finalists.
+
+    `finalists` is null without racing.
+    """
+
+    trials: int
+    seeds: tuple[int, ...]
+    new_seeds: Literal["finalists", "all"] = "finalists"
+    finalists: int | None = None
+
+    def covers(self, other: "Extent") -> bool:
+        """Whether a sweep that went so far has nothing more to do for one that is to go as far as `other`."""
+        return (
+            self.trials >= other.trials
+            and {*self.seeds} >= {*other.seeds}
+            and (self.finalists or 0) >= (other.finalists or 0)
+            and (other.new_seeds == "finalists" or self.new_seeds == "all")
+        )
+
+
 @dataclass(frozen=True)
 class SeedPlan:
     """What every configuration of a sweep is to run, unless racing stops it.
@@ -251,21 +272,19 @@ class SweepSpec(Frozen):
 
     def choosing(self, choices: Mapping[str, str]) -> "SweepSpec":
         """This spec with an option of some axes, in the order of the axes, and nothing left to choose."""
-        model, training, probe = self.model.model_dump(mode="json"), self.training.model_dump(mode="json"), self.probe
-        for axis, option in choices.items():
-            patch = self.search.choices[axis][option]
-            model, training, probe = model | patch.model, training | patch.training, patch.probe or probe
         if not choices:
             return self
-        search = self.search.model_copy(update={"choices": {}, "choices_for": {}})
-        return self.model_copy(
-            update={
-                "model": _patched(ModelConfig, model),
-                "training": _patched(TrainingConfig, training),
-                "probe": probe,
-                "search": search,
-            }
-        )
+        patches = [self.search.choices[axis][option] for axis, option in choices.items()]
+        changes = {
+            "model": patched(self.model, *(patch.model for patch in patches)),
+            "training": patched(self.training, *(patch.training for patch in patches)),
+            "probe": next((patch.probe for patch in reversed(patches) if patch.probe), self.probe),
+        }
+        return self.searching(choices={}, choices_for={}).model_copy(update=changes)
+
+    def searching(self, **changes: Any) -> "SweepSpec":
+        """This spec with fields of its search changed, which are not validated."""
+        return self.model_copy(update={"search": self.search.model_copy(update=changes)})
 
     @property
     def variants(self) -> dict[str, "SweepSpec"]:
@@ -281,8 +300,7 @@ class SweepSpec(Frozen):
                     chosen = self.choosing({axis: option})
                 except ValueError as error:
                     raise ValueError(f"{where}.{error}") from error
-                own = {"spaces": self.search.choices_for.get(axis, self.search.spaces)}
-                found[where] = chosen.model_copy(update={"search": chosen.search.model_copy(update=own)})
+                found[where] = chosen.searching(spaces=self.search.choices_for.get(axis, self.search.spaces))
         return found
 
     @property
@@ -349,17 +367,17 @@ class SweepSpec(Frozen):
         if own.racing and past.racing:
             finalists = max(own.racing.finalists, past.racing.finalists)
             changes["racing"] = own.racing.model_copy(update={"finalists": finalists})
-        return self.model_copy(update={"search": own.model_copy(update=changes)})
+        return self.searching(**changes)
 
     def goes_beyond(self, before: "SweepSpec") -> bool:
         """Whether it asks for more trials, seeds or finalists than `before`, of the same sweep."""
-        return self.going_on_from(before).extent != before.extent
+        return not before.extent.covers(self.extent)
 
     @property
-    def extent(self) -> dict[str, Any]:
+    def extent(self) -> Extent:
         """How far the sweep goes: what may grow without it being another one."""
-        finalists = {"finalists": self.search.racing.finalists} if self.search.racing else {}
-        return {field: getattr(self.search, field) for field in EXTENT} | finalists
+        fields = {field: getattr(self.search, field) for field in EXTENT}
+        return Extent(**fields, finalists=self.search.racing.finalists if self.search.racing else None)
 
     def to_yaml(self) -> str:
         """The canonical YAML, defaults included; `parse_spec` gives the same spec back."""
@@ -420,13 +438,16 @@ def load_spec(path: str | Path) -> LoadedSpec:
     return LoadedSpec(parse_spec(text, str(path)), path, path.resolve().parent)
 
 
-def _patched(kind: type[Section], fields: dict[str, Any]) -> Section:
-    """A section of the spec with these fields. Raises ValueError, in one line, where they are none of it."""
-    name = "model" if kind is ModelConfig else "training"
+def patched(section: Section, *changes: Mapping[str, Any]) -> Section:
+    """A section of the spec with changes, one after the other. Raises ValueError, in one line, on what it refuses."""
+    fields = section.model_dump(mode="json")
+    for changed in changes:
+        fields |= changed
     try:
-        return kind.model_validate_json(json.dumps(fields), strict=True)
+        return type(section).model_validate_json(json.dumps(fields), strict=True)
     except ValidationError as error:
-        raise ValueError(f"{name}.{complaint(error, kind)}") from error
+        name = "model" if isinstance(section, ModelConfig) else "training"
+        raise ValueError(f"{name}.{complaint(error, type(section))}") from error
 
 
 def _without_retired(document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -5,7 +5,6 @@ from pathlib import Path
 import optuna
 from optuna.storages import BaseStorage
 
-from services.records.answers import Extent
 from services.records.folder import SweepFolder, SweepState
 from services.records.trial_record import keep_seeds
 from services.spec.spec import LoadedSpec
@@ -22,7 +21,7 @@ def extend(
     before = folder.load().spec
     if loaded.spec.goes_beyond(before):
         keep_seeds(storage, before.plan)
-        reached = Extent(**before.extent)
+        reached = before.extent
         if reached not in state.phases[-1:]:
             state.phases = (*state.phases, reached)
         _keep_phases(folder.sweep_id, study_storage, state)

@@ -74,6 +74,7 @@ class SweepSearcher(Searcher):
         self.aborted: TrialRecord | None = None
         self._passed_over: set[int] = set()
         self._drawn: dict[int, Configuration] = {}
+        self._raced: dict[int, TrialRecord | None] = {}
         for trial in asked:
             if REPEATS in trial.user_attrs and trial.state != TrialState.RUNNING:
                 self._passed_over.add(trial.number)
@@ -87,7 +88,8 @@ class SweepSearcher(Searcher):
 
     def settle(self) -> None:
         """Tell Optuna how every configuration stands: none will go on, in this process or another."""
-        self._tell_up_to(self._asked, pruned=True)
+        for number in self._untold():
+            self._tell(number, read_record(self._sweep, number, self._plan))
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next configuration for Tune; None while it has to wait; FINISHED at the end."""
@@ -165,6 +167,7 @@ class SweepSearcher(Searcher):
     def _start(self, trial_id: str, number: int, seeds: tuple[int, ...], *, race: bool) -> dict[str, Any]:
         configuration = self._drawn[number]
         self._number_of[trial_id] = number
+        self._raced.pop(number, None)  # one whose process died is tried again
         self._listener.trial_started(number, configuration)
         return {"number": number, "seeds": list(seeds), "race": race, **vars(configuration)}
 
@@ -213,15 +216,14 @@ class SweepSearcher(Searcher):
         if tried < self._search.trials or not (racing and racing.reinvest):
             return tried < self._search.trials
         whole, earlier, last = self._plan.epochs, self._plan.earlier_epochs, self._asked - self._search.parallel
-        visible = [record.as_raced() for record in read_records(self._sweep, self._plan) if record.number <= last]
+        visible = [record for number in self._drawn if number <= last and (record := self._as_raced(number))]
         spent = sum(earlier + len(history.epochs) for record in visible for history in record.histories.values())
         return spent + (tried - len(visible) + 1) * whole <= self._search.trials * whole
 
-    def _tell_up_to(self, last: int, *, pruned: bool = False) -> None:
-        """Tell Optuna how configurations ended; of one that was pruned, which may be a finalist, once all is over."""
+    def _tell_up_to(self, last: int) -> None:
+        """Tell Optuna how configurations ended, all that have; `settle` tells of those pruned, who may be finalists."""
         for number in self._untold():
-            record = read_record(self._sweep, number, self._plan)
-            if number <= last and (pruned or (record and record.state in (COMPLETE, FAILED))):
+            if number <= last and (record := self._as_raced(number)) and record.state in (COMPLETE, FAILED):
                 self._tell(number, record)
 
     def _tell(self, number: int, record: TrialRecord | None) -> None:
@@ -239,8 +241,11 @@ class SweepSearcher(Searcher):
         return self._study.get_trials(deepcopy=False)[number]._trial_id
 
     def _as_raced(self, number: int) -> TrialRecord | None:
-        record = read_record(self._sweep, number, self._plan)
-        return record.as_raced() if record else None
+        """How the race of a configuration left it that has ended, and so will not change any more."""
+        if number not in self._raced:
+            record = read_record(self._sweep, number, self._plan)
+            self._raced[number] = record.as_raced() if record else None
+        return self._raced[number]
 
     def _state(self, number: int) -> str:
         record = read_record(self._sweep, number, self._plan)

@@ -126,24 +126,16 @@ def taken_or_trained(
     Whoever trains alone waits for another process that trains the same run now.
     """
     runs = setup.seed_runs
-    if setup.spec.search.fresh or (folder / "latest.pt").exists():  # what is under way goes on
-        return trained(runs, run, feed, folder, device, referee)
-    with runs.claimed(run, referee.is_pausing) if world_size() == 1 else nullcontext():
-        found = STATES.index(replayed(runs, run, folder, referee) if rank() == 0 else "")
+    take = not setup.spec.search.fresh and not (folder / "latest.pt").exists()  # what is under way goes on
+    with runs.claimed(run, referee.is_pausing) if take and world_size() == 1 else nullcontext():
+        found = STATES.index(replayed(runs, run, folder, referee) if take and rank() == 0 else "")
         state = STATES[first_says(found, device)]
         if state:
             return History.read(folder) or History(run.seed, state)
-        return trained(runs, run, feed, folder, device, referee)
-
-
-def trained(
-    runs: SeedRuns, run: RunConfig, feed: Feed, folder: Path, device: torch.device, referee: "RefereeClient"
-) -> History:
-    """The history of a seed run that is trained here, and, once it is whole, there for others."""
-    history = train_seed(run, feed, folder, device=device, on_epoch=referee, on_earlier_epoch=referee.hear)
-    if history.state == COMPLETE and rank() == 0:
-        runs.add(run, folder)
-    return history
+        history = train_seed(run, feed, folder, device=device, on_epoch=referee, on_earlier_epoch=referee.hear)
+        if history.state == COMPLETE and rank() == 0:
+            runs.add(run, folder)
+        return history
 
 
 def replayed(runs: SeedRuns, run: RunConfig, folder: Path, referee: "RefereeClient") -> str:

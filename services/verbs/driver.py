@@ -146,7 +146,7 @@ def _failures_kept(given: LoadedSpec, settings: Settings, user: str, attempt: in
 def _known(settings: Settings, target: str, attempt: int) -> Any:
     """How the sweep stands that this version gives this id, or None where there is none."""
     folder = SweepFolder(settings.sweeps / known_id(target, settings))
-    return _plain(Local(settings).status(folder.sweep_id)) if (folder.path / "spec.yaml").exists() else None
+    return _plain(Local(settings).status(folder.sweep_id)) if folder.is_known else None
 
 
 def _spec(settings: Settings, target: str, attempt: int) -> Any:

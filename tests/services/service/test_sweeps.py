@@ -110,13 +110,19 @@ def test_a_spec_is_the_sweep_that_another_version_called_otherwise(settings: Set
     assert [sweep.id for sweep in service.sweeps()] == ["small-00000001", "other-00000002"]
 
 
-def test_one_that_failed_is_resumed_while_its_job_is_still_ending(settings: Settings) -> None:
-    cluster = Ending(settings)
+def handed_over(settings: Settings, cluster: Processes) -> tuple[Service, str]:
+    """A service that has handed a sweep of ada's to its cluster, and seen what became of it."""
     service = Service(settings, cluster)
     service.loop.tick()
     sweep_id = service.submit(ADA, loaded(settings)).sweep.id
     service.loop.tick()
     service.loop.tick()
+    return service, sweep_id
+
+
+def test_one_that_failed_is_resumed_while_its_job_is_still_ending(settings: Settings) -> None:
+    cluster = Ending(settings)
+    service, sweep_id = handed_over(settings, cluster)
     assert service.status(sweep_id).state == "failed"
     assert service.resume(ADA, sweep_id).outcome == "resumed"
     service.loop.tick()
@@ -129,11 +135,7 @@ def test_one_that_failed_is_resumed_while_its_job_is_still_ending(settings: Sett
 def finished(settings: Settings) -> tuple[Finishing, Service, str]:
     """A service with a finished sweep of ada's."""
     cluster = Finishing(settings)
-    service = Service(settings, cluster)
-    service.loop.tick()
-    sweep_id = service.submit(ADA, loaded(settings)).sweep.id
-    service.loop.tick()
-    service.loop.tick()
+    service, sweep_id = handed_over(settings, cluster)
     assert service.status(sweep_id).state == "finished"
     return cluster, service, sweep_id
 

@@ -30,12 +30,12 @@ def test_a_spec_goes_beyond_another_where_it_asks_for_more() -> None:
 
 def test_what_was_run_is_never_less() -> None:
     on = loaded(trials=10, seeds=[7, 2], racing={"finalists": 5}).spec.going_on_from(loaded().spec)
-    assert on.extent == {"trials": 30, "seeds": (0, 1, 2, 7), "new_seeds": "finalists", "finalists": 5}
+    assert on.extent.model_dump() == {"trials": 30, "seeds": (0, 1, 2, 7), "new_seeds": "finalists", "finalists": 5}
 
 
 def test_more_of_a_sweep() -> None:
     more = extended(loaded(), More(trials=60, seeds=(0, 1, 2, 3, 4), finalists=5, all=True))
-    assert more.spec.extent == {"trials": 60, "seeds": (0, 1, 2, 3, 4), "new_seeds": "all", "finalists": 5}
+    assert more.spec.extent.model_dump() == {"trials": 60, "seeds": (0, 1, 2, 3, 4), "new_seeds": "all", "finalists": 5}
     assert more.sweep_id == loaded().sweep_id
 
 

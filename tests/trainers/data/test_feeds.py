@@ -298,12 +298,18 @@ def test_both_feeds_train_on_the_labels_that_are_taught(taught: tuple[VolumeStor
         np.testing.assert_array_equal(a.labels, [splits.taught.get(f"s{row:02d}", math.nan) for row in a.rows])
 
 
-@pytest.mark.parametrize("make", [resident, stream])
+@pytest.fixture(params=[resident, stream])
+def taught_feed(request: pytest.FixtureRequest, taught: tuple[VolumeStore, Splits, Splits]) -> Feed:
+    """Each of the feeds on what is taught."""
+    store, _, splits = taught
+    feed: Feed = request.param(store, splits)
+    return feed
+
+
 def test_labels_that_are_taught_are_in_no_evaluation(
-    make: Callable[[VolumeStore, Splits], Feed], taught: tuple[VolumeStore, Splits, Splits]
+    taught_feed: Feed, taught: tuple[VolumeStore, Splits, Splits]
 ) -> None:
-    store, whole, splits = taught
-    feed = make(store, splits)
+    feed, (store, whole, splits) = taught_feed, taught
     rows = store.rows_of(splits.train)
     assert sorted(feed.train_labels) == sorted(feed.table_labels)
     assert feed.train_labels == tuple(splits.taught[name] for name in splits.train)
@@ -313,14 +319,11 @@ def test_labels_that_are_taught_are_in_no_evaluation(
         np.testing.assert_array_equal(np.concatenate([b.labels for b in batches]), store.labels[store.rows_of(ids)])
 
 
-@pytest.mark.parametrize("make", [resident, stream])
 def test_a_feed_by_the_table_trains_on_the_tables_labels(
-    make: Callable[[VolumeStore, Splits], Feed], taught: tuple[VolumeStore, Splits, Splits]
+    taught_feed: Feed, taught: tuple[VolumeStore, Splits, Splits]
 ) -> None:
-    store, _, splits = taught
-    feed = make(store, splits)
-    by_table = feed.by_table()
-    assert by_table.train_labels == feed.table_labels != feed.train_labels
+    by_table, store = taught_feed.by_table(), taught[0]
+    assert by_table.train_labels == taught_feed.table_labels != taught_feed.train_labels
     for batch in by_table.epoch(0, seed=0, batch_size=4, rank=0, world_size=1):
         np.testing.assert_array_equal(batch.labels, store.labels[batch.rows])
 
