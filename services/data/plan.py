@@ -19,8 +19,8 @@ from services.spec.checks import check_image_shape
 from services.spec.methods import training_sizes
 from services.spec.spec import LoadedSpec, SearchConfig, SweepSpec
 from trainers.config import MethodConfig, RunConfig, TrainingConfig
-from trainers.data.feeds.resident import ResidentData, ResidentFeed
-from trainers.data.store import Rows
+from trainers.data.feeds.base import LabelledRows, Parts
+from trainers.data.feeds.resident import Decoded, ResidentData, ResidentFeed
 from trainers.pretrain import pretrain
 
 
@@ -110,8 +110,10 @@ def _rehearse(spec: SweepSpec, image_shape: tuple[int, ...]) -> tuple[float, int
     batch = spec.training.batch_size
     rng = np.random.default_rng(0)
     images = rng.standard_normal((2 * batch, *image_shape), dtype=np.float32)
-    noise = Rows(images, rng.uniform(20, 80, 2 * batch), None, np.arange(2 * batch))
-    feed = ResidentFeed(ResidentData(noise, noise, np.zeros(2 * batch, dtype=np.int64), None))
+    rows = np.arange(2 * batch)
+    noise = LabelledRows(rng.uniform(20, 80, 2 * batch), None, rows, None)
+    parts = Parts(image_shape, images[0].nbytes, noise, np.zeros_like(rows), noise)
+    feed = ResidentFeed(ResidentData(Decoded(images, rows), parts))
     changes = {"epochs": 2, "warmup_epochs": 0, "workers": 1, "gpus_per_worker": 0, "precision": "fp32"}
     training = TrainingConfig.model_validate(spec.training.model_dump() | changes)
     model = spec.model.model_copy(update={"init_from": None})

@@ -271,7 +271,7 @@ def sharing(prepared: Prepared, console: Console) -> None:
     import ray
 
     data = load_resident(prepared.store, everyone(prepared.store))
-    nbytes = data.train.images.nbytes
+    nbytes = data.decoded.images.nbytes
     before = _store_used()
     reference = ray.put(data)
     trials = [ray.remote(Trial).options(num_cpus=0).remote() for _ in range(3)]

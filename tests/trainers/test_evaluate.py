@@ -45,7 +45,7 @@ def test_the_size_of_the_batch_does_not_count() -> None:
 
 def test_probe_and_figures_are_of_the_tables_labels_whatever_is_taught() -> None:
     data = tiny.data()
-    feed = ResidentFeed(replace(data, taught=np.where(data.train.labels < 50, 30.0, 70.0)))
+    feed = ResidentFeed(tiny.taught(data, taught=np.where(data.parts.train.labels < 50, 30.0, 70.0)))
     assert evaluate(built(), feed, tiny.run(), CPU)[0] == evaluate(built(), tiny.feed(), tiny.run(), CPU)[0]
 
 

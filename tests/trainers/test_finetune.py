@@ -47,7 +47,7 @@ def test_the_second_stage_starts_from_the_best_of_the_first(tmp_path: Path) -> N
 def test_the_second_stage_learns_the_tables_labels(tmp_path: Path) -> None:
     """SimCLR, the first, reads no label: of what it was taught nothing is left in the second."""
     data = tiny.data()
-    taught = ResidentFeed(replace(data, taught=data.train.labels[::-1].copy()))
+    taught = ResidentFeed(tiny.taught(data, taught=data.parts.train.labels[::-1].copy()))
     told, own = (
         train_seed(two_stages("simclr"), feed, tmp_path / name, device=CPU)
         for name, feed in {"taught": taught, "own": tiny.feed()}.items()

@@ -295,7 +295,7 @@ def error_of(run: RunConfig, feed: ResidentFeed, best: dict[str, Any]) -> float:
 
 def with_covariate() -> ResidentFeed:
     """A feed with a column that all but tells the label, beside images that are noise."""
-    data = tiny.data(train=64, validation=32)
+    train, validation = tiny.split(64, first_row=0, seed=1), tiny.split(32, first_row=1, seed=2)
     rng = np.random.default_rng(0)
 
     def told(rows: Rows) -> Rows:
@@ -305,8 +305,8 @@ def with_covariate() -> ResidentFeed:
     def cells(rows: Rows) -> list[Cells]:
         return [{"months": 12 * label} for label in rows.labels]
 
-    covariates = Covariates.fit(["months"], cells(data.train))
-    return ResidentFeed(replace(data, train=told(data.train), validation=told(data.validation), covariates=covariates))
+    covariates = Covariates.fit(["months"], cells(train))
+    return ResidentFeed(tiny.resident(told(train), told(validation), covariates=covariates))
 
 
 @pytest.mark.parametrize(("method", "within"), [("exponential", 1.0), ("vanilla", 6.0), ("c_mixup", 6.0)])
@@ -323,21 +323,18 @@ def test_a_covariate_reaches_the_probe_or_the_regression_head(method: str, withi
 
 def test_what_the_labels_of_the_unlabelled_would_be_changes_nothing(tmp_path: Path) -> None:
     """`simclr` trains on scans without a label, which its probe never sees; `exponential` on the others alone."""
-    data = tiny.data(train=24)
-    known = np.arange(24) % 3 > 0
-    labels = {
-        "partly": np.where(known, data.train.labels, np.nan),
-        "alone": data.train.labels[known],
-    }
-    partly = replace(data, train=replace(data.train, labels=labels["partly"]))
-    rows = replace(
-        data.train,
-        images=data.train.images[known],
-        labels=labels["alone"],
-        groups=None if data.train.groups is None else data.train.groups[known],
-        rows=data.train.rows[known],
+    validation, everyone = tiny.split(10, first_row=1, seed=2), tiny.split(24, first_row=0, seed=1)
+    shards, known = np.arange(24) // 5, np.arange(24) % 3 > 0
+    assert everyone.groups is not None
+    labelled = replace(
+        everyone,
+        images=everyone.images[known],
+        labels=everyone.labels[known],
+        groups=everyone.groups[known],
+        rows=everyone.rows[known],
     )
-    alone = replace(data, train=rows, train_shards=data.train_shards[known])
+    partly = tiny.resident(replace(everyone, labels=np.where(known, everyone.labels, np.nan)), validation)
+    alone = tiny.resident(labelled, validation, train_shards=shards[known])
     found = {
         (method, name): train(tiny.run(method, epochs=2), tmp_path / method / name, feed=ResidentFeed(given))
         for method in ("exponential", "simclr")
@@ -358,7 +355,7 @@ def test_training_lowers_the_error(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_a_number(tmp_path: Path) -> None:
     data = tiny.data()
-    data.train.images[0] = math.nan
+    data.decoded.images[0] = math.nan
     with pytest.raises(Diverged, match=r"the loss is nan in epoch 0 of seed 7"):
         train(tiny.run("vanilla", batch_size=18, seed=7), tmp_path, feed=ResidentFeed(data))
     assert not (tmp_path / "latest.pt").exists()

@@ -1,11 +1,13 @@
 """A training run small enough for a unit test: 16x16 images whose brightness follows age."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from trainers.config import MethodConfig, ModelConfig, RunConfig, TrainingConfig
-from trainers.data.feeds.resident import ResidentData, ResidentFeed
+from trainers.data.feeds.base import LabelledRows, Parts
+from trainers.data.feeds.resident import Decoded, ResidentData, ResidentFeed
 from trainers.data.store import Rows
 
 IMAGE_SHAPE = (1, 16, 16)
@@ -26,14 +28,28 @@ def split(count: int, *, first_row: int, seed: int, image_shape: tuple[int, ...]
     return Rows(images.astype(np.float32), labels, np.arange(count) % 2, rows)
 
 
+def resident(train: Rows, validation: Rows, **parts: Any) -> ResidentData:
+    """A run's data out of rows with images; `parts` are fields of `Parts`, of which shards of five are a default."""
+    rows, order = np.unique(np.concatenate([train.rows, validation.rows]), return_index=True)
+    images = np.concatenate([train.images, validation.images])[order]
+    told = {"train_shards": np.arange(len(train.rows)) // 5} | parts
+    sizes = {"image_shape": images.shape[1:], "volume_nbytes": images[0].nbytes}
+    return ResidentData(
+        Decoded(images, rows), Parts(train=_labelled(train), validation=_labelled(validation), **sizes, **told)
+    )
+
+
 def data(*, train: int = 18, validation: int = 10, image_shape: tuple[int, ...] = IMAGE_SHAPE) -> ResidentData:
     """Two whole batches of 8 for training, with two people over."""
-    return ResidentData(
-        train=split(train, first_row=0, seed=1, image_shape=image_shape),
-        validation=split(validation, first_row=1, seed=2, image_shape=image_shape),
-        train_shards=np.arange(train) // 5,
-        normalization=None,
+    return resident(
+        split(train, first_row=0, seed=1, image_shape=image_shape),
+        split(validation, first_row=1, seed=2, image_shape=image_shape),
     )
+
+
+def taught(data: ResidentData, **parts: Any) -> ResidentData:
+    """The same images with other fields of `Parts`."""
+    return replace(data, parts=replace(data.parts, **parts))
 
 
 def feed(*, train: int = 18, validation: int = 10, image_shape: tuple[int, ...] = IMAGE_SHAPE) -> ResidentFeed:
@@ -61,3 +77,7 @@ def run(
         method=MethodConfig(name=method, params=METHODS.get(method, {})),
         seed=seed,
     )
+
+
+def _labelled(rows: Rows) -> LabelledRows:
+    return LabelledRows(rows.labels, rows.groups, rows.rows, rows.covariates)

@@ -313,15 +313,14 @@ def test_the_registered_model_predicts_elsewhere_what_finalize_did(
 
 
 def test_the_model_takes_covariates_by_the_names_of_their_columns(tmp_path: Path) -> None:
-    data = tiny.data()
-    training: list[Cells] = [{"tiv": 1400.0 + place, "sex": "FM"[place % 2]} for place in range(len(data.train.rows))]
+    train, validation = tiny.split(18, first_row=0, seed=1), tiny.split(10, first_row=1, seed=2)
+    training: list[Cells] = [{"tiv": 1400.0 + place, "sex": "FM"[place % 2]} for place in range(len(train.rows))]
     covariates = Covariates.fit(["tiv", "sex"], training)
-    of_validation = training[: len(data.validation.rows)]
+    of_validation = training[: len(validation.rows)]
     feed = ResidentFeed(
-        dataclasses.replace(
-            data,
-            train=dataclasses.replace(data.train, covariates=covariates.encode(training)),
-            validation=dataclasses.replace(data.validation, covariates=covariates.encode(of_validation)),
+        tiny.resident(
+            dataclasses.replace(train, covariates=covariates.encode(training)),
+            dataclasses.replace(validation, covariates=covariates.encode(of_validation)),
             covariates=covariates,
         )
     )
@@ -329,7 +328,7 @@ def test_the_model_takes_covariates_by_the_names_of_their_columns(tmp_path: Path
     pretrain(run, feed, tmp_path, device=torch.device("cpu"))
     members = {0: (run, tmp_path / "best.pt")}
     export_model(tmp_path / "model", members, feed.image_shape, covariates)
-    images = data.validation.images
+    images = validation.images
     told = {name: np.array([cells[name] for cells in of_validation]) for name in ("tiv", "sex")}
     predicted = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict({"images": images, **told})
     expected = Predictor.load(run, tmp_path / "best.pt", feed.image_shape).infer(images, of_validation).predictions

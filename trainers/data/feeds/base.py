@@ -60,36 +60,60 @@ class LabelledRows:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Who a run trains on and is validated on, without images, and what was fitted on those that it trains on.
+
+    `train` has the scans without a label that may be trained on, too; `train_shards` [n] is the shard of each of its
+    rows: the order of an epoch depends on it. `taught` [n] are the labels that they are trained on, where these are not
+    the table's. `image_shape` is (C, *S), and `volume_nbytes` what one takes.
+    """
+
+    image_shape: tuple[int, ...]
+    volume_nbytes: int
+    train: LabelledRows
+    train_shards: NDArray[np.int64]
+    validation: LabelledRows
+    normalization: Normalization | None = None
+    covariates: Covariates | None = None
+    taught: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        store: VolumeStore,
+        splits: Splits,
+        normalization: Normalization | None = None,
+        covariates: Covariates | None = None,
+    ) -> Self:
+        """Those of a store's splits."""
+        train = _rows_of(store, splits.train + splits.unlabelled, covariates)
+        validation = _rows_of(store, splits.validation, covariates)
+        shards, taught = store.shard_of[train.rows], _taught_labels(store, splits, train.rows)
+        fitted = (normalization, covariates, taught)
+        return cls(store.image_shape, store.volume_nbytes, train, shards, validation, *fitted)
+
+
 class Feed(ABC):
     """Batches of the training and validation splits. The test split is out of reach.
 
-    `train` has the scans without a label that may be trained on, too; `train_shards` [n] is the shard of each of its
-    rows: the order of an epoch depends on it. `train_size` counts those with a label, `unlabelled_size` the others.
-    `image_shape` is (C, *S). `train_labels`, which are trained on, and their range are in the label's unit: those of
-    `taught` [n], or else the table's, which are `table_labels`. `normalization` is applied to images on their way to a
-    device (`arriving`); `covariates` made those of the batches.
+    `train_size` counts the scans with a label that are trained on, `unlabelled_size` the others. `image_shape` is
+    (C, *S). `train_labels`, which are trained on, and their range are in the label's unit: those that are taught, or
+    else the table's, which are `table_labels`. `normalization` is applied to images on their way to a device
+    (`arriving`); `covariates` made those of the batches.
     """
 
-    def __init__(
-        self,
-        image_shape: tuple[int, ...],
-        volume_nbytes: int,
-        train: LabelledRows,
-        train_shards: NDArray[np.int64],
-        validation: LabelledRows,
-        normalization: Normalization | None,
-        covariates: Covariates | None,
-        taught: NDArray[np.float64] | None,
-    ) -> None:
-        self.image_shape = image_shape
-        self.normalization = normalization
-        self.covariates = covariates
-        self._splits = {"train": train, "validation": validation}
-        self._train_shards, self._volume_nbytes = train_shards, volume_nbytes
+    def __init__(self, parts: Parts) -> None:
+        train = parts.train
+        self.image_shape = parts.image_shape
+        self.normalization = parts.normalization
+        self.covariates = parts.covariates
+        self._splits = {"train": train, "validation": parts.validation}
+        self._train_shards, self._volume_nbytes = parts.train_shards, parts.volume_nbytes
         self._labelled = np.flatnonzero(np.isfinite(train.labels))
         self.table_labels = tuple(train.labels[self._labelled].tolist())
         self.train_size, self.unlabelled_size = len(self._labelled), len(train.rows) - len(self._labelled)
-        self._teach(train.labels if taught is None else taught)
+        self._teach(train.labels if parts.taught is None else parts.taught)
 
     def _teach(self, taught: NDArray[np.float64]) -> None:
         self._taught, labels = taught, taught[self._labelled]
@@ -141,7 +165,14 @@ class Feed(ABC):
         """The batches that stand at the `wanted` places of a split, in their order."""
 
 
-def taught_labels(store: VolumeStore, splits: Splits, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+def _rows_of(store: VolumeStore, ids: tuple[str, ...], covariates: Covariates | None) -> LabelledRows:
+    rows = store.rows_of(ids)
+    groups = None if store.groups is None else store.groups[rows]
+    told = None if covariates is None else covariates.encode(store.cells_of(rows))
+    return LabelledRows(store.labels[rows], groups, rows, told)
+
+
+def _taught_labels(store: VolumeStore, splits: Splits, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
     """The labels [n] that the training split's `rows` [n] are trained on, nan where they have none.
 
     None where all are the table's.

@@ -2,32 +2,39 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainers.covariates import Covariates
-from trainers.data.feeds.base import Batch, Feed, LabelledRows, Split, taught_labels
+from trainers.data.feeds.base import Batch, Feed, Parts, Split
 from trainers.data.splits import Splits
-from trainers.data.store import Rows, VolumeStore
+from trainers.data.store import VolumeStore
 from trainers.normalization import Normalization
 
 
 @dataclass(frozen=True, eq=False)
+class Decoded:
+    """Images [n, C, *S] of the `rows` [n] of a store, ascending; Ray's object store maps the arrays, without a copy."""
+
+    images: NDArray[Any]
+    rows: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
 class ResidentData:
-    """The decoded training and validation splits; its arrays are mapped by Ray's object store, not copied.
+    """What a run reads, out of images that other runs may read, too."""
 
-    `train` has the scans without a label that may be trained on, too. `train_shards` [n] is the shard of each of its
-    rows: the order of an epoch depends on it. `taught` [n] are the labels that they are trained on, where these are not
-    the table's.
-    """
+    decoded: Decoded
+    parts: Parts
 
-    train: Rows
-    validation: Rows
-    train_shards: NDArray[np.int64]
-    normalization: Normalization | None
-    covariates: Covariates | None = None
-    taught: NDArray[np.float64] | None = None
+
+def decode(store: VolumeStore, *of: Splits) -> Decoded:
+    """Decode what is trained and validated on in any of several splits, once."""
+    ids = {name for splits in of for name in splits.train + splits.validation + splits.unlabelled}
+    loaded = store.load(sorted(ids))
+    return Decoded(loaded.images, loaded.rows)
 
 
 def load_resident(
@@ -37,32 +44,18 @@ def load_resident(
     covariates: Covariates | None = None,
 ) -> ResidentData:
     """Decode the training and validation splits."""
-    train = store.load(splits.train + splits.unlabelled, covariates)
-    validation = store.load(splits.validation, covariates)
-    taught = taught_labels(store, splits, train.rows)
-    return ResidentData(train, validation, store.shard_of[train.rows], normalization, covariates, taught)
+    return ResidentData(decode(store, splits), Parts.of(store, splits, normalization, covariates))
 
 
 class ResidentFeed(Feed):
     """Batches out of memory; see `trainers.data.feeds.Feed`."""
 
     def __init__(self, data: ResidentData) -> None:
-        self._images = {"train": data.train.images, "validation": data.validation.images}
-        super().__init__(
-            tuple(data.train.images.shape[1:]),
-            data.train.images[0].nbytes,
-            _without_images(data.train),
-            data.train_shards,
-            _without_images(data.validation),
-            data.normalization,
-            data.covariates,
-            data.taught,
-        )
+        self._decoded = data.decoded
+        super().__init__(data.parts)
 
     def _batches(self, split: Split, wanted: list[NDArray[np.int64]]) -> Iterator[Batch]:
+        rows = self._splits[split]
         for places in wanted:
-            yield self._splits[split].batch(self._images[split][places], places)
-
-
-def _without_images(rows: Rows) -> LabelledRows:
-    return LabelledRows(rows.labels, rows.groups, rows.rows, rows.covariates)
+            found = np.searchsorted(self._decoded.rows, rows.rows[places])
+            yield rows.batch(self._decoded.images[found], places)

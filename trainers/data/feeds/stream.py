@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from upath import UPath
 
 from trainers.covariates import Covariates
-from trainers.data.feeds.base import Batch, Feed, LabelledRows, Split, taught_labels
+from trainers.data.feeds.base import Batch, Feed, Parts, Split
 from trainers.data.splits import Splits
 from trainers.data.store import VolumeStore
 from trainers.normalization import Normalization
@@ -36,18 +36,7 @@ class StreamFeed(Feed):
         covariates: Covariates | None = None,
     ) -> None:
         self._store = store = VolumeStore.open_unchecked(folder)
-        train = _rows_of(store, splits.train + splits.unlabelled, covariates)
-        validation = _rows_of(store, splits.validation, covariates)
-        super().__init__(
-            store.image_shape,
-            store.volume_nbytes,
-            train,
-            store.shard_of[train.rows],
-            validation,
-            normalization,
-            covariates,
-            taught_labels(store, splits, train.rows),
-        )
+        super().__init__(Parts.of(store, splits, normalization, covariates))
 
     def _batches(self, split: Split, wanted: list[NDArray[np.int64]]) -> Iterator[Batch]:
         rows = self._splits[split]
@@ -68,9 +57,3 @@ def _readers() -> ThreadPoolExecutor:
     """The threads that decode: the same ones in every pass, as each keeps shards open and memory to reuse."""
     return ThreadPoolExecutor(READ_AHEAD)
 
-
-def _rows_of(store: VolumeStore, ids: tuple[str, ...], covariates: Covariates | None) -> LabelledRows:
-    rows = store.rows_of(ids)
-    groups = None if store.groups is None else store.groups[rows]
-    told = None if covariates is None else covariates.encode(store.cells_of(rows))
-    return LabelledRows(store.labels[rows], groups, rows, told)
