@@ -76,12 +76,12 @@ class Predictor:
         return features.float().cpu()
 
 
-def save_ensemble(folder: Path, members: Mapping[int, tuple[RunConfig, Path]], image_shape: tuple[int, ...]) -> None:
-    """Copy each seed's `best.pt` into `folder`, with all that loading them needs."""
+def save_ensemble(folder: Path, members: Mapping[str, tuple[RunConfig, Path]], image_shape: tuple[int, ...]) -> None:
+    """Copy each run's `best.pt` into `folder` under its name, with all that loading them needs."""
     folder.mkdir(parents=True)
-    for seed, (_, best) in members.items():
-        shutil.copyfile(best, folder / f"seed-{seed}.pt")
-    runs = {seed: run.model_dump() for seed, (run, _) in members.items()}
+    for name, (_, best) in members.items():
+        shutil.copyfile(best, folder / f"{name}.pt")
+    runs = {name: run.model_dump() for name, (run, _) in members.items()}
     write_atomically(folder / _ENSEMBLE, json.dumps({"image_shape": image_shape, "runs": runs}, indent=1).encode())
 
 
@@ -89,5 +89,5 @@ def load_ensemble(folder: Path, device: torch.device | str = "cpu") -> list[Pred
     """The predictors that `save_ensemble` kept, in its order."""
     kept = json.loads((folder / _ENSEMBLE).read_text())
     shape = tuple(kept["image_shape"])
-    runs = {seed: RunConfig.model_validate(run) for seed, run in kept["runs"].items()}
-    return [Predictor.load(run, folder / f"seed-{seed}.pt", shape, device) for seed, run in runs.items()]
+    runs = {name: RunConfig.model_validate(run) for name, run in kept["runs"].items()}
+    return [Predictor.load(run, folder / f"{name}.pt", shape, device) for name, run in runs.items()]

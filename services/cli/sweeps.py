@@ -155,11 +155,11 @@ def trials(sweep_id: SweepId, address: Address = "", server: Server = "", as_jso
     with waiting(aside(), f"asking for the configurations of {sweep_id}"):
         asked = verbs(address, server)
         found = asked.trials(sweep_id)
-        seeds = 0 if as_json else asked.status(sweep_id).seeds
+        runs = 0 if as_json else asked.status(sweep_id).runs
     if as_json:
         _print_json(found)
     else:
-        print_leaderboard(console, found, seeds)
+        print_leaderboard(console, found, runs)
 
 
 @app.command()

@@ -17,7 +17,7 @@ from services.records.answers import Planned
 from services.settings import Settings
 from services.spec.checks import check_image_shape
 from services.spec.methods import training_sizes
-from services.spec.spec import LoadedSpec, SearchConfig, SweepSpec
+from services.spec.spec import LoadedSpec, SearchConfig, SeedPlan, SweepSpec
 from trainers.config import MethodConfig, RunConfig, TrainingConfig
 from trainers.data.feeds.base import LabelledRows, Parts
 from trainers.data.feeds.resident import Decoded, ResidentData, ResidentFeed
@@ -34,7 +34,8 @@ def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], wei
     start = check_weights(loaded, weights, shape, Console(quiet=True)) if weights else ""
     splits = splits_of(listed, spec.data)
     train, unlabelled = len(splits.train), len(splits.unlabelled)
-    cost = estimate(spec, allotment, shape, list(training_sizes(spec.search.spaces, train, unlabelled).values()))
+    sizes = list(training_sizes(spec.search.spaces, train, unlabelled).values())
+    cost = estimate(spec, spec.plan_over(len(splits.folds)), allotment, shape, sizes)
     volume_gb = np.dtype(spec.data.dtype).itemsize * float(np.prod(shape)) / 1e9
     store_gb, external = len(listed) * volume_gb, sum(map(len, list_cohorts(loaded, settings.data_roots).values()))
     training = spec.training
@@ -52,6 +53,7 @@ def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], wei
         feed="resident" if store_gb * 1e9 <= settings.resident_limit_bytes else "stream",
         trials=spec.search.trials,
         seeds=len(spec.search.seeds),
+        folds=len(splits.folds),
         epochs=spec.plan.seed_epochs,
         concurrent=allotment.concurrent,
         workers=training.workers,
@@ -84,7 +86,7 @@ class Estimate:
     Attributes:
         epoch_s: seconds of one epoch, measured here with one worker.
         hours: wall time of the search.
-        disk_gb: checkpoints of all seeds, in 10^9 bytes.
+        disk_gb: checkpoints of all runs, in 10^9 bytes.
     """
 
     epoch_s: float
@@ -92,17 +94,19 @@ class Estimate:
     disk_gb: float
 
 
-def estimate(spec: SweepSpec, allotment: Allotment, shape: tuple[int, ...], train_sizes: Sequence[int]) -> Estimate:
+def estimate(
+    spec: SweepSpec, plan: SeedPlan, allotment: Allotment, shape: tuple[int, ...], train_sizes: Sequence[int]
+) -> Estimate:
     """Train for real on noise of the right shape, here and with one worker, and multiply.
 
     `train_sizes` are of the methods, which are taken to come equally often.
     """
     step_s, checkpoint_bytes = _rehearse(spec, shape)
-    training, search = spec.training, spec.search
+    training = spec.training
     epoch_s = step_s * statistics.fmean(size // training.batch_size for size in train_sizes)
-    seed_runs = search.trials * len(search.seeds)
-    hours = epoch_s / training.workers * spec.plan.seed_epochs * seed_runs / allotment.concurrent / 3600
-    return Estimate(epoch_s, hours, seed_runs * checkpoint_bytes / 1e9)
+    runs = spec.search.trials * len(plan.replicates)
+    hours = epoch_s / training.workers * plan.seed_epochs * runs / allotment.concurrent / 3600
+    return Estimate(epoch_s, hours, runs * checkpoint_bytes / 1e9)
 
 
 def _rehearse(spec: SweepSpec, image_shape: tuple[int, ...]) -> tuple[float, int]:

@@ -35,7 +35,7 @@ from trainers.data.participants import (
     read_subjects,
 )
 from trainers.data.readers import UnreadableError
-from trainers.data.splits import Splits, store_splits
+from trainers.data.splits import Splits, fold_of, store_splits
 from trainers.data.store import (
     FORMAT,
     MANIFEST,
@@ -93,14 +93,39 @@ class Stored:
     outside: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prepared(Stored):
-    """A store ready for training, and those of the external cohorts, by name; `splits` are as `data.train` has them."""
+@dataclass(frozen=True)
+class View:
+    """What a run sees of a store: who is where, as `data.train` has it, and what was fitted on those it trains on."""
 
     splits: Splits
-    normalization: Normalization | None
-    covariates: Covariates | None
+    normalization: Normalization | None = None
+    covariates: Covariates | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared(Stored):
+    """A store ready for training, and those of the external cohorts, by name.
+
+    `views` are one, under None, or those of the runs that are validated on each fold.
+    """
+
+    views: Mapping[int | None, View]
     external: Mapping[str, Stored] = field(default_factory=dict)
+
+    @property
+    def first(self) -> View:
+        """The only view, or that of fold 0: they are alike but for who is trained and who is validated on."""
+        return next(iter(self.views.values()))
+
+    @property
+    def folds(self) -> int:
+        """How many folds there are; 0 where there are none."""
+        return 0 if None in self.views else len(self.views)
+
+    @property
+    def labelled(self) -> tuple[str, ...]:
+        """Ids of the scans with a label that any run trains on."""
+        return tuple(sorted({name for view in self.views.values() for name in view.splits.train}))
 
 
 class Outcome(Frozen):
@@ -162,18 +187,29 @@ def _prepared(config: DataConfig, volumes: UPath, stored: Callable[[DataConfig, 
     study = stored(config, None)
     with _writing_to(volumes):
         whole = store_splits(study.store, config.stratified_split)
-        splits = training_split(whole, study.store.subjects, study.outside, config.train)
-        normalization = store_normalization(study.store, splits) if config.normalize else None
-    training = study.store.cells_of(study.store.rows_of(splits.train))
-    covariates = Covariates.fit(config.covariates, training) if config.covariates else None
+        folds: Sequence[int | None] = range(len(whole.folds)) if whole.folds else (None,)
+        views = {fold: _view(study, whole if fold is None else fold_of(whole, fold), config) for fold in folds}
     external = {}
     for cohort, data in config.cohorts.items():
         with naming_cohort(cohort):
             external[cohort] = stored(data, cohort)
             check_cohort_shape(external[cohort].store.image_shape, study.store.image_shape)
-            if covariates is not None:
-                _check_cohort_covariates(external[cohort].store, covariates)
-    return Prepared(**vars(study), splits=splits, normalization=normalization, covariates=covariates, external=external)
+            for view in views.values():
+                if view.covariates is not None:
+                    _check_cohort_covariates(external[cohort].store, view.covariates)
+    return Prepared(**vars(study), views=views, external=external)
+
+
+def _view(study: Stored, whole: Splits, config: DataConfig) -> View:
+    """What a run sees that is validated as `whole` says."""
+    store = study.store
+    splits = training_split(whole, store.subjects, study.outside, config.train)
+    training = store.cells_of(store.rows_of(splits.train))
+    return View(
+        splits,
+        store_normalization(store, splits) if config.normalize else None,
+        Covariates.fit(config.covariates, training) if config.covariates else None,
+    )
 
 
 def _steps_of(cohort: str, progress: Progress) -> Progress:

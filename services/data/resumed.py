@@ -32,12 +32,15 @@ def check_sides(config: DataConfig, subjects: Sequence[Subject], volumes: UPath,
             )
 
 
-def check_training(splits: Splits, sweep: str, began: str) -> str:
-    """The digest of what is trained on. Raises UserError where it was another when the `sweep` began, "" if unknown.
+def check_training(seen: Sequence[Splits], sweep: str, began: str) -> str:
+    """The digest of what is trained on, by each view of the data.
+
+    Raises UserError where it was another when the `sweep` began, "" if unknown.
 
     No store's version has the cells that `data.train.where` reads.
     """
-    digest = json_digest([splits.train, splits.unlabelled])
+    told = [[splits.train, splits.unlabelled] for splits in seen]
+    digest = json_digest(told[0] if len(told) == 1 else told)
     if began not in ("", digest):
         raise UserError(
             f"sweep {sweep}: data.train leaves other scans to train on than when it began; restore the table, or give "

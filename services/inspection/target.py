@@ -68,7 +68,7 @@ def _prepared(loaded: LoadedSpec, settings: Settings, console: Console) -> Targe
     unlisted = [str(path) for path in unlisted_images(data, loaded.base)]
     if unlisted:
         problems.append(Problem("warning", f"images that no row names ({len(unlisted):,}): {first_few(unlisted)}"))
-    return Target(prepared.store, {_SPEC_SPLITS: prepared.splits}, tuple(problems))
+    return Target(prepared.store, {_SPEC_SPLITS: prepared.first.splits}, tuple(problems))
 
 
 def _at_url(name: str) -> UPath:

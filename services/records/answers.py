@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.records.parameters import Parameters
+from services.spec.replicate import Run
 from services.spec.spec import Extent, SweepSpec
 from trainers.interval import Interval
 
@@ -27,15 +28,16 @@ class Figures(Answer):
     """What scans that nothing was chosen by said of the best configuration; errors are in the label's unit.
 
     Attributes:
-        metrics: each of `trainers.metrics.METRICS`: the mean over seeds, and its 95 % subject bootstrap interval.
-        seed_mae: MAE of each seed; `sd` is their standard deviation, 0 for one seed.
-        ensemble_mae: of the mean prediction over seeds, which is what the registered model predicts; `baseline_mae` of
+        metrics: each of `trainers.metrics.METRICS`: the mean over runs, and its 95 % subject bootstrap interval.
+        seed_mae: MAE of each run, by its seed and, where there are folds, its fold; `sd` is their standard deviation,
+            0 for one run.
+        ensemble_mae: of the mean prediction over runs, which is what the registered model predicts; `baseline_mae` of
             predicting the training labels' mean for everyone.
-        shot_mae: apart for labels with many, a medium number of and few training subjects, mean over seeds.
+        shot_mae: apart for labels with many, a medium number of and few training subjects, mean over runs.
     """
 
     metrics: dict[str, Interval]
-    seed_mae: dict[int, float]
+    seed_mae: dict[Run, float]
     sd: float
     ensemble_mae: float
     baseline_mae: float
@@ -51,13 +53,16 @@ class SampleFigures(Figures):
 class Final(SampleFigures):
     """The test split's figures of trial `trial`, and those of each external cohort, by its name.
 
-    `looks` says how often the test split has been read, by whatever sweep, with this time.
+    `looks` says how often the test split has been read, by whatever sweep, with this time. `out_of_fold`, where the
+    split has folds, are figures of everyone in a fold, by the runs that did not train on it: configuration and epochs
+    were chosen on the same people, so that they are a little too good.
     """
 
     trial: int
     method: str
     looks: int = 1
     external: dict[str, SampleFigures] = {}
+    out_of_fold: SampleFigures | None = None
 
 
 class Submission(Answer):
@@ -67,6 +72,7 @@ class Submission(Answer):
         user: who submitted it; empty where it was run by hand.
         submitted: seconds since 1970; 0 where it has not happened.
         label, trials, seeds: of its spec: what is predicted, how many configurations with how many seeds each.
+        folds: on how many folds each seed runs; 0 where the split has none, or nobody counted them yet.
         extent: how far it goes, in full; null where a version that could extend no sweep wrote it down.
     """
 
@@ -76,7 +82,13 @@ class Submission(Answer):
     label: str = ""
     trials: int = 0
     seeds: int = 0
+    folds: int = 0
     extent: Extent | None = None
+
+    @property
+    def runs(self) -> int:
+        """How many runs a whole configuration has."""
+        return self.seeds * max(self.folds, 1)
 
     def reaches(self, wanted: Extent | None) -> bool:
         """Whether it goes as far as `wanted`, as far as either is known."""
@@ -91,10 +103,10 @@ class Counts(Answer):
 
     Attributes:
         ended: configurations that are complete, pruned or failed.
-        seed_runs: seeds that ran whole.
-        saved: seeds that racing saved.
-        taken: seeds that another sweep had trained already.
-        best: least mean validation MAE over all seeds, in the label's unit; None before there is any.
+        seed_runs: runs that are whole, of a seed and, where there are folds, on one of them each.
+        saved: runs that racing saved.
+        taken: runs that another sweep had trained already.
+        best: least mean validation MAE over all runs, in the label's unit; None before there is any.
     """
 
     ended: int = 0
@@ -132,9 +144,9 @@ class Sweep(Submission, Counts):
 
 
 class Trial(Answer):
-    """One configuration: `objective` and `sd` are over its whole `seeds`, in the label's unit.
+    """One configuration: `objective` and `sd` are over its whole runs, which `seeds` has, in the label's unit.
 
-    Where no seed is whole, `objective` is the mean of what they reached and `sd` is null. A parameter that is not
+    Where no run is whole, `objective` is the mean of what they reached and `sd` is null. A parameter that is not
     finite is text in JSON, such as "inf".
     """
 
@@ -144,8 +156,10 @@ class Trial(Answer):
     reason: str = ""
     objective: float | None = None
     sd: float | None = None
-    seeds: dict[int, float] = Field(default_factory=dict)
-    epochs: dict[int, int] = Field(default_factory=dict, description="epochs that each seed has run")
+    seeds: dict[Run, float] = Field(
+        default_factory=dict, description="by seed, such as 0, or `fold 1 seed 0` where there are folds"
+    )
+    epochs: dict[Run, int] = Field(default_factory=dict, description="epochs of each run")
     params: Parameters = Field(default_factory=dict)
     tied: Annotated[bool, Field(description="cannot be told from the best, or is it")] = False
 
@@ -172,6 +186,7 @@ class Planned(Answer):
     feed: Literal["resident", "stream"]
     trials: int
     seeds: int
+    folds: Annotated[int, Field(description="of the split, on each of which every seed runs")] = 0
     epochs: int
     concurrent: int
     workers: int
@@ -199,7 +214,7 @@ class Leaderboard(Answer):
 
 def asked_by(spec: SweepSpec) -> dict[str, Any]:
     """The fields of a `Submission` that its spec decides."""
-    counted = {"trials": spec.search.trials, "seeds": len(spec.search.seeds)}
+    counted = {"trials": spec.search.trials, "seeds": len(spec.search.seeds), "folds": spec.plan.folds}
     return {"label": spec.data.label, **counted, "extent": spec.extent}
 
 

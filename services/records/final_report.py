@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from services.records.answers import Figures, Final, SampleFigures, fields_of
 from services.records.parameters import Parameters
+from services.spec.replicate import Run
 from trainers.atomic import write_atomically
 
 
@@ -15,13 +16,13 @@ class Evaluation(Figures):
 
     Attributes:
         scans, subjects, labels, predictions: in the store's order: id, whose scan it is, label, and predictions by
-            seed. Each of a subject's scans counts in the errors.
+            run. Each of a subject's scans counts in the errors.
     """
 
     scans: tuple[str, ...]
     subjects: tuple[str, ...]
     labels: tuple[float, ...]
-    predictions: dict[int, tuple[float, ...]]
+    predictions: dict[Run, tuple[float, ...]]
 
     @property
     def n_subjects(self) -> int:
@@ -40,7 +41,7 @@ class Evaluation(Figures):
 
 
 class FinalReport(Evaluation):
-    """The evaluation on the test split, and on each external cohort, by its name.
+    """The evaluation on the test split, on each external cohort, by its name, and out of fold: see `Final`.
 
     Attributes:
         trial, method, params, training, choices: of the configuration.
@@ -53,6 +54,7 @@ class FinalReport(Evaluation):
     training: Parameters
     choices: dict[str, str] = Field(default_factory=dict)
     external: dict[str, Evaluation] = Field(default_factory=dict)
+    out_of_fold: Evaluation | None = None
     phase: int = 0
     looks: int = 1
 
@@ -68,7 +70,8 @@ class FinalReport(Evaluation):
         """See `Evaluation.told`."""
         external = {name: cohort.told() for name, cohort in self.external.items()}
         own = {name: getattr(self, name) for name in ("trial", "method", "looks")}
-        return Final(**vars(super().told()), **own, external=external)
+        out_of_fold = self.out_of_fold.told() if self.out_of_fold else None
+        return Final(**vars(super().told()), **own, external=external, out_of_fold=out_of_fold)
 
     @classmethod
     def read(cls, path: Path) -> "FinalReport":

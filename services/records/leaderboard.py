@@ -12,27 +12,28 @@ _STUDENT = (6.3138, 2.9200, 2.3534, 2.1318, 2.0150, 1.9432, 1.8946, 1.8595, 1.83
 
 
 def leaderboard(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """Best first: by the number of whole seeds, then by objective; failed ones last."""
+    """Best first: by the number of whole runs, then by objective; failed ones last."""
     return sorted(records, key=lambda record: (bool(record.failure), -len(record.values), record.objective))
 
 
 def best(records: Iterable[TrialRecord]) -> TrialRecord | None:
-    """The best configuration that ran all its seeds."""
+    """The best configuration that made all its runs."""
     return next(iter(leaderboard(record for record in records if record.state == COMPLETE)), None)
 
 
 def tied(records: Iterable[TrialRecord]) -> frozenset[int]:
     """Numbers of the complete configurations that cannot be told from the best, and the best's.
 
-    A configuration can be told from it where the mean of its paired differences to the best - of the same seeds - is
-    above the one-sided 95 % bound of Student's t, with the variance of all configurations' differences pooled. By one
-    seed alone none can be told from any other. The best is chosen, and so a little lucky: more are tied than are named.
+    A configuration can be told from it where the mean of its paired differences to the best - of the same seed and
+    fold - is above the one-sided 95 % bound of Student's t, with the variance of all configurations' differences
+    pooled. By one run alone none can be told from any other. The best is chosen, and so a little lucky: more are
+    tied than are named.
     """
     whole = [record for record in leaderboard(records) if record.state == COMPLETE]
     if not whole:
         return frozenset()
     first = whole[0].values
-    pairs = {r.number: [r.values[seed] - first[seed] for seed in r.values if seed in first] for r in whole[1:]}
+    pairs = {r.number: [r.values[run] - first[run] for run in r.values if run in first] for r in whole[1:]}
     freedom = sum(len(found) - 1 for found in pairs.values() if found)
     squares = fsum((difference - fmean(found)) ** 2 for found in pairs.values() for difference in found)
     bound = student_95(freedom) * sqrt(squares / freedom) if freedom else inf
@@ -66,7 +67,7 @@ def counts(records: Iterable[TrialRecord]) -> Counts:
     return Counts(
         ended=sum(record.state in (COMPLETE, PRUNED, FAILED) for record in known),
         seed_runs=sum(len(record.values) for record in known),
-        saved=sum(len(record.plan.seeds) - len(record.values) for record in pruned),
+        saved=sum(len(record.plan.replicates) - len(record.values) for record in pruned),
         taken=sum(bool(history.taken) for record in known for history in record.histories.values()),
         best=finite(first.objective) if first else None,
     )

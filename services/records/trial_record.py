@@ -3,7 +3,6 @@
 import json
 import math
 import traceback
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -12,6 +11,7 @@ from typing import Final, Literal
 from search_spaces import Configuration, Value
 from services.records.answers import Trial
 from services.records.parameters import from_json, to_json
+from services.spec.replicate import Replicate, replicate_named
 from services.spec.spec import SeedPlan
 from trainers.atomic import write_atomically
 from trainers.history import COMPLETE, PRUNED, RUNNING, History
@@ -22,15 +22,15 @@ REPEATABLE = ("Diverged: ", "UserError: ")
 
 @dataclass(frozen=True)
 class Raced:
-    """How far a configuration's race went: the seeds that it was to run, and the epochs of those that it ran."""
+    """How far a configuration's race went: the seeds that it was to run, and the epochs of the runs that it made."""
 
     seeds: tuple[int, ...]
-    epochs: dict[int, int]
+    epochs: dict[Replicate, int]
 
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """A configuration, what it is to run, and the histories of its seeds, as they are on disk.
+    """A configuration, what it is to run, and the histories of its runs, as they are on disk.
 
     `raced` says how far it was when its race was over, where it went on after that as a finalist.
     """
@@ -38,7 +38,7 @@ class TrialRecord:
     number: int
     configuration: Configuration
     failure: str
-    histories: dict[int, History]
+    histories: dict[Replicate, History]
     plan: SeedPlan
     raced: "Raced | None" = None
 
@@ -47,9 +47,9 @@ class TrialRecord:
         if self.raced is None:
             return self
         plan, epochs = replace(self.plan, seeds=self.raced.seeds), self.raced.epochs
-        whole = all(epochs.get(seed, 0) >= plan.judged_epochs for seed in plan.seeds)
+        whole = all(epochs.get(run, 0) >= plan.judged_epochs for run in plan.replicates)
         state = COMPLETE if whole else PRUNED
-        left = {seed: History(seed, state, epochs=self.histories[seed].epochs[:n]) for seed, n in epochs.items()}
+        left = {run: History(run.seed, state, epochs=self.histories[run].epochs[:n]) for run, n in epochs.items()}
         return replace(self, histories=left, plan=plan, raced=None)
 
     @property
@@ -63,16 +63,16 @@ class TrialRecord:
         return self.configuration.values
 
     @property
-    def values(self) -> dict[int, float]:
-        """The objective of every whole seed run: the least validation MAE."""
-        return {seed: h.best for seed, h in self.histories.items() if len(h.epochs) >= self.plan.judged_epochs}
+    def values(self) -> dict[Replicate, float]:
+        """The objective of every whole run: the least validation MAE."""
+        return {run: h.best for run, h in self.histories.items() if len(h.epochs) >= self.plan.judged_epochs}
 
     @property
     def state(self) -> Literal["complete", "pruned", "failed", "running"]:
         """How it stands; where nothing runs any more, `running` means unfinished."""
         if self.failure:
             return FAILED
-        if len(self.values) == len(self.plan.seeds):
+        if len(self.values) == len(self.plan.replicates):
             return COMPLETE
         return PRUNED if any(history.state == PRUNED for history in self.histories.values()) else RUNNING
 
@@ -83,13 +83,13 @@ class TrialRecord:
 
     @property
     def objective(self) -> float:
-        """Mean of what its seeds reached: whole seeds where there are any, else those that were cut short."""
+        """Mean of what its runs reached: whole ones where there are any, else those that were cut short."""
         values = list(self.values.values()) or [h.best for h in self.histories.values()]
         return fmean(values) if values else math.inf
 
     @property
     def sd(self) -> float | None:
-        """Standard deviation over whole seeds; 0 for one, None for none."""
+        """Standard deviation over whole runs; 0 for one, None for none."""
         values = list(self.values.values())
         return stdev(values) if len(values) > 1 else 0.0 if values else None
 
@@ -104,7 +104,7 @@ class TrialRecord:
             objective=finite(self.objective),
             sd=self.sd,
             seeds=self.values,
-            epochs={seed: earlier + len(history.epochs) for seed, history in self.histories.items()},
+            epochs={run: earlier + len(history.epochs) for run, history in self.histories.items()},
             params=self.parameters,
         )
 
@@ -119,41 +119,40 @@ def trial_folder(sweep: Path, number: int) -> Path:
     return sweep / f"trial-{number:04d}"
 
 
-def seed_folder(sweep: Path, number: int, seed: int) -> Path:
-    """Folder of one seed of a configuration: checkpoints and history."""
-    return trial_folder(sweep, number) / f"seed-{seed}"
+def run_folder(sweep: Path, number: int, replicate: Replicate) -> Path:
+    """Folder of one run of a configuration: checkpoints and history."""
+    return trial_folder(sweep, number) / replicate.slug
 
 
 def write_configuration(
-    sweep: Path, number: int, configuration: Configuration, seeds: Sequence[int], failure: str = ""
+    sweep: Path, number: int, configuration: Configuration, plan: SeedPlan, failure: str = ""
 ) -> None:
-    """Write `trial.json`: what runs with which seeds, and why it failed where it did."""
+    """Write `trial.json`: what runs with which seeds, on how many folds, and why it failed where it did."""
     content = {
         "method": configuration.method,
         "params": to_json(configuration.params),
         "training": to_json(configuration.training),
         "choices": configuration.choices,
-        "seeds": list(seeds),
+        "seeds": list(plan.seeds),
+        "folds": plan.folds,
         "failure": failure,
     }
     text = json.dumps(content, indent=1, allow_nan=False)
     write_atomically(trial_folder(sweep, number) / "trial.json", text.encode())
 
 
-def write_failure(
-    sweep: Path, number: int, configuration: Configuration, seeds: Sequence[int], error: Exception
-) -> None:
+def write_failure(sweep: Path, number: int, configuration: Configuration, plan: SeedPlan, error: Exception) -> None:
     """Write why a configuration failed: one line in `trial.json`, the traceback in `error.txt` beside it."""
     text = " ".join(str(error).split())
     trace = "".join(traceback.format_exception(error))
     write_atomically(trial_folder(sweep, number) / "error.txt", trace.encode())
-    write_configuration(sweep, number, configuration, seeds, failure=f"{type(error).__name__}: {text}")
+    write_configuration(sweep, number, configuration, plan, failure=f"{type(error).__name__}: {text}")
 
 
 def read_record(sweep: Path, number: int, plan: SeedPlan) -> TrialRecord | None:
     """The record of a configuration, or None where it has not begun.
 
-    Its plan has its own seeds: those of `plan` came later where a sweep was extended.
+    Its plan has its own seeds, since those of `plan` came later where a sweep was extended, and its own folds.
     """
     path = trial_folder(sweep, number) / "trial.json"
     if not path.exists():
@@ -165,17 +164,18 @@ def read_record(sweep: Path, number: int, plan: SeedPlan) -> TrialRecord | None:
         from_json(content["training"]),
         content.get("choices", {}),
     )
-    histories = (History.read(folder) for folder in sorted(path.parent.glob("seed-*")))
-    own = replace(plan, seeds=tuple(content.get("seeds", plan.seeds)))
+    runs = sorted((replicate_named(folder.name), folder) for folder in path.parent.glob("*seed-*"))
+    histories = {replicate: history for replicate, folder in runs if (history := History.read(folder))}
+    own = replace(plan, seeds=tuple(content.get("seeds", plan.seeds)), folds=content.get("folds", plan.folds))
     raced = _read_raced(path.with_name("raced.json"))
-    return TrialRecord(number, configuration, content["failure"], {h.seed: h for h in histories if h}, own, raced)
+    return TrialRecord(number, configuration, content["failure"], histories, own, raced)
 
 
 def keep_race(sweep: Path, number: int, plan: SeedPlan) -> None:
     """Write down how far a configuration's race went, before it goes on as a finalist for the first time."""
     path, record = trial_folder(sweep, number) / "raced.json", read_record(sweep, number, plan)
     if record is not None and not path.exists():
-        epochs = {str(seed): len(history.epochs) for seed, history in record.histories.items()}
+        epochs = {str(run): len(history.epochs) for run, history in record.histories.items()}
         write_atomically(path, json.dumps({"seeds": record.plan.seeds, "epochs": epochs}).encode())
 
 
@@ -183,7 +183,7 @@ def _read_raced(path: Path) -> Raced | None:
     if not path.exists():
         return None
     content = json.loads(path.read_text())
-    return Raced(tuple(content["seeds"]), {int(seed): epochs for seed, epochs in content["epochs"].items()})
+    return Raced(tuple(content["seeds"]), {replicate_named(run): epochs for run, epochs in content["epochs"].items()})
 
 
 def read_records(sweep: Path, plan: SeedPlan) -> list[TrialRecord]:
@@ -194,7 +194,7 @@ def read_records(sweep: Path, plan: SeedPlan) -> list[TrialRecord]:
 def keep_seeds(sweep: Path, plan: SeedPlan) -> None:
     """Write the seeds of `plan` down in every record of a version that did not."""
     for record in read_records(sweep, plan):
-        write_configuration(sweep, record.number, record.configuration, record.plan.seeds, record.failure)
+        write_configuration(sweep, record.number, record.configuration, record.plan, record.failure)
 
 
 def begun_trials(sweep: Path) -> list[int]:

@@ -62,13 +62,13 @@ def print_prepared(console: Console, prepared: Prepared, took_s: float) -> None:
     what is on both sides of a split, and what of an external cohort is in the study.
     """
     _print_store(console, prepared, duration(took_s / 3600))
-    if told := trained_on(prepared.splits):
+    if told := trained_on(prepared.first.splits):
         console.print(f"training  {told}", soft_wrap=True, markup=False)
-    for leak in leaks(prepared.store, prepared.splits):
+    for leak in leaks(prepared.store, prepared.first.splits):
         console.print(f"  leak: {leak.text}; see contrasweep inspect", style="bold red", soft_wrap=True, markup=False)
     for name, cohort in prepared.external.items():
         _print_store(console, cohort, f"external: {name}")
-        for problem in shared(prepared.store, prepared.splits, cohort.store):
+        for problem in shared(prepared.store, prepared.first.splits, cohort.store):
             console.print(f"  warning  {problem.text}", style="bold red", soft_wrap=True, markup=False)
 
 

@@ -26,40 +26,45 @@ MOST_TIED = 10
 SHOWN_STATES = {RUNNING: "unfinished"}
 
 
-def leaderboard_table(trials: Sequence[Trial], seeds: int) -> Table:
-    """Configurations as they come, the best first: mean and standard deviation over whole seeds out of `seeds`, and
-    the parameters that differ.
+def leaderboard_table(trials: Sequence[Trial], runs: int) -> Table:
+    """Configurations as they come, the best first: mean and standard deviation over whole runs out of `runs`, and the
+    parameters that differ.
 
-    A figure in brackets is of seeds that were cut short.
+    A figure in brackets is of runs that were cut short.
     """
     names = _varying(sorted(trials, key=lambda trial: trial.number))
     shown = (SHORT.get(name, name) for name in names)
     return Table(
         "Configurations, the best first",
-        ("rank", "trial", "method", "validation MAE", "seeds", "state", *shown),
-        tuple(_ranked(rank, trial, seeds, names) for rank, trial in enumerate(trials, start=1)),
+        ("rank", "trial", "method", "validation MAE", _counted(trials), "state", *shown),
+        tuple(_ranked(rank, trial, runs, names) for rank, trial in enumerate(trials, start=1)),
         figures=frozenset({0, 1, 3, 4}),
     )
 
 
-def _ranked(rank: int, trial: Trial, seeds: int, names: Sequence[str]) -> Line:
+def _counted(trials: Sequence[Trial]) -> str:
+    """What the runs of a configuration are called."""
+    return "runs" if any(run.fold is not None for trial in trials for run in trial.epochs) else "seeds"
+
+
+def _ranked(rank: int, trial: Trial, runs: int, names: Sequence[str]) -> Line:
     return Line(
         (
             str(rank),
             str(trial.number),
             trial.method,
             over_seeds(trial.objective, trial.sd, len(trial.seeds)),
-            f"{len(trial.seeds)}/{seeds}",
+            f"{len(trial.seeds)}/{runs}",
             SHOWN_STATES.get(trial.state, trial.state),
             *(parameter(trial.params[name]) if name in trial.params else "" for name in names),
         )
     )
 
 
-def leaderboard_text(records: Sequence[TrialRecord], seeds: int) -> str:
+def leaderboard_text(records: Sequence[TrialRecord], runs: int) -> str:
     """The leaderboard as plain text."""
     console = Console(file=io.StringIO(), no_color=True)
-    print_table(console, leaderboard_table(told(records), seeds))
+    print_table(console, leaderboard_table(told(records), runs))
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
 
@@ -77,12 +82,12 @@ def print_table(console: Console, table: Table) -> None:
         console.print(f"... and {table.more:,} more")
 
 
-def print_leaderboard(console: Console, trials: Sequence[Trial], seeds: int) -> None:
+def print_leaderboard(console: Console, trials: Sequence[Trial], runs: int) -> None:
     """Print the leaderboard, and why configurations failed."""
     if not trials:
         console.print("no configuration has begun yet")
         return
-    print_table(console, leaderboard_table(trials, seeds))
+    print_table(console, leaderboard_table(trials, runs))
     if tied := [trial.number for trial in trials if trial.tied]:
         console.print("\n".join(doubts(tied)), soft_wrap=True, markup=False)
     for trial in sorted(trials, key=lambda trial: trial.number):
@@ -92,11 +97,11 @@ def print_leaderboard(console: Console, trials: Sequence[Trial], seeds: int) -> 
 
 def doubts(tied: Sequence[int]) -> list[str]:
     """By what configurations are ranked, and which of them cannot be told from the best, the first of `tied`."""
-    lines = ["ranked by MAE on the validation split, each seed at its best epoch"]
+    lines = ["ranked by MAE on the validation split, each run at its best epoch"]
     if len(tied) > 1:
         more = " and more" if len(tied) > MOST_TIED + 1 else ""
         others = ", ".join(map(str, tied[1 : MOST_TIED + 1])) + more
-        lines.append(f"trial {tied[0]} cannot be told from {others} (95 %, paired by seed)")
+        lines.append(f"trial {tied[0]} cannot be told from {others} (95 %, compared run by run)")
     return lines
 
 
@@ -105,7 +110,8 @@ def print_plan(console: Console, planned: Planned) -> None:
     from services.cluster.places import RESERVED_CPUS
 
     feed = "resident" if planned.feed == "resident" else "streamed"
-    runs = planned.trials * planned.seeds
+    folds = f" x {planned.folds} folds" if planned.folds else ""
+    runs = f"{planned.trials * planned.seeds * max(planned.folds, 1)} runs of {planned.epochs} epochs"
     workers = f"{planned.workers} x {planned.cpus_per_worker} CPUs, {planned.gpus_per_worker:g} GPUs"
     nodes = f"{count(planned.nodes, 'node')} with {planned.cpus:g} CPUs, {planned.gpus:g} GPUs"
     volumes = f"{planned.subjects} volumes {list(planned.image_shape)}, {planned.decoded_gb:.2g} GB decoded"
@@ -117,7 +123,7 @@ def print_plan(console: Console, planned: Planned) -> None:
         "sweep": f"{planned.id} on {nodes}",
         "data": f"{volumes}, {feed}; {planned.train} to train on{unlabelled}{untrained}",
         "external": external,
-        "runs": f"{planned.trials} configurations x {planned.seeds} seeds = {runs} runs of {planned.epochs} epochs",
+        "runs": f"{planned.trials} configurations x {planned.seeds} seeds{folds} = {runs}",
         "racing": planned.racing,
         "there": f"at least {count(planned.there, 'run')}, trained by other sweeps" if planned.there else "",
         "each": f"{workers}; about {planned.epoch_s:.2g} s an epoch with one worker on this CPU",
@@ -135,6 +141,8 @@ def print_plan(console: Console, planned: Planned) -> None:
 def print_final(console: Console, label: str, final: Final) -> None:
     """Print the figures of the chosen configuration on the test split and external cohorts."""
     _print_figures(console, "final     test MAE", label, final)
+    if final.out_of_fold:
+        _print_figures(console, "          out-of-fold MAE", label, final.out_of_fold)
     for name, cohort in final.external.items():
         _print_figures(console, f"external  {name} MAE", label, cohort)
     words = (
@@ -162,7 +170,7 @@ def _print_figures(console: Console, title: str, label: str, figures: SampleFigu
 
 def print_sweep(console: Console, sweep: Sweep, trials: Sequence[Trial]) -> None:
     """Print a sweep's leaderboard, and its final figure where it has one."""
-    print_leaderboard(console, trials, sweep.seeds)
+    print_leaderboard(console, trials, sweep.runs)
     if sweep.final:
         print_final(console, sweep.label, sweep.final)
 
@@ -213,11 +221,12 @@ def _listed(sweep: Sweep, users: bool) -> Line:
 
 def _seeds(figures: Figures) -> str:
     """What the figures are a mean of."""
-    seeds = len(figures.seed_mae)
-    if seeds == 1:
+    seeds, folds = ({*parts} for parts in zip(*figures.seed_mae, strict=True))
+    if len(figures.seed_mae) == 1:
         return "one seed"
     mean = spread(figures.metrics["mae"].value, figures.sd)
-    return f"{mean} over {seeds} seeds, {number(figures.ensemble_mae)} for their mean prediction"
+    of = f" x {len(folds)} folds" if len(folds) > 1 else ""
+    return f"{mean} over {count(len(seeds), 'seed')}{of}, {number(figures.ensemble_mae)} for their mean prediction"
 
 
 def _varying(trials: Sequence[Trial]) -> list[str]:

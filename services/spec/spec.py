@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -12,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from search_spaces import TRAINING, Context, Range
 from services.complaints import complaint
+from services.spec.replicate import Replicate
 from services.spec.yaml import dump_mapping, load_mapping
 from trainers.config import (
     FINETUNE,
@@ -198,14 +200,22 @@ class SeedPlan:
     """What every configuration of a sweep is to run, unless racing stops it.
 
     Attributes:
-        seeds: in the order in which they run.
+        seeds: in the order in which they run, each on every fold.
         judged_epochs: of the stage that configurations are compared by.
         earlier_epochs: of the stage before it, which is there where fine-tuning is judged.
+        folds: how many there are; 0 where the split has none.
     """
 
     seeds: tuple[int, ...]
     judged_epochs: int
     earlier_epochs: int = 0
+    folds: int = 0
+
+    @cached_property
+    def replicates(self) -> tuple[Replicate, ...]:
+        """What is run of a configuration, in this order."""
+        folds = range(self.folds) if self.folds else (None,)
+        return tuple(Replicate(seed, fold) for seed in self.seeds for fold in folds)
 
     @property
     def seed_epochs(self) -> int:
@@ -215,7 +225,7 @@ class SeedPlan:
     @property
     def epochs(self) -> int:
         """Epochs of a whole configuration."""
-        return self.seed_epochs * len(self.seeds)
+        return self.seed_epochs * len(self.replicates)
 
 
 class SweepSpec(Frozen):
@@ -311,9 +321,14 @@ class SweepSpec(Frozen):
 
     @property
     def plan(self) -> SeedPlan:
-        """What every configuration is to run."""
+        """What every configuration is to run, as far as the spec says: not how many folds a column's values make."""
+        folds = self.data.split.folds
+        return self.plan_over(folds if isinstance(folds, int) else 0)
+
+    def plan_over(self, folds: int) -> SeedPlan:
+        """What every configuration is to run where the split has so many folds; 0 is for none."""
         earlier = self.training.epochs if FINETUNE in self.probe else 0
-        return SeedPlan(self.search.seeds, self.judged_epochs, earlier)
+        return SeedPlan(self.search.seeds, self.judged_epochs, earlier, folds)
 
     @property
     def sweep_id(self) -> str:

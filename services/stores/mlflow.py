@@ -1,4 +1,4 @@
-"""One sweep on an MLflow server: a parent run, a child for each configuration, a grandchild for each seed.
+"""One sweep on an MLflow server: a parent run, a child for each configuration, a grandchild for each of its runs.
 
 The driver owns the life cycle of every run, so that none stays RUNNING.
 """
@@ -13,6 +13,8 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from services.spec.replicate import Replicate, replicate_named
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
@@ -21,8 +23,8 @@ RunState: TypeAlias = Literal["complete", "pruned", "failed", "stopped"]
 """How a run ended."""
 Metrics: TypeAlias = Mapping[str, float | None]
 
-RunKey: TypeAlias = tuple[int, ...]
-"""() is the sweep, (number,) a configuration, (number, seed) a seed."""
+RunKey: TypeAlias = tuple[int | Replicate, ...]
+"""() is the sweep, (number,) a configuration, (number, replicate) one of its runs."""
 
 SWEEP: RunKey = ()
 _MLFLOW_STATUS = {"complete": "FINISHED", "pruned": "KILLED", "stopped": "KILLED", "failed": "FAILED"}
@@ -234,7 +236,8 @@ class SweepRuns:
         return "/".join([self._sweep_id, *map(str, key)])
 
     def _key_of(self, text: str) -> RunKey:
-        return tuple(int(part) for part in text.removeprefix(self._sweep_id).split("/")[1:])
+        number, run = (*text.removeprefix(self._sweep_id).split("/")[1:], "", "")[:2]
+        return (*([int(number)] if number else []), *([replicate_named(run)] if run else []))
 
 
 def quieten_mlflow() -> None:
@@ -263,7 +266,9 @@ def _found(run: Run) -> _KnownRun:
 
 
 def _default_name(sweep_id: str, key: RunKey) -> str:
-    return {0: sweep_id, 1: f"{key[0]:04d}" if key else "", 2: f"seed {key[-1]}" if key else ""}[len(key)]
+    if not key:
+        return sweep_id
+    return key[-1].words if isinstance(key[-1], Replicate) else f"{key[-1]:04d}"
 
 
 def _allowed(name: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from services.spec.replicate import Replicate
 from services.stores.mlflow import SWEEP, Metrics, RunKey, RunState, SweepRuns, is_refused
 from services.stores.outbox import Outbox
 
@@ -20,7 +21,7 @@ log = logging.getLogger("contrasweep.tracking")
 class Tracker:
     """What a driver tells MLflow of one sweep. Every method returns at once and none raises for MLflow's sake.
 
-    On resume the runs are found again by their tag `contrasweep.key` ("<sweep>/<trial>/<seed>"), and no
+    On resume the runs are found again by their tag `contrasweep.key` ("<sweep>/<trial>/<replicate>"), and no
     (run, metric, step) is logged twice. Without an `artifact_location` the server decides on it; beside a
     SQLite store it is the folder `artifacts`.
     """
@@ -30,7 +31,7 @@ class Tracker:
         self._outbox = Outbox("MLflow", is_refused, self._runs.forget)
         self._lock = threading.Lock()
         self._unsent: defaultdict[RunKey, list[tuple[int, Metrics]]] = defaultdict(list)
-        self._objectives: defaultdict[int, dict[int, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+        self._objectives: defaultdict[int, dict[Replicate, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
         self._unsent_report: tuple[Path, str] | None = None
 
     def start(self, spec_yaml: str, params: Mapping[str, str], digests: Mapping[str, str], user: str = "") -> None:
@@ -48,34 +49,34 @@ class Tracker:
         name = f"{number:04d} {method}"
         self._outbox.put(lambda: self._runs.open((number,), name, {"method": method, **params}, {}))
 
-    def epoch(self, number: int, seed: int, row: Metrics) -> None:
-        """One epoch of a seed: `row` holds "epoch" and metrics; those that are None are left out."""
-        self._outbox.put(lambda: self._runs.revive((number, seed)))
-        self._queue_rows(number, seed, [row])
+    def epoch(self, number: int, replicate: Replicate, row: Metrics) -> None:
+        """One epoch of a run: `row` holds "epoch" and metrics; those that are None are left out."""
+        self._outbox.put(lambda: self._runs.revive((number, replicate)))
+        self._queue_rows(number, replicate, [row])
 
-    def history(self, number: int, seed: int, rows: Sequence[Metrics]) -> None:
-        """Bring a seed up to date from its checkpoint: rows already logged are skipped."""
-        self._queue_rows(number, seed, rows)
+    def history(self, number: int, replicate: Replicate, rows: Sequence[Metrics]) -> None:
+        """Bring a run up to date from its checkpoint: rows already logged are skipped."""
+        self._queue_rows(number, replicate, rows)
 
-    def seed_ended(self, number: int, seed: int, state: RunState, reason: str) -> None:
-        """Close a seed's run."""
-        self._outbox.put(lambda: self._runs.end((number, seed), state, reason))
+    def run_ended(self, number: int, replicate: Replicate, state: RunState, reason: str) -> None:
+        """Close the run of a seed, and fold."""
+        self._outbox.put(lambda: self._runs.end((number, replicate), state, reason))
 
     def trial_ended(
-        self, number: int, state: RunState, reason: str, objective: float | None, per_seed: Mapping[int, float]
+        self, number: int, state: RunState, reason: str, objective: float | None, per_run: Mapping[Replicate, float]
     ) -> None:
-        """Close a configuration's run with its objective: mean and sd over the seeds that finished, `per_seed`.
+        """Close a configuration's run with its objective: mean and sd over the runs that finished, `per_run`.
 
-        Mean and sd by epoch follow once no seed can join in: here if all are complete, else in `finish`.
+        Mean and sd by epoch follow once no run can join in: here if all are complete, else in `finish`.
         """
-        # The step of the objective is the number of seeds that it is a mean of.
-        summary: dict[str, float | None] = {"epoch": len(per_seed), "objective": objective}
-        if len(per_seed) > 1:
-            summary["objective_sd"] = statistics.stdev(per_seed.values())
+        # The step of the objective is the number of runs that it is a mean of.
+        summary: dict[str, float | None] = {"epoch": len(per_run), "objective": objective}
+        if len(per_run) > 1:
+            summary["objective_sd"] = statistics.stdev(per_run.values())
         stamped = _stamped([summary])
         self._outbox.put(lambda: self._runs.log_rows((number,), stamped))
         if state == "complete":
-            self._log_over_seeds(number)
+            self._log_over_runs(number)
         self._outbox.put(lambda: self._runs.end((number,), state, reason))
 
     def best(self, number: int, value: float) -> None:
@@ -99,7 +100,7 @@ class Tracker:
         self._outbox.put(lambda: self._runs.log_rows(SWEEP, stamped))
 
     def artifact(self, key: RunKey, path: Path, folder: str | None = None) -> None:
-        """Copy a file into a run's artifacts; `key` is (), (number,) or (number, seed)."""
+        """Copy a file into a run's artifacts; `key` is (), (number,) or (number, replicate)."""
         self._outbox.put(lambda: self._runs.artifact(key, path, folder))
 
     def register(self, model: Path, tags: Mapping[str, str]) -> None:
@@ -113,7 +114,7 @@ class Tracker:
     def finish(self, state: RunState, timeout_s: float = 60.0) -> int:
         """Close every run of this sweep, and stop tracking; how many updates MLflow did not take in time."""
         for number in () if state == "stopped" else list(self._objectives):
-            self._log_over_seeds(number)
+            self._log_over_runs(number)
         self._outbox.put(lambda: self._runs.end_all(state))
         undelivered = self._outbox.flush(timeout_s)
         self._outbox.close()
@@ -121,13 +122,13 @@ class Tracker:
             log.warning("%d updates did not reach MLflow", undelivered)
         return undelivered
 
-    def _queue_rows(self, number: int, seed: int, rows: Sequence[Metrics]) -> None:
+    def _queue_rows(self, number: int, replicate: Replicate, rows: Sequence[Metrics]) -> None:
         for row in rows:
             if (value := row.get(_OBJECTIVE)) is not None:
-                self._objectives[number][seed][int(row["epoch"] or 0)] = value
+                self._objectives[number][replicate][int(row["epoch"] or 0)] = value
         with self._lock:
-            self._unsent[number, seed] += _stamped(rows)
-        self._outbox.put(lambda: self._send_rows((number, seed)))
+            self._unsent[number, replicate] += _stamped(rows)
+        self._outbox.put(lambda: self._send_rows((number, replicate)))
 
     def _send_rows(self, key: RunKey) -> None:
         """Everything queued for one run in one call; later tasks for the same rows then find none."""
@@ -157,13 +158,13 @@ class Tracker:
         with self._lock:
             del self._unsent[key][:count]
 
-    def _log_over_seeds(self, number: int) -> None:
-        stamped = _stamped(_over_seeds(list(self._objectives.pop(number, {}).values())))
+    def _log_over_runs(self, number: int) -> None:
+        stamped = _stamped(_over_runs(list(self._objectives.pop(number, {}).values())))
         self._outbox.put(lambda: self._runs.log_rows((number,), stamped))
 
 
-def _over_seeds(curves: Sequence[Mapping[int, float]]) -> list[Metrics]:
-    """Mean and sd by epoch of the seeds that got furthest: one cut short would put a step into the mean."""
+def _over_runs(curves: Sequence[Mapping[int, float]]) -> list[Metrics]:
+    """Mean and sd by epoch of the runs that got furthest: one cut short would put a step into the mean."""
     last = max((max(curve) for curve in curves), default=0)
     furthest = [curve for curve in curves if last in curve]
     return [_mean_and_sd(epoch, [c[epoch] for c in furthest if epoch in c]) for epoch in sorted(set().union(*furthest))]

@@ -2,7 +2,7 @@
 
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +13,7 @@ from ray import tune
 from rich.console import Console
 
 from services.cluster.places import Allotment
+from services.data.open import OpenFeed
 from services.data.prepare import Prepared
 from services.data.weights import InitialWeights
 from services.records.code import code_digest
@@ -38,8 +39,7 @@ from services.sweep.reuse import seed_runs
 from services.sweep.searcher import SweepSearcher
 from services.sweep.signals import interruption
 from services.sweep.supervisor import Supervisor
-from services.sweep.trial import TrialSetup, run_trial
-from trainers.data.feeds import Feed
+from services.sweep.trial import Source, TrialSetup, run_trial
 from trainers.errors import UserError
 
 MAX_TRIAL_RESTARTS = 2
@@ -57,16 +57,17 @@ class Drive:
         storage: BaseStorage,
         folder: SweepFolder,
         console: Console,
-        make_feed: Callable[[], Feed],
+        feeds: Mapping[int | None, OpenFeed],
         prepared: Prepared,
         start: InitialWeights | None,
     ) -> None:
         self._spec, self._study_storage, self._folder, self._console = spec, storage, folder, console
-        self._make_feed, self._prepared, self._start = make_feed, prepared, start
+        self._feeds, self._prepared, self._start = feeds, prepared, start
+        self._plan = spec.plan_over(prepared.folds)
         self._settings, self._storage = settings, Path(settings.storage_path) / folder.sweep_id
         self._tracker = Tracker(settings.tracking_uri, None, spec.name, folder.sweep_id)
         self._page = PageWriter(settings, folder, self._tracker)
-        self._looks = Looks(settings, prepared.store.manifest.version, prepared.splits.test)
+        self._looks = Looks(settings, prepared.store.manifest.version, prepared.first.splits.test)
         self._ended: RunState = "failed"
 
     @contextmanager
@@ -99,12 +100,13 @@ class Drive:
     def search(self, allotment: Allotment, state: SweepState) -> None:
         """Search until it is over, the budget is spent, or somebody asks to stop; the state says which."""
         referee = ray.remote(Referee).options(num_cpus=0, max_restarts=-1, max_task_retries=-1)
-        judge = referee.remote(self._rule(), self._spec.plan, self._spec.search.parallel, self._storage)
+        judge = referee.remote(self._rule(), self._plan, self._spec.search.parallel, self._storage)
         start = self._start
         runs = seed_runs(self._spec, self._settings, self._prepared, start.digest if start else None)
-        setup = TrialSetup(self._spec, self._storage, runs, judge, self._make_feed, start.path if start else None)
+        sources = {fold: Source(open_feed, runs[fold]) for fold, open_feed in self._feeds.items()}
+        setup = TrialSetup(self._spec, self._plan, self._storage, sources, judge, start.path if start else None)
         with meter(self._console, "sweeping") as shown, interruption(self._say_stopping) as interrupted:
-            monitor = Monitor(self._spec, self._storage, self._tracker, shown)
+            monitor = Monitor(self._spec.search.trials, self._plan, self._storage, self._tracker, shown)
             searcher = self._searcher(monitor)
             supervisor = Supervisor(self._folder, self._spec.budget.hours, state, interrupted, judge, searcher, monitor)
             with self._page.kept_up_to_date(), supervisor.supervising():
@@ -119,8 +121,8 @@ class Drive:
 
     def finish(self, state: SweepState) -> None:
         """Evaluate the best configuration on the test split, once; register it; print."""
-        ranked = told(read_records(self._storage, self._spec.plan))
-        print_leaderboard(self._console, ranked, len(self._spec.search.seeds))
+        ranked = told(read_records(self._storage, self._plan))
+        print_leaderboard(self._console, ranked, len(self._plan.replicates))
         with waiting(self._console, "evaluating the best configuration on the test split"):
             report = finalize(
                 self._spec,
@@ -150,17 +152,17 @@ class Drive:
         racing = self._spec.search.racing
         if racing is None:
             return None
-        return Rule(self._spec.plan, racing.rungs, racing.confidence)
+        return Rule(self._plan, racing.rungs, racing.confidence)
 
     def _searcher(self, monitor: Monitor) -> SweepSearcher:
-        search, label_range = self._spec.search, self._make_feed().label_range
+        search, label_range = self._spec.search, max(open_feed().label_range for open_feed in self._feeds.values())
         first = methods.starts(self._spec, label_range)[: search.trials]
         study = open_study(self._folder.sweep_id, self._study_storage, first)
         return SweepSearcher(
             study,
             lambda trial: methods.draw(trial, self._spec, label_range),
             search,
-            self._spec.plan,
+            self._plan,
             self._storage,
             monitor,
         )

@@ -20,14 +20,14 @@ _FEWEST_FOR_TSNE = 10
 def predicted_against_true(
     y: FloatArray, predictions: FloatArray, *, label: str = "label", unit: str = "", title: str = ""
 ) -> Figure:
-    """Predictions [S, N] of S seeds against labels `y` [N]: the mean over seeds, its spread, and the identity line."""
+    """Predictions [S, N] of S runs against labels `y` [N]: the mean over runs, its spread, and the identity line."""
     figure, axes = _titled(5.4, 5.0, title)
     mean = predictions.mean(axis=0)
     low, high = _padded_range(np.concatenate([y, predictions.ravel()]))
     axes.plot([low, high], [low, high], color=INK, linewidth=1, linestyle=(0, (5, 4)), label="identity", zorder=1)
     if len(predictions) > 1:
         axes.vlines(y, predictions.min(axis=0), predictions.max(axis=0), color=COLOURS[0], alpha=0.25, linewidth=1)
-    name = f"mean of {len(predictions)} seeds, bar: their range" if len(predictions) > 1 else "one seed"
+    name = f"mean of {len(predictions)} runs, bar: their range" if len(predictions) > 1 else "one run"
     axes.scatter(y, mean, s=22, color=COLOURS[0], edgecolor="white", linewidth=0.5, alpha=0.85, label=name, zorder=3)
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
     axes.set_xlabel(f"true {_named(label, unit)}")

@@ -21,8 +21,9 @@ from services.records.answers import Figures, fields_of
 from services.records.final_report import Evaluation, FinalReport
 from services.records.leaderboard import leaderboard
 from services.records.looks import Looks
-from services.records.trial_record import TrialRecord, read_records, seed_folder
-from services.spec.spec import SweepSpec
+from services.records.trial_record import TrialRecord, read_records, run_folder
+from services.spec.replicate import Replicate
+from services.spec.spec import SeedPlan, SweepSpec
 from services.stores.mlflow import quieten_mlflow
 from services.stores.tracker import Tracker
 from services.sweep import figures
@@ -30,7 +31,7 @@ from services.sweep.trial import run_config
 from trainers.config import DataConfig, RunConfig
 from trainers.covariates import Covariates
 from trainers.data.locked import load_external, load_test
-from trainers.data.store import Rows, VolumeStore
+from trainers.data.store import Rows, VolumeStore, in_parts
 from trainers.errors import UserError
 from trainers.inference import Inference, Predictor, save_ensemble
 from trainers.metrics import bootstrap, mae, shot_mae
@@ -44,10 +45,10 @@ _ENDS = (("", "value"), ("_low", "low"), ("_high", "high"))
 
 @dataclass(frozen=True)
 class Winner:
-    """The best configuration, with the run and the checkpoint of each of its finished seeds."""
+    """The best configuration, with what each of its finished runs is told, and its checkpoint."""
 
     record: TrialRecord
-    members: Mapping[int, tuple[RunConfig, Path]]
+    members: Mapping[Replicate, tuple[RunConfig, Path]]
 
 
 def finalize(
@@ -60,7 +61,7 @@ def finalize(
     `phase` of the sweep, which is kept as `final-PHASE.json`. `storage` is the sweep's folder of checkpoints; `looks`
     are those at this test split. Raises UserError where no configuration finished a seed.
     """
-    winner = choose_winner(spec, storage)
+    winner = choose_winner(spec, spec.plan_over(prepared.folds), storage)
     before = FinalReport.read(final) if final.exists() else None
     if before is None or before.phase != phase:
         if before is not None:
@@ -71,29 +72,29 @@ def finalize(
     return report
 
 
-def choose_winner(spec: SweepSpec, storage: Path) -> Winner:
-    """The first of the leaderboard and its finished seeds. Raises UserError where no seed finished."""
-    finished = [record for record in read_records(storage, spec.plan) if not record.failure and record.values]
+def choose_winner(spec: SweepSpec, plan: SeedPlan, storage: Path) -> Winner:
+    """The first of the leaderboard and its finished runs. Raises UserError where no seed finished."""
+    finished = [record for record in read_records(storage, plan) if not record.failure and record.values]
     if not finished:
         raise UserError(f"sweep {storage.name}: no configuration finished a seed; there is nothing to evaluate")
     record = leaderboard(finished)[0]
     members = {
-        seed: (
-            run_config(spec, record.configuration, seed),
-            seed_folder(storage, record.number, seed) / "best.pt",
+        replicate: (
+            run_config(spec, record.configuration, replicate.seed),
+            run_folder(storage, record.number, replicate) / "best.pt",
         )
-        for seed in sorted(record.values)
+        for replicate in sorted(record.values)
     }
     return Winner(record, members)
 
 
 def export_model(
     folder: Path,
-    members: Mapping[int, tuple[RunConfig, Path]],
+    members: Mapping[Replicate, tuple[RunConfig, Path]],
     image_shape: tuple[int, ...],
     covariates: Covariates | None = None,
 ) -> None:
-    """Write `folder`, an MLflow model that predicts the mean over seeds from images [N, C, *S]; it replaces another.
+    """Write `folder`, an MLflow model that predicts the mean over runs from images [N, C, *S]; it replaces another.
 
     Where there are covariates, its inputs are `images` and, by their columns, what the table has, [N] each.
     """
@@ -110,7 +111,7 @@ def export_model(
     # Recorded, and so not shown: MLflow's advice to infer the signature, which is given here.
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(record=True):
         ensemble = Path(scratch) / "ensemble"
-        save_ensemble(ensemble, members, image_shape)
+        save_ensemble(ensemble, {run.slug: member for run, member in members.items()}, image_shape)
         save_model(
             folder,
             python_model=str(Path(__file__).with_name("served_model.py")),
@@ -124,27 +125,29 @@ def export_model(
 
 def _evaluate(spec: SweepSpec, winner: Winner, prepared: Prepared, final: Path, phase: int, looks: int) -> None:
     """Open the test split and the cohorts; write figures and model, then `final`, which says that all is there."""
-    store, splits = prepared.store, prepared.splits
+    store, view = prepared.store, prepared.first
     device = torch.device("cuda" if spec.training.gpus_per_worker and torch.cuda.is_available() else "cpu")
     predictors = {
-        seed: Predictor.load(run, best, store.image_shape, device) for seed, (run, best) in winner.members.items()
+        replicate: Predictor.load(run, best, store.image_shape, device)
+        for replicate, (run, best) in winner.members.items()
     }
-    trained = store.labels[store.rows_of(splits.train)]
-    test, inferred = _evaluated(store, load_test(store, splits), predictors, trained)
+    trained = store.labels[store.rows_of(prepared.labelled)]
+    test, inferred = _evaluated(store, load_test(store, view.splits), predictors, trained)
     external = {
         name: _evaluated(cohort.store, load_external(cohort.store), predictors, trained)[0]
         for name, cohort in prepared.external.items()
     }
-    report = _report(winner.record, test, external, phase, looks)
+    out_of_fold = _out_of_fold(prepared, predictors, trained) if prepared.folds else None
+    report = _report(winner.record, test, external, out_of_fold, phase, looks)
     _draw(report, spec.data, winner.record, inferred, final.parent / "figures")
-    export_model(final.parent / "model", winner.members, store.image_shape, prepared.covariates)
+    export_model(final.parent / "model", winner.members, store.image_shape, view.covariates)
     report.write(final)
 
 
 def _evaluated(
-    store: VolumeStore, parts: Iterable[Rows], predictors: Mapping[int, Predictor], trained: NDArray[np.float64]
-) -> tuple[Evaluation, dict[int, Inference]]:
-    """The figures of what is behind the lock, and what each seed said.
+    store: VolumeStore, parts: Iterable[Rows], predictors: Mapping[Replicate, Predictor], trained: NDArray[np.float64]
+) -> tuple[Evaluation, dict[Replicate, Inference]]:
+    """The figures of what is behind the lock, and what each run said.
 
     `trained` are the table's labels of the scans that were trained on, whatever `data.train` taught in their place.
     """
@@ -156,12 +159,29 @@ def _evaluated(
     return _evaluation(store, np.concatenate([rows for rows, _ in told]), inferred, trained), inferred
 
 
+def _out_of_fold(
+    prepared: Prepared, predictors: Mapping[Replicate, Predictor], trained: NDArray[np.float64]
+) -> Evaluation:
+    """The figures of everyone in a fold: each seed says one prediction of each, by the run that it was validated in."""
+    store, seeds = prepared.store, sorted({run.seed for run in predictors})
+    rows, parts = [], []
+    for fold, view in prepared.views.items():
+        own = {seed: predictors[Replicate(seed, fold)] for seed in seeds}
+        for part in in_parts(store, store.rows_of(view.splits.validation)):
+            rows.append(part.rows)
+            parts.append([one.infer(part.images, store.cells_of(part.rows)) for one in own.values()])
+    inferred = {
+        Replicate(seed): _joined(of_seed) for seed, of_seed in zip(seeds, zip(*parts, strict=True), strict=True)
+    }
+    return _evaluation(store, np.concatenate(rows), inferred, trained)
+
+
 def _joined(parts: Sequence[Inference]) -> Inference:
     return Inference(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
 def _evaluation(
-    store: VolumeStore, rows: NDArray[np.int64], inferred: Mapping[int, Inference], trained: NDArray[np.float64]
+    store: VolumeStore, rows: NDArray[np.int64], inferred: Mapping[Replicate, Inference], trained: NDArray[np.float64]
 ) -> Evaluation:
     """The figures of the scans in `rows` of a store."""
     scans, y = [store.subjects[row] for row in rows], store.labels[rows]
@@ -183,7 +203,12 @@ def _evaluation(
 
 
 def _report(
-    record: TrialRecord, test: Evaluation, external: dict[str, Evaluation], phase: int, looks: int
+    record: TrialRecord,
+    test: Evaluation,
+    external: dict[str, Evaluation],
+    out_of_fold: Evaluation | None,
+    phase: int,
+    looks: int,
 ) -> FinalReport:
     return FinalReport(
         phase=phase,
@@ -195,11 +220,12 @@ def _report(
         training=record.configuration.training,
         choices=record.configuration.choices,
         external=external,
+        out_of_fold=out_of_fold,
     )
 
 
 def _draw(
-    report: FinalReport, data: DataConfig, record: TrialRecord, inferred: Mapping[int, Inference], folder: Path
+    report: FinalReport, data: DataConfig, record: TrialRecord, inferred: Mapping[Replicate, Inference], folder: Path
 ) -> None:
     chosen, label = f"{report.method}, trial {report.trial}", data.label
     title = f"{chosen}, {report.n_subjects} test subjects"
@@ -207,13 +233,15 @@ def _draw(
     drawn = {
         "predicted-against-true": _drawn(report, label, title),
         "learning-curves": figures.learning_curves(
-            {f"seed {seed}": record.histories[seed].epochs for seed in inferred}, title=title
+            {run.words: record.histories[run].epochs for run in inferred}, title=title
         ),
     }
-    for seed, (features, predictions) in inferred.items():
-        one = f"{title}, seed {seed}"
-        drawn[f"seed-{seed}-predicted"] = figures.predicted_against_true(y, predictions[None], label=label, title=one)
-        drawn[f"seed-{seed}-embedding"] = figures.embedding_map(features, y, label=label, title=one)
+    for run, (features, predictions) in inferred.items():
+        one = f"{title}, {run.words}"
+        drawn[f"{run.slug}-predicted"] = figures.predicted_against_true(y, predictions[None], label=label, title=one)
+        drawn[f"{run.slug}-embedding"] = figures.embedding_map(features, y, label=label, title=one)
+    if report.out_of_fold:
+        drawn["out-of-fold"] = _drawn(report.out_of_fold, label, f"{chosen}, out of fold, {report.out_of_fold.sample}")
     for name, cohort in report.external.items():
         drawn[f"external-{name}"] = _drawn(cohort, data.cohorts[name].label, f"{chosen}, {name}, {cohort.sample}")
     _save(drawn, folder)
@@ -234,13 +262,16 @@ def _publish(report: FinalReport, winner: Winner, folder: Path, tracker: Tracker
     tracker.metrics(_metrics("test", report))
     for name, cohort in report.external.items():
         tracker.metrics(_metrics(f"external_{name}", cohort))
-    for name in (*_OVERALL, *(f"external-{name}" for name in report.external)):
+    if report.out_of_fold:
+        tracker.metrics(_metrics("out_of_fold", report.out_of_fold))
+    others = (*(["out-of-fold"] if report.out_of_fold else []), *(f"external-{name}" for name in report.external))
+    for name in (*_OVERALL, *others):
         tracker.artifact((), folder / f"figures/{name}.png", "figures")
-    for seed, (_, best) in winner.members.items():
-        key = (report.trial, seed)
+    for replicate, (_, best) in winner.members.items():
+        key = (report.trial, replicate)
         tracker.artifact(key, best, "checkpoint")
         for name in ("predicted", "embedding"):
-            tracker.artifact(key, folder / f"figures/seed-{seed}-{name}.png", "figures")
+            tracker.artifact(key, folder / f"figures/{replicate.slug}-{name}.png", "figures")
     tags = {"trial": str(report.trial), "method": report.method, "test_mae": f"{report.metrics['mae'].value:.6g}"}
     tracker.register(folder / "model", tags)
 

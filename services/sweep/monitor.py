@@ -12,7 +12,7 @@ from services.records.leaderboard import best, counts
 from services.records.trial_record import FAILED, TrialRecord, read_record, read_records
 from services.screen.progress import Meter
 from services.screen.tables import leaderboard_text
-from services.spec.spec import SweepSpec
+from services.spec.spec import SeedPlan
 from services.stores.mlflow import RunState
 from services.stores.tracker import Tracker
 from services.sweep.racing import Event
@@ -25,15 +25,14 @@ log = logging.getLogger("contrasweep.sweep")
 class Monitor:
     """Listens to the searcher, in the driver's thread, and to the referee's events, in the supervisor's."""
 
-    def __init__(self, spec: SweepSpec, sweep: Path, tracker: Tracker, meter: Meter) -> None:
-        self._spec, self._sweep, self._tracker, self._meter = spec, sweep, tracker, meter
-        self._plan = spec.plan
+    def __init__(self, trials: int, plan: SeedPlan, sweep: Path, tracker: Tracker, meter: Meter) -> None:
+        self._trials, self._plan, self._sweep, self._tracker, self._meter = trials, plan, sweep, tracker, meter
         self._lock = threading.RLock()
         self._records = {record.number: record for record in read_records(sweep, self._plan)}
         self._live = {
-            (r.number, seed): self._plan.earlier_epochs + len(h.epochs)
+            (r.number, run): self._plan.earlier_epochs + len(h.epochs)
             for r in self._records.values()
-            for seed, h in r.histories.items()
+            for run, h in r.histories.items()
         }
         for record in self._records.values():
             self._catch_up(record)
@@ -47,9 +46,9 @@ class Monitor:
         """Epochs that the referee heard of."""
         with self._lock:
             for event in events:
-                self._tracker.epoch(event.number, event.seed, event.row)
+                self._tracker.epoch(event.number, event.replicate, event.row)
                 before = self._plan.earlier_epochs if "loss" in event.row else 0
-                self._live[event.number, event.seed] = before + int(event.row["epoch"]) + 1
+                self._live[event.number, event.replicate] = before + int(event.row["epoch"]) + 1
             self._show()
 
     def trial_ended(self, number: int, state: str) -> None:
@@ -63,16 +62,16 @@ class Monitor:
             first = self.best()
             if first:
                 self._tracker.best(first.number, first.objective)
-            self._tracker.leaderboard(leaderboard_text(list(self._records.values()), len(self._plan.seeds)))
+            self._tracker.leaderboard(leaderboard_text(list(self._records.values()), len(self._plan.replicates)))
             self._show()
         log.info("trial %d %s", number, " · ".join(self._words(record, state)))
 
     def best(self) -> TrialRecord | None:
-        """The best configuration that ran all its seeds."""
+        """The best configuration that made all its runs."""
         return best(self._records.values())
 
     def counts(self) -> Counts:
-        """What the sweep has come to; seeds count as soon as their last epoch is heard of."""
+        """What the sweep has come to; runs count as soon as their last epoch is heard of."""
         with self._lock:
             runs = sum(length >= self._plan.seed_epochs for length in self._live.values())
             return counts(self._records.values()).model_copy(update={"seed_runs": runs})
@@ -80,7 +79,7 @@ class Monitor:
     def summary(self) -> str:
         """`6/6 trials · 15 seed runs · 3 saved by pruning · best 4.810`."""
         now = self.counts()
-        words = [f"{now.ended}/{max(self._spec.search.trials, now.ended)} trials", count(now.seed_runs, "seed run")]
+        words = [f"{now.ended}/{max(self._trials, now.ended)} trials", count(now.seed_runs, "seed run")]
         words += [f"{now.saved} saved by pruning"] if now.saved else []
         words += [f"{now.taken} taken from other sweeps"] if now.taken else []
         words += [f"best {number(now.best)}"] if now.best is not None else []
@@ -89,15 +88,19 @@ class Monitor:
     def _words(self, record: TrialRecord, state: str) -> list[str]:
         values = record.values
         words = ["paused" if state == RUNNING else state]
-        words += [f"{number(record.objective)} over {count(len(values), 'seed')}"] if values else []
+        words += (
+            [f"{number(record.objective)} over {count(len(values), 'run' if self._plan.folds else 'seed')}"]
+            if values
+            else []
+        )
         words += [record.reason] if state in (PRUNED, FAILED) else []
         return [*words, self.summary()]
 
     def _track_end(self, record: TrialRecord, state: RunState) -> None:
         reason = "" if state == COMPLETE else record.reason
-        for seed, history in record.histories.items():
+        for run, history in record.histories.items():
             whole = len(history.epochs) == self._plan.judged_epochs
-            self._tracker.seed_ended(record.number, seed, "complete" if whole else state, "" if whole else reason)
+            self._tracker.run_ended(record.number, run, "complete" if whole else state, "" if whole else reason)
         values = record.values
         objective = record.objective if values else None
         self._tracker.trial_ended(record.number, state, reason, objective, values)
@@ -106,10 +109,10 @@ class Monitor:
         whole = self._plan.epochs
         over = {n for n, r in self._records.items() if r.state in (PRUNED, FAILED)}
         done = sum(length for (number, _), length in self._live.items() if number not in over) + whole * len(over)
-        total = max(self._spec.search.trials * whole, done)
+        total = max(self._trials * whole, done)
         self._meter.update(done, total, self.summary(), "epochs")
 
     def _catch_up(self, record: TrialRecord) -> None:
-        for seed, history in record.histories.items():
-            self._tracker.history(record.number, seed, history.epochs)
-            self._live[record.number, seed] = self._plan.earlier_epochs + len(history.epochs)
+        for run, history in record.histories.items():
+            self._tracker.history(record.number, run, history.epochs)
+            self._live[record.number, run] = self._plan.earlier_epochs + len(history.epochs)

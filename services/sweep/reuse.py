@@ -1,5 +1,6 @@
 """Seed runs that a sweep need not train, since another one did."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 
@@ -9,19 +10,24 @@ from services.data.prepare import Prepared
 from services.records.seed_runs import SeedRuns
 from services.settings import Settings
 from services.spec import methods
-from services.spec.spec import SweepSpec
+from services.spec.spec import SeedPlan, SweepSpec
 from services.stores.optuna import open_study
 from services.sweep.sampling import make_sampler
 from services.sweep.trial import run_config
+from trainers.data.splits import Splits
 from trainers.data.store import json_digest
 from trainers.history import History
 
 
-def seed_runs(spec: SweepSpec, settings: Settings, prepared: Prepared, start: str | None) -> SeedRuns:
-    """Those of all sweeps that read the same data and start from the same weights, of digest `start`."""
-    splits = prepared.splits
+def seed_runs(spec: SweepSpec, settings: Settings, prepared: Prepared, start: str | None) -> dict[int | None, SeedRuns]:
+    """Those of all sweeps that read the same data, by fold, and start from the same weights, of digest `start`."""
+    version = prepared.store.manifest.version
+    return {fold: _runs_of(spec, settings, version, view.splits, start) for fold, view in prepared.views.items()}
+
+
+def _runs_of(spec: SweepSpec, settings: Settings, version: str, splits: Splits, start: str | None) -> SeedRuns:
     reads = [
-        prepared.store.manifest.version,
+        version,
         [splits.train, splits.validation, splits.unlabelled, splits.taught],
         [spec.data.normalize, spec.data.covariates],
         start,
@@ -29,7 +35,7 @@ def seed_runs(spec: SweepSpec, settings: Settings, prepared: Prepared, start: st
     return SeedRuns(Path(settings.storage_path), json_digest(reads))
 
 
-def count_there(spec: SweepSpec, runs: SeedRuns, label_range: float) -> int:
+def count_there(spec: SweepSpec, plan: SeedPlan, runs: Mapping[int | None, SeedRuns], label_range: float) -> int:
     """How many of the sweep's seed runs are there, up to the first configuration that lacks one.
 
     What is drawn after that depends on what it will come to. Where racing stops configurations, more may be there.
@@ -43,7 +49,7 @@ def count_there(spec: SweepSpec, runs: SeedRuns, label_range: float) -> int:
         study.sampler = make_sampler(search.sampler, number)
         trial = study.ask()
         configuration = methods.draw(trial, spec, label_range)
-        there = [runs.find(run_config(spec, configuration, seed)) for seed in search.seeds]
+        there = [runs[one.fold].find(run_config(spec, configuration, one.seed)) for one in plan.replicates]
         histories = [history for folder in there if folder and (history := History.read(folder))]
         found += len(histories)
         if len(histories) < len(there):

@@ -69,13 +69,16 @@ def run_sweep(
             check_sides(loaded.spec.data, subjects, UPath(settings.volumes), state.volumes)
             prepared = prepare_data(loaded, settings, console, lambda: folder.is_asked_to_stop(state.attempt))
             with waiting(console, "opening the data"):
-                make_feed = open_data(loaded, settings, prepared)
+                feeds = open_data(loaded, settings, prepared)
                 summary = check_weights(loaded, weights, prepared.store.image_shape, console) if weights else ""
+                state.folds = prepared.folds
                 _check_volumes(folder, state, prepared.store.manifest.version)
-                state.training = check_training(prepared.splits, folder.sweep_id, state.training)
+                state.training = check_training(
+                    [view.splits for view in prepared.views.values()], folder.sweep_id, state.training
+                )
                 keep = Path(settings.storage_path) / folder.sweep_id
                 start = keep_weights(weights, summary, keep) if weights else None
-            drive = Drive(loaded.spec, settings, storage, folder, console, make_feed, prepared, start)
+            drive = Drive(loaded.spec, settings, storage, folder, console, feeds, prepared, start)
             with drive.tracking(state):
                 drive.search(allotment, state)
                 if state.state != STOPPED:

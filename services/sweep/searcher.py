@@ -97,7 +97,7 @@ class SweepSearcher(Searcher):
             return str(Searcher.FINISHED)
         if self._adopted:
             number = self._adopted.pop(0)
-            return self._start(trial_id, number, self._seeds_of(number), race=True)
+            return self._start(trial_id, number, self._plan_of(number).seeds, race=True)
         if self._has_more():
             return self._ask(trial_id)
         return self._next_finalist(trial_id)
@@ -108,7 +108,7 @@ class SweepSearcher(Searcher):
         record = read_record(self._sweep, number, self._plan)
         if error and not (record and record.failure):
             reason = "its process died, again and again"
-            write_configuration(self._sweep, number, self._drawn[number], self._seeds_of(number), reason)
+            write_configuration(self._sweep, number, self._drawn[number], self._plan_of(number), reason)
         self._listener.trial_ended(number, self._state(number))
         self._abort_if_hopeless()
 
@@ -202,12 +202,12 @@ class SweepSearcher(Searcher):
 
     def _lacks_seeds(self, number: int) -> bool:
         record = read_record(self._sweep, number, self._plan)
-        return record is None or not {*self._plan.seeds} <= {*record.values}
+        return record is None or not {*self._plan.replicates} <= {*record.values}
 
-    def _seeds_of(self, number: int) -> tuple[int, ...]:
-        """The seeds that a configuration is to run."""
+    def _plan_of(self, number: int) -> SeedPlan:
+        """What a configuration is to run."""
         record = read_record(self._sweep, number, self._plan)
-        return record.plan.seeds if record else self._plan.seeds
+        return record.plan if record else self._plan
 
     def _has_more(self) -> bool:
         racing, tried = self._search.racing, len(self._drawn)

@@ -1,10 +1,10 @@
-"""One configuration as a Tune trial: its seeds run one after the other, in one worker group or in the trial itself."""
+"""One configuration as a Tune trial: its runs, one after the other, in one worker group or in the trial itself."""
 
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,13 @@ from services.records.seed_runs import SeedRuns, copy_run
 from services.records.trial_record import (
     keep_race,
     read_record,
-    seed_folder,
+    run_folder,
     trial_folder,
     write_configuration,
     write_failure,
 )
-from services.spec.spec import SweepSpec
+from services.spec.replicate import Replicate
+from services.spec.spec import SeedPlan, SweepSpec
 from services.sweep.system_metrics import system_metrics
 from services.text import count, number
 from trainers.config import MethodConfig, RunConfig
@@ -39,25 +40,35 @@ from trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, V
 MAX_WORKER_FAILURES = 2
 STATES = ("", RUNNING, PRUNED, COMPLETE)
 """Of a run that may be there already."""
-Seeds = tuple[int, ...]
 
 log = logging.getLogger("contrasweep.trial")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a run reads, and those that any sweep has made of it.
+
+    `open_feed` opens the training and validation splits inside a worker: out of the node's object store, or as a
+    stream.
+    """
+
+    open_feed: Callable[[], Feed]
+    runs: SeedRuns
 
 
 @dataclass(frozen=True)
 class TrialSetup:
     """What every trial of a sweep shares.
 
-    `make_feed` opens the training and validation splits inside a worker: out of the node's object
-    store, or as a stream. `sweep` is the sweep's folder in the storage path. `init_from` is its own copy of
-    the weights to start from. `seed_runs` are those of all sweeps.
+    `sources` are what runs read, by the fold that they are validated on: under None where there are none. `sweep` is
+    the sweep's folder in the storage path. `init_from` is its own copy of the weights to start from.
     """
 
     spec: SweepSpec
+    plan: SeedPlan
     sweep: Path
-    seed_runs: SeedRuns
+    sources: Mapping[int | None, Source]
     referee: ActorHandle
-    make_feed: Callable[[], Feed]
     init_from: Path | None
 
 
@@ -74,58 +85,64 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
     """The Tune function. `config` has the number, the configuration's parts, its seeds, and whether it races."""
     number, race = config["number"], config["race"]
     configuration = Configuration(config["method"], config["params"], config["training"], config["choices"])
-    seeds = tuple(config["seeds"])
+    plan = replace(setup.plan, seeds=tuple(config["seeds"]))
     if not race:
-        keep_race(setup.sweep, number, setup.spec.plan)
-    write_configuration(setup.sweep, number, configuration, seeds)
+        keep_race(setup.sweep, number, setup.plan)
+    write_configuration(setup.sweep, number, configuration, plan)
     with trial_log(trial_folder(setup.sweep, number)):
         values = (f"{name} {value}" for name, value in configuration.values.items())
         log.info("begins  %s", "  ".join([configuration.method, *values]))
         try:
             if setup.spec.training.workers == 1:
-                run_seeds(number, configuration, seeds, race, setup, get_local_device(setup.spec))
+                run_replicates(number, configuration, plan, race, setup, get_local_device(setup.spec))
             else:
-                run_group(number, configuration, seeds, race, setup)
+                run_group(number, configuration, plan, race, setup)
         except ray.exceptions.RayActorError:
             raise  # the driver is gone: what this folder says is not for us to write any more
         except Exception as error:
-            _fail(number, configuration, seeds, setup, error)
+            _fail(number, configuration, plan, setup, error)
             if not isinstance(error, Diverged | UserError | TrainingFailedError):
                 raise
-    record = read_record(setup.sweep, number, setup.spec.plan)
+    record = read_record(setup.sweep, number, setup.plan)
     assert record
     tune.report({"state": record.state})
 
 
-def run_seeds(
-    number: int, configuration: Configuration, seeds: Seeds, race: bool, setup: TrialSetup, device: torch.device
+def run_replicates(
+    number: int, configuration: Configuration, plan: SeedPlan, race: bool, setup: TrialSetup, device: torch.device
 ) -> None:
-    """Run the seeds in order; stop where one is pruned or asked to pause. Every worker of a group calls this."""
-    feed = setup.make_feed()
-    for seed in seeds:
-        folder = seed_folder(setup.sweep, number, seed)
+    """Run them in order; stop where one is pruned or asked to pause. Every worker of a group calls this."""
+    feeds = {fold: source.open_feed() for fold, source in setup.sources.items()}
+    for replicate in plan.replicates:
+        folder = run_folder(setup.sweep, number, replicate)
         known = History.read(folder)
         if race and known and known.state == PRUNED:
             return
-        referee = RefereeClient(setup.referee, number, seed, race)
-        run = run_config(setup.spec, configuration, seed, setup.init_from)
-        history = taken_or_trained(setup, run, feed, folder, device, referee)
+        referee = RefereeClient(setup.referee, number, replicate, race)
+        run = run_config(setup.spec, configuration, replicate.seed, setup.init_from)
+        history = taken_or_trained(setup, replicate, run, feeds[replicate.fold], folder, device, referee)
         if history.state == PRUNED and referee.reason and rank() == 0:
             history.reason = referee.reason
             history.write(folder)
-        log.info("seed %d %s", seed, " · ".join(_words(history)))
+        log.info("%s %s", replicate.words, " · ".join(_words(history)))
         if history.state == RUNNING or (race and history.state == PRUNED):
             return
 
 
 def taken_or_trained(
-    setup: TrialSetup, run: RunConfig, feed: Feed, folder: Path, device: torch.device, referee: "RefereeClient"
+    setup: TrialSetup,
+    replicate: Replicate,
+    run: RunConfig,
+    feed: Feed,
+    folder: Path,
+    device: torch.device,
+    referee: "RefereeClient",
 ) -> History:
-    """The history of a seed run: of one that is there already, judged epoch by epoch as if it were trained, or trained.
+    """The history of a run: of one that is there already, judged epoch by epoch as if it were trained, or trained.
 
     Whoever trains alone waits for another process that trains the same run now.
     """
-    runs = setup.seed_runs
+    runs = setup.sources[replicate.fold].runs
     take = not setup.spec.search.fresh and not (folder / "latest.pt").exists()  # what is under way goes on
     with runs.claimed(run, referee.is_pausing) if take and world_size() == 1 else nullcontext():
         found = STATES.index(replayed(runs, run, folder, referee) if take and rank() == 0 else "")
@@ -170,22 +187,22 @@ def _words(history: History) -> list[str]:
     return words + [word for word in (f"best {number(history.best)}" if history.epochs else "", history.reason) if word]
 
 
-def _fail(number: int, configuration: Configuration, seeds: Seeds, setup: TrialSetup, error: Exception) -> None:
+def _fail(number: int, configuration: Configuration, plan: SeedPlan, setup: TrialSetup, error: Exception) -> None:
     log.info("failed", exc_info=error)
-    write_failure(setup.sweep, number, configuration, seeds, error)
+    write_failure(setup.sweep, number, configuration, plan, error)
 
 
-def run_group(number: int, configuration: Configuration, seeds: Seeds, race: bool, setup: TrialSetup) -> None:
-    """Run the seeds in one Ray Train worker group, started once for all of them.
+def run_group(number: int, configuration: Configuration, plan: SeedPlan, race: bool, setup: TrialSetup) -> None:
+    """Run them in one Ray Train worker group, started once for all of them.
 
-    A worker that dies brings the group up again, and every seed goes on from its own checkpoint. Train
+    A worker that dies brings the group up again, and every run goes on from its own checkpoint. Train
     itself is given no checkpoint and a fresh name: a name it knows would be resumed in silence.
     """
     training = setup.spec.training
     resources = {"CPU": float(training.cpus_per_worker), "GPU": training.gpus_per_worker}
     TorchTrainer(
         _group_worker,
-        train_loop_config=dict(number=number, configuration=configuration, seeds=seeds, race=race, setup=setup),
+        train_loop_config=dict(number=number, configuration=configuration, plan=plan, race=race, setup=setup),
         scaling_config=train.ScalingConfig(
             num_workers=training.workers, use_gpu=training.gpus_per_worker > 0, resources_per_worker=resources
         ),
@@ -201,10 +218,10 @@ def _group_worker(told: dict[str, Any]) -> None:
     number, configuration, setup = told["number"], told["configuration"], told["setup"]
     with trial_log(trial_folder(setup.sweep, number)) if rank() == 0 else nullcontext():
         try:
-            run_seeds(number, configuration, told["seeds"], told["race"], setup, get_device())
+            run_replicates(number, configuration, told["plan"], told["race"], setup, get_device())
         except (Diverged, UserError) as error:
             if rank() == 0:
-                _fail(number, configuration, told["seeds"], setup, error)
+                _fail(number, configuration, told["plan"], setup, error)
 
 
 def get_local_device(spec: SweepSpec) -> torch.device:
@@ -219,28 +236,28 @@ class RefereeClient:
     anything, so that a resumed driver's workers have the folder to themselves.
     """
 
-    def __init__(self, referee: ActorHandle, number: int, seed: int, race: bool) -> None:
-        self._referee, self._number, self._seed, self._race = referee, number, seed, race
+    def __init__(self, referee: ActorHandle, number: int, replicate: Replicate, race: bool) -> None:
+        self._referee, self._number, self._replicate, self._race = referee, number, replicate, race
         self.reason = ""
 
     def __call__(self, row: EpochMetrics) -> Verdict:
         """The referee's verdict on an epoch's metrics; what the machine does goes along to the tracking store."""
         seen = row | system_metrics()
         verdict: Verdict
-        verdict, self.reason = ray.get(self._referee.judge.remote(self._number, self._seed, seen, self._race))
+        verdict, self.reason = ray.get(self._referee.judge.remote(self._number, self._replicate, seen, self._race))
         self._log(row)
         return verdict
 
     def hear(self, row: EpochMetrics) -> Verdict:
         """Passes on metrics that are not judged; the verdict is to go on or to pause."""
-        verdict: Verdict = ray.get(self._referee.hear.remote(self._number, self._seed, row | system_metrics()))
+        verdict: Verdict = ray.get(self._referee.hear.remote(self._number, self._replicate, row | system_metrics()))
         self._log(row)
         return verdict
 
     def is_pausing(self) -> bool:
-        """Whether every seed pauses now."""
+        """Whether every run pauses now."""
         return bool(ray.get(self._referee.is_pausing.remote()))
 
     def _log(self, row: EpochMetrics) -> None:
         metrics = (f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")
-        log.info("seed %d epoch %d  %s", self._seed, int(row["epoch"]) + 1, "  ".join(metrics))
+        log.info("%s epoch %d  %s", self._replicate.words, int(row["epoch"]) + 1, "  ".join(metrics))

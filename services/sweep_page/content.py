@@ -13,10 +13,11 @@ from services.records.drivers import Driver, read_drivers
 from services.records.final_report import FinalReport
 from services.records.folder import SweepFolder, SweepState
 from services.records.leaderboard import leaderboard
-from services.records.trial_record import TrialRecord, read_records, seed_folder
+from services.records.trial_record import TrialRecord, read_records, run_folder
 from services.settings import Settings
+from services.spec.replicate import Replicate
 from services.spec.roots import without_folders
-from services.spec.spec import SweepSpec
+from services.spec.spec import SeedPlan, SweepSpec
 from services.stores.optuna import open_storage
 from trainers.errors import UserError
 from trainers.history import COMPLETE, EpochMetrics, History
@@ -27,8 +28,9 @@ class Content:
     """A sweep as it stands.
 
     Attributes:
+        plan: what every configuration is to run.
         records: configurations that have begun, the best first.
-        rows: metrics by epoch of each (configuration, seed), those of stages before the judged one first.
+        rows: metrics by epoch of each (configuration, run), those of stages before the judged one first.
         distributions: what Optuna drew parameters from, by their names in the study; none where it is out of reach.
         drivers: the processes that drove the sweep, the first one first.
         pictures: figures of the final evaluation, PNG files by name; none before it, or where they are gone.
@@ -38,8 +40,9 @@ class Content:
     sweep_id: str
     spec: SweepSpec
     state: SweepState
+    plan: SeedPlan
     records: Sequence[TrialRecord]
-    rows: Mapping[tuple[int, int], Sequence[EpochMetrics]]
+    rows: Mapping[tuple[int, Replicate], Sequence[EpochMetrics]]
     distributions: Mapping[str, BaseDistribution]
     drivers: Sequence[Driver]
     final: FinalReport | None
@@ -48,21 +51,23 @@ class Content:
 
     @property
     def best(self) -> TrialRecord | None:
-        """The best configuration that ran all its seeds."""
+        """The best configuration that made all its runs."""
         return next((record for record in self.records if record.state == COMPLETE), None)
 
 
 def read_content(settings: Settings, folder: SweepFolder, state: SweepState | None = None) -> Content:
     """Read what the sweep of `folder` has left; `state`, if given, is how it stands."""
-    spec = folder.load().spec
+    spec, state = folder.load().spec, state or folder.read_state()
+    plan = spec.plan_over(state.folds)
     sweep = Path(settings.storage_path) / folder.sweep_id
-    records = leaderboard(read_records(sweep, spec.plan))
+    records = leaderboard(read_records(sweep, plan))
     return Content(
         sweep_id=folder.sweep_id,
         spec=spec,
-        state=state or folder.read_state(),
+        state=state,
+        plan=plan,
         records=records,
-        rows={(r.number, seed): _rows(sweep, r.number, seed, h) for r in records for seed, h in r.histories.items()},
+        rows={(r.number, run): _rows(sweep, r.number, run, h) for r in records for run, h in r.histories.items()},
         distributions=_distributions(settings, folder.sweep_id),
         drivers=read_drivers(folder),
         final=FinalReport.read(folder.final) if folder.final.exists() else None,
@@ -71,8 +76,8 @@ def read_content(settings: Settings, folder: SweepFolder, state: SweepState | No
     )
 
 
-def _rows(sweep: Path, number: int, seed: int, judged: History) -> list[EpochMetrics]:
-    earlier = sorted(path.parent for path in seed_folder(sweep, number, seed).glob("*/history.json"))
+def _rows(sweep: Path, number: int, run: Replicate, judged: History) -> list[EpochMetrics]:
+    earlier = sorted(path.parent for path in run_folder(sweep, number, run).glob("*/history.json"))
     stages = [history for stage in earlier if (history := History.read(stage))]
     return [row for history in (*stages, judged) for row in history.epochs]
 

@@ -38,13 +38,13 @@ def saved_by(content: Content, record: TrialRecord) -> Cost:
     """What one configuration did not train because it was pruned."""
     if record.state != PRUNED:
         return NOTHING
-    own, seeds = _spent(content, record), len(content.spec.search.seeds)
-    epochs = seeds * content.spec.plan.seed_epochs - own.epochs
-    return Cost(seeds - own.runs, epochs, epochs * own.hours / own.epochs if own.epochs else 0.0)
+    own, plan = _spent(content, record), content.plan
+    epochs = plan.epochs - own.epochs
+    return Cost(len(plan.replicates) - own.runs, epochs, epochs * own.hours / own.epochs if own.epochs else 0.0)
 
 
 def _spent(content: Content, record: TrialRecord) -> Cost:
-    rows = [row for seed in record.histories for row in content.rows[record.number, seed]]
+    rows = [row for run in record.histories for row in content.rows[record.number, run]]
     return Cost(len(record.values), len(rows), _seconds([row.get("epoch_s") for row in rows]) / 3600)
 
 

@@ -22,7 +22,7 @@ _BACKGROUND = 150
 
 
 def seed_spread(content: Content) -> Figure:
-    """Each whole seed of the best configurations, and the mean with its 95 % interval."""
+    """Each whole run of the best configurations, by its seed, and the mean with its 95 % interval."""
     shown = [record for record in content.records if record.values][:MOST_ROWS]
     seeds, methods = content.spec.search.seeds, content.spec.search.spaces
     figure = canvas(1.3 + 0.3 * len(shown))
@@ -33,8 +33,8 @@ def seed_spread(content: Content) -> Figure:
         mean, low, high = mean_interval(list(values.values()))
         axes.plot([low, high], [row, row], color=colour, alpha=0.35, linewidth=6, solid_capstyle="butt")
         axes.plot([mean, mean], [row - 0.32, row + 0.32], color=colour, linewidth=2)
-        for seed, value in values.items():
-            axes.plot(value, row, _marker(seeds.index(seed)), color="white", markeredgecolor=INK, markersize=5.5)
+        for run, value in values.items():
+            axes.plot(value, row, _marker(seeds.index(run.seed)), color="white", markeredgecolor=INK, markersize=5.5)
     axes.set_yticks(range(len(shown)), [plain(_name(record)) for record in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlabel(error_axis(content))
@@ -46,7 +46,7 @@ def seed_spread(content: Content) -> Figure:
 
 
 def learning_curves(content: Content) -> Figure:
-    """Validation MAE by epoch: the best configurations, each seed thin and their mean bold; all others grey."""
+    """Validation MAE by epoch: the best configurations, each run thin and their mean bold; all others grey."""
     curves = [(record, curves_of(record)) for record in content.records]
     shown = [(record, own) for record, own in curves if own][:MOST_CURVES]
     best = {record.number for record, _ in shown}
@@ -63,7 +63,7 @@ def learning_curves(content: Content) -> Figure:
         axes.plot(*zip(*mean, strict=True), color=colour, linewidth=2.4, label=plain(_name(record)))
         axes.plot(*mean[-1], marker, color=colour, markeredgecolor="white", markersize=7)
     _mark_rungs(axes, content)
-    axes.set_xlabel("epoch of fine-tuning" if content.spec.plan.seed_epochs > content.spec.judged_epochs else "epoch")
+    axes.set_xlabel("epoch of fine-tuning" if content.plan.seed_epochs > content.spec.judged_epochs else "epoch")
     axes.set_ylabel(error_axis(content))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y", color=FAINT, linewidth=0.8)
@@ -125,7 +125,7 @@ def _curve_keys(shown: Sequence[tuple[TrialRecord, object]], others: bool) -> li
 
 
 def curves_of(record: TrialRecord) -> list[list[tuple[float, float]]]:
-    """(epoch, error) of each seed that was ever evaluated."""
+    """(epoch, error) of each run that was ever evaluated."""
     rows = (history.epochs for history in record.histories.values())
     curves = (
         [
@@ -139,7 +139,7 @@ def curves_of(record: TrialRecord) -> list[list[tuple[float, float]]]:
 
 
 def _mean_curve(curves: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:
-    """The mean by epoch of the seeds that got furthest: one cut short would put a step into it."""
+    """The mean by epoch of the runs that got furthest: one cut short would put a step into it."""
     last = max(curve[-1][0] for curve in curves)
     furthest = [dict(curve) for curve in curves if curve[-1][0] == last]
     epochs = sorted(set().union(*furthest))

@@ -57,16 +57,16 @@ def _compared(content: Content, records: Sequence[TrialRecord]) -> tuple[str, di
     racing = content.spec.search.racing
     if len(whole) >= FEWEST or racing is None:
         return "complete", whole
-    epochs, seed = (*racing.rungs, content.spec.judged_epochs)[0], content.spec.search.seeds[0]
+    epochs, first = (*racing.rungs, content.spec.judged_epochs)[0], content.plan.replicates[0]
     early = {
         record.number: value
         for record in records
         if not record.failure
-        and seed in record.histories
-        and len(record.histories[seed].epochs) >= epochs
-        and math.isfinite(value := record.histories[seed].best_until(epochs))
+        and first in record.histories
+        and len(record.histories[first].epochs) >= epochs
+        and math.isfinite(value := record.histories[first].best_until(epochs))
     }
-    return f"that ran seed {seed} for {epochs} epochs, compared there: racing left too few complete ones", early
+    return f"that ran {first.words} for {epochs} epochs, compared there: racing left too few complete ones", early
 
 
 def _fanova(

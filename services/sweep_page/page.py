@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from services.pages.drawing import address_of, inline
 from services.pages.templates import pages
+from services.records.final_report import FinalReport
 from services.records.folder import FINISHED, RUNNING, SweepFolder, SweepState
 from services.records.leaderboard import tied
 from services.records.trial_record import FAILED
@@ -107,16 +108,26 @@ def _coordinates(content: Content) -> dict[str, Markup]:
 
 def _final(content: Content) -> dict[str, Any]:
     final, pictures = content.final, {name: address_of(picture) for name, picture in content.pictures.items()}
-    maps = [seed for seed in final.seed_mae if f"seed-{seed}-embedding" in pictures] if final else []
+    maps = [run for run in final.seed_mae if f"{run.slug}-embedding" in pictures] if final else []
     return {
         "final": final,
         "final_table": tables.figures_table("On the test split", final) if final else None,
         "external": _external(content, pictures),
+        "out_of_fold": _out_of_fold(final, pictures) if final and final.out_of_fold else None,
         "winner": tables.winner_table(final) if final else None,
         "predicted": pictures.get("predicted-against-true", "") if final else "",
-        "maps": {seed: pictures[f"seed-{seed}-embedding"] for seed in maps[:MOST_MAPS]},
+        "maps": {run.words: pictures[f"{run.slug}-embedding"] for run in maps[:MOST_MAPS]},
         "more_maps": len(maps[MOST_MAPS:]),
         "finished": content.state.state == FINISHED,
+    }
+
+
+def _out_of_fold(final: FinalReport, pictures: Mapping[str, str]) -> dict[str, Any]:
+    assert final.out_of_fold
+    return {
+        "sample": final.out_of_fold.sample,
+        "picture": pictures.get("out-of-fold", ""),
+        "figures": tables.figures_table("Out of fold", final.out_of_fold),
     }
 
 
@@ -138,9 +149,9 @@ def _external(content: Content, pictures: Mapping[str, str]) -> list[dict[str, A
 def _spread_words(content: Content) -> str:
     shown = [record for record in content.records if record.values][: figures.MOST_ROWS]
     means = ", ".join(f"trial {record.number} {number(record.objective)}" for record in shown)
-    return f"Validation MAE of each seed of the best configurations; means: {means}"
+    return f"Validation MAE of each run of the best configurations; means: {means}"
 
 
 def _curves_words(content: Content) -> str:
     names = [f"trial {record.number}" for record in content.records if figures.curves_of(record)][: figures.MOST_CURVES]
-    return f"Validation MAE by epoch of {', '.join(names)}, for each seed and in the mean, above all others in grey"
+    return f"Validation MAE by epoch of {', '.join(names)}, for each run and in the mean, above all others in grey"

@@ -4,11 +4,10 @@ import re
 
 from services.sweep_page.content import Content
 from services.sweep_page.cost import saved
-from services.sweep_page.tables import leaderboard_table
+from services.sweep_page.tables import leaderboard_table, runs_of
 from services.text import count, duration, interval, number, read_times
 
 SHOWN = 5
-_TITLES = ("trial", "method", "validation MAE", "seeds", "state")
 
 
 def summary(content: Content) -> str:
@@ -27,6 +26,8 @@ def _headline(content: Content) -> list[str]:
             f"**Test MAE {interval(mae)}** {label} over {final.sample}; predict-the-mean {number(final.baseline_mae)}; "
             f"test split {read_times(final.looks)}"
         ]
+    if final and final.out_of_fold:
+        lines += [f"Out-of-fold MAE {interval(final.out_of_fold.metrics['mae'])} over {final.out_of_fold.sample}"]
     for name, cohort in final.external.items() if final else ():
         lines += [f"{_literal(name)} MAE {interval(cohort.metrics['mae'])} over {cohort.sample}"]
     if best:
@@ -36,10 +37,10 @@ def _headline(content: Content) -> list[str]:
 
 
 def _leaderboard(content: Content) -> list[str]:
-    table = leaderboard_table(content)
-    columns = [table.titles.index(title) for title in _TITLES]
+    table, titles = leaderboard_table(content), ["trial", "method", "validation MAE", runs_of(content), "state"]
+    columns = [table.titles.index(title) for title in titles]
     rows = [[_literal(line.cells[column]) for column in columns] for line in table.lines[:SHOWN]]
-    written = (f"| {' | '.join(cells)} |" for cells in ([*_TITLES], ["---"] * len(_TITLES), *rows))
+    written = (f"| {' | '.join(cells)} |" for cells in (titles, ["---"] * len(titles), *rows))
     return list(written) if rows else []
 
 

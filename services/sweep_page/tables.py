@@ -24,13 +24,17 @@ def leaderboard_table(content: Content) -> Table:
         method: [one.name for one in searched(method, records, content.distributions)]
         for method, records in by_method(content).items()
     }
-    seeds = len(content.spec.search.seeds)
     lines = [
-        _ranked(content, rank, record, names[record.configuration.method], seeds)
+        _ranked(content, rank, record, names[record.configuration.method])
         for rank, record in enumerate(content.records, start=1)
     ]
-    titles = ("rank", "trial", "method", "validation MAE", "95 % interval", "seeds", "state", "parameters")
+    titles = ("rank", "trial", "method", "validation MAE", "95 % interval", runs_of(content), "state", "parameters")
     return Table("Configurations, the best first", titles, tuple(lines), head=1, figures=frozenset({0, 1, 3, 4, 5}))
+
+
+def runs_of(content: Content) -> str:
+    """What the runs of a configuration are called."""
+    return "runs" if content.plan.folds else "seeds"
 
 
 def methods_table(content: Content) -> Table:
@@ -52,8 +56,8 @@ def figures_table(title: str, evaluated: Figures) -> Table:
     lines = [
         Line((_METRICS.get(name, name), number(m.value), ends(m.low, m.high))) for name, m in evaluated.metrics.items()
     ]
-    lines += [Line((f"MAE of seed {seed}", number(value), "")) for seed, value in evaluated.seed_mae.items()]
-    lines += [Line(("MAE of the seeds' mean prediction", number(evaluated.ensemble_mae), ""))]
+    lines += [Line((f"MAE of {run.words}", number(value), "")) for run, value in evaluated.seed_mae.items()]
+    lines += [Line(("MAE of their mean prediction", number(evaluated.ensemble_mae), ""))]
     lines += [
         Line((f"MAE of labels with {_many(name)} training subjects", number(value), ""))
         for name, value in evaluated.shot_mae.items()
@@ -76,7 +80,7 @@ def pruned_table(content: Content) -> Table:
     for record in content.records:
         if record.state == PRUNED:
             saved = saved_by(content, record)
-            done = len(content.spec.search.seeds) * content.spec.plan.seed_epochs - saved.epochs
+            done = content.plan.epochs - saved.epochs
             figures = (str(done), str(saved.epochs), duration(saved.hours), number(record.objective))
             lines.append(Line((str(record.number), record.configuration.method, *figures, content.told(record.reason))))
     titles = ("trial", "method", "epochs run", "epochs saved", "time saved", "MAE reached", "reason")
@@ -98,7 +102,7 @@ def drivers_table(content: Content) -> Table:
     return Table("Drivers", ("attempt", "began", "user", "code"), tuple(lines), figures=frozenset({0}))
 
 
-def _ranked(content: Content, rank: int, record: TrialRecord, names: Sequence[str], seeds: int) -> Line:
+def _ranked(content: Content, rank: int, record: TrialRecord, names: Sequence[str]) -> Line:
     state, whole, given = record.state, record.values, values(record)
     chosen = content.final is not None and content.final.trial == record.number
     return Line(
@@ -108,7 +112,7 @@ def _ranked(content: Content, rank: int, record: TrialRecord, names: Sequence[st
             record.configuration.method,
             over_seeds(record.objective, record.sd, len(record.values)),
             _interval(list(whole.values())),
-            f"{len(whole)}/{seeds}",
+            f"{len(whole)}/{len(content.plan.replicates)}",
             SHOWN_STATES.get(state, state) + (", evaluated" if chosen else ""),
             " · ".join(f"{name} {parameter(given[name])}" for name in names),
         ),

@@ -136,8 +136,9 @@ def _there(loaded: LoadedSpec, settings: Settings, weights: Path | None) -> int:
     if prepared is None or spec.search.fresh:
         return 0
     runs = seed_runs(spec, settings, prepared, digest_of_weights(weights) if weights else None)
-    labels = prepared.store.labels[prepared.store.rows_of(prepared.splits.train)]
-    return count_there(spec, runs, float(labels.max() - labels.min()))
+    labels = prepared.store.labels[prepared.store.rows_of(prepared.labelled)]
+    plan = spec.plan_over(prepared.folds)
+    return count_there(spec, plan, runs, float(labels.max() - labels.min()))
 
 
 def describe(folder: SweepFolder) -> Sweep:

@@ -53,7 +53,7 @@ def _measure(folder: Path, settings: Settings, seed_s: float) -> None:
     loaded = write_study(folder, training={"epochs": CALIBRATION_EPOCHS}, search=search)
     with cluster(settings):
         prepared = prepare_data(loaded, settings, quiet)
-    feed = ResidentFeed(load_resident(prepared.store, prepared.splits))
+    feed = ResidentFeed(load_resident(prepared.store, prepared.first.splits))
     published = search_spaces.Configuration("exponential", losses.parameters("exponential"))
     cpu = torch.device("cpu")
     history = pretrain(run_config(loaded.spec, published, 0), feed, folder / "calibration", device=cpu)

@@ -36,7 +36,7 @@ def guessing(spec: LoadedSpec, volumes: UPath) -> float:
     prepared = prepare(spec.spec.data, spec.base, volumes, lambda *_: None)
     train, validation = (
         prepared.store.labels[prepared.store.rows_of(ids)]
-        for ids in (prepared.splits.train, prepared.splits.validation)
+        for ids in (prepared.first.splits.train, prepared.first.splits.validation)
     )
     return float(mae(validation, np.full_like(validation, train.mean())))
 

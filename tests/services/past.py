@@ -3,14 +3,21 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from search_spaces import Configuration, Value
-from services.records.trial_record import seed_folder, trial_folder, write_configuration
-from services.spec.spec import SweepSpec
+from services.records.trial_record import run_folder, trial_folder, write_configuration
+from services.spec.replicate import Replicate
+from services.spec.spec import SeedPlan, SweepSpec
 from trainers.history import COMPLETE, RUNNING, EpochMetrics, History
 
 EPOCHS = 4
+Of = TypeVar("Of")
+
+
+def by_seed(values: Mapping[int, Of]) -> dict[Replicate, Of]:
+    """What runs of a split without folds came to, by their seeds."""
+    return {Replicate(seed): value for seed, value in values.items()}
 
 
 def rows(values: Sequence[float], first: int = 0) -> list[EpochMetrics]:
@@ -27,7 +34,7 @@ def history(values: Sequence[float], *, seed: int = 0, state: str = "", reason: 
 def leave(
     sweep: Path,
     number: int,
-    seeds: Mapping[int, Sequence[float]],
+    runs: Mapping[int, Sequence[float]] | Mapping[Replicate, Sequence[float]],
     *,
     method: str = "dynlocrep",
     params: Mapping[str, Value] | None = None,
@@ -36,19 +43,22 @@ def leave(
     reason: str = "",
     planned: Sequence[int] | None = None,
 ) -> None:
-    """A configuration's folder: the validation MAEs of each of its seeds; `state` and `reason` are of the last one.
+    """A configuration's folder: validation MAEs by its runs or seeds; `state` and `reason` are of the last.
 
     Without `planned` it does not say which seeds it is to run, as before sweeps could be extended.
     """
-    write_configuration(sweep, number, Configuration(method, dict(params or {})), planned or (), failure)
+    write_configuration(
+        sweep, number, Configuration(method, dict(params or {})), SeedPlan(tuple(planned or ()), EPOCHS), failure
+    )
     if planned is None:
         path = trial_folder(sweep, number) / "trial.json"
-        path.write_text(json.dumps({key: of for key, of in json.loads(path.read_text()).items() if key != "seeds"}))
-    for seed, values in seeds.items():
-        history(values, seed=seed).write(seed_folder(sweep, number, seed))
-    if seeds and state:
-        last, values = list(seeds.items())[-1]
-        history(values, seed=last, state=state, reason=reason).write(seed_folder(sweep, number, last))
+        path.write_text(
+            json.dumps({key: of for key, of in json.loads(path.read_text()).items() if key not in ("seeds", "folds")})
+        )
+    told = [(run if isinstance(run, Replicate) else Replicate(run), values) for run, values in runs.items()]
+    for place, (run, values) in enumerate(told, start=1):
+        ended = {"state": state, "reason": reason} if state and place == len(told) else {}
+        history(values, seed=run.seed, **ended).write(run_folder(sweep, number, run))
 
 
 def spec(

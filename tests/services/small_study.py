@@ -63,8 +63,8 @@ def results(loaded: LoadedSpec, settings: Settings) -> str:
             "configuration": vars(record.configuration),
             "state": record.state,
             "seeds": {
-                seed: [{k: v for k, v in row.items() if k != "epoch_s"} for row in history.epochs]
-                for seed, history in record.histories.items()
+                str(run): [{k: v for k, v in row.items() if k != "epoch_s"} for row in history.epochs]
+                for run, history in record.histories.items()
             },
         }
         for record in records

@@ -1,7 +1,6 @@
 """Evaluation on the frozen embedding."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np

@@ -49,6 +49,7 @@ MANIFEST = "manifest.json"
 _DIGEST = "digest"
 Dtype = Literal["float32", "float16", "uint8"]
 _GROUP_BYTES = 256 * 2**10
+_PART_BYTES = 256 * 2**20
 """Of a row group, the least that can be read: small, so that a shuffled batch decodes little else."""
 _OPEN_SHARDS = 64
 
@@ -298,6 +299,13 @@ class VolumeStore:
         with ThreadPoolExecutor(_threads()) as pool:
             whole = pool.map(lambda shard: is_whole(self.folder, shard), self.manifest.shards)
             return [shard for shard, ok in zip(self.manifest.shards, whole, strict=True) if not ok]
+
+
+def in_parts(store: VolumeStore, rows: NDArray[np.int64]) -> Iterator[Rows]:
+    """Some scans in parts of bounded size, in the order of `rows`."""
+    size = max(1, _PART_BYTES // store.volume_nbytes)
+    for part in np.split(rows, range(size, len(rows), size)):
+        yield store.load(store.subjects[row].id for row in part)
 
 
 def is_whole(folder: UPath, shard: Shard) -> bool:

@@ -72,7 +72,7 @@ def trained(name: str, prepared: Prepared, feed: Feed, folder: Path) -> History:
     assert history.state == COMPLETE
     assert len(history.epochs) == 2
     assert all(math.isfinite(row[key]) for row in history.epochs for key in ("loss", "validation_mae", "train_mae"))
-    images = store.load(prepared.splits.validation).images
+    images = store.load(prepared.first.splits.validation).images
     predictions = Predictor.load(run, folder / "best.pt", store.image_shape).infer(images).predictions
     assert np.isfinite(predictions).all()
     assert np.ptp(predictions) > 1e-4
@@ -80,7 +80,7 @@ def trained(name: str, prepared: Prepared, feed: Feed, folder: Path) -> History:
 
 
 def resident(prepared: Prepared) -> ResidentFeed:
-    return ResidentFeed(load_resident(prepared.store, prepared.splits, prepared.normalization))
+    return ResidentFeed(load_resident(prepared.store, prepared.first.splits, prepared.first.normalization))
 
 
 @pytest.mark.parametrize("name", MODALITIES)
@@ -124,7 +124,7 @@ def test_a_bids_data_set_with_sessions_in_memory_and_streamed(tmp_path: Path) ->
     data = recipe(MODALITIES["T1"])["data"]
     config = DataConfig(bids="bids", suffix="T1w", label="age", group="sex", max_rejected=0.1, **data)
     prepared = prepare(config, tmp_path, tmp_path / "volumes", quiet)
-    store, splits = prepared.store, prepared.splits
+    store, splits = prepared.store, prepared.first.splits
     assert [(left_out.subject, left_out.reason[:13]) for left_out in prepared.rejected] == [
         ("sub-00_ses-b", "missing label"),
         ("sub-01_ses-b", "label '89+' i"),
@@ -138,7 +138,7 @@ def test_a_bids_data_set_with_sessions_in_memory_and_streamed(tmp_path: Path) ->
     assert sum(map(len, sides)) == len(set.union(*sides)) == SUBJECTS
     figures = right_volume(store.read_rows(np.arange(len(store.subjects))))
     assert np.corrcoef(figures, store.labels)[0, 1] < -0.95
-    streamed = StreamFeed(store.folder, splits, prepared.normalization)
+    streamed = StreamFeed(store.folder, splits, prepared.first.normalization)
     one, other = (trained("T1", prepared, feed, tmp_path / str(feed)) for feed in (resident(prepared), streamed))
     for key in ("loss", "validation_mae"):
         assert [row[key] for row in one.epochs] == [row[key] for row in other.epochs]

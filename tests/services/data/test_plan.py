@@ -84,8 +84,10 @@ def test_the_estimate_multiplies_what_was_measured(monkeypatch: pytest.MonkeyPat
     """A step of 0.5 s: 100 of train in 6 batches of 16 are 3 s an epoch; 10 runs of 4 epochs, 4 workers at work."""
     monkeypatch.setattr(plan, "_rehearse", lambda spec, shape: (0.5, 2_000_000))
     study = spec(training={"workers": 2}, trials=5, seeds=[0, 1], parallel=2)
-    cost = estimate(study, Allotment(2, {}), (1, 32), [100])
-    assert estimate(study, Allotment(2, {}), (1, 32), [100, 200]).epoch_s == 4.5, "the mean of 6 and 12 batches"
+    cost = estimate(study, study.plan, Allotment(2, {}), (1, 32), [100])
+    assert estimate(study, study.plan, Allotment(2, {}), (1, 32), [100, 200]).epoch_s == 4.5, (
+        "the mean of 6 and 12 batches"
+    )
     assert cost.epoch_s == 3.0
     assert cost.hours == pytest.approx(3 * 4 * 10 / 4 / 3600)
     assert cost.disk_gb == pytest.approx(0.02)

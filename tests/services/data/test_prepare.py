@@ -63,7 +63,7 @@ def test_a_store_holds_every_image_and_preparing_again_is_instant(scans: Path, t
     assert not made.store.damaged()
     again = prepare(config(split={"stratify": ["age"]}), scans, tmp_path / "v", quiet)
     assert again.reused
-    assert again.splits == made.splits
+    assert again.first.splits == made.first.splits
     assert again.store.folder == made.store.folder
 
 
@@ -81,12 +81,12 @@ def test_stores_that_exist_are_found_without_what_makes_them(scans: Path, tmp_pa
         f"config = DataConfig.model_validate_json({asked.model_dump_json()!r})\n"
         f"found = find_prepared(config, Path({str(scans)!r}), Path({str(tmp_path / 'v')!r}))\n"
         "assert found and found.reused, found\n"
-        "print(found.store.folder, found.external['young'].store.folder, found.normalization, found.covariates)\n"
+        "print(found.store.folder, found.external['young'].store.folder, found.first)\n"
         "assert not {'ray', 'torch', 'monai'} & {*sys.modules}\n"
     )
     root = Path(__file__).resolve().parents[3]
     told = subprocess.run([sys.executable, "-c", code], check=True, cwd=root, capture_output=True, text=True).stdout
-    parts = (made.store.folder, made.external["young"].store.folder, made.normalization, made.covariates)
+    parts = (made.store.folder, made.external["young"].store.folder, made.first)
     assert told.strip() == " ".join(map(str, parts))
 
 
@@ -322,11 +322,11 @@ def test_values_that_the_dtype_would_lose_are_refused(scans: Path, tmp_path: Pat
 
 def test_normalization_is_fitted_on_the_training_split(scans: Path, tmp_path: Path) -> None:
     made = prepare(config(normalize="training"), scans, tmp_path / "v", quiet)
-    train = made.store.load(made.splits.train).images
-    assert made.normalization is not None
-    assert made.normalization.mean[0] == pytest.approx(train.mean(), rel=1e-4)
-    assert made.normalization.std[0] == pytest.approx(train.std(), rel=1e-4)
-    assert prepare(config(), scans, tmp_path / "v", quiet).normalization is None
+    train = made.store.load(made.first.splits.train).images
+    assert made.first.normalization is not None
+    assert made.first.normalization.mean[0] == pytest.approx(train.mean(), rel=1e-4)
+    assert made.first.normalization.std[0] == pytest.approx(train.std(), rel=1e-4)
+    assert prepare(config(), scans, tmp_path / "v", quiet).first.normalization is None
 
 
 def test_what_is_trained_on_makes_no_other_store_and_all_that_is_fitted_is_fitted_on_it(
@@ -338,16 +338,21 @@ def test_what_is_trained_on_makes_no_other_store_and_all_that_is_fitted_is_fitte
     left = prepare(config(**asked, train=train), scans, tmp_path / "v", quiet)
     assert left.reused
     assert left.store.folder == whole.store.folder
-    assert (left.splits.validation, left.splits.test) == (whole.splits.validation, whole.splits.test)
-    assert len(left.splits.train) == 6
-    assert {scan.group for scan in left.store.subjects if scan.id in left.splits.train} == {"F"}
-    assert left.covariates is not None
-    assert left.covariates.levels == {"sex": ("F",)}
-    assert left.normalization is not None
-    assert left.normalization.mean[0] == pytest.approx(left.store.load(left.splits.train).images.mean(), rel=1e-4)
+    assert (left.first.splits.validation, left.first.splits.test) == (
+        whole.first.splits.validation,
+        whole.first.splits.test,
+    )
+    assert len(left.first.splits.train) == 6
+    assert {scan.group for scan in left.store.subjects if scan.id in left.first.splits.train} == {"F"}
+    assert left.first.covariates is not None
+    assert left.first.covariates.levels == {"sex": ("F",)}
+    assert left.first.normalization is not None
+    assert left.first.normalization.mean[0] == pytest.approx(
+        left.store.load(left.first.splits.train).images.mean(), rel=1e-4
+    )
     found = find_prepared(config(**asked, train=train), scans, tmp_path / "v")
     assert found is not None
-    assert found.splits == left.splits
+    assert found.first.splits == left.first.splits
 
 
 def test_what_is_left_to_train_on_is_printed(scans: Path, tmp_path: Path) -> None:
@@ -460,7 +465,7 @@ def test_cohorts_have_stores_of_their_own_and_leave_the_studys_as_it_is(scans: P
     }
     alone = prepare(config(**study), scans, tmp_path / "v", quiet)
     both = prepare(config(**study, external=[cohort]), scans, tmp_path / "v", lambda step, *_: ticks.append(step))
-    assert (both.store.folder, both.splits, both.reused) == (alone.store.folder, alone.splits, True)
+    assert (both.store.folder, both.first.splits, both.reused) == (alone.store.folder, alone.first.splits, True)
     young = both.external["Young"]
     assert not young.reused and {"Young: checksums", "Young: preparing"} <= set(ticks)
     assert young.store.folder.name.startswith("young-")
@@ -503,7 +508,7 @@ def test_channels_of_several_images_are_those_of_stores_of_one(pairs: Path, tmp_
         alone = prepare(config(image=text, transforms=steps), pairs, tmp_path / "v", quiet).store
         np.testing.assert_array_equal(made.store.read_rows(rows)[:, channel], alone.read_rows(rows)[:, 0])
     assert prepare(config(image=TWO, transforms=steps), pairs, tmp_path / "v", quiet).reused
-    normalization = prepare(config(image=TWO, normalize="training"), pairs, tmp_path / "v", quiet).normalization
+    normalization = prepare(config(image=TWO, normalize="training"), pairs, tmp_path / "v", quiet).first.normalization
     assert normalization is not None
     np.testing.assert_allclose(normalization.mean, (5, 50), rtol=0.05)
 

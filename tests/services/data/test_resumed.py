@@ -63,8 +63,8 @@ def test_a_sweep_that_begins_and_one_whose_store_is_gone_have_nothing_to_compare
 
 def test_other_scans_to_train_on_than_when_the_sweep_began() -> None:
     began = Splits(train=("s00", "s01"), validation=("s02",), test=("s03",), unlabelled=("s04",))
-    digest = check_training(began, "study-1", "")
-    assert check_training(began, "study-1", digest) == digest, "a sweep of before that was written down goes on, too"
+    digest = check_training([began], "study-1", "")
+    assert check_training([began], "study-1", digest) == digest, "a sweep of before that was written down goes on, too"
     for changed in ({"train": ("s00",)}, {"unlabelled": ()}):
         with pytest.raises(UserError, match=r"^sweep study-1: data\.train leaves other scans to train on than when"):
-            check_training(began.model_copy(update=changed), "study-1", digest)
+            check_training([began.model_copy(update=changed)], "study-1", digest)

@@ -17,8 +17,9 @@ from search_spaces import Configuration
 from services import cli
 from services.data.weights import check_weights, find_weights, keep_weights
 from services.records.folder import FINISHED, STOPPED, SweepFolder
-from services.records.trial_record import seed_folder
+from services.records.trial_record import run_folder
 from services.settings import Settings
+from services.spec.replicate import Replicate
 from services.spec.spec import LoadedSpec, SweepSpec
 from services.stores.tracker import Tracker
 from services.sweep.finalize import export_model
@@ -98,7 +99,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     settings = settings_in(home)
     spec = naming(home, "named/in/the/spec.pt").spec
     members = {
-        seed: (run_config(spec, EXPONENTIAL, seed), write_weights(home / f"runs/{seed}/best.pt", seed))
+        Replicate(seed): (run_config(spec, EXPONENTIAL, seed), write_weights(home / f"runs/{seed}/best.pt", seed))
         for seed in (0, 4)
     }
     export_model(home / "model", members, SHAPE)
@@ -108,7 +109,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     assert tracker.finish("complete", timeout_s=60) == 0
     client = MlflowClient(tracking_uri=settings.tracking_uri)
     client.set_registered_model_alias("age", "best", "1")
-    _register_file(client, "openbhb", members[0][1])
+    _register_file(client, "openbhb", members[Replicate(0)][1])
     return settings
 
 
@@ -287,7 +288,8 @@ def test_a_sweep_starts_from_its_weights_and_goes_on_without_their_source(tmp_pa
     assert run_sweep(loaded, settings, console).state == FINISHED
     sweep = Path(settings.storage_path) / loaded.spec.sweep_id
     wanted, reached = (
-        torch.load(path, weights_only=True)["model"] for path in (source, seed_folder(sweep, 0, 0) / "best.pt")
+        torch.load(path, weights_only=True)["model"]
+        for path in (source, run_folder(sweep, 0, Replicate(0)) / "best.pt")
     )
     weights = [name for name in wanted if name.endswith("conv1.weight")]
     assert weights and all(torch.equal(wanted[name], reached[name]) for name in weights)
@@ -300,7 +302,7 @@ def test_a_sweep_starts_from_its_weights_and_goes_on_without_their_source(tmp_pa
     (parent,) = client.search_runs([experiment.experiment_id], tagged)
     assert parent.data.params["init_from"] == shown.removeprefix("start     ")
     assert parent.data.tags["contrasweep.digest.init_from"] == hashlib.sha256(source.read_bytes()).hexdigest()
-    _resume_without(source, loaded, settings, seed_folder(sweep, 0, 0))
+    _resume_without(source, loaded, settings, run_folder(sweep, 0, Replicate(0)))
 
 
 def _resume_without(source: Path, loaded: LoadedSpec, settings: Settings, seed: Path) -> None:

@@ -11,7 +11,7 @@ from services.records.answers import Counts, Trial
 from services.records.leaderboard import counts, leaderboard, student_95, tied, told
 from services.records.trial_record import read_records
 from services.spec.spec import SweepSpec
-from tests.services.past import leave, spec
+from tests.services.past import by_seed, leave, spec
 from trainers.history import PRUNED
 
 SPEC = spec(seeds=[0, 1])
@@ -47,11 +47,16 @@ def test_trials_the_best_first(tmp_path: Path) -> None:
     some(tmp_path)
     whole, pruned, paused, failed = trials(SPEC, tmp_path)
     assert [t.number for t in (whole, pruned, paused, failed)] == [0, 1, 2, 3]
-    assert (whole.state, whole.objective, whole.seeds) == ("complete", 6.0, {0: 5.0, 1: 7.0})
+    assert (whole.state, whole.objective, whole.seeds) == ("complete", 6.0, by_seed({0: 5.0, 1: 7.0}))
     assert whole.sd == math.sqrt(2)
     assert json.loads(whole.model_dump_json())["params"] == {"lam": "inf", "nn_final": 3}
     assert Trial.model_validate_json(whole.model_dump_json()) == whole
-    assert (pruned.state, pruned.reason, pruned.objective, pruned.epochs) == ("pruned", "3 behind", 4.0, {0: 4, 1: 2})
+    assert (pruned.state, pruned.reason, pruned.objective, pruned.epochs) == (
+        "pruned",
+        "3 behind",
+        4.0,
+        by_seed({0: 4, 1: 2}),
+    )
     assert (paused.state, paused.objective, paused.sd, paused.seeds) == ("running", 1.0, None, {})
     assert (failed.state, failed.reason, failed.objective) == ("failed", "Diverged: nan", None)
 
@@ -65,7 +70,7 @@ def test_epochs_count_those_before_fine_tuning(tmp_path: Path) -> None:
     tuned = SPEC.model_copy(update={"probe": {"finetune": {"method": "c_mixup", "epochs": 2}}})
     leave(tmp_path, 0, {0: [5.0] * 2})
     (trial,) = trials(tuned, tmp_path)
-    assert (trial.epochs, trial.seeds) == ({0: SPEC.training.epochs + 2}, {0: 5.0})
+    assert (trial.epochs, trial.seeds) == (by_seed({0: SPEC.training.epochs + 2}), by_seed({0: 5.0}))
 
 
 def test_those_that_cannot_be_told_from_the_best(tmp_path: Path) -> None:

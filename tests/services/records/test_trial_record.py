@@ -10,12 +10,13 @@ from search_spaces import Configuration
 from services.records.trial_record import (
     read_record,
     read_records,
-    seed_folder,
+    run_folder,
     trial_folder,
     write_configuration,
 )
+from services.spec.replicate import Replicate
 from services.spec.spec import SeedPlan
-from tests.services.past import EPOCHS, history, leave
+from tests.services.past import EPOCHS, by_seed, history, leave
 from trainers.history import COMPLETE, PRUNED, RUNNING
 
 PLAN = SeedPlan((0, 1), EPOCHS)
@@ -23,7 +24,7 @@ PLAN = SeedPlan((0, 1), EPOCHS)
 
 def test_a_configuration_comes_back_as_it_was_written(tmp_path: Path) -> None:
     written = Configuration("dynlocrep", {"lam": math.inf, "nn_final": 3, "kernel": "rbf", "x": 0.1}, {"lr": 1e-3})
-    write_configuration(tmp_path, 12, written, (0, 1))
+    write_configuration(tmp_path, 12, written, PLAN)
     record = read_record(tmp_path, 12, PLAN)
     assert record is not None
     assert record.configuration == written
@@ -55,7 +56,7 @@ def test_the_objective_is_the_mean_of_whole_seeds_bests(tmp_path: Path) -> None:
     leave(tmp_path, 0, {0: [9.0, 4.0, 5.0, 6.0], 1: [9.0, 8.0, 8.0, 7.0], 2: [1.0]})
     record = read_record(tmp_path, 0, PLAN)
     assert record is not None
-    assert record.values == {0: 4.0, 1: 7.0}
+    assert record.values == by_seed({0: 4.0, 1: 7.0})
     assert record.objective == 5.5
     assert record.sd == pytest.approx(math.sqrt(4.5))
 
@@ -79,5 +80,5 @@ def test_other_folders_are_left_alone(tmp_path: Path) -> None:
     leave(tmp_path, 1, {0: [5.0]})
     (tmp_path / ".tune" / "x").mkdir(parents=True)
     trial_folder(tmp_path, 2).mkdir()
-    history([5.0]).write(seed_folder(tmp_path, 4, 0))
+    history([5.0]).write(run_folder(tmp_path, 4, Replicate(0)))
     assert [record.number for record in read_records(tmp_path, PLAN)] == [1, 3], "one without trial.json has not begun"

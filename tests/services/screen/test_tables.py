@@ -73,8 +73,8 @@ def test_nothing_is_cut_however_narrow_the_screen(tmp_path: Path, width: int, te
         leave(tmp_path, number, {0: [5.0 + number] * 4, 1: [5.0] * 4}, params=params)
     *lines, ranked, doubt = printed(width, tmp_path, terminal=terminal)
     assert len(lines) == 4
-    assert ranked == "ranked by MAE on the validation split, each seed at its best epoch"
-    assert doubt == "trial 0 cannot be told from 1, 2 (95 %, paired by seed)"
+    assert ranked == "ranked by MAE on the validation split, each run at its best epoch"
+    assert doubt == "trial 0 cannot be told from 1, 2 (95 %, compared run by run)"
     assert "…" not in "".join(lines)
     assert all(f"a_rather_long_parameter_{i}" in lines[0] for i in range(9))
     assert "2.86" in lines[3] or "1.86" in lines[3]

@@ -10,8 +10,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from services.spec.replicate import Replicate
 from services.stores.mlflow import Metrics
 from services.stores.tracker import Tracker
+from tests.services.past import by_seed
 
 SWEEP = "soop-1c2e"
 
@@ -65,21 +67,21 @@ def _small_sweep(tracker: Tracker) -> None:
     tracker.trial_started(0, "dynlocrep", {"temperature": 0.1, "lam": float("inf")})
     for seed in (0, 1):
         for epoch in range(3):
-            tracker.epoch(0, seed, _row(epoch, 9.0 - epoch + seed))
-        tracker.seed_ended(0, seed, "complete", "")
-    tracker.trial_ended(0, "complete", "", 7.5, {0: 7.0, 1: 8.0})
+            tracker.epoch(0, Replicate(seed), _row(epoch, 9.0 - epoch + seed))
+        tracker.run_ended(0, Replicate(seed), "complete", "")
+    tracker.trial_ended(0, "complete", "", 7.5, by_seed({0: 7.0, 1: 8.0}))
 
 
 def test_a_sweep_is_a_tree_of_runs_that_are_all_closed(tracker: Tracker, client: MlflowClient) -> None:
     _small_sweep(tracker)
     tracker.trial_started(1, "supremix", {"window": 5})
-    tracker.epoch(1, 0, _row(0, 30.0))
-    tracker.seed_ended(1, 0, "pruned", "cannot beat trial 0")
+    tracker.epoch(1, Replicate(0), _row(0, 30.0))
+    tracker.run_ended(1, Replicate(0), "pruned", "cannot beat trial 0")
     tracker.trial_ended(1, "pruned", "cannot beat trial 0", None, {})
     tracker.trial_started(2, "vanilla", {})
     tracker.trial_ended(2, "failed", "loss is nan at epoch 3", None, {})
     tracker.trial_started(3, "vanilla", {})
-    tracker.epoch(3, 0, _row(0, 20.0))
+    tracker.epoch(3, Replicate(0), _row(0, 20.0))
     assert tracker.finish("complete", timeout_s=20) == 0
 
     runs = _runs(client)
@@ -119,8 +121,8 @@ def test_metrics_of_seeds_and_their_mean_and_sd(tracker: Tracker, client: Mlflow
 
 
 def test_a_metric_that_was_not_measured_is_left_out(tracker: Tracker, client: MlflowClient) -> None:
-    tracker.epoch(0, 0, _row(0, None))
-    tracker.epoch(0, 0, _row(1, 4.0))
+    tracker.epoch(0, Replicate(0), _row(0, None))
+    tracker.epoch(0, Replicate(0), _row(1, 4.0))
     assert tracker.flush(10) == 0
     run = _runs(client)[f"{SWEEP}/0/0"]
     assert _curve(client, run, "validation_mae") == [(1, 4.0)]
@@ -129,10 +131,10 @@ def test_a_metric_that_was_not_measured_is_left_out(tracker: Tracker, client: Ml
 
 def _prune_in_the_second_seed(tracker: Tracker) -> None:
     tracker.trial_started(0, "dynlocrep", {})
-    tracker.history(0, 0, [_row(0, 8.0), _row(1, 6.0)])
-    tracker.epoch(0, 1, _row(0, 30.0))
-    tracker.seed_ended(0, 1, "pruned", "")
-    tracker.trial_ended(0, "pruned", "", 6.0, {0: 6.0})
+    tracker.history(0, Replicate(0), [_row(0, 8.0), _row(1, 6.0)])
+    tracker.epoch(0, Replicate(1), _row(0, 30.0))
+    tracker.run_ended(0, Replicate(1), "pruned", "")
+    tracker.trial_ended(0, "pruned", "", 6.0, by_seed({0: 6.0}))
 
 
 def test_a_seed_cut_short_does_not_count_in_the_mean_by_epoch(tracker: Tracker, client: MlflowClient) -> None:
@@ -146,7 +148,7 @@ def test_a_seed_cut_short_does_not_count_in_the_mean_by_epoch(tracker: Tracker, 
 def test_a_pruned_configuration_can_go_on_as_a_finalist(tracker: Tracker, client: MlflowClient) -> None:
     _prune_in_the_second_seed(tracker)
     tracker.trial_started(0, "dynlocrep", {})
-    tracker.epoch(0, 1, _row(1, 10.0))
+    tracker.epoch(0, Replicate(1), _row(1, 10.0))
     assert tracker.flush(10) == 0
     assert {key: run.info.status for key, run in _runs(client).items()} == {
         SWEEP: "RUNNING",
@@ -154,11 +156,11 @@ def test_a_pruned_configuration_can_go_on_as_a_finalist(tracker: Tracker, client
         f"{SWEEP}/0/0": "RUNNING",
         f"{SWEEP}/0/1": "RUNNING",
     }
-    tracker.seed_ended(0, 1, "complete", "")
-    tracker.epoch(0, 1, _row(1, 10.0))  # heard of after the end
-    tracker.history(0, 0, [_row(0, 8.0), _row(1, 6.0)])
-    tracker.history(0, 1, [_row(0, 30.0), _row(1, 10.0)])
-    tracker.trial_ended(0, "complete", "", 8.0, {0: 6.0, 1: 10.0})
+    tracker.run_ended(0, Replicate(1), "complete", "")
+    tracker.epoch(0, Replicate(1), _row(1, 10.0))  # heard of after the end
+    tracker.history(0, Replicate(0), [_row(0, 8.0), _row(1, 6.0)])
+    tracker.history(0, Replicate(1), [_row(0, 30.0), _row(1, 10.0)])
+    tracker.trial_ended(0, "complete", "", 8.0, by_seed({0: 6.0, 1: 10.0}))
     assert tracker.flush(10) == 0
     runs = _runs(client)
     assert runs[f"{SWEEP}/0/1"].info.status == "FINISHED"
@@ -178,7 +180,7 @@ def test_resume_finds_the_runs_again_and_logs_nothing_twice(uri: str, tmp_path: 
     first = _tracker(uri, tmp_path)
     _small_sweep(first)
     first.trial_started(1, "supremix", {"window": 5})
-    first.epoch(1, 0, _row(0, 6.0))
+    first.epoch(1, Replicate(0), _row(0, 6.0))
     first.best(0, 7.5)
     assert first.finish("stopped", timeout_s=10) == 0
     before = _runs(client)
@@ -186,16 +188,16 @@ def test_resume_finds_the_runs_again_and_logs_nothing_twice(uri: str, tmp_path: 
     second = _tracker(uri, tmp_path)
     second.start("name: soop\n", {"sampler": "tpe"}, {"data": "ab12"})
     second.best(0, 7.5)
-    second.history(0, 0, [_row(epoch, 9.0 - epoch) for epoch in range(3)])
+    second.history(0, Replicate(0), [_row(epoch, 9.0 - epoch) for epoch in range(3)])
     second.trial_started(1, "supremix", {"window": 5})
-    second.history(1, 0, [_row(0, 6.0), _row(1, 5.0)])
-    second.epoch(1, 0, _row(1, 5.0))
-    second.epoch(1, 0, _row(2, 4.0))
+    second.history(1, Replicate(0), [_row(0, 6.0), _row(1, 5.0)])
+    second.epoch(1, Replicate(0), _row(1, 5.0))
+    second.epoch(1, Replicate(0), _row(2, 4.0))
     assert second.flush(10) == 0
     running = {key for key, run in _runs(client).items() if run.info.status == "RUNNING"}
     assert running == {SWEEP, f"{SWEEP}/1", f"{SWEEP}/1/0"}
-    second.seed_ended(1, 0, "complete", "")
-    second.trial_ended(1, "complete", "", 4.0, {0: 4.0})
+    second.run_ended(1, Replicate(0), "complete", "")
+    second.trial_ended(1, "complete", "", 4.0, by_seed({0: 4.0}))
     second.best(1, 4.0)
     assert second.finish("complete", timeout_s=10) == 0
 
@@ -372,7 +374,7 @@ def test_rows_that_wait_go_out_in_one_call(tracker: Tracker, client: MlflowClien
     assert tracker.flush(10) == 0
     outage.cut.set()
     for epoch in range(50):
-        tracker.epoch(0, 0, _row(epoch, 5.0))
+        tracker.epoch(0, Replicate(0), _row(epoch, 5.0))
     outage.cut.clear()
     outage.calls.clear()
     assert tracker.flush(10) == 0
@@ -384,7 +386,7 @@ def test_what_mlflow_refuses_does_not_hold_up_the_rest(
     tracker: Tracker, client: MlflowClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     tracker.artifact((0, 0), tmp_path / "missing.pt")
-    tracker.epoch(0, 0, _row(0, 5.0))
+    tracker.epoch(0, Replicate(0), _row(0, 5.0))
     assert tracker.flush(10) == 0
     assert "missing.pt" in caplog.text
     assert _curve(client, _runs(client)[f"{SWEEP}/0/0"], "validation_mae") == [(0, 5.0)]

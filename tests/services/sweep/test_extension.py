@@ -19,6 +19,7 @@ from services.records.looks import Looks
 from services.records.trial_record import read_records
 from services.settings import Settings
 from services.spec.extent import More, extended
+from services.spec.replicate import Replicate
 from services.spec.spec import LoadedSpec
 from services.sweep.run import run_sweep
 from services.verbs.local import Local
@@ -79,13 +80,13 @@ def test_seeds_that_come_later_are_run_by_the_finalists_or_by_all(tmp_path: Path
     run(extended(kept.load(), More(seeds=(0, 1, 2))), settings)
     records = {record.number: record for record in read_records(storage, kept.load().spec.plan)}
     (finalist,) = [number for number, record in records.items() if len(record.values) == 3]
-    assert finalist == min(whole, key=lambda number: before[number][0])
+    assert finalist == min(whole, key=lambda number: before[number][Replicate(0)])
     assert {n: dict(r.values) for n, r in records.items() if n != finalist} == {
         n: values for n, values in before.items() if n != finalist
     }, "nobody else trains"
     assert {n: records[n].state for n in whole} == dict.fromkeys(whole, "complete")
     report = final(settings, loaded)
-    assert (report.trial, sorted(report.seed_mae)) == (finalist, [0, 1, 2])
+    assert (report.trial, sorted(report.seed_mae)) == (finalist, [Replicate(0), Replicate(1), Replicate(2)])
     run(extended(kept.load(), More(seeds=(0, 1, 2), all=True)), settings)
     records = {record.number: record for record in read_records(storage, kept.load().spec.plan)}
     assert sorted(n for n, record in records.items() if len(record.values) == 3) == sorted(whole)

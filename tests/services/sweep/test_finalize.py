@@ -17,11 +17,12 @@ import torch
 from mlflow import MlflowClient
 
 from search_spaces import Configuration
-from services.data.prepare import Prepared, Stored
+from services.data.prepare import Prepared, Stored, View
 from services.records.final_report import FinalReport
 from services.records.looks import Looks
-from services.records.trial_record import seed_folder, write_configuration
+from services.records.trial_record import run_folder, write_configuration
 from services.settings import Settings
+from services.spec.replicate import Replicate
 from services.spec.spec import SweepSpec, parse_spec
 from services.stores.tracker import Tracker
 from services.sweep.finalize import choose_winner, export_model, finalize
@@ -81,21 +82,19 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Study:
     external = {"adni": Stored(_store(folder / "adni", people=9, seed=1), rejected=(), reused=True)}
     feed = ResidentFeed(load_resident(store, splits))
     for number, configuration in enumerate(CONFIGURATIONS):
-        write_configuration(folder / "storage", number, configuration, spec.search.seeds)
+        write_configuration(folder / "storage", number, configuration, spec.plan)
         for seed in spec.search.seeds:
             run = run_config(spec, configuration, seed)
-            pretrain(run, feed, seed_folder(folder / "storage", number, seed), device=torch.device("cpu"))
+            pretrain(run, feed, run_folder(folder / "storage", number, Replicate(seed)), device=torch.device("cpu"))
     return Study(
         spec,
         folder / "storage",
-        Prepared(
-            store, splits=splits, normalization=None, covariates=None, rejected=(), reused=True, external=external
-        ),
+        Prepared(store, views={None: View(splits)}, rejected=(), reused=True, external=external),
     )
 
 
 def looks(study: Study, home: Path) -> Looks:
-    return Looks(Settings(home=home), study.prepared.store.manifest.version, study.prepared.splits.test)
+    return Looks(Settings(home=home), study.prepared.store.manifest.version, study.prepared.first.splits.test)
 
 
 @pytest.fixture
@@ -134,12 +133,12 @@ def _worsen(storage: Path, number: int) -> None:
 
 def test_the_report_is_what_the_checkpoints_predict_for_the_test_split(finalized: Path, trained: Study) -> None:
     report = FinalReport.read(finalized / "final.json")
-    store, splits = trained.prepared.store, trained.prepared.splits
+    store, splits = trained.prepared.store, trained.prepared.first.splits
     assert report.subjects == splits.test
     assert report.n_subjects == 8
     labels = store.labels[store.rows_of(splits.test)]
     assert report.labels == tuple(labels)
-    winner = choose_winner(trained.spec, trained.storage)
+    winner = choose_winner(trained.spec, trained.spec.plan, trained.storage)
     images = store.read_rows(store.rows_of(splits.test))
     predicted = {seed: Predictor.load(run, best, SHAPE).infer(images) for seed, (run, best) in winner.members.items()}
     errors = {seed: abs(one.predictions - labels).mean() for seed, one in predicted.items()}
@@ -161,7 +160,7 @@ def test_a_cohort_has_the_figures_that_the_test_split_has(finalized: Path, train
     store = trained.prepared.external["adni"].store
     assert adni.scans == adni.subjects == tuple(f"s{row:02d}" for row in range(9))
     assert adni.labels == tuple(store.labels)
-    winner = choose_winner(trained.spec, trained.storage)
+    winner = choose_winner(trained.spec, trained.spec.plan, trained.storage)
     predicted = {
         seed: Predictor.load(run, best, SHAPE).infer(store.read_rows(np.arange(9))).predictions
         for seed, (run, best) in winner.members.items()
@@ -172,7 +171,7 @@ def test_a_cohort_has_the_figures_that_the_test_split_has(finalized: Path, train
     assert adni.metrics["mae"].low < adni.metrics["mae"].value < adni.metrics["mae"].high
     assert adni.sd == pytest.approx(np.std(list(errors.values()), ddof=1))
     assert adni.ensemble_mae == pytest.approx(abs(np.mean(list(predicted.values()), axis=0) - store.labels).mean())
-    study, splits = trained.prepared.store, trained.prepared.splits
+    study, splits = trained.prepared.store, trained.prepared.first.splits
     mean = study.labels[study.rows_of(splits.train)].mean()
     assert adni.baseline_mae == pytest.approx(abs(mean - store.labels).mean())
     assert adni.sample == "9 subjects"
@@ -182,9 +181,9 @@ def test_a_cohort_has_the_figures_that_the_test_split_has(finalized: Path, train
 @pytest.mark.parametrize(("worse", "method"), [(0, "vanilla"), (1, "exponential")])
 def test_the_best_on_validation_wins_whatever_the_method(study: Study, worse: int, method: str) -> None:
     _worsen(study.storage, worse)
-    winner = choose_winner(study.spec, study.storage)
+    winner = choose_winner(study.spec, study.spec.plan, study.storage)
     assert winner.record.configuration.method == method
-    assert list(winner.members) == [0, 1]
+    assert list(winner.members) == [Replicate(0), Replicate(1)]
 
 
 def test_an_end_to_end_winner_predicts_by_its_own_head(
@@ -200,11 +199,11 @@ def test_an_end_to_end_winner_predicts_by_its_own_head(
 
 
 def test_a_configuration_that_failed_or_finished_no_seed_cannot_win(study: Study) -> None:
-    write_configuration(study.storage, 0, CONFIGURATIONS[0], (), "Diverged: the loss is nan")
-    assert choose_winner(study.spec, study.storage).record.number == 1
+    write_configuration(study.storage, 0, CONFIGURATIONS[0], study.spec.plan, "Diverged: the loss is nan")
+    assert choose_winner(study.spec, study.spec.plan, study.storage).record.number == 1
     shutil.rmtree(study.storage / "trial-0001")
     with pytest.raises(UserError, match="no configuration finished a seed"):
-        choose_winner(study.spec, study.storage)
+        choose_winner(study.spec, study.spec.plan, study.storage)
 
 
 def test_the_test_split_is_opened_once(
@@ -255,7 +254,7 @@ def test_metrics_figures_and_checkpoints_reach_mlflow(finalized: Path, trained: 
     assert (artifacts / "figures/predicted-against-true.png").stat().st_size > 5000
     for seed in trained.spec.search.seeds:
         own = Path(runs[f"small-1c2e/{report.trial}/{seed}"].info.artifact_uri or "")
-        best = seed_folder(trained.storage, report.trial, seed) / "best.pt"
+        best = run_folder(trained.storage, report.trial, Replicate(seed)) / "best.pt"
         assert (own / "checkpoint/best.pt").read_bytes() == best.read_bytes()
         assert (own / f"figures/seed-{seed}-embedding.png").stat().st_size > 5000
 
@@ -287,7 +286,7 @@ def test_the_registered_model_predicts_elsewhere_what_finalize_did(
     finalized: Path, trained: Study, tmp_path: Path
 ) -> None:
     store = trained.prepared.store
-    np.save(tmp_path / "images.npy", store.read_rows(store.rows_of(trained.prepared.splits.test)))
+    np.save(tmp_path / "images.npy", store.read_rows(store.rows_of(trained.prepared.first.splits.test)))
     shutil.move(trained.storage, tmp_path / "gone")  # the model is complete without the checkpoints
     try:
         done = subprocess.run(
@@ -326,7 +325,7 @@ def test_the_model_takes_covariates_by_the_names_of_their_columns(tmp_path: Path
     )
     run = tiny.run(epochs=1)
     pretrain(run, feed, tmp_path, device=torch.device("cpu"))
-    members = {0: (run, tmp_path / "best.pt")}
+    members = {Replicate(0): (run, tmp_path / "best.pt")}
     export_model(tmp_path / "model", members, feed.image_shape, covariates)
     images = validation.images
     told = {name: np.array([cells[name] for cells in of_validation]) for name in ("tiv", "sex")}
@@ -340,7 +339,7 @@ def test_the_model_takes_covariates_by_the_names_of_their_columns(tmp_path: Path
 
 
 def test_a_checkpoint_that_holds_code_is_refused(study: Study) -> None:
-    run, best = choose_winner(study.spec, study.storage).members[0]
+    run, best = choose_winner(study.spec, study.spec.plan, study.storage).members[Replicate(0)]
     torch.save({"model": Path}, best)
     with pytest.raises(Exception, match="weights_only"):
         Predictor.load(run, best, SHAPE)
@@ -348,5 +347,5 @@ def test_a_checkpoint_that_holds_code_is_refused(study: Study) -> None:
 
 def test_loading_a_model_leaves_the_random_state(trained: Study) -> None:
     before = torch.random.get_rng_state()
-    Predictor.load(*choose_winner(trained.spec, trained.storage).members[0], SHAPE)
+    Predictor.load(*choose_winner(trained.spec, trained.spec.plan, trained.storage).members[Replicate(0)], SHAPE)
     assert torch.equal(torch.random.get_rng_state(), before)

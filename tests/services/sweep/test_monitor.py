@@ -12,6 +12,7 @@ from rich.console import Console
 
 from search_spaces import Configuration
 from services.screen.progress import Meter
+from services.spec.replicate import Replicate
 from services.spec.spec import SweepSpec
 from services.stores.tracker import Tracker
 from services.sweep.monitor import Monitor
@@ -48,7 +49,7 @@ class Shown(Meter):
 
 def monitoring(sweep: Path, study: SweepSpec = SPEC) -> tuple[Monitor, Told, Shown]:
     told, shown = Told(), Shown()
-    return Monitor(study, sweep, cast(Tracker, told), shown), told, shown
+    return Monitor(study.search.trials, study.plan, sweep, cast(Tracker, told), shown), told, shown
 
 
 def test_a_configuration_from_start_to_end(tmp_path: Path) -> None:
@@ -56,8 +57,8 @@ def test_a_configuration_from_start_to_end(tmp_path: Path) -> None:
     monitor.trial_started(0, Configuration("dynlocrep", {"lam": 0.5}, {"lr": 0.1}))
     assert told.calls == [("trial_started", 0, "dynlocrep", {"lam": 0.5, "lr": 0.1})]
     row = rows([5.0])[0]
-    monitor.follow([Event(0, 0, row)])
-    assert told.calls[1:] == [("epoch", 0, 0, row)]
+    monitor.follow([Event(0, Replicate(0), row)])
+    assert told.calls[1:] == [("epoch", 0, Replicate(0), row)]
     assert shown.last == (1, 4 * 2 * EPOCHS, "0/4 trials · 0 seed runs")
     leave(tmp_path, 0, {0: [5.0] * 4, 1: [6.0] * 4})
     monitor.trial_ended(0, "complete")
@@ -137,7 +138,7 @@ def test_ends_and_events_come_from_two_threads(tmp_path: Path) -> None:
         try:
             while not over.is_set():
                 number += 1
-                monitor.follow([Event(number, 0, rows([5.0])[0])])
+                monitor.follow([Event(number, Replicate(0), rows([5.0])[0])])
         except RuntimeError as error:
             broken.append(error)
 

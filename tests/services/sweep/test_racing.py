@@ -7,18 +7,20 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from services.records.trial_record import seed_folder
+from services.records.trial_record import run_folder
+from services.spec.replicate import Replicate
 from services.spec.spec import SeedPlan
 from services.sweep.racing import Histories, Referee, Rule
-from tests.services.past import EPOCHS, history, leave, rows
+from tests.services.past import EPOCHS, by_seed, history, leave, rows
 from trainers.history import EpochMetrics, History, Verdict
 
 PLAN = SeedPlan((0, 1, 2), EPOCHS)
+FIRST = Replicate(0)
 RULE = Rule(PLAN, rungs=(2,), confidence=0.9)
 
 
-def seeds(*values: list[float]) -> dict[int, History]:
-    return {seed: history(mae, seed=seed) for seed, mae in enumerate(values)}
+def seeds(*values: list[float]) -> dict[Replicate, History]:
+    return by_seed({seed: history(mae, seed=seed) for seed, mae in enumerate(values)})
 
 
 GOOD = seeds([9.0, 8.0, 7.0, 6.0], [9.2, 8.2, 7.2, 6.2], [8.8, 7.8, 6.8, 5.8])
@@ -63,8 +65,24 @@ def test_a_slow_starter_that_won_a_seed_is_not_stopped_early_in_the_next() -> No
 def test_pairs_are_of_the_same_seed_and_the_same_epoch() -> None:
     hard = seeds([90.0, 60.0, 50.0, 40.0], [9.0, 6.0, 5.0, 4.0], [9.0, 6.0, 5.0, 4.0])
     assert RULE.hopeless(seeds([90.0, 60.5]), [hard]) == "", "even with the best at that epoch, far above its end"
-    assert RULE.hopeless({1: history([9.0, 20.0, 20.0, 20.0], seed=1)}, [hard]) != "", "a bad run of the easy seed"
-    assert RULE.hopeless({0: history([90.0, 60.0, 50.0, 40.0])}, [hard]) == "", "a fair run of the hard one"
+    assert RULE.hopeless(by_seed({1: history([9.0, 20.0, 20.0, 20.0], seed=1)}), [hard]) != "", (
+        "a bad run of the easy seed"
+    )
+    assert RULE.hopeless(seeds([90.0, 60.0, 50.0, 40.0]), [hard]) == "", "a fair run of the hard one"
+
+
+def test_pairs_are_of_the_same_fold() -> None:
+    plan = SeedPlan((0,), EPOCHS, folds=2)
+    rule = Rule(plan, rungs=(2,), confidence=0.9)
+    easy, hard = plan.replicates
+    best = {easy: history([9.0, 6.0, 5.0, 4.0]), hard: history([90.0, 60.0, 50.0, 40.0])}
+    whole = history([9.0, 6.0, 5.0, 4.1])
+    assert rule.hopeless({easy: whole, hard: history([90.0, 60.5])}, [best]) == "", (
+        "even with the best on the hard fold"
+    )
+    stopped = rule.hopeless({easy: whole, hard: history([95.0, 90.0])}, [best])
+    assert "over 2 paired runs" in stopped
+    assert rule.hopeless({easy: history([90.0, 60.0])}, [best]) != "", "fair on the hard fold, and bad on the easy one"
 
 
 def test_the_best_value_so_far_counts_not_the_last() -> None:
@@ -73,8 +91,8 @@ def test_the_best_value_so_far_counts_not_the_last() -> None:
 
 def test_epochs_without_an_evaluation_are_no_evidence() -> None:
     blank: list[EpochMetrics] = [{"epoch": 0, "loss": 1.0}, {"epoch": 1, "loss": 1.0}]
-    unevaluated = {0: History(0, epochs=blank)}
-    rival = {seed: History(seed, epochs=[*blank, *rows([5.0, 5.0], first=2)]) for seed in PLAN.seeds}
+    unevaluated = {FIRST: History(0, epochs=blank)}
+    rival = {run: History(run.seed, epochs=[*blank, *rows([5.0, 5.0], first=2)]) for run in PLAN.replicates}
     assert RULE.hopeless(unevaluated, [rival]) == ""
 
 
@@ -103,16 +121,16 @@ def test_a_race_keeps_the_true_best_and_saves_runs(noise: float, share: float) -
     for _ in range(repeats):
         quality = rng.uniform(5, 10, configurations)
         easy = rng.normal(0, 1.0, len(PLAN.seeds))
-        past: list[dict[int, History]] = []
+        past: list[dict[Replicate, History]] = []
         for mean in quality:
-            own: dict[int, History] = {}
-            for seed in PLAN.seeds:
-                final = mean + easy[seed] + rng.normal(0, noise)
+            own: dict[Replicate, History] = {}
+            for run in PLAN.replicates:
+                final = mean + easy[run.seed] + rng.normal(0, noise)
                 curve = [final * (1 + 0.5 * 0.4**epoch) for epoch in range(EPOCHS - 1)] + [final]
-                own[seed] = history(curve[:2], seed=seed)
+                own[run] = history(curve[:2], seed=run.seed)
                 if RULE.hopeless(own, list(past)):
                     break
-                own[seed] = history(curve, seed=seed)
+                own[run] = history(curve, seed=run.seed)
                 if RULE.hopeless(own, list(past)):
                     break
             past.append(own)
@@ -130,9 +148,9 @@ def run_seed(referee: Referee, sweep: Path, number: int, seed: int, values: list
     """Tell the referee of epoch after epoch as a worker does, up to a verdict that ends it."""
     verdicts = []
     for epoch, row in enumerate(rows(values)):
-        verdict, _ = referee.judge(number, seed, row, True)
+        verdict, _ = referee.judge(number, Replicate(seed), row, True)
         verdicts.append(verdict)
-        history(values[: epoch + 1], seed=seed).write(seed_folder(sweep, number, seed))
+        history(values[: epoch + 1], seed=seed).write(run_folder(sweep, number, Replicate(seed)))
         if verdict is not Verdict.GO:
             break
     return verdicts
@@ -156,8 +174,8 @@ def test_stops_a_worse_configuration_at_a_rung_and_after_a_seed(tmp_path: Path) 
 def test_the_reason_is_told(tmp_path: Path) -> None:
     leave(tmp_path, 0, BEST)
     referee = Referee(RULE, PLAN, 1, tmp_path)
-    referee.judge(1, 0, rows([20.0])[0], True)
-    verdict, reason = referee.judge(1, 0, rows([20.0, 20.0])[1], True)
+    referee.judge(1, FIRST, rows([20.0])[0], True)
+    verdict, reason = referee.judge(1, FIRST, rows([20.0, 20.0])[1], True)
     assert verdict is PRUNE
     assert reason.startswith("14.00 behind the best over 1 paired seed; ")
 
@@ -165,7 +183,7 @@ def test_the_reason_is_told(tmp_path: Path) -> None:
 def test_a_finalist_is_never_stopped(tmp_path: Path) -> None:
     leave(tmp_path, 0, BEST)
     referee = Referee(RULE, PLAN, 1, tmp_path)
-    assert [referee.judge(1, 0, row, False)[0] for row in rows([20.0] * 4)] == [GO] * 4
+    assert [referee.judge(1, FIRST, row, False)[0] for row in rows([20.0] * 4)] == [GO] * 4
 
 
 def test_no_racing(tmp_path: Path) -> None:
@@ -190,15 +208,15 @@ def test_a_referee_made_again_says_the_same(tmp_path: Path) -> None:
     told = []
     lasting = Referee(RULE, PLAN, 2, tmp_path)
     for number in range(8):
-        for seed in PLAN.seeds:
+        for run in PLAN.replicates:
             values = [float(rng.uniform(5, 30))] * 4
             for epoch, row in enumerate(rows(values)):
                 fresh = Referee(RULE, PLAN, 2, tmp_path)
-                verdict = lasting.judge(number, seed, row, True)
-                assert fresh.judge(number, seed, row, True) == verdict
-                if seed == 0 and epoch == 0:
+                verdict = lasting.judge(number, run, row, True)
+                assert fresh.judge(number, run, row, True) == verdict
+                if run == FIRST and epoch == 0:
                     leave(tmp_path, number, {})
-                history(values[: epoch + 1], seed=seed).write(seed_folder(tmp_path, number, seed))
+                history(values[: epoch + 1], seed=run.seed).write(run_folder(tmp_path, number, run))
                 told.append(verdict[0])
                 if verdict[0] is PRUNE:
                     break
@@ -211,24 +229,24 @@ def test_an_epoch_told_again_replaces_what_followed_it(tmp_path: Path) -> None:
     """A worker that died goes on from its checkpoint, maybe some epochs back."""
     leave(tmp_path, 0, BEST)
     referee = Referee(RULE, PLAN, 1, tmp_path)
-    referee.judge(1, 0, rows([6.0])[0], True)
-    referee.judge(1, 0, rows([6.0, 6.0])[1], True)
-    referee.judge(1, 0, rows([20.0])[0], True)
-    assert referee.judge(1, 0, rows([20.0, 20.0])[1], True)[0] is PRUNE
+    referee.judge(1, FIRST, rows([6.0])[0], True)
+    referee.judge(1, FIRST, rows([6.0, 6.0])[1], True)
+    referee.judge(1, FIRST, rows([20.0])[0], True)
+    assert referee.judge(1, FIRST, rows([20.0, 20.0])[1], True)[0] is PRUNE
 
 
 def test_pause(tmp_path: Path) -> None:
     leave(tmp_path, 0, BEST)
     referee = Referee(RULE, PLAN, 1, tmp_path)
-    referee.judge(1, 0, rows([20.0])[0], True)
+    referee.judge(1, FIRST, rows([20.0])[0], True)
     referee.pause()
-    assert referee.judge(2, 0, rows([6.0])[0], True) == (PAUSE, "")
-    assert referee.judge(1, 0, rows([20.0, 20.0])[1], True)[0] is PRUNE, "a rung passed now would not come again"
+    assert referee.judge(2, FIRST, rows([6.0])[0], True) == (PAUSE, "")
+    assert referee.judge(1, FIRST, rows([20.0, 20.0])[1], True)[0] is PRUNE, "a rung passed now would not come again"
 
 
 def test_events_are_handed_over_once(tmp_path: Path) -> None:
     referee = Referee(RULE, PLAN, 1, tmp_path)
     row = rows([6.0])[0]
-    referee.judge(3, 1, row, True)
-    assert [tuple(event) for event in referee.drain()] == [(3, 1, row)]
+    referee.judge(3, Replicate(1), row, True)
+    assert [tuple(event) for event in referee.drain()] == [(3, Replicate(1), row)]
     assert referee.drain() == []

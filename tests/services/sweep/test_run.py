@@ -27,8 +27,9 @@ from services.data.prepare import prepare
 from services.records.final_report import FinalReport
 from services.records.folder import FINISHED, INTERRUPTED, STOPPED, SweepFolder
 from services.records.leaderboard import counts
-from services.records.trial_record import read_records, seed_folder
+from services.records.trial_record import read_records, run_folder
 from services.settings import Settings
+from services.spec.replicate import Replicate
 from services.spec.spec import LoadedSpec
 from services.stores.tracker import Tracker
 from services.sweep.run import run_sweep
@@ -110,7 +111,7 @@ def test_mlflow_has_parent_children_and_seeds_and_none_is_running(finished: tupl
     records = read_records(Path(settings.storage_path) / loaded.spec.sweep_id, loaded.spec.plan)
     assert (len(parents), len(children)) == (1, 5)
     assert len(seeds) == sum(len(record.histories) for record in records)
-    history = records[0].histories[0]
+    history = records[0].histories[Replicate(0)]
     key = f"{loaded.spec.sweep_id}/0/0"
     run = next(run for run in seeds if run.data.tags["contrasweep.key"] == key)
     logged = client.get_metric_history(run.info.run_id, "validation_mae")
@@ -220,8 +221,8 @@ def test_fine_tuned_configurations_are_compared_by_what_fine_tuning_reached(tmp_
     printed = run_quietly(loaded, settings)
     sweep = Path(settings.storage_path) / loaded.spec.sweep_id
     best = min(read_records(sweep, loaded.spec.plan), key=lambda record: record.objective)
-    assert len(best.histories[0].epochs) == 2 and "2 seed runs" in printed
-    first = History.read(seed_folder(sweep, best.number, 0) / "pretraining")
+    assert len(best.histories[Replicate(0)].epochs) == 2 and "2 seed runs" in printed
+    first = History.read(run_folder(sweep, best.number, Replicate(0)) / "pretraining")
     assert first and len(first.epochs) == 3
     client = mlflow.MlflowClient(tracking_uri=settings.tracking_uri)
     experiment = client.get_experiment_by_name(loaded.spec.name)
@@ -241,7 +242,7 @@ def run_and_kill_a_worker(folder: Path) -> tuple[LoadedSpec, Settings]:
     """A sweep on two workers, one of which dies after the first epoch."""
     hit = write_study(folder, training={"workers": 2, "epochs": 6}, search=PAIR)
     settings = settings_in(folder / "home")
-    history = seed_folder(Path(settings.storage_path) / hit.spec.sweep_id, 0, 0) / "history.json"
+    history = run_folder(Path(settings.storage_path) / hit.spec.sweep_id, 0, Replicate(0)) / "history.json"
     killed: list[int] = []
     killer = threading.Thread(target=lambda: killed.append(kill_a_worker_once(history.exists)))
     killer.start()
@@ -255,7 +256,7 @@ def test_two_workers_survive_the_death_of_one(tmp_path: Path, ray_local: None) -
     hit, settings = run_and_kill_a_worker(tmp_path)
     (record,) = read_records(Path(settings.storage_path) / hit.spec.sweep_id, hit.spec.plan)
     assert record.state == "complete"
-    assert [row["epoch"] for row in record.histories[0].epochs] == [*range(6)]
+    assert [row["epoch"] for row in record.histories[Replicate(0)].epochs] == [*range(6)]
 
 
 @pytest.mark.slow
@@ -305,7 +306,7 @@ def test_a_sweep_that_was_ended_in_the_middle_and_resumed_equals_the_undisturbed
     shutil.copytree(str(settings.volumes), str(disturbed.volumes))
     driver = start(loaded.path, disturbed.home)
     sweep = Path(disturbed.storage_path) / loaded.spec.sweep_id
-    wait_for(lambda: (seed_folder(sweep, 1, 0) / "history.json").exists() or driver.poll() is not None)
+    wait_for(lambda: (run_folder(sweep, 1, Replicate(0)) / "history.json").exists() or driver.poll() is not None)
     driver.send_signal(end)
     printed, _ = driver.communicate(timeout=120)
     assert not (disturbed.sweeps / loaded.spec.sweep_id / "final.json").exists(), printed
@@ -357,7 +358,7 @@ def test_the_logs(finished: tuple[LoadedSpec, Settings, str]) -> None:
     record = read_records(Path(settings.storage_path) / loaded.spec.sweep_id, loaded.spec.plan)[0]
     epochs = [line for line in verbs.logs("small", trial=0) if " epoch " in line]
     assert len(epochs) == sum(len(history.epochs) for history in record.histories.values())
-    assert f"seed 0 epoch 1  lr 0.003  loss {record.histories[0].epochs[0]['loss']:.4g}" in epochs[0]
+    assert f"seed 0 epoch 1  lr 0.003  loss {record.histories[Replicate(0)].epochs[0]['loss']:.4g}" in epochs[0]
 
 
 def test_data_that_cannot_be_prepared_are_the_sweeps_failure(tmp_path: Path, ray_local: None) -> None:

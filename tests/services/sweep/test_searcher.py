@@ -3,6 +3,7 @@
 import random
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from search_spaces import Configuration
-from services.records.trial_record import keep_race, read_record, read_records, seed_folder, write_configuration
+from services.records.trial_record import keep_race, read_record, read_records, run_folder, write_configuration
 from services.spec import methods
-from services.spec.spec import SweepSpec
+from services.spec.replicate import Replicate
+from services.spec.spec import SeedPlan, SweepSpec
 from services.stores.optuna import open_study
 from services.sweep.sampling import make_sampler
 from services.sweep.searcher import SweepSearcher
@@ -72,8 +74,11 @@ class Bench:
             if not told["race"]:
                 keep_race(self.sweep, told["number"], self.spec.plan)
             configuration = Configuration(told["method"], told["params"], told["training"], told["choices"])
-            write_configuration(self.sweep, told["number"], configuration, told["seeds"])
+            write_configuration(self.sweep, told["number"], configuration, self.plan_of(told))
         return told
+
+    def plan_of(self, told: dict[str, Any]) -> SeedPlan:
+        return replace(self.spec.plan, seeds=tuple(told["seeds"]))
 
     def numbers(self) -> list[int]:
         return [told["number"] for told in self.open.values()]
@@ -85,7 +90,7 @@ class Bench:
         configuration = Configuration(told["method"], told["params"], told["training"], told["choices"])
         values = [[mae] * EPOCHS for mae in self.maes(number)]
         for seed, mae in zip(told["seeds"], values, strict=True):
-            folder = seed_folder(self.sweep, number, seed)
+            folder = run_folder(self.sweep, number, Replicate(seed))
             if outcome == "complete":
                 history(mae, seed=seed).write(folder)
             elif outcome == "pruned":
@@ -95,7 +100,7 @@ class Bench:
                 history(mae[:1], seed=seed).write(folder)
                 break
         if outcome == "failed":
-            write_configuration(self.sweep, number, configuration, told["seeds"], "Diverged: the loss is nan")
+            write_configuration(self.sweep, number, configuration, self.plan_of(told), "Diverged: the loss is nan")
         self.searcher.on_trial_complete(trial_id, error=outcome == "died")
 
     def lr(self, number: int) -> float:
@@ -277,7 +282,7 @@ def test_states_and_reasons_in_optuna(tmp_path: Path) -> None:
 def test_a_trial_pruned_before_its_first_evaluation(tmp_path: Path) -> None:
     bench = Bench(tmp_path, spec(trials=2, parallel=1))
     bench.suggest()
-    history([float("inf")] * 2, state=PRUNED, reason="slow").write(seed_folder(bench.sweep, 0, 0))
+    history([float("inf")] * 2, state=PRUNED, reason="slow").write(run_folder(bench.sweep, 0, Replicate(0)))
     bench.searcher.on_trial_complete("tune-1")
     bench.open.clear()
     bench.suggest()
@@ -416,7 +421,7 @@ def test_a_sweep_that_is_extended_draws_what_one_at_once_does(tmp_path: Path, sa
     assert raced(extended) == raced(at_once)
 
 
-def raced(bench: Bench) -> list[dict[int, list[Any]]]:
+def raced(bench: Bench) -> list[dict[Replicate, list[Any]]]:
     """The epochs of every race."""
     records = [record.as_raced() for record in read_records(bench.sweep, bench.spec.plan)]
     return [{seed: list(history.epochs) for seed, history in record.histories.items()} for record in records]
@@ -515,7 +520,9 @@ def test_finalists_under_way_when_the_driver_died_go_on(tmp_path: Path) -> None:
         killed.end(number, outcome)
     killed.suggest()
     (under_way,) = killed.numbers()
-    history([5.0] * EPOCHS, seed=0).write(seed_folder(killed.sweep, under_way, 0))  # no longer pruned, not yet whole
+    history([5.0] * EPOCHS, seed=0).write(
+        run_folder(killed.sweep, under_way, Replicate(0))
+    )  # no longer pruned, not yet whole
     resumed = Bench(tmp_path, study, killed.storage)
     resumed.run()
     assert sorted(resumed.heard.starts) == [1, 2]

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from services.records.trial_record import seed_folder
+from services.records.trial_record import run_folder
+from services.spec.replicate import Replicate
 from services.sweep_page.cost import Cost, saved, spent
 from tests.services.past import EPOCHS, leave
 from tests.services.sweep_page.left import SEEDS, Left, curves, study
@@ -11,7 +12,7 @@ from trainers.history import PRUNED, History
 
 def timed(left: Left, number: int, seed: int, epochs: int, epoch_s: float, state: str = PRUNED) -> None:
     rows = [{"epoch": epoch, "validation_mae": 9.0, "epoch_s": epoch_s} for epoch in range(epochs)]
-    History(seed, state, "", rows).write(seed_folder(left.sweep, number, seed))
+    History(seed, state, "", rows).write(run_folder(left.sweep, number, Replicate(seed)))
 
 
 def test_what_was_pruned_is_saved_at_its_own_pace(tmp_path: Path) -> None:
@@ -36,5 +37,7 @@ def test_what_failed_or_goes_on_saves_nothing(tmp_path: Path) -> None:
 def test_the_stage_before_fine_tuning_counts(tmp_path: Path) -> None:
     left = Left(tmp_path, study())
     leave(left.sweep, 0, {0: [9.0, 8.0]})
-    History(0, "complete", "", [{"epoch": 0, "epoch_s": 7200.0}]).write(seed_folder(left.sweep, 0, 0) / "pretraining")
+    History(0, "complete", "", [{"epoch": 0, "epoch_s": 7200.0}]).write(
+        run_folder(left.sweep, 0, Replicate(0)) / "pretraining"
+    )
     assert spent(left.content()).epochs == 3

@@ -56,4 +56,3 @@ class StreamFeed(Feed):
 def _readers() -> ThreadPoolExecutor:
     """The threads that decode: the same ones in every pass, as each keeps shards open and memory to reuse."""
     return ThreadPoolExecutor(READ_AHEAD)
-

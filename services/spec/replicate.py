@@ -1,0 +1,55 @@
+"""One run of a configuration among its replicates: a seed, and the fold that it is validated on."""
+
+import re
+from typing import Annotated, NamedTuple
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+
+class Replicate(NamedTuple):
+    """What tells a configuration's runs apart: the seed and, where the split has folds, the fold, counted from 0.
+
+    >>> str(Replicate(2)), str(Replicate(2, fold=0))
+    ('2', 'fold 0 seed 2')
+    """
+
+    seed: int
+    fold: int | None = None
+
+    @property
+    def words(self) -> str:
+        """`seed 2`, or `fold 0 seed 2`."""
+        return f"seed {self.seed}" if self.fold is None else f"fold {self.fold} seed {self.seed}"
+
+    @property
+    def slug(self) -> str:
+        """`seed-2`, or `fold-0-seed-2`: in names of files."""
+        return self.words.replace(" ", "-")
+
+    def __str__(self) -> str:
+        return self.words.removeprefix("seed ")
+
+
+def replicate_named(text: str) -> Replicate:
+    """The replicate that `str`, `words` or `slug` gave. Raises ValueError on anything else.
+
+    >>> replicate_named("2"), replicate_named("fold-0-seed-2")
+    (Replicate(seed=2, fold=None), Replicate(seed=2, fold=0))
+    """
+    found = re.fullmatch(r"(?:fold[ -](\d+)[ -])?(?:seed[ -])?(\d+)", text)
+    if not found:
+        raise ValueError(f"'{text}' names no run")
+    return Replicate(int(found[2]), None if found[1] is None else int(found[1]))
+
+
+def _replicate(value: object) -> object:
+    return Replicate(value) if isinstance(value, int) else replicate_named(value) if isinstance(value, str) else value
+
+
+Run = Annotated[
+    Replicate,
+    BeforeValidator(_replicate),
+    PlainSerializer(str, when_used="json"),
+    WithJsonSchema({"type": "string"}),
+]
+"""A replicate as a key of JSON's objects: a seed alone where there are no folds."""
