@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from trainers.parameters import Count, Fraction, Positive, Several
+from trainers.parameters import BelowOne, Count, Fraction, Positive, Several
 
 Factor = Annotated[float, Field(gt=0, le=100)]
 
@@ -77,10 +77,10 @@ class SplitRules(Frozen):
 
 
 class SplitConfig(SplitRules):
-    """Fractions of the subjects held out."""
+    """Fractions of the subjects held out; with `validation: 0` nobody is validated on."""
 
     test: Fraction = 0.2
-    validation: Fraction = VALIDATION
+    validation: BelowOne = VALIDATION
 
     @model_validator(mode="after")
     def _leaves_a_training_split(self) -> "SplitConfig":
@@ -102,7 +102,7 @@ class SplitByValues(SplitRules):
 
     test: Annotated[tuple[SplitValue, ...], Field(strict=False)] = ()
     validation: Annotated[
-        Annotated[SplitValues, Tag("values")] | Annotated[Fraction, Tag("fraction")], Discriminator(_kind_of_validation)
+        Annotated[SplitValues, Tag("values")] | Annotated[BelowOne, Tag("fraction")], Discriminator(_kind_of_validation)
     ] = VALIDATION
 
     @property
@@ -163,7 +163,7 @@ class SplitByFiles(SplitRules):
     """Files say who is where; a scan that none names is left out. `validation` counts where it has no file."""
 
     files: SplitFiles
-    validation: Fraction = VALIDATION
+    validation: BelowOne = VALIDATION
 
     @model_validator(mode="after")
     def _has_no_validation_file_with_folds(self) -> Self:
@@ -511,7 +511,10 @@ class ModelConfig(Frozen):
 
 
 class TrainingConfig(Frozen):
-    """How one model is trained. `batch_size` is global: the sum over workers."""
+    """How one model is trained. `batch_size` is global: the sum over workers.
+
+    `checkpoint`: the model of the epoch with the least validation MAE is kept and judged, or that of the last epoch.
+    """
 
     epochs: Count = 50
     batch_size: Annotated[int, Field(ge=2)] = 32
@@ -526,6 +529,7 @@ class TrainingConfig(Frozen):
     clip_norm: Positive | None = 1.0
     ema: Annotated[float, Field(ge=0, lt=1)] | None = None
     evaluate_every: Count = 1
+    checkpoint: Literal["best", "last"] = "best"
     workers: Count = 1
     cpus_per_worker: Count = 1
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0
@@ -584,17 +588,26 @@ def finetuning(probe: Named) -> FinetuneConfig | None:
 
 
 class RunConfig(Frozen):
-    """One configuration and one seed: all that `trainers.pretrain` is told."""
+    """One configuration and one seed: all that `trainers.pretrain` is told.
+
+    It ends after `stop_after` epochs, on the schedules of all of them.
+    """
 
     model: ModelConfig
     training: TrainingConfig
     method: MethodConfig
     probe: Named = {"ridge": {}}
     seed: int = 0
+    stop_after: Count | None = None
+
+    @property
+    def epochs(self) -> int:
+        """How many are trained."""
+        return self.stop_after or self.training.epochs
 
     def pretraining(self) -> "RunConfig":
         """The first of two stages: a ridge probe chooses the epoch that is fine-tuned."""
-        return self.model_copy(update={"probe": {"ridge": {}}})
+        return self.model_copy(update={"probe": {"ridge": {}}, "stop_after": None})
 
     def finetuning(self, init_from: str | None = None) -> "RunConfig":
         """The second of two stages, or this run where it has but one."""
@@ -607,4 +620,5 @@ class RunConfig(Frozen):
             training=self.training.model_copy(update=training),
             method=MethodConfig(name=tune.method, params=tune.params),
             seed=self.seed,
+            stop_after=self.stop_after,
         )

@@ -64,22 +64,25 @@ def evaluate(model: Model, feed: Feed, run: RunConfig, device: torch.device) -> 
         share = feed.evaluation(name, batch_size=run.training.batch_size, rank=rank(), world_size=world_size())
         return embed(model.network, arriving(share, device, feed.normalization))
 
-    validation = split("validation")
+    validation = split("validation") if feed.validates else None
     trained = model.loss.probe()
     if trained:
         return judge(trained, validation, feed.table_labels), trained
     train = split("train")
     ((name, params),) = run.probe.items()
-    fitted = probes.build(name, **params).fit(*train, *validation, seed=run.seed)
+    held_out = validation or Embedding(train.features[:0], train.labels[:0])
+    fitted = probes.build(name, **params).fit(*train, *held_out, seed=run.seed)
     errors = fitted.predict(train.features) - train.labels
     return judge(fitted, validation, feed.table_labels) | {"train_mae": float(errors.abs().mean())}, fitted
 
 
-def judge(probe: Probe, validation: Embedding, train_labels: Sequence[float]) -> EpochMetrics:
+def judge(probe: Probe, validation: Embedding | None, train_labels: Sequence[float]) -> EpochMetrics:
     """Each metric of a probe's predictions, left out where it is undefined, as r is of equal predictions.
 
     Raises Diverged where a prediction is not finite.
     """
+    if validation is None:
+        return {}
     truth, predicted = validation.labels.double().numpy(), probe.predict(validation.features).numpy()
     if not np.isfinite(predicted).all():
         raise Diverged("the probe's predictions hold numbers that are not finite")

@@ -27,7 +27,8 @@ class Verdict(Enum):
 class History:
     """Metrics of one seed run, one entry for each epoch, and its state: running, complete or pruned.
 
-    `taken` names the run that it is a copy of, where it was not trained anew.
+    `taken` names the run that it is a copy of, where it was not trained anew. With `last`, the model of the last epoch
+    counts, not of the best.
     """
 
     seed: int
@@ -35,17 +36,23 @@ class History:
     reason: str = ""
     epochs: list[EpochMetrics] = field(default_factory=list)
     taken: str = ""
+    last: bool = False
 
     @property
     def best(self) -> float:
-        """The least validation MAE so far, in label units; infinite before the first evaluation."""
+        """The validation MAE of the model that counts so far, in label units; infinite before the first evaluation."""
         return self.best_until(len(self.epochs))
 
     def best_until(self, epochs: int) -> float:
-        """The least validation MAE within the first `epochs` epochs."""
-        return min(
-            (row["validation_mae"] for row in self.epochs[:epochs] if "validation_mae" in row), default=float("inf")
-        )
+        """The same within the first `epochs` epochs."""
+        found = [row["validation_mae"] for row in self.epochs[:epochs] if "validation_mae" in row]
+        return min(found[-1:] if self.last else found, default=float("inf"))
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch of the model that counts, from 0. Raises ValueError before the first evaluation."""
+        evaluated = [row for row in self.epochs if "validation_mae" in row]
+        return int((evaluated[-1] if self.last else min(evaluated, key=lambda row: row["validation_mae"]))["epoch"])
 
     def write(self, folder: Path) -> None:
         """Write `history.json` in one step: a reader sees the old or the new one, whole."""

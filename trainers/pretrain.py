@@ -41,9 +41,10 @@ def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, 
 
     Args:
         run: model, training, method and seed.
-        feed: batches of the training split and both splits for evaluation; never the test split.
-        folder: receives `latest.pt` (after every epoch, and every `SAVE_EVERY_S` of a long one), `best.pt` (least
-            validation MAE) and `history.json`.
+        feed: batches of the training split and both splits for evaluation; never the test split. Where nobody is
+            validated on, `checkpoint` must be `last`.
+        folder: receives `latest.pt` (after every epoch, and every `SAVE_EVERY_S` of a long one), `best.pt` (of the
+            epoch that counts: see `TrainingConfig.checkpoint`) and `history.json`.
         device: where this worker computes.
         on_epoch: called on rank 0 with each epoch's metrics; all workers follow its verdict.
 
@@ -58,16 +59,17 @@ def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, 
     make_deterministic(run.training.cpus_per_worker, feed.image_shape)
     augment = Augmenter(run.training.augmentations, feed.image_shape, run.seed)
     state = TrainState.start(run, feed, folder, device)
-    history, epochs = state.history, run.training.epochs
+    history, epochs = state.history, run.epochs
     while len(history.epochs) < epochs:
         epoch, started = len(history.epochs), time.monotonic()
         lr = learning_rate(run.training, epoch)
         state.begin_epoch(lr)
         row: EpochMetrics = {"epoch": epoch, "lr": lr, "loss": train_epoch(state, augment, feed, run, folder)}
-        if (epoch + 1) % run.training.evaluate_every == 0 or epoch + 1 == epochs:
+        ends = epoch + 1 == epochs
+        if ends or (feed.validates and (epoch + 1) % run.training.evaluate_every == 0):
             metrics, probe = evaluate(state.evaluated, feed, run, device)
             row |= metrics
-            if row["validation_mae"] < history.best:
+            if ends if history.last else row["validation_mae"] < history.best:
                 state.save_best(folder, probe, row)
         history.epochs.append(row | {"epoch_s": time.monotonic() - started})
         verdict = agree(on_epoch, history.epochs[-1], device)

@@ -67,7 +67,7 @@ class TrainState:
             optimizer=torch.optim.Adam(parameter_groups(model, config.weight_decay), lr=config.lr),
             scaler=torch.amp.GradScaler(device.type, enabled=config.precision == "fp16"),
             device=device,
-            history=History(seed=run.seed),
+            history=History(seed=run.seed, last=config.checkpoint == "last"),
             normalization=feed.normalization,
             covariates=feed.covariates,
         )
@@ -112,7 +112,7 @@ class TrainState:
                 "covariates": asdict(self.covariates) if self.covariates else None,
                 "probe": probe.state(),
                 "epoch": row["epoch"],
-                "validation_mae": row["validation_mae"],
+                "validation_mae": row.get("validation_mae"),
             }
             checkpoint.save(folder / "best.pt", best)
 

@@ -10,6 +10,7 @@ from upath import UPath
 from services.data.prepare import Prepared, View
 from services.settings import Settings
 from services.spec.checks import check_against_data, check_image_shape
+from services.spec.replicate import Fold
 from services.spec.spec import LoadedSpec
 from trainers.data.feeds import Feed, choose_feed
 from trainers.data.feeds.base import Parts
@@ -44,11 +45,11 @@ class Streamed:
 OpenFeed: TypeAlias = Callable[[], Feed]
 
 
-def open_data(loaded: LoadedSpec, settings: Settings, prepared: Prepared) -> dict[int | None, OpenFeed]:
+def open_data(loaded: LoadedSpec, settings: Settings, prepared: Prepared) -> dict[Fold, OpenFeed]:
     """How workers open each of the views: decoded once for the sweep, or streamed where that is too much."""
-    store, views = prepared.store, prepared.views
+    store, views = prepared.store, prepared.all_views
     check_image_shape(loaded, store.image_shape)
-    opened: dict[int | None, OpenFeed]
+    opened: dict[Fold, OpenFeed]
     if choose_feed(loaded.spec.data.feed, store.nbytes, settings.resident_limit_bytes) == "resident":
         decoded = ray.put(decode(store, *(view.splits for view in views.values())))
         opened = {

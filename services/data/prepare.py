@@ -11,7 +11,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -21,6 +21,7 @@ from upath import UPath
 from services.cluster.parallel import expect_items, parallel
 from services.data.sources import Digests, Progress, Sources, Task, scan_digest
 from services.spec.cohorts import naming_cohort
+from services.spec.replicate import REFIT, Fold
 from services.text import without_secrets
 from trainers.atomic import write_atomically
 from trainers.config import DataConfig, Frozen
@@ -35,7 +36,7 @@ from trainers.data.participants import (
     read_subjects,
 )
 from trainers.data.readers import UnreadableError
-from trainers.data.splits import Splits, fold_of, store_splits
+from trainers.data.splits import Splits, all_but_test, fold_of, store_splits
 from trainers.data.store import (
     FORMAT,
     MANIFEST,
@@ -106,11 +107,18 @@ class View:
 class Prepared(Stored):
     """A store ready for training, and those of the external cohorts, by name.
 
-    `views` are one, under None, or those of the runs that are validated on each fold.
+    `views` are one, under None, or those of the runs that are validated on each fold; `refit` is that of the runs that
+    are trained on all but the test split.
     """
 
-    views: Mapping[int | None, View]
+    views: Mapping[Fold, View]
+    refit: View | None = None
     external: Mapping[str, Stored] = field(default_factory=dict)
+
+    @property
+    def all_views(self) -> dict[Fold, View]:
+        """The views with that of refitting, where there is one."""
+        return {**self.views, **({REFIT: self.refit} if self.refit else {})}
 
     @property
     def first(self) -> View:
@@ -187,8 +195,8 @@ def _prepared(config: DataConfig, volumes: UPath, stored: Callable[[DataConfig, 
     study = stored(config, None)
     with _writing_to(volumes):
         whole = store_splits(study.store, config.stratified_split)
-        folds: Sequence[int | None] = range(len(whole.folds)) if whole.folds else (None,)
-        views = {fold: _view(study, whole if fold is None else fold_of(whole, fold), config) for fold in folds}
+        folds: Sequence[Fold] = range(len(whole.folds)) if whole.folds else (None,)
+        views = {fold: _view(study, fold_of(whole, fold) if isinstance(fold, int) else whole, config) for fold in folds}
     external = {}
     for cohort, data in config.cohorts.items():
         with naming_cohort(cohort):
@@ -198,6 +206,12 @@ def _prepared(config: DataConfig, volumes: UPath, stored: Callable[[DataConfig, 
                 if view.covariates is not None:
                     _check_cohort_covariates(external[cohort].store, view.covariates)
     return Prepared(**vars(study), views=views, external=external)
+
+
+def with_refit(prepared: Prepared, config: DataConfig) -> Prepared:
+    """The same with the view of the runs that train on all but the test split, as `data.train` has them."""
+    whole = store_splits(prepared.store, config.stratified_split)
+    return replace(prepared, refit=_view(prepared, all_but_test(whole), config))
 
 
 def _view(study: Stored, whole: Splits, config: DataConfig) -> View:

@@ -53,13 +53,15 @@ class SampleFigures(Figures):
 class Final(SampleFigures):
     """The test split's figures of trial `trial`, and those of each external cohort, by its name.
 
-    `looks` says how often the test split has been read, by whatever sweep, with this time. `out_of_fold`, where the
-    split has folds, are figures of everyone in a fold, by the runs that did not train on it: configuration and epochs
-    were chosen on the same people, so that they are a little too good.
+    `refit_epochs`, where it is not 0, is after how many epochs the runs on all but the test split ended that were
+    evaluated. `looks` says how often the test split has been read, by whatever sweep, with this time. `out_of_fold`,
+    where the split has folds, are figures of everyone in a fold, by the runs that did not train on it: configuration
+    and epochs were chosen on the same people, so that they are a little too good.
     """
 
     trial: int
     method: str
+    refit_epochs: int = 0
     looks: int = 1
     external: dict[str, SampleFigures] = {}
     out_of_fold: SampleFigures | None = None
@@ -156,8 +158,9 @@ class Trial(Answer):
     reason: str = ""
     objective: float | None = None
     sd: float | None = None
-    seeds: dict[Run, float] = Field(
-        default_factory=dict, description="by seed, such as 0, or `fold 1 seed 0` where there are folds"
+    seeds: dict[Run, float | None] = Field(
+        default_factory=dict,
+        description="of whole runs, by seed, such as 0, or `fold 1 seed 0`; null where nobody was validated on",
     )
     epochs: dict[Run, int] = Field(default_factory=dict, description="epochs of each run")
     params: Parameters = Field(default_factory=dict)

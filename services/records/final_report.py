@@ -45,6 +45,7 @@ class FinalReport(Evaluation):
 
     Attributes:
         trial, method, params, training, choices: of the configuration.
+        refit_epochs: see `Final`.
         phase: how often the sweep had been extended; `looks` says how often the test split was read, this time too.
     """
 
@@ -55,6 +56,7 @@ class FinalReport(Evaluation):
     choices: dict[str, str] = Field(default_factory=dict)
     external: dict[str, Evaluation] = Field(default_factory=dict)
     out_of_fold: Evaluation | None = None
+    refit_epochs: int = 0
     phase: int = 0
     looks: int = 1
 
@@ -69,7 +71,7 @@ class FinalReport(Evaluation):
     def told(self) -> Final:
         """See `Evaluation.told`."""
         external = {name: cohort.told() for name, cohort in self.external.items()}
-        own = {name: getattr(self, name) for name in ("trial", "method", "looks")}
+        own = {name: getattr(self, name) for name in ("trial", "method", "refit_epochs", "looks")}
         out_of_fold = self.out_of_fold.told() if self.out_of_fold else None
         return Final(**vars(super().told()), **own, external=external, out_of_fold=out_of_fold)
 

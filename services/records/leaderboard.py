@@ -13,7 +13,7 @@ _STUDENT = (6.3138, 2.9200, 2.3534, 2.1318, 2.0150, 1.9432, 1.8946, 1.8595, 1.83
 
 def leaderboard(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     """Best first: by the number of whole runs, then by objective; failed ones last."""
-    return sorted(records, key=lambda record: (bool(record.failure), -len(record.values), record.objective))
+    return sorted(records, key=lambda record: (bool(record.failure), -len(record.whole), record.objective))
 
 
 def best(records: Iterable[TrialRecord]) -> TrialRecord | None:
@@ -30,7 +30,7 @@ def tied(records: Iterable[TrialRecord]) -> frozenset[int]:
     tied than are named.
     """
     whole = [record for record in leaderboard(records) if record.state == COMPLETE]
-    if not whole:
+    if not whole or not whole[0].values:
         return frozenset()
     first = whole[0].values
     pairs = {r.number: [r.values[run] - first[run] for run in r.values if run in first] for r in whole[1:]}
@@ -66,8 +66,8 @@ def counts(records: Iterable[TrialRecord]) -> Counts:
     first = best(known)
     return Counts(
         ended=sum(record.state in (COMPLETE, PRUNED, FAILED) for record in known),
-        seed_runs=sum(len(record.values) for record in known),
-        saved=sum(len(record.plan.replicates) - len(record.values) for record in pruned),
+        seed_runs=sum(len(record.whole) for record in known),
+        saved=sum(len(record.plan.replicates) - len(record.whole) for record in pruned),
         taken=sum(bool(history.taken) for record in known for history in record.histories.values()),
         best=finite(first.objective) if first else None,
     )

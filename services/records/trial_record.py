@@ -5,13 +5,13 @@ import math
 import traceback
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 from typing import Final, Literal
 
 from search_spaces import Configuration, Value
 from services.records.answers import Trial
 from services.records.parameters import from_json, to_json
-from services.spec.replicate import Replicate, replicate_named
+from services.spec.replicate import REFIT, Replicate, replicate_named
 from services.spec.spec import SeedPlan
 from trainers.atomic import write_atomically
 from trainers.history import COMPLETE, PRUNED, RUNNING, History
@@ -49,7 +49,7 @@ class TrialRecord:
         plan, epochs = replace(self.plan, seeds=self.raced.seeds), self.raced.epochs
         whole = all(epochs.get(run, 0) >= plan.judged_epochs for run in plan.replicates)
         state = COMPLETE if whole else PRUNED
-        left = {run: History(run.seed, state, epochs=self.histories[run].epochs[:n]) for run, n in epochs.items()}
+        left = {run: _up_to(self.histories[run], n, state) for run, n in epochs.items()}
         return replace(self, histories=left, plan=plan, raced=None)
 
     @property
@@ -63,16 +63,21 @@ class TrialRecord:
         return self.configuration.values
 
     @property
+    def whole(self) -> tuple[Replicate, ...]:
+        """The runs that came to their end."""
+        return tuple(run for run, h in self.histories.items() if len(h.epochs) >= self.plan.judged_epochs)
+
+    @property
     def values(self) -> dict[Replicate, float]:
-        """The objective of every whole run: the least validation MAE."""
-        return {run: h.best for run, h in self.histories.items() if len(h.epochs) >= self.plan.judged_epochs}
+        """The objective of every whole run, the least validation MAE; none where nobody was validated on."""
+        return {run: best for run in self.whole if math.isfinite(best := self.histories[run].best)}
 
     @property
     def state(self) -> Literal["complete", "pruned", "failed", "running"]:
         """How it stands; where nothing runs any more, `running` means unfinished."""
         if self.failure:
             return FAILED
-        if len(self.values) == len(self.plan.replicates):
+        if len(self.whole) == len(self.plan.replicates):
             return COMPLETE
         return PRUNED if any(history.state == PRUNED for history in self.histories.values()) else RUNNING
 
@@ -93,6 +98,13 @@ class TrialRecord:
         values = list(self.values.values())
         return stdev(values) if len(values) > 1 else 0.0 if values else None
 
+    @property
+    def refit_epochs(self) -> int | None:
+        """After how many epochs training on all ends: where the model that counts was, in the median of the runs."""
+        if self.plan.last:
+            return None
+        return math.ceil(median(history.best_epoch + 1 for history in self.histories.values()))
+
     def told(self) -> Trial:
         """What the verbs answer of it."""
         earlier = self.plan.earlier_epochs
@@ -103,10 +115,14 @@ class TrialRecord:
             reason="" if self.state == COMPLETE else self.reason,
             objective=finite(self.objective),
             sd=self.sd,
-            seeds=self.values,
+            seeds={run: finite(self.histories[run].best) for run in self.whole},
             epochs={run: earlier + len(history.epochs) for run, history in self.histories.items()},
             params=self.parameters,
         )
+
+
+def _up_to(history: History, epochs: int, state: str) -> History:
+    return History(history.seed, state, epochs=history.epochs[:epochs], last=history.last)
 
 
 def finite(value: float) -> float | None:
@@ -164,8 +180,9 @@ def read_record(sweep: Path, number: int, plan: SeedPlan) -> TrialRecord | None:
         from_json(content["training"]),
         content.get("choices", {}),
     )
-    runs = sorted((replicate_named(folder.name), folder) for folder in path.parent.glob("*seed-*"))
-    histories = {replicate: history for replicate, folder in runs if (history := History.read(folder))}
+    runs = {replicate_named(folder.name): folder for folder in path.parent.glob("*seed-*")}
+    runs = {run: runs[run] for run in sorted(run for run in runs if run.fold != REFIT)}
+    histories = {run: history for run, folder in runs.items() if (history := History.read(folder))}
     own = replace(plan, seeds=tuple(content.get("seeds", plan.seeds)), folds=content.get("folds", plan.folds))
     raced = _read_raced(path.with_name("raced.json"))
     return TrialRecord(number, configuration, content["failure"], histories, own, raced)
@@ -184,6 +201,12 @@ def _read_raced(path: Path) -> Raced | None:
         return None
     content = json.loads(path.read_text())
     return Raced(tuple(content["seeds"]), {replicate_named(run): epochs for run, epochs in content["epochs"].items()})
+
+
+def is_refitted(sweep: Path, number: int, plan: SeedPlan) -> bool:
+    """Whether a configuration was trained on all but the test split, with every seed."""
+    histories = (History.read(run_folder(sweep, number, Replicate(seed, REFIT))) for seed in plan.seeds)
+    return all(history is not None and history.state == COMPLETE for history in histories)
 
 
 def read_records(sweep: Path, plan: SeedPlan) -> list[TrialRecord]:

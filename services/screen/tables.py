@@ -97,7 +97,7 @@ def print_leaderboard(console: Console, trials: Sequence[Trial], runs: int) -> N
 
 def doubts(tied: Sequence[int]) -> list[str]:
     """By what configurations are ranked, and which of them cannot be told from the best, the first of `tied`."""
-    lines = ["ranked by MAE on the validation split, each run at its best epoch"]
+    lines = ["ranked by MAE on the validation split, each run by the model that it keeps"]
     if len(tied) > 1:
         more = " and more" if len(tied) > MOST_TIED + 1 else ""
         others = ", ".join(map(str, tied[1 : MOST_TIED + 1])) + more
@@ -145,8 +145,10 @@ def print_final(console: Console, label: str, final: Final) -> None:
         _print_figures(console, "          out-of-fold MAE", label, final.out_of_fold)
     for name, cohort in final.external.items():
         _print_figures(console, f"external  {name} MAE", label, cohort)
+    refit = f"trained for {count(final.refit_epochs, 'epoch')} on all but the test split" if final.refit_epochs else ""
     words = (
         f"trial {final.trial}, {final.method}",
+        *([refit] if refit else []),
         f"test split {read_times(final.looks)}",
         "dashboard: contrasweep ui",
     )

@@ -26,6 +26,7 @@ def check_spec(loaded: LoadedSpec, roots: Sequence[Path] = ()) -> None:
         _check_components(spec, loaded.base)
         _check_search_keys(spec)
         _check_training_ranges(spec)
+        _check_validation(spec)
         for where, variant in _each(spec):
             with _under(where):
                 _check_parts(variant)
@@ -86,6 +87,19 @@ def _check_components(spec: SweepSpec, base: Path) -> None:
         free = [name for name in losses.names() if not losses.get(name).needs_labels]
         raise UserError(
             f"data.unlabelled: train is not allowed: no method of search.spaces is one of {', '.join(free)}"
+        )
+
+
+def _check_validation(spec: SweepSpec) -> None:
+    """Where nobody is validated on, nothing is chosen: neither epoch nor configuration."""
+    if spec.data.split.validation != 0:
+        return
+    if spec.training.checkpoint != "last":
+        raise UserError("training.checkpoint: best is not allowed with data.split.validation 0; allowed: last")
+    if spec.search.trials > 1:
+        raise UserError(
+            f"search.trials: {spec.search.trials} is not allowed with data.split.validation 0, by which none of them "
+            "can be chosen; allowed: 1"
         )
 
 

@@ -1,29 +1,35 @@
 """One run of a configuration among its replicates: a seed, and the fold that it is validated on."""
 
 import re
-from typing import Annotated, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple, TypeAlias
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
+REFIT: Final = "refit"
+Fold: TypeAlias = int | Literal["refit"] | None
+"""What a run is validated on: a fold, counted from 0; REFIT for nobody, once all is chosen; None without folds."""
+
 
 class Replicate(NamedTuple):
-    """What tells a configuration's runs apart: the seed and, where the split has folds, the fold, counted from 0.
+    """What tells a configuration's runs apart: the seed and, where the split has folds, the fold.
 
-    >>> str(Replicate(2)), str(Replicate(2, fold=0))
-    ('2', 'fold 0 seed 2')
+    >>> str(Replicate(2)), str(Replicate(2, fold=0)), str(Replicate(2, REFIT))
+    ('2', 'fold 0 seed 2', 'refit seed 2')
     """
 
     seed: int
-    fold: int | None = None
+    fold: Fold = None
 
     @property
     def words(self) -> str:
-        """`seed 2`, or `fold 0 seed 2`."""
-        return f"seed {self.seed}" if self.fold is None else f"fold {self.fold} seed {self.seed}"
+        """`seed 2`, `fold 0 seed 2` or `refit seed 2`."""
+        if self.fold is None:
+            return f"seed {self.seed}"
+        return f"refit seed {self.seed}" if self.fold == REFIT else f"fold {self.fold} seed {self.seed}"
 
     @property
     def slug(self) -> str:
-        """`seed-2`, or `fold-0-seed-2`: in names of files."""
+        """The words with hyphens: in names of files."""
         return self.words.replace(" ", "-")
 
     def __str__(self) -> str:
@@ -36,10 +42,10 @@ def replicate_named(text: str) -> Replicate:
     >>> replicate_named("2"), replicate_named("fold-0-seed-2")
     (Replicate(seed=2, fold=None), Replicate(seed=2, fold=0))
     """
-    found = re.fullmatch(r"(?:fold[ -](\d+)[ -])?(?:seed[ -])?(\d+)", text)
+    found = re.fullmatch(r"(?:(refit)[ -]|fold[ -](\d+)[ -])?(?:seed[ -])?(\d+)", text)
     if not found:
         raise ValueError(f"'{text}' names no run")
-    return Replicate(int(found[2]), None if found[1] is None else int(found[1]))
+    return Replicate(int(found[3]), REFIT if found[1] else None if found[2] is None else int(found[2]))
 
 
 def _replicate(value: object) -> object:

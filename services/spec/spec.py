@@ -35,7 +35,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Scalar = bool | int | float | str
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
 Section = TypeVar("Section", ModelConfig, TrainingConfig)
-_OF_ALL = ("workers", "cpus_per_worker", "gpus_per_worker")
+_OF_ALL = ("workers", "cpus_per_worker", "gpus_per_worker", "checkpoint")
 """Fields of the training that no option may change."""
 
 
@@ -91,7 +91,8 @@ class SearchConfig(Frozen):
 
     `trials`, `seeds` and the finalists may grow later: seeds that are added are run by the finalists, or, with
     `new_seeds: all`, by every configuration that was complete. A seed run that another sweep has trained already is
-    taken from there, unless `fresh`.
+    taken from there, unless `fresh`. With `refit` the best configuration is trained once more, on all but the test
+    split.
     """
 
     spaces: tuple[str, ...]
@@ -105,6 +106,7 @@ class SearchConfig(Frozen):
     seeds: tuple[Seed, ...] = (0, 1, 2)
     new_seeds: Literal["finalists", "all"] = "finalists"
     fresh: bool = False
+    refit: bool = False
     parallel: Count = 4
     racing: RacingConfig | None = RacingConfig()
 
@@ -204,12 +206,14 @@ class SeedPlan:
         judged_epochs: of the stage that configurations are compared by.
         earlier_epochs: of the stage before it, which is there where fine-tuning is judged.
         folds: how many there are; 0 where the split has none.
+        last: whether the model of the last epoch counts, not of the best.
     """
 
     seeds: tuple[int, ...]
     judged_epochs: int
     earlier_epochs: int = 0
     folds: int = 0
+    last: bool = False
 
     @cached_property
     def replicates(self) -> tuple[Replicate, ...]:
@@ -328,7 +332,7 @@ class SweepSpec(Frozen):
     def plan_over(self, folds: int) -> SeedPlan:
         """What every configuration is to run where the split has so many folds; 0 is for none."""
         earlier = self.training.epochs if FINETUNE in self.probe else 0
-        return SeedPlan(self.search.seeds, self.judged_epochs, earlier, folds)
+        return SeedPlan(self.search.seeds, self.judged_epochs, earlier, folds, self.training.checkpoint == "last")
 
     @property
     def sweep_id(self) -> str:

@@ -27,6 +27,7 @@ from services.screen.tables import print_final, print_leaderboard
 from services.screen.waiting import waiting
 from services.settings import Settings
 from services.spec import methods
+from services.spec.replicate import Fold
 from services.spec.spec import SweepSpec
 from services.stores.mlflow import RunState
 from services.stores.optuna import open_study
@@ -57,7 +58,7 @@ class Drive:
         storage: BaseStorage,
         folder: SweepFolder,
         console: Console,
-        feeds: Mapping[int | None, OpenFeed],
+        feeds: Mapping[Fold, OpenFeed],
         prepared: Prepared,
         start: InitialWeights | None,
     ) -> None:

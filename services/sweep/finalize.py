@@ -21,18 +21,19 @@ from services.records.answers import Figures, fields_of
 from services.records.final_report import Evaluation, FinalReport
 from services.records.leaderboard import leaderboard
 from services.records.looks import Looks
-from services.records.trial_record import TrialRecord, read_records, run_folder
-from services.spec.replicate import Replicate
+from services.records.trial_record import TrialRecord, is_refitted, read_records, run_folder
+from services.spec.replicate import REFIT, Replicate
 from services.spec.spec import SeedPlan, SweepSpec
 from services.stores.mlflow import quieten_mlflow
 from services.stores.tracker import Tracker
 from services.sweep import figures
-from services.sweep.trial import run_config
+from services.sweep.trial import refit_config, run_config
 from trainers.config import DataConfig, RunConfig
 from trainers.covariates import Covariates
 from trainers.data.locked import load_external, load_test
 from trainers.data.store import Rows, VolumeStore, in_parts
 from trainers.errors import UserError
+from trainers.history import COMPLETE
 from trainers.inference import Inference, Predictor, save_ensemble
 from trainers.metrics import bootstrap, mae, shot_mae
 
@@ -45,10 +46,19 @@ _ENDS = (("", "value"), ("_low", "low"), ("_high", "high"))
 
 @dataclass(frozen=True)
 class Winner:
-    """The best configuration, with what each of its finished runs is told, and its checkpoint."""
+    """The best configuration, with what each of its runs that are evaluated is told, and its checkpoint.
+
+    These are its `validated` runs, or, once it was refitted, those on all but the test split.
+    """
 
     record: TrialRecord
+    validated: Mapping[Replicate, tuple[RunConfig, Path]]
     members: Mapping[Replicate, tuple[RunConfig, Path]]
+
+    @property
+    def refit_epochs(self) -> int:
+        """How many epochs the evaluated runs were trained for, if they were refitted; else 0."""
+        return next((run.epochs for replicate, (run, _) in self.members.items() if replicate.fold == REFIT), 0)
 
 
 def finalize(
@@ -74,18 +84,24 @@ def finalize(
 
 def choose_winner(spec: SweepSpec, plan: SeedPlan, storage: Path) -> Winner:
     """The first of the leaderboard and its finished runs. Raises UserError where no seed finished."""
-    finished = [record for record in read_records(storage, plan) if not record.failure and record.values]
+    finished = [record for record in read_records(storage, plan) if not record.failure and record.whole]
     if not finished:
         raise UserError(f"sweep {storage.name}: no configuration finished a seed; there is nothing to evaluate")
     record = leaderboard(finished)[0]
-    members = {
+    validated = {
         replicate: (
             run_config(spec, record.configuration, replicate.seed),
             run_folder(storage, record.number, replicate) / "best.pt",
         )
-        for replicate in sorted(record.values)
+        for replicate in sorted(record.whole)
     }
-    return Winner(record, members)
+    if not (spec.search.refit and record.state == COMPLETE and is_refitted(storage, record.number, plan)):
+        return Winner(record, validated, validated)
+    refitted = {
+        run: (refit_config(spec, record, run.seed), run_folder(storage, record.number, run) / "best.pt")
+        for run in (Replicate(seed, REFIT) for seed in plan.seeds)
+    }
+    return Winner(record, validated, refitted)
 
 
 def export_model(
@@ -125,20 +141,21 @@ def export_model(
 
 def _evaluate(spec: SweepSpec, winner: Winner, prepared: Prepared, final: Path, phase: int, looks: int) -> None:
     """Open the test split and the cohorts; write figures and model, then `final`, which says that all is there."""
-    store, view = prepared.store, prepared.first
+    store, view = prepared.store, prepared.refit or prepared.first
     device = torch.device("cuda" if spec.training.gpus_per_worker and torch.cuda.is_available() else "cpu")
-    predictors = {
-        replicate: Predictor.load(run, best, store.image_shape, device)
-        for replicate, (run, best) in winner.members.items()
-    }
-    trained = store.labels[store.rows_of(prepared.labelled)]
+
+    def predictors_of(members: Mapping[Replicate, tuple[RunConfig, Path]]) -> dict[Replicate, Predictor]:
+        return {run: Predictor.load(*member, store.image_shape, device) for run, member in members.items()}
+
+    predictors = predictors_of(winner.members)
+    trained = store.labels[store.rows_of(view.splits.train if winner.refit_epochs else prepared.labelled)]
     test, inferred = _evaluated(store, load_test(store, view.splits), predictors, trained)
     external = {
         name: _evaluated(cohort.store, load_external(cohort.store), predictors, trained)[0]
         for name, cohort in prepared.external.items()
     }
-    out_of_fold = _out_of_fold(prepared, predictors, trained) if prepared.folds else None
-    report = _report(winner.record, test, external, out_of_fold, phase, looks)
+    out_of_fold = _out_of_fold(prepared, predictors_of(winner.validated), trained) if prepared.folds else None
+    report = _report(winner, test, external, out_of_fold, phase, looks)
     _draw(report, spec.data, winner.record, inferred, final.parent / "figures")
     export_model(final.parent / "model", winner.members, store.image_shape, view.covariates)
     report.write(final)
@@ -203,14 +220,16 @@ def _evaluation(
 
 
 def _report(
-    record: TrialRecord,
+    winner: Winner,
     test: Evaluation,
     external: dict[str, Evaluation],
     out_of_fold: Evaluation | None,
     phase: int,
     looks: int,
 ) -> FinalReport:
+    record = winner.record
     return FinalReport(
+        refit_epochs=winner.refit_epochs,
         phase=phase,
         looks=looks,
         **fields_of(Evaluation, test),
@@ -233,7 +252,7 @@ def _draw(
     drawn = {
         "predicted-against-true": _drawn(report, label, title),
         "learning-curves": figures.learning_curves(
-            {run.words: record.histories[run].epochs for run in inferred}, title=title
+            {run.words: history.epochs for run, history in record.histories.items()}, title=title
         ),
     }
     for run, (features, predictions) in inferred.items():

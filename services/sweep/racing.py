@@ -118,7 +118,7 @@ class Referee:
         verdict = self.hear(number, replicate, row)
         if number not in self._running:
             self._running[number] = dict(self._read(number))
-        history = self._running[number].setdefault(replicate, History(replicate.seed))
+        history = self._running[number].setdefault(replicate, History(replicate.seed, last=self._plan.last))
         history.epochs = [*history.epochs[: int(row["epoch"])], row]
         reason = self._reason(number) if race else ""
         if reason:

@@ -10,6 +10,7 @@ from services.data.prepare import Prepared
 from services.records.seed_runs import SeedRuns
 from services.settings import Settings
 from services.spec import methods
+from services.spec.replicate import Fold
 from services.spec.spec import SeedPlan, SweepSpec
 from services.stores.optuna import open_study
 from services.sweep.sampling import make_sampler
@@ -19,10 +20,10 @@ from trainers.data.store import json_digest
 from trainers.history import History
 
 
-def seed_runs(spec: SweepSpec, settings: Settings, prepared: Prepared, start: str | None) -> dict[int | None, SeedRuns]:
+def seed_runs(spec: SweepSpec, settings: Settings, prepared: Prepared, start: str | None) -> dict[Fold, SeedRuns]:
     """Those of all sweeps that read the same data, by fold, and start from the same weights, of digest `start`."""
     version = prepared.store.manifest.version
-    return {fold: _runs_of(spec, settings, version, view.splits, start) for fold, view in prepared.views.items()}
+    return {fold: _runs_of(spec, settings, version, view.splits, start) for fold, view in prepared.all_views.items()}
 
 
 def _runs_of(spec: SweepSpec, settings: Settings, version: str, splits: Splits, start: str | None) -> SeedRuns:
@@ -35,7 +36,7 @@ def _runs_of(spec: SweepSpec, settings: Settings, version: str, splits: Splits, 
     return SeedRuns(Path(settings.storage_path), json_digest(reads))
 
 
-def count_there(spec: SweepSpec, plan: SeedPlan, runs: Mapping[int | None, SeedRuns], label_range: float) -> int:
+def count_there(spec: SweepSpec, plan: SeedPlan, runs: Mapping[Fold, SeedRuns], label_range: float) -> int:
     """How many of the sweep's seed runs are there, up to the first configuration that lacks one.
 
     What is drawn after that depends on what it will come to. Where racing stops configurations, more may be there.

@@ -54,6 +54,7 @@ def run_sweep(
             # Ray's environment is set by now.
             from services.cluster.autoscaling import grow, grows
             from services.data.open import open_data
+            from services.data.prepare import with_refit
             from services.sweep.drive import Drive
             from services.sweep.extension import extend
         if not grows():
@@ -69,6 +70,8 @@ def run_sweep(
             check_sides(loaded.spec.data, subjects, UPath(settings.volumes), state.volumes)
             prepared = prepare_data(loaded, settings, console, lambda: folder.is_asked_to_stop(state.attempt))
             with waiting(console, "opening the data"):
+                if loaded.spec.search.refit:
+                    prepared = with_refit(prepared, loaded.spec.data)
                 feeds = open_data(loaded, settings, prepared)
                 summary = check_weights(loaded, weights, prepared.store.image_shape, console) if weights else ""
                 state.folds = prepared.folds

@@ -9,7 +9,15 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from search_spaces import Configuration
-from services.records.trial_record import FAILED, TrialRecord, read_record, read_records, write_configuration
+from services.records.leaderboard import best
+from services.records.trial_record import (
+    FAILED,
+    TrialRecord,
+    is_refitted,
+    read_record,
+    read_records,
+    write_configuration,
+)
 from services.spec.spec import RacingConfig, SearchConfig, SeedPlan
 from services.sweep.sampling import REPEATS, Scratch, told
 from trainers.history import COMPLETE, PRUNED, RUNNING
@@ -164,12 +172,14 @@ class SweepSearcher(Searcher):
             self._note(number, "reason", f"repeats configuration {earlier}, which has not ended")
             self._study.tell(number, state=TrialState.FAIL)
 
-    def _start(self, trial_id: str, number: int, seeds: tuple[int, ...], *, race: bool) -> dict[str, Any]:
+    def _start(
+        self, trial_id: str, number: int, seeds: tuple[int, ...], *, race: bool, refit: bool = False
+    ) -> dict[str, Any]:
         configuration = self._drawn[number]
         self._number_of[trial_id] = number
         self._raced.pop(number, None)  # one whose process died is tried again
         self._listener.trial_started(number, configuration)
-        return {"number": number, "seeds": list(seeds), "race": race, **vars(configuration)}
+        return {"number": number, "seeds": list(seeds), "race": race, "refit": refit, **vars(configuration)}
 
     def _next_finalist(self, trial_id: str) -> dict[str, Any] | str | None:
         if self._finalists is None:
@@ -177,8 +187,17 @@ class SweepSearcher(Searcher):
                 return None
             self._finalists = [n for n in self._chosen_finalists() if self._lacks_seeds(n)]
         if not self._finalists:
-            return str(Searcher.FINISHED)
+            return self._next_refit(trial_id)
         return self._start(trial_id, self._finalists.pop(0), self._plan.seeds, race=False)
+
+    def _next_refit(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The best of all, once more on all but the test split where that is wanted; who fails is the best no more."""
+        if self._search.refit and self._number_of:
+            return None
+        first = best(read_records(self._sweep, self._plan)) if self._search.refit else None
+        if first is None or is_refitted(self._sweep, first.number, self._plan):
+            return str(Searcher.FINISHED)
+        return self._start(trial_id, first.number, self._plan.seeds, race=False, refit=True)
 
     def _chosen_finalists(self) -> list[int]:
         """The best few of the search; the choice is kept in the study, so that a resumed sweep makes no other.
@@ -202,7 +221,7 @@ class SweepSearcher(Searcher):
 
     def _lacks_seeds(self, number: int) -> bool:
         record = read_record(self._sweep, number, self._plan)
-        return record is None or not {*self._plan.replicates} <= {*record.values}
+        return record is None or not {*self._plan.replicates} <= {*record.whole}
 
     def _plan_of(self, number: int) -> SeedPlan:
         """What a configuration is to run."""

@@ -19,6 +19,7 @@ from search_spaces import Configuration
 from services.records.logs import trial_log
 from services.records.seed_runs import SeedRuns, copy_run
 from services.records.trial_record import (
+    TrialRecord,
     keep_race,
     read_record,
     run_folder,
@@ -26,7 +27,7 @@ from services.records.trial_record import (
     write_configuration,
     write_failure,
 )
-from services.spec.replicate import Replicate
+from services.spec.replicate import REFIT, Fold, Replicate
 from services.spec.spec import SeedPlan, SweepSpec
 from services.sweep.system_metrics import system_metrics
 from services.text import count, number
@@ -67,7 +68,7 @@ class TrialSetup:
     spec: SweepSpec
     plan: SeedPlan
     sweep: Path
-    sources: Mapping[int | None, Source]
+    sources: Mapping[Fold, Source]
     referee: ActorHandle
     init_from: Path | None
 
@@ -81,69 +82,114 @@ def run_config(spec: SweepSpec, configuration: Configuration, seed: int, init_fr
     return RunConfig(model=model, training=training, method=method, probe=spec.probe, seed=seed)
 
 
+def refit_config(spec: SweepSpec, record: TrialRecord, seed: int, init_from: Path | None = None) -> RunConfig:
+    """The same where it is trained on all but the test split: it ends where the runs of `record` had their best."""
+    run = run_config(spec, record.configuration, seed, init_from)
+    training = run.training.model_copy(update={"checkpoint": "last"})
+    return run.model_copy(update={"training": training, "stop_after": record.refit_epochs})
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a Tune trial is to do: these runs of a configuration, with all that every trial shares.
+
+    `race` says whether the referee may stop it; `plan` is the configuration's own, with its seeds.
+    """
+
+    number: int
+    configuration: Configuration
+    plan: SeedPlan
+    replicates: tuple[Replicate, ...]
+    race: bool
+    setup: TrialSetup
+
+    @classmethod
+    def of(cls, config: dict[str, Any], setup: TrialSetup) -> "Task":
+        """The one that the searcher describes: number, the configuration's parts, seeds, `race` and `refit`."""
+        configuration = Configuration(config["method"], config["params"], config["training"], config["choices"])
+        plan = replace(setup.plan, seeds=tuple(config["seeds"]))
+        refit = tuple(Replicate(seed, REFIT) for seed in plan.seeds) if config["refit"] else ()
+        return cls(config["number"], configuration, plan, refit or plan.replicates, config["race"], setup)
+
+    @property
+    def record(self) -> TrialRecord:
+        """The configuration as it stands."""
+        record = read_record(self.setup.sweep, self.number, self.setup.plan)
+        assert record
+        return record
+
+    def folder(self, replicate: Replicate) -> Path:
+        """Where a run is kept."""
+        return run_folder(self.setup.sweep, self.number, replicate)
+
+    def config(self, replicate: Replicate) -> RunConfig:
+        """What a run is told."""
+        spec, start = self.setup.spec, self.setup.init_from
+        if replicate.fold == REFIT:
+            return refit_config(spec, self.record, replicate.seed, start)
+        return run_config(spec, self.configuration, replicate.seed, start)
+
+    def begin(self) -> None:
+        """Write down what runs; refitting leaves that as it is."""
+        if self.replicates == self.plan.replicates:
+            if not self.race:
+                keep_race(self.setup.sweep, self.number, self.setup.plan)
+            write_configuration(self.setup.sweep, self.number, self.configuration, self.plan)
+
+    def fail(self, error: Exception) -> None:
+        """Write down why it failed."""
+        log.info("failed", exc_info=error)
+        write_failure(self.setup.sweep, self.number, self.configuration, self.plan, error)
+
+
 def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
-    """The Tune function. `config` has the number, the configuration's parts, its seeds, and whether it races."""
-    number, race = config["number"], config["race"]
-    configuration = Configuration(config["method"], config["params"], config["training"], config["choices"])
-    plan = replace(setup.plan, seeds=tuple(config["seeds"]))
-    if not race:
-        keep_race(setup.sweep, number, setup.plan)
-    write_configuration(setup.sweep, number, configuration, plan)
-    with trial_log(trial_folder(setup.sweep, number)):
-        values = (f"{name} {value}" for name, value in configuration.values.items())
-        log.info("begins  %s", "  ".join([configuration.method, *values]))
+    """The Tune function; `config` is the searcher's: see `Task.of`."""
+    task = Task.of(config, setup)
+    task.begin()
+    with trial_log(trial_folder(setup.sweep, task.number)):
+        values = (f"{name} {value}" for name, value in task.configuration.values.items())
+        log.info("begins  %s", "  ".join([task.configuration.method, *values]))
         try:
             if setup.spec.training.workers == 1:
-                run_replicates(number, configuration, plan, race, setup, get_local_device(setup.spec))
+                run_replicates(task, get_local_device(setup.spec))
             else:
-                run_group(number, configuration, plan, race, setup)
+                run_group(task)
         except ray.exceptions.RayActorError:
             raise  # the driver is gone: what this folder says is not for us to write any more
         except Exception as error:
-            _fail(number, configuration, plan, setup, error)
+            task.fail(error)
             if not isinstance(error, Diverged | UserError | TrainingFailedError):
                 raise
-    record = read_record(setup.sweep, number, setup.plan)
-    assert record
-    tune.report({"state": record.state})
+    tune.report({"state": task.record.state})
 
 
-def run_replicates(
-    number: int, configuration: Configuration, plan: SeedPlan, race: bool, setup: TrialSetup, device: torch.device
-) -> None:
-    """Run them in order; stop where one is pruned or asked to pause. Every worker of a group calls this."""
-    feeds = {fold: source.open_feed() for fold, source in setup.sources.items()}
-    for replicate in plan.replicates:
-        folder = run_folder(setup.sweep, number, replicate)
+def run_replicates(task: Task, device: torch.device) -> None:
+    """Make the runs in order; stop where one is pruned or asked to pause. Every worker of a group calls this."""
+    feeds = {fold: source.open_feed() for fold, source in task.setup.sources.items()}
+    for replicate in task.replicates:
+        folder = task.folder(replicate)
         known = History.read(folder)
-        if race and known and known.state == PRUNED:
+        if task.race and known and known.state == PRUNED:
             return
-        referee = RefereeClient(setup.referee, number, replicate, race)
-        run = run_config(setup.spec, configuration, replicate.seed, setup.init_from)
-        history = taken_or_trained(setup, replicate, run, feeds[replicate.fold], folder, device, referee)
+        referee = RefereeClient(task.setup.referee, task.number, replicate, task.race)
+        history = taken_or_trained(task, replicate, feeds[replicate.fold], device, referee)
         if history.state == PRUNED and referee.reason and rank() == 0:
             history.reason = referee.reason
             history.write(folder)
         log.info("%s %s", replicate.words, " · ".join(_words(history)))
-        if history.state == RUNNING or (race and history.state == PRUNED):
+        if history.state == RUNNING or (task.race and history.state == PRUNED):
             return
 
 
 def taken_or_trained(
-    setup: TrialSetup,
-    replicate: Replicate,
-    run: RunConfig,
-    feed: Feed,
-    folder: Path,
-    device: torch.device,
-    referee: "RefereeClient",
+    task: Task, replicate: Replicate, feed: Feed, device: torch.device, referee: "RefereeClient"
 ) -> History:
     """The history of a run: of one that is there already, judged epoch by epoch as if it were trained, or trained.
 
     Whoever trains alone waits for another process that trains the same run now.
     """
-    runs = setup.sources[replicate.fold].runs
-    take = not setup.spec.search.fresh and not (folder / "latest.pt").exists()  # what is under way goes on
+    runs, run, folder = task.setup.sources[replicate.fold].runs, task.config(replicate), task.folder(replicate)
+    take = not task.setup.spec.search.fresh and not (folder / "latest.pt").exists()  # what is under way goes on
     with runs.claimed(run, referee.is_pausing) if take and world_size() == 1 else nullcontext():
         found = STATES.index(replayed(runs, run, folder, referee) if take and rank() == 0 else "")
         state = STATES[first_says(found, device)]
@@ -166,7 +212,7 @@ def replayed(runs: SeedRuns, run: RunConfig, folder: Path, referee: "RefereeClie
         return ""
     for row in earlier_epochs(source):
         referee.hear(row)
-    history = History(run.seed, taken=runs.name_of(source))
+    history = History(run.seed, taken=runs.name_of(source), last=whole.last)
     for row in whole.epochs:
         history.epochs.append(row)
         verdict = referee(row)
@@ -187,41 +233,36 @@ def _words(history: History) -> list[str]:
     return words + [word for word in (f"best {number(history.best)}" if history.epochs else "", history.reason) if word]
 
 
-def _fail(number: int, configuration: Configuration, plan: SeedPlan, setup: TrialSetup, error: Exception) -> None:
-    log.info("failed", exc_info=error)
-    write_failure(setup.sweep, number, configuration, plan, error)
-
-
-def run_group(number: int, configuration: Configuration, plan: SeedPlan, race: bool, setup: TrialSetup) -> None:
+def run_group(task: Task) -> None:
     """Run them in one Ray Train worker group, started once for all of them.
 
     A worker that dies brings the group up again, and every run goes on from its own checkpoint. Train
     itself is given no checkpoint and a fresh name: a name it knows would be resumed in silence.
     """
-    training = setup.spec.training
+    training = task.setup.spec.training
     resources = {"CPU": float(training.cpus_per_worker), "GPU": training.gpus_per_worker}
     TorchTrainer(
         _group_worker,
-        train_loop_config=dict(number=number, configuration=configuration, plan=plan, race=race, setup=setup),
+        train_loop_config={"task": task},
         scaling_config=train.ScalingConfig(
             num_workers=training.workers, use_gpu=training.gpus_per_worker > 0, resources_per_worker=resources
         ),
         run_config=train.RunConfig(
-            name=f"trial-{number:04d}-{uuid.uuid4().hex[:8]}",
-            storage_path=str(setup.sweep / ".train"),
+            name=f"trial-{task.number:04d}-{uuid.uuid4().hex[:8]}",
+            storage_path=str(task.setup.sweep / ".train"),
             failure_config=train.FailureConfig(max_failures=MAX_WORKER_FAILURES),
         ),
     ).fit()
 
 
-def _group_worker(told: dict[str, Any]) -> None:
-    number, configuration, setup = told["number"], told["configuration"], told["setup"]
-    with trial_log(trial_folder(setup.sweep, number)) if rank() == 0 else nullcontext():
+def _group_worker(told: dict[str, Task]) -> None:
+    task = told["task"]
+    with trial_log(trial_folder(task.setup.sweep, task.number)) if rank() == 0 else nullcontext():
         try:
-            run_replicates(number, configuration, told["plan"], told["race"], setup, get_device())
+            run_replicates(task, get_device())
         except (Diverged, UserError) as error:
             if rank() == 0:
-                _fail(number, configuration, told["plan"], setup, error)
+                task.fail(error)
 
 
 def get_local_device(spec: SweepSpec) -> torch.device:

@@ -45,7 +45,7 @@ def saved_by(content: Content, record: TrialRecord) -> Cost:
 
 def _spent(content: Content, record: TrialRecord) -> Cost:
     rows = [row for run in record.histories for row in content.rows[record.number, run]]
-    return Cost(len(record.values), len(rows), _seconds([row.get("epoch_s") for row in rows]) / 3600)
+    return Cost(len(record.whole), len(rows), _seconds([row.get("epoch_s") for row in rows]) / 3600)
 
 
 def _seconds(epochs: Sequence[float | None]) -> float:

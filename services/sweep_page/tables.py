@@ -112,7 +112,7 @@ def _ranked(content: Content, rank: int, record: TrialRecord, names: Sequence[st
             record.configuration.method,
             over_seeds(record.objective, record.sd, len(record.values)),
             _interval(list(whole.values())),
-            f"{len(whole)}/{len(content.plan.replicates)}",
+            f"{len(record.whole)}/{len(content.plan.replicates)}",
             SHOWN_STATES.get(state, state) + (", evaluated" if chosen else ""),
             " · ".join(f"{name} {parameter(given[name])}" for name in names),
         ),

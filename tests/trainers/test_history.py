@@ -20,7 +20,14 @@ def test_nothing_written_is_not_begun(tmp_path: Path) -> None:
 def test_the_file_is_plain_json(tmp_path: Path) -> None:
     History(seed=3, epochs=[{"epoch": 0, "loss": 0.5}]).write(tmp_path)
     content = json.loads((tmp_path / "history.json").read_text())
-    assert content == {"seed": 3, "state": "running", "reason": "", "epochs": [{"epoch": 0, "loss": 0.5}], "taken": ""}
+    assert content == {
+        "seed": 3,
+        "state": "running",
+        "reason": "",
+        "epochs": [{"epoch": 0, "loss": 0.5}],
+        "taken": "",
+        "last": False,
+    }
 
 
 def test_best_skips_epochs_without_evaluation() -> None:
@@ -56,3 +63,11 @@ def test_a_reader_of_the_old_file_keeps_it(tmp_path: Path) -> None:
         write_atomically(path, b"newer")
         assert reader.read() == b"old"
     assert path.read_bytes() == b"newer"
+
+
+def test_the_last_model_counts_where_it_is_kept() -> None:
+    rows = [{"epoch": epoch, "validation_mae": mae} for epoch, mae in enumerate([5.0, 3.0, 4.0])]
+    best, last = History(0, epochs=[*rows, {"epoch": 3}]), History(0, epochs=[*rows, {"epoch": 3}], last=True)
+    assert (best.best, best.best_epoch) == (3.0, 1)
+    assert (last.best, last.best_epoch) == (4.0, 2)
+    assert [last.best_until(epochs) for epochs in range(4)] == [float("inf"), 5.0, 3.0, 4.0]

@@ -346,6 +346,29 @@ def test_what_the_labels_of_the_unlabelled_would_be_changes_nothing(tmp_path: Pa
     assert all(math.isfinite(value) for row in found["simclr", "partly"].epochs for value in row.values())
 
 
+@pytest.mark.parametrize("method", ["exponential", "vanilla"])
+def test_without_anybody_to_validate_on_the_last_model_is_kept(method: str, tmp_path: Path) -> None:
+    nobody = tiny.split(0, first_row=1, seed=2)
+    feed = ResidentFeed(tiny.resident(tiny.split(18, first_row=0, seed=1), nobody))
+    run = tiny.run(method, checkpoint="last")
+    history = train(run, tmp_path / "whole", feed=feed)
+    assert history.state == COMPLETE
+    assert not any(name.startswith("validation") for row in history.epochs for name in row)
+    assert checkpoint.load(tmp_path / "whole" / "best.pt")["epoch"] == 2
+    train(run, tmp_path / "paused", on_epoch=lambda row: Verdict.PAUSE, feed=feed)
+    train(run, tmp_path / "paused", feed=feed)
+    assert_same_run(tmp_path / "paused", tmp_path / "whole")
+
+
+def test_a_run_that_stops_early_is_on_the_schedule_of_all_epochs(tmp_path: Path) -> None:
+    run = tiny.run("dynlocrep", epochs=5, step_epochs=2, checkpoint="last")
+    whole = train(run, tmp_path / "whole")
+    short = train(run.model_copy(update={"stop_after": 3}), tmp_path / "short")
+    assert (short.state, len(short.epochs)) == (COMPLETE, 3)
+    assert without_times(short).epochs == without_times(whole).epochs[:3]
+    assert checkpoint.load(tmp_path / "short" / "best.pt")["epoch"] == 2
+
+
 def test_training_lowers_the_error(tmp_path: Path) -> None:
     feed = tiny.feed(train=64, validation=32)
     history = train(tiny.run("vanilla", epochs=8, lr=0.02, augmentations={}, views=1), tmp_path, feed=feed)

@@ -51,9 +51,10 @@ class Splits(Frozen):
 
     @property
     def parts(self) -> dict[str, tuple[str, ...]]:
-        """Labelled ids by the name of their part, each once: the splits, or the folds and the test split."""
+        """Labelled ids by the name of their part, each once: the splits that have any, or the folds and the test's."""
         if not self.folds:
-            return {"train": self.train, "validation": self.validation, "test": self.test}
+            validation = {"validation": self.validation} if self.validation else {}
+            return {"train": self.train, **validation, "test": self.test}
         return {f"fold {number}": ids for number, ids in enumerate(self.folds)} | {"test": self.test}
 
     @property
@@ -82,6 +83,13 @@ def fold_of(splits: Splits, number: int) -> Splits:
             "unlabelled": _all_but(number, splits.unlabelled_folds),
         }
     )
+
+
+def all_but_test(splits: Splits) -> Splits:
+    """The splits of a run that is trained on all but the test split, and validated on nobody."""
+    everyone = sum(splits.folds, ()) if splits.folds else splits.train + splits.validation
+    unlabelled = sum(splits.unlabelled_folds, ()) if splits.folds else splits.unlabelled
+    return Splits(train=tuple(sorted(everyone)), validation=(), test=splits.test, unlabelled=tuple(sorted(unlabelled)))
 
 
 def _all_but(number: int, folds: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
@@ -136,6 +144,8 @@ def _labelled_splits(scans: Sequence[Splittable], config: AnySplit, sides: Mappi
     if "validation" in named:
         return _splits(rest, named["validation"], test)
     assert isinstance(config.validation, float)
+    if config.validation == 0:
+        return _splits(rest, [], test)
     return _splits(*cutter.cut(rest, _held_out(len(rest), config.validation, "validation")), test)
 
 
@@ -190,7 +200,7 @@ def split_sizes(count: int, config: SplitConfig) -> dict[str, int]:
     sizes = {"test": round(count * config.test), "validation": round(count * config.validation)}
     sizes["train"] = count - sum(sizes.values())
     for name, size in sizes.items():
-        if size < 1:
+        if size < 1 and not (name == "validation" and config.validation == 0):
             raise UserError(
                 f"data.split: {count} subjects leave the {name} split empty with test {config.test:g} and "
                 f"validation {config.validation:g}; at least one subject in each is needed"
@@ -317,7 +327,7 @@ def _by_fractions(units: list[Unit], config: SplitConfig) -> Splits:
         return _in_folds(*cutter.cut(units, _held_out(len(units), config.test, "test")), cutter, config)
     sizes = split_sizes(len(units), config)
     rest, test = cutter.cut(units, sizes["test"])
-    return _splits(*cutter.cut(rest, sizes["validation"]), test)
+    return _splits(*(cutter.cut(rest, sizes["validation"]) if config.validation else (rest, [])), test)
 
 
 def _in_folds(rest: list[Unit], test: list[Unit], cutter: "_Cutter", config: SplitRules) -> Splits:

@@ -25,8 +25,8 @@ class Fitter(Protocol):
     def fit(self, features: Tensor, labels: Tensor, held_out: Tensor, held_out_labels: Tensor, seed: int) -> Probe:
         """A probe of features [N, F] and labels [N].
 
-        held_out [M, F] and held_out_labels [M] choose between fits, and never enter one. Random draws follow from
-        `seed`; torch's generator stays as it was.
+        held_out [M, F] and held_out_labels [M] choose between fits, and never enter one; M may be 0. Random draws
+        follow from `seed`; torch's generator stays as it was.
         """
         ...
 

@@ -73,7 +73,7 @@ def test_nothing_is_cut_however_narrow_the_screen(tmp_path: Path, width: int, te
         leave(tmp_path, number, {0: [5.0 + number] * 4, 1: [5.0] * 4}, params=params)
     *lines, ranked, doubt = printed(width, tmp_path, terminal=terminal)
     assert len(lines) == 4
-    assert ranked == "ranked by MAE on the validation split, each run at its best epoch"
+    assert ranked == "ranked by MAE on the validation split, each run by the model that it keeps"
     assert doubt == "trial 0 cannot be told from 1, 2 (95 %, compared run by run)"
     assert "…" not in "".join(lines)
     assert all(f"a_rather_long_parameter_{i}" in lines[0] for i in range(9))

@@ -22,6 +22,11 @@ def test_the_specs_beside_the_tests_are_sound(path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
+        (
+            "data/split",
+            {"validation": 0},
+            "training.checkpoint: best is not allowed with data.split.validation 0; allowed",
+        ),
         ("model/encoder", "resnet81", "model.encoder: unknown encoder 'resnet81'; did you mean 'resnet18'?"),
         ("training/augmentations", {"cutuot": {}}, "unknown augmentation 'cutuot'; did you mean 'cutout'?"),
         ("training/augmentations", {"cutout": {"sise": 1}}, "augmentation 'cutout' has no parameter 'sise'; did you"),
@@ -98,6 +103,15 @@ def test_check_refuses(path: str, value: Any, said: str) -> None:
     assert str(error.value).startswith("study.yaml: ")
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_where_nobody_is_validated_on_there_is_nothing_to_choose_by() -> None:
+    spec = changed("data/split", {"validation": 0})
+    spec["training"] = {"checkpoint": "last"}
+    with pytest.raises(UserError, match=r"^study.yaml: search.trials: \d+ is not allowed with data.split.validation 0"):
+        check_spec(loaded(spec))
+    spec["search"]["trials"] = 1
+    check_spec(loaded(spec))
 
 
 @pytest.mark.parametrize("bug", [ValueError("ours"), TypeError("ours"), KeyError("ours")])

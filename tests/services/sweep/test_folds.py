@@ -1,6 +1,7 @@
 """Sweeps whose split has folds: each configuration runs each seed on every fold, for real."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from services.records.folder import FINISHED, SweepFolder
 from services.records.trial_record import read_records, run_folder
 from services.settings import Settings
 from services.spec.extent import More, extended
-from services.spec.replicate import Replicate
+from services.spec.replicate import REFIT, Replicate
 from services.spec.spec import LoadedSpec
 from services.sweep.run import run_sweep
 from services.sweep.trial import run_config
 from services.verbs.local import Local
 from tests.services.small_study import settings_in, write_study
+from trainers.history import History
 from trainers.inference import Predictor
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -57,6 +59,37 @@ def test_everyone_is_predicted_by_runs_that_did_not_train_on_them(tmp_path: Path
     assert len(more.seed_mae) == 6
     (best_one, other) = Local(settings).trials(loaded.sweep_id)
     assert (len(best_one.seeds), len(other.seeds)) == (6, 6), "without racing all that are complete are finalists"
+
+
+def test_the_best_is_trained_once_more_on_all_but_the_test_split(tmp_path: Path, ray_local: None) -> None:
+    search = {**SEARCH, "refit": True, "seeds": [0, 1]}
+    loaded = write_study(tmp_path, data={"split": {"folds": 2}}, training={"epochs": 5}, search=search)
+    settings = settings_in(tmp_path / "home")
+    report = run(loaded, settings)
+    assert sorted(report.predictions) == [Replicate(0, REFIT), Replicate(1, REFIT)]
+    storage = Path(settings.storage_path) / loaded.sweep_id
+    record = next(r for r in read_records(storage, loaded.spec.plan) if r.number == report.trial)
+    ends = sorted(1 + history.best_epoch for history in record.histories.values())
+    assert report.refit_epochs == -(-(ends[1] + ends[2]) // 2)
+    refitted = History.read(run_folder(storage, report.trial, Replicate(1, REFIT)))
+    assert refitted and len(refitted.epochs) == report.refit_epochs
+    assert not any("validation_mae" in row for row in refitted.epochs)
+    assert report.out_of_fold and sorted(report.out_of_fold.predictions) == [Replicate(0), Replicate(1)]
+    renamed = replace(loaded, spec=loaded.spec.model_copy(update={"name": "again"}))
+    assert run(renamed, settings).predictions == report.predictions
+    taken = History.read(run_folder(Path(settings.storage_path) / renamed.sweep_id, report.trial, Replicate(1, REFIT)))
+    assert taken and taken.taken == f"{loaded.sweep_id}/trial-{report.trial:04d}/refit-seed-1"
+
+
+def test_a_single_configuration_without_validation(tmp_path: Path, ray_local: None) -> None:
+    search = {**SEARCH, "trials": 1, "seeds": [0, 1]}
+    loaded = write_study(tmp_path, data={"split": {"validation": 0}}, training={"checkpoint": "last"}, search=search)
+    settings = settings_in(tmp_path / "home")
+    report = run(loaded, settings)
+    (trial,) = Local(settings).trials(loaded.sweep_id)
+    assert (trial.state, trial.objective, trial.seeds) == ("complete", None, {Replicate(0): None, Replicate(1): None})
+    assert report.metrics["mae"].value < report.baseline_mae
+    assert "–" in (settings.reports / f"{loaded.sweep_id}.html").read_text()
 
 
 def test_each_site_is_left_out_once(tmp_path: Path, ray_local: None) -> None:

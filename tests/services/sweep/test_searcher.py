@@ -16,7 +16,7 @@ from ray.tune.search import Searcher
 from search_spaces import Configuration
 from services.records.trial_record import keep_race, read_record, read_records, run_folder, write_configuration
 from services.spec import methods
-from services.spec.replicate import Replicate
+from services.spec.replicate import REFIT, Replicate
 from services.spec.spec import SeedPlan, SweepSpec
 from services.stores.optuna import open_study
 from services.sweep.sampling import make_sampler
@@ -76,6 +76,17 @@ class Bench:
             configuration = Configuration(told["method"], told["params"], told["training"], told["choices"])
             write_configuration(self.sweep, told["number"], configuration, self.plan_of(told))
         return told
+
+    def refit(self, number: int, outcome: str = "complete") -> None:
+        """Train configuration `number` on all but the test split, and tell the searcher."""
+        trial_id = next(key for key, told in self.open.items() if told["number"] == number and told["refit"])
+        for seed in self.open[trial_id]["seeds"]:
+            history([1.0] * EPOCHS, seed=seed).write(run_folder(self.sweep, number, Replicate(seed, REFIT)))
+        told = self.open.pop(trial_id)
+        if outcome == "failed":
+            configuration = Configuration(told["method"], told["params"], told["training"], told["choices"])
+            write_configuration(self.sweep, number, configuration, self.plan_of(told), "Diverged: the loss is nan")
+        self.searcher.on_trial_complete(trial_id)
 
     def plan_of(self, told: dict[str, Any]) -> SeedPlan:
         return replace(self.spec.plan, seeds=tuple(told["seeds"]))
@@ -331,6 +342,32 @@ def test_finalists_run_all_their_seeds_at_the_same_time(tmp_path: Path) -> None:
     bench.searcher.settle()
     told = {record.number: record.state for record in read_records(bench.sweep, bench.spec.plan)}
     assert {n: bench.state(n).name.lower() for n in told} == told, "Optuna says the same as the leaderboard"
+
+
+def test_the_best_is_refitted_once_all_is_chosen(tmp_path: Path) -> None:
+    study = spec(trials=3, parallel=2, racing=None, refit=True)
+    bench = Bench(tmp_path, study)
+    for _ in range(2):
+        bench.suggest()
+    bench.end(0)
+    bench.suggest()
+    bench.end(1)
+    assert bench.suggest() is None, "the best is known when all have ended"
+    bench.end(2)
+    bench.suggest()
+    first, second, _ = sorted(range(3), key=lambda number: bench.maes(number))
+    assert bench.numbers() == [first]
+    assert bench.suggest() is None
+    resumed = Bench(tmp_path, study, bench.storage)
+    resumed.suggest()
+    assert resumed.numbers() == [first], "one that was interrupted goes on"
+    resumed.refit(first, "failed")
+    resumed.suggest()
+    assert resumed.numbers() == [second], "one that fails there is the best no more"
+    resumed.refit(second)
+    assert resumed.suggest() == Searcher.FINISHED
+    record = read_record(resumed.sweep, second, study.plan)
+    assert record and set(record.histories) == {*study.plan.replicates}, "the search knows nothing of it"
 
 
 def test_without_racing_there_are_no_finalists(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from upath import UPath
 
 from trainers.config import FILES, AnySplit, SplitByFiles, SplitConfig
 from trainers.data.split_files import SplitLists
-from trainers.data.splits import Splits, fold_of, left_out, make_splits, read_splits, store_splits
+from trainers.data.splits import Splits, all_but_test, fold_of, left_out, make_splits, read_splits, store_splits
 from trainers.data.store import Source, StoredSubject, VolumeStore
 from trainers.errors import UserError
 
@@ -277,6 +277,27 @@ def test_labels_of_a_test_split_that_is_named_decide_nothing(kind: str, cohort: 
 
 def published(*sides: str) -> list[StoredSubject]:
     return [scan(f"s{number:02d}", f"s{number:02d}", Split=side) for number, side in enumerate(sides)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@EXAMPLES
+@given(cohort=cohorts())
+def test_all_but_the_test_split_may_be_trained_on(kind: str, cohort: list[StoredSubject]) -> None:
+    splits = made(kind, cohort)
+    whole = all_but_test(splits)
+    assert (whole.test, whole.validation, whole.folds) == (splits.test, (), ())
+    everyone = {*splits.train, *splits.validation, *splits.unlabelled, *sum(splits.unlabelled_folds, ())}
+    assert {*whole.train, *whole.unlabelled} == everyone
+
+
+def test_nobody_may_be_validated_on(store: VolumeStore) -> None:
+    halved = store_splits(store, SplitConfig(validation=0, test=0.5))
+    assert halved.validation == ()
+    assert (len(halved.train), len(halved.test)) == (
+        len(store.subjects) - len(halved.test),
+        round(len(store.subjects) / 2),
+    )
+    assert [*halved.parts] == ["train", "test"]
 
 
 def test_a_published_split_is_used_as_it_is() -> None:

@@ -52,6 +52,27 @@ def test_keeps_the_penalty_that_validates_best(train: int, features: int) -> Non
     assert float(PENALTIES[0]) < chosen < float(PENALTIES[-1]), "an end of the grid would show nothing"
 
 
+@SHAPES
+def test_without_held_out_rows_each_is_left_out_once(train: int, features: int) -> None:
+    """The features' scale is that of all rows, as it is in the closed form."""
+    x, y, held_out, held_out_y = data(train, 30, features, noise=11.0)
+    standardised = StandardScaler().fit_transform(x.double())
+    errors = []
+    for penalty in PENALTIES:
+        left_out = []
+        for row in range(train):
+            others = np.arange(train) != row
+            # one more column, without a penalty, is the intercept
+            design = np.column_stack([standardised[others], np.ones(train - 1)])
+            shrink = float(penalty) * np.diag([1.0] * features + [0.0])
+            weight = np.linalg.solve(design.T @ design + shrink, design.T @ y[others].numpy())
+            left_out.append(abs(np.append(standardised[row], 1) @ weight - float(y[row])))
+        errors.append(np.mean(left_out))
+    chosen = float(Ridge().fit(x, y, held_out[:0], held_out_y[:0]).penalty)
+    assert chosen == pytest.approx(float(PENALTIES[int(np.argmin(errors))]))
+    assert float(PENALTIES[0]) < chosen < float(PENALTIES[-1]), "an end of the grid would show nothing"
+
+
 def test_labels_unrelated_to_the_features_give_nearly_the_mean() -> None:
     x, _, held_out, _ = data(40, 40, 30)
     generator = torch.Generator().manual_seed(0)

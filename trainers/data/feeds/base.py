@@ -97,7 +97,8 @@ class Parts:
 class Feed(ABC):
     """Batches of the training and validation splits. The test split is out of reach.
 
-    `train_size` counts the scans with a label that are trained on, `unlabelled_size` the others. `image_shape` is
+    `validates` says whether anybody is validated on. `train_size` counts the scans with a label that are trained on,
+    `unlabelled_size` the others. `image_shape` is
     (C, *S). `train_labels`, which are trained on, and their range are in the label's unit: those that are taught, or
     else the table's, which are `table_labels`. `normalization` is applied to images on their way to a device
     (`arriving`); `covariates` made those of the batches.
@@ -112,6 +113,7 @@ class Feed(ABC):
         self._train_shards, self._volume_nbytes = parts.train_shards, parts.volume_nbytes
         self._labelled = np.flatnonzero(np.isfinite(train.labels))
         self.table_labels = tuple(train.labels[self._labelled].tolist())
+        self.validates = len(parts.validation.rows) > 0
         self.train_size, self.unlabelled_size = len(self._labelled), len(train.rows) - len(self._labelled)
         self._teach(train.labels if parts.taught is None else parts.taught)
 
