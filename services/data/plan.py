@@ -54,6 +54,7 @@ def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], wei
         trials=spec.search.trials,
         seeds=len(spec.search.seeds),
         folds=len(splits.folds),
+        refits=len(spec.search.seeds) if spec.search.refit else 0,
         epochs=spec.plan.seed_epochs,
         concurrent=allotment.concurrent,
         workers=training.workers,
@@ -104,7 +105,7 @@ def estimate(
     step_s, checkpoint_bytes = _rehearse(spec, shape)
     training = spec.training
     epoch_s = step_s * statistics.fmean(size // training.batch_size for size in train_sizes)
-    runs = spec.search.trials * len(plan.replicates)
+    runs = spec.search.trials * len(plan.replicates) + (len(plan.seeds) if spec.search.refit else 0)
     hours = epoch_s / training.workers * plan.seed_epochs * runs / allotment.concurrent / 3600
     return Estimate(epoch_s, hours, runs * checkpoint_bytes / 1e9)
 

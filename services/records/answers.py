@@ -190,6 +190,7 @@ class Planned(Answer):
     trials: int
     seeds: int
     folds: Annotated[int, Field(description="of the split, on each of which every seed runs")] = 0
+    refits: Annotated[int, Field(description="runs of the best configuration on all but the test split")] = 0
     epochs: int
     concurrent: int
     workers: int

@@ -203,10 +203,11 @@ def _read_raced(path: Path) -> Raced | None:
     return Raced(tuple(content["seeds"]), {replicate_named(run): epochs for run, epochs in content["epochs"].items()})
 
 
-def is_refitted(sweep: Path, number: int, plan: SeedPlan) -> bool:
-    """Whether a configuration was trained on all but the test split, with every seed."""
-    histories = (History.read(run_folder(sweep, number, Replicate(seed, REFIT))) for seed in plan.seeds)
-    return all(history is not None and history.state == COMPLETE for history in histories)
+def is_refitted(sweep: Path, record: TrialRecord) -> bool:
+    """Whether a configuration was trained on all but the test split, with every seed, and as long as it should be."""
+    epochs = record.refit_epochs or record.plan.judged_epochs
+    histories = (History.read(run_folder(sweep, record.number, Replicate(seed, REFIT))) for seed in record.plan.seeds)
+    return all(history and history.state == COMPLETE and len(history.epochs) == epochs for history in histories)
 
 
 def read_records(sweep: Path, plan: SeedPlan) -> list[TrialRecord]:

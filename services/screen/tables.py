@@ -112,6 +112,7 @@ def print_plan(console: Console, planned: Planned) -> None:
     feed = "resident" if planned.feed == "resident" else "streamed"
     folds = f" x {planned.folds} folds" if planned.folds else ""
     runs = f"{planned.trials * planned.seeds * max(planned.folds, 1)} runs of {planned.epochs} epochs"
+    runs += f", then {planned.refits} of the best on all but the test split" if planned.refits else ""
     workers = f"{planned.workers} x {planned.cpus_per_worker} CPUs, {planned.gpus_per_worker:g} GPUs"
     nodes = f"{count(planned.nodes, 'node')} with {planned.cpus:g} CPUs, {planned.gpus:g} GPUs"
     volumes = f"{planned.subjects} volumes {list(planned.image_shape)}, {planned.decoded_gb:.2g} GB decoded"

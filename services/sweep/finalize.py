@@ -95,7 +95,7 @@ def choose_winner(spec: SweepSpec, plan: SeedPlan, storage: Path) -> Winner:
         )
         for replicate in sorted(record.whole)
     }
-    if not (spec.search.refit and record.state == COMPLETE and is_refitted(storage, record.number, plan)):
+    if not (spec.search.refit and record.state == COMPLETE and is_refitted(storage, record)):
         return Winner(record, validated, validated)
     refitted = {
         run: (refit_config(spec, record, run.seed), run_folder(storage, record.number, run) / "best.pt")
@@ -127,7 +127,7 @@ def export_model(
     # Recorded, and so not shown: MLflow's advice to infer the signature, which is given here.
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(record=True):
         ensemble = Path(scratch) / "ensemble"
-        save_ensemble(ensemble, {run.slug: member for run, member in members.items()}, image_shape)
+        save_ensemble(ensemble, {_file_of(run): member for run, member in members.items()}, image_shape)
         save_model(
             folder,
             python_model=str(Path(__file__).with_name("served_model.py")),
@@ -137,6 +137,11 @@ def export_model(
             # A build such as +cpu is of this machine; the public version is found anywhere.
             pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in ("mlflow", *_SERVED)],
         )
+
+
+def _file_of(run: Replicate) -> str:
+    """A run's file in a served model: `seed-0` where there is one for each seed, from which other sweeps may start."""
+    return Replicate(run.seed).slug if run.fold == REFIT else run.slug
 
 
 def _evaluate(spec: SweepSpec, winner: Winner, prepared: Prepared, final: Path, phase: int, looks: int) -> None:

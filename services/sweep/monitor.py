@@ -12,6 +12,7 @@ from services.records.leaderboard import best, counts
 from services.records.trial_record import FAILED, TrialRecord, read_record, read_records
 from services.screen.progress import Meter
 from services.screen.tables import leaderboard_text
+from services.spec.replicate import REFIT
 from services.spec.spec import SeedPlan
 from services.stores.mlflow import RunState
 from services.stores.tracker import Tracker
@@ -73,7 +74,8 @@ class Monitor:
     def counts(self) -> Counts:
         """What the sweep has come to; runs count as soon as their last epoch is heard of."""
         with self._lock:
-            runs = sum(length >= self._plan.seed_epochs for length in self._live.values())
+            live = (length for (_, run), length in self._live.items() if run.fold != REFIT)
+            runs = sum(length >= self._plan.seed_epochs for length in live)
             return counts(self._records.values()).model_copy(update={"seed_runs": runs})
 
     def summary(self) -> str:

@@ -195,7 +195,7 @@ class SweepSearcher(Searcher):
         if self._search.refit and self._number_of:
             return None
         first = best(read_records(self._sweep, self._plan)) if self._search.refit else None
-        if first is None or is_refitted(self._sweep, first.number, self._plan):
+        if first is None or is_refitted(self._sweep, first):
             return str(Searcher.FINISHED)
         return self._start(trial_id, first.number, self._plan.seeds, race=False, refit=True)
 

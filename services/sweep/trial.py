@@ -1,6 +1,7 @@
 """One configuration as a Tune trial: its runs, one after the other, in one worker group or in the trial itself."""
 
 import logging
+import shutil
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -130,7 +131,10 @@ class Task:
         return run_config(spec, self.configuration, replicate.seed, start)
 
     def begin(self) -> None:
-        """Write down what runs; refitting leaves that as it is."""
+        """Write down what runs; refitting leaves that as it is, and begins anew where it should have ended earlier."""
+        for replicate in self.replicates:
+            if replicate.fold == REFIT and _is_longer(self.folder(replicate), self.config(replicate).epochs):
+                shutil.rmtree(self.folder(replicate))
         if self.replicates == self.plan.replicates:
             if not self.race:
                 keep_race(self.setup.sweep, self.number, self.setup.plan)
@@ -140,6 +144,11 @@ class Task:
         """Write down why it failed."""
         log.info("failed", exc_info=error)
         write_failure(self.setup.sweep, self.number, self.configuration, self.plan, error)
+
+
+def _is_longer(folder: Path, epochs: int) -> bool:
+    history = History.read(folder)
+    return history is not None and len(history.epochs) > epochs
 
 
 def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:

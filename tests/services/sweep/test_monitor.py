@@ -12,7 +12,6 @@ from rich.console import Console
 
 from search_spaces import Configuration
 from services.screen.progress import Meter
-from services.spec.replicate import Replicate
 from services.spec.spec import SweepSpec
 from services.stores.tracker import Tracker
 from services.sweep.monitor import Monitor
@@ -21,6 +20,7 @@ from tests.services.past import EPOCHS, leave, rows, spec
 from trainers.history import PRUNED
 
 SPEC = spec(trials=4, seeds=[0, 1])
+FIRST, SECOND = SPEC.plan.replicates
 
 
 class Told:
@@ -57,14 +57,14 @@ def test_a_configuration_from_start_to_end(tmp_path: Path) -> None:
     monitor.trial_started(0, Configuration("dynlocrep", {"lam": 0.5}, {"lr": 0.1}))
     assert told.calls == [("trial_started", 0, "dynlocrep", {"lam": 0.5, "lr": 0.1})]
     row = rows([5.0])[0]
-    monitor.follow([Event(0, Replicate(0), row)])
-    assert told.calls[1:] == [("epoch", 0, Replicate(0), row)]
+    monitor.follow([Event(0, FIRST, row)])
+    assert told.calls[1:] == [("epoch", 0, FIRST, row)]
     assert shown.last == (1, 4 * 2 * EPOCHS, "0/4 trials · 0 seed runs")
     leave(tmp_path, 0, {0: [5.0] * 4, 1: [6.0] * 4})
     monitor.trial_ended(0, "complete")
-    assert told.of("seed_ended") == [("seed_ended", 0, 0, "complete", ""), ("seed_ended", 0, 1, "complete", "")]
+    assert told.of("run_ended") == [("run_ended", 0, FIRST, "complete", ""), ("run_ended", 0, SECOND, "complete", "")]
     assert told.of("trial_ended", "best") == [
-        ("trial_ended", 0, "complete", "", 5.5, {0: 5.0, 1: 6.0}),
+        ("trial_ended", 0, "complete", "", 5.5, {FIRST: 5.0, SECOND: 6.0}),
         ("best", 0, 5.5),
     ]
     assert "dynlocrep" in told.of("leaderboard")[0][1]
@@ -75,8 +75,11 @@ def test_one_that_was_stopped(tmp_path: Path) -> None:
     monitor, told, shown = monitoring(tmp_path)
     leave(tmp_path, 0, {0: [5.0] * 4, 1: [6.0] * 2}, state=PRUNED, reason="3 behind")
     monitor.trial_ended(0, "pruned")
-    assert told.of("seed_ended") == [("seed_ended", 0, 0, "complete", ""), ("seed_ended", 0, 1, "pruned", "3 behind")]
-    assert told.of("trial_ended", "best") == [("trial_ended", 0, "pruned", "3 behind", 5.0, {0: 5.0})]
+    assert told.of("run_ended") == [
+        ("run_ended", 0, FIRST, "complete", ""),
+        ("run_ended", 0, SECOND, "pruned", "3 behind"),
+    ]
+    assert told.of("trial_ended", "best") == [("trial_ended", 0, "pruned", "3 behind", 5.0, {FIRST: 5.0})]
     assert shown.last == (8, 32, "1/4 trials · 1 seed run · 1 saved by pruning")
 
 
@@ -84,7 +87,7 @@ def test_a_finalist_has_no_reason_any_more(tmp_path: Path) -> None:
     monitor, told, _ = monitoring(tmp_path)
     leave(tmp_path, 0, {0: [5.0] * 4, 1: [6.0] * 4}, state=PRUNED, reason="3 behind")
     monitor.trial_ended(0, "complete")
-    assert told.of("trial_ended") == [("trial_ended", 0, "complete", "", 5.5, {0: 5.0, 1: 6.0})]
+    assert told.of("trial_ended") == [("trial_ended", 0, "complete", "", 5.5, {FIRST: 5.0, SECOND: 6.0})]
 
 
 def test_one_that_failed_and_one_that_paused(tmp_path: Path) -> None:
@@ -103,7 +106,11 @@ def test_what_happened_before_a_resume_is_brought_up_to_date(tmp_path: Path) -> 
     leave(tmp_path, 0, {0: [5.0] * 4, 1: [6.0] * 4})
     leave(tmp_path, 1, {0: [5.0] * 3})
     monitor, told, shown = monitoring(tmp_path)
-    assert [(call[1], call[2], len(call[3])) for call in told.of("history")] == [(0, 0, 4), (0, 1, 4), (1, 0, 3)]
+    assert [(call[1], call[2], len(call[3])) for call in told.of("history")] == [
+        (0, FIRST, 4),
+        (0, SECOND, 4),
+        (1, FIRST, 3),
+    ]
     monitor.follow([])
     assert shown.last == (11, 32, "1/4 trials · 2 seed runs · best 5.500")
 
@@ -138,7 +145,7 @@ def test_ends_and_events_come_from_two_threads(tmp_path: Path) -> None:
         try:
             while not over.is_set():
                 number += 1
-                monitor.follow([Event(number, Replicate(0), rows([5.0])[0])])
+                monitor.follow([Event(number, FIRST, rows([5.0])[0])])
         except RuntimeError as error:
             broken.append(error)
 

@@ -23,7 +23,7 @@ from services.sweep.sampling import make_sampler
 from services.sweep.searcher import SweepSearcher
 from tests.services.past import EPOCHS, history, spec
 from trainers import losses
-from trainers.history import PRUNED
+from trainers.history import COMPLETE, PRUNED
 from trainers.seeding import fold
 
 Outcome = Callable[[int, bool], str]
@@ -80,8 +80,11 @@ class Bench:
     def refit(self, number: int, outcome: str = "complete") -> None:
         """Train configuration `number` on all but the test split, and tell the searcher."""
         trial_id = next(key for key, told in self.open.items() if told["number"] == number and told["refit"])
+        record = read_record(self.sweep, number, self.spec.plan)
+        assert record and record.refit_epochs
         for seed in self.open[trial_id]["seeds"]:
-            history([1.0] * EPOCHS, seed=seed).write(run_folder(self.sweep, number, Replicate(seed, REFIT)))
+            folder = run_folder(self.sweep, number, Replicate(seed, REFIT))
+            history([1.0] * record.refit_epochs, seed=seed, state=COMPLETE).write(folder)
         told = self.open.pop(trial_id)
         if outcome == "failed":
             configuration = Configuration(told["method"], told["params"], told["training"], told["choices"])
