@@ -3,8 +3,10 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,9 @@ import pytest
 from rich.console import Console
 
 from services.records.final_report import FinalReport
-from services.records.folder import FINISHED, SweepFolder
+from services.records.folder import FINISHED, SweepFolder, recognised
 from services.records.looks import Looks
-from services.records.trial_record import read_records
+from services.records.trial_record import read_records, run_folder
 from services.settings import Settings
 from services.spec.extent import More, extended
 from services.spec.replicate import Replicate
@@ -66,6 +68,37 @@ def test_trials_that_come_later_are_those_of_a_longer_sweep(tmp_path: Path, ray_
     study = optuna.load_study(study_name=long.sweep_id, storage=grown.optuna_storage)
     assert [phase["trials"] for phase in study.user_attrs["phases"]] == [4]
     assert run(short, grown) == run(long, grown) == "", "it has been done as far as either asks"
+
+
+@pytest.mark.parametrize("moment", ["as it begins", "in the middle"])
+def test_an_extension_that_is_killed_is_what_one_that_was_not_is(tmp_path: Path, ray_local: None, moment: str) -> None:
+    settings, short = settings_in(tmp_path / "home"), write_study(tmp_path, search={**SEARCH, "trials": 2})
+    run(short, settings)
+    storage = Path(settings.storage_path) / short.sweep_id
+    kept = SweepFolder.find(settings, "small")
+    code = "from services.cli import main; main()"
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code, "extend", "small", "--trials", "4"],
+        env={**os.environ, "CONTRASWEEP_HOME": str(settings.home)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    grown = {
+        "as it begins": lambda: kept.read_state().phases,
+        "in the middle": (run_folder(storage, 2, Replicate(0)) / "history.json").exists,
+    }
+    while not grown[moment]() and driver.poll() is None:
+        time.sleep(0.02)
+    driver.kill()
+    assert driver.wait() == -signal.SIGKILL, "it was still under way"
+    long = write_study(tmp_path, search={**SEARCH, "trials": 4})
+    run(recognised(long, settings), settings)
+    at_once = settings_in(tmp_path / "at-once")
+    run(long, at_once)
+    assert results(long, settings) == results(long, at_once)
+    assert final(settings, long).predictions == final(at_once, long).predictions
+    assert [phase.trials for phase in kept.read_state().phases] == [2]
+    assert final(settings, long, "final-0.json").looks == 1
 
 
 def test_seeds_that_come_later_are_run_by_the_finalists_or_by_all(tmp_path: Path, ray_local: None) -> None:
