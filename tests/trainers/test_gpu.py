@@ -1,6 +1,7 @@
 """Every loss and every encoder takes a step on a GPU under bf16 autocast, and batches arrive there as on a CPU."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,9 +12,14 @@ from tests.trainers.encoders.test_contract import dimensions
 from tests.trainers.losses.conftest import small
 from trainers import encoders, losses
 from trainers.data.feeds import arriving
+from trainers.data.feeds.resident import ResidentFeed
+from trainers.history import COMPLETE, Verdict
+from trainers.inference import Predictor
 from trainers.normalization import Normalization
+from trainers.pretrain import pretrain
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+CUDA = torch.device("cuda")
 SIZE = {1: (96,), 2: (96, 96), 3: (32, 96, 96)}
 
 
@@ -56,3 +62,24 @@ def test_batches_arrive_as_on_a_cpu(dtype: torch.dtype) -> None:
         return torch.cat([batch.images.cpu() for batch in arriving(stored, torch.device(device), normalization)])
 
     torch.testing.assert_close(arrived("cuda"), arrived("cpu"))
+
+
+def test_a_run_that_pauses_goes_on_to_nearly_the_same_figures(tmp_path: Path) -> None:
+    run = tiny.run("supremix", gpus_per_worker=1, precision="bf16")
+    whole = pretrain(run, tiny.feed(), tmp_path / "whole", device=CUDA)
+    for _ in range(run.epochs):
+        parts = pretrain(run, tiny.feed(), tmp_path / "parts", device=CUDA, on_epoch=lambda row: Verdict.PAUSE)
+    assert parts.state == COMPLETE
+    assert [row["loss"] for row in parts.epochs] == pytest.approx([row["loss"] for row in whole.epochs], rel=0.02)
+
+
+@pytest.mark.parametrize("method", ["exponential", "vanilla"])
+def test_the_last_model_of_a_run_that_nobody_validates_predicts(method: str, tmp_path: Path) -> None:
+    train = tiny.split(64, first_row=0, seed=1)
+    feed = ResidentFeed(tiny.resident(train, tiny.split(0, first_row=1, seed=2)))
+    run = tiny.run(method, epochs=17, lr=0.02, views=1, augmentations={}, checkpoint="last", gpus_per_worker=1)
+    history = pretrain(run.model_copy(update={"stop_after": 16}), feed, tmp_path, device=CUDA)
+    assert (history.state, len(history.epochs)) == (COMPLETE, 16)
+    new = tiny.split(32, first_row=1, seed=3)
+    predicted = Predictor.load(run, tmp_path / "best.pt", feed.image_shape, CUDA).infer(new.images).predictions
+    assert abs(predicted - new.labels).mean() < 10, "guessing the mean is off by 15 years"
