@@ -32,7 +32,7 @@ class Frozen(BaseModel):
 SplitValue = str | int | float
 SplitValues = Annotated[tuple[SplitValue, ...], Field(strict=False, min_length=1)]
 """Values of a column. Members of a tagged union are given JSON's lists as lists, which `strict` would refuse."""
-VALIDATION = 0.2
+TEST = VALIDATION = 0.2
 FILES = "data.split.files"
 """Stands for a column in `split_cells`: which of the files names the scan."""
 
@@ -47,21 +47,27 @@ def _kind_of_folds(given: object) -> str:
     return "by" if isinstance(given, dict | FoldsBy) else "count"
 
 
+Folds = Annotated[
+    Annotated[Several, Tag("count")] | Annotated[FoldsBy, Tag("by")],
+    Discriminator(_kind_of_folds),
+]
+"""So many folds, or one for each value of a column."""
+
+
 class SplitRules(Frozen):
     """What all kinds of split have.
 
     `stratify` cuts by quantiles of numeric and values of other columns. Subjects with one value of `family` stay
-    together. With `folds` what is not the test split is in folds, each the validation split once.
+    together. With `folds` what is not the test split is in folds, each the validation split once. With `outer` everyone
+    is in outer folds, each the test split of a whole search once; the rest is split as the other fields say.
     """
 
     validation: tuple[SplitValue, ...] | float = VALIDATION
     stratify: Annotated[tuple[str, ...], Field(strict=False)] | None = None
     seed: int = 0
     family: str | None = None
-    folds: (
-        Annotated[Annotated[Several, Tag("count")] | Annotated[FoldsBy, Tag("by")], Discriminator(_kind_of_folds)]
-        | None
-    ) = None
+    folds: Folds | None = None
+    outer: Folds | None = None
 
     @model_validator(mode="after")
     def _validates_in_one_way(self) -> Self:
@@ -69,22 +75,38 @@ class SplitRules(Frozen):
             raise ValueError("validation is not allowed with folds: each fold is the validation split once")
         return self
 
+    @model_validator(mode="after")
+    def _tests_in_one_way(self) -> Self:
+        if self.outer is not None and self._own_test:
+            raise ValueError(f"{self._own_test} is not allowed with outer: each outer fold is the test split once")
+        return self
+
+    @property
+    def _own_test(self) -> str:
+        """The field that says what the test split is; empty where none does."""
+        return ""
+
     @property
     def columns(self) -> tuple[tuple[str, str], ...]:
         """The columns that decide who is where, each behind the field that names it."""
-        named = {"family": self.family, "folds.by": self.folds.by if isinstance(self.folds, FoldsBy) else None}
-        return tuple((f"data.split.{field}", column) for field, column in named.items() if column is not None)
+        family = [("data.split.family", self.family)] if self.family is not None else []
+        folds = {"folds": self.folds, "outer": self.outer}
+        return (*family, *((f"data.split.{of}.by", by.by) for of, by in folds.items() if isinstance(by, FoldsBy)))
 
 
 class SplitConfig(SplitRules):
     """Fractions of the subjects held out; with `validation: 0` nobody is validated on."""
 
-    test: Fraction = 0.2
+    test: Fraction = TEST
     validation: BelowOne = VALIDATION
+
+    @property
+    def _own_test(self) -> str:
+        return "test" if self.test != TEST else ""
 
     @model_validator(mode="after")
     def _leaves_a_training_split(self) -> "SplitConfig":
-        if self.folds is None and self.test + self.validation >= 1:
+        if self.folds is None and self.outer is None and self.test + self.validation >= 1:
             raise ValueError(f"test + validation is {self.test + self.validation:g}; it must be below 1")
         return self
 
@@ -104,6 +126,10 @@ class SplitByValues(SplitRules):
     validation: Annotated[
         Annotated[SplitValues, Tag("values")] | Annotated[BelowOne, Tag("fraction")], Discriminator(_kind_of_validation)
     ] = VALIDATION
+
+    @property
+    def _own_test(self) -> str:
+        return "test" if self.test else ""
 
     @property
     def values(self) -> dict[str, tuple[SplitValue, ...]]:
@@ -146,12 +172,12 @@ class SplitBy(SplitByValues):
 class SplitFiles(Frozen):
     """Files of ids, relative to the spec's folder: one a line, or a table with the column of ids.
 
-    Without `train`, all that the others do not name are trained on.
+    Without `train`, all that the others do not name are trained on. `test` is missing with outer folds alone.
     """
 
     train: str | None = None
     validation: str | None = None
-    test: str
+    test: str | None = None
 
     @property
     def named(self) -> dict[str, str]:
@@ -164,6 +190,16 @@ class SplitByFiles(SplitRules):
 
     files: SplitFiles
     validation: BelowOne = VALIDATION
+
+    @property
+    def _own_test(self) -> str:
+        return "files.test" if self.files.test is not None else ""
+
+    @model_validator(mode="after")
+    def _has_a_test_split(self) -> Self:
+        if self.outer is None and self.files.test is None:
+            raise ValueError("files.test is missing")
+        return self
 
     @model_validator(mode="after")
     def _has_no_validation_file_with_folds(self) -> Self:

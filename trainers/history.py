@@ -54,6 +54,10 @@ class History:
         evaluated = [row for row in self.epochs if "validation_mae" in row]
         return int((evaluated[-1] if self.last else min(evaluated, key=lambda row: row["validation_mae"]))["epoch"])
 
+    def up_to(self, epochs: int, state: str) -> "History":
+        """The first `epochs` epochs, as if it had ended there in `state`."""
+        return History(self.seed, state, epochs=self.epochs[:epochs], last=self.last)
+
     def write(self, folder: Path) -> None:
         """Write `history.json` in one step: a reader sees the old or the new one, whole."""
         write_atomically(folder / "history.json", json.dumps(asdict(self), indent=1).encode())

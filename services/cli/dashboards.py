@@ -96,6 +96,9 @@ def _study_number(storage: "BaseStorage", settings: Settings, beginning: str) ->
     try:
         return storage.get_study_id_from_name(folder.sweep_id)
     except KeyError:
+        if folder.searches:
+            first = folder.searches[0].sweep_id
+            raise UserError(f"sweep {folder.sweep_id}: each outer fold has a study, such as {first}") from None
         raise UserError(f"sweep {folder.sweep_id} has no study yet; it has not begun to search") from None
 
 

@@ -74,7 +74,7 @@ def resume(sweep_id: SweepId, address: Address = "", server: Server = "", as_jso
     if settings.server or settings.jobs_address:
         _have(f"resuming {sweep_id}", lambda: verbs(address, server).resume(sweep_id), as_json)
     else:
-        _run(SweepFolder.find(settings, sweep_id).load())
+        _run(SweepFolder.find_whole(settings, sweep_id).load())
 
 
 @app.command()
@@ -86,20 +86,34 @@ def extend(
     ] = None,
     finalists: Annotated[int | None, typer.Option(min=1, help="So many finalists.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every complete configuration runs the new seeds.")] = False,
+    add_space: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METHOD",
+            help="Search this method, too, from here on; for several, more than once. Without --trials these grow by "
+            "the share of what is added: 30 trials of 2 methods to 45 with a third.",
+        ),
+    ] = None,
     address: Address = "",
     server: Server = "",
     as_json: Json = False,
 ) -> None:
-    """Go on with a sweep, a finished one, too: more trials, seeds or finalists; what it has is kept, and its id."""
+    """Go on with a sweep, a finished one, too: more trials, seeds, finalists or methods; what it has is kept."""
     from services.records.folder import SweepFolder
     from services.spec.extent import More, extended, seeds_in
 
-    more = More(trials=trials, seeds=seeds_in(seeds) if seeds else None, finalists=finalists, all=every)
+    more = More(
+        trials=trials,
+        seeds=seeds_in(seeds) if seeds else None,
+        finalists=finalists,
+        all=every,
+        add_spaces=tuple(add_space or ()),
+    )
     settings = settings_for(address, server)
     if settings.server or settings.jobs_address:
         _have(f"extending {sweep_id}", lambda: verbs(address, server).extend(sweep_id, more), as_json)
     else:
-        _run(extended(SweepFolder.find(settings, sweep_id).load(), more))
+        _run(extended(SweepFolder.find_whole(settings, sweep_id).load(), more))
 
 
 @app.command("list")
@@ -149,17 +163,46 @@ def status(
 
 @app.command()
 def trials(sweep_id: SweepId, address: Address = "", server: Server = "", as_json: Json = False) -> None:
-    """A sweep's configurations, the best first."""
-    from services.screen.tables import print_leaderboard
+    """A sweep's configurations, the best first; with outer folds those of one of them, by ID.0, ID.1 ..."""
+    from services.screen.tables import print_configurations
 
     with waiting(aside(), f"asking for the configurations of {sweep_id}"):
         asked = verbs(address, server)
         found = asked.trials(sweep_id)
-        runs = 0 if as_json else asked.status(sweep_id).runs
-    if as_json:
+        sweep = None if as_json else asked.status(sweep_id)
+    if sweep is None:
         _print_json(found)
     else:
-        print_leaderboard(console, found, runs)
+        print_configurations(console, sweep, found)
+
+
+@app.command()
+def compare(
+    sweep_ids: Annotated[
+        list[str], typer.Argument(metavar="ID ID...", help="Sweeps' ids, or their beginnings.", show_default=False)
+    ],
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it as an HTML page, too.")] = None,
+    address: Address = "",
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
+    """Sweeps side by side: what their specs say otherwise, the best of each in pairs with the first, their searches."""
+    from services.screen.comparison import print_comparison
+    from services.screen.tables import print_page
+
+    with waiting(aside(), f"comparing {', '.join(sweep_ids)}"):
+        comparison = verbs(address, server).compare(sweep_ids)
+    if as_json:
+        _print_json(comparison)
+    else:
+        print_comparison(console, comparison)
+    if html:
+        with waiting(aside(), "drawing the page"):
+            from services.sweep_page.comparison import render
+
+            _write_page(html, render(comparison))
+        if not as_json:
+            print_page(console, html)
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """How trials get at the data: decoded once for the whole sweep, or streamed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -9,9 +9,10 @@ from upath import UPath
 
 from services.data.prepare import Prepared, View
 from services.settings import Settings
-from services.spec.checks import check_against_data, check_image_shape
+from services.spec.checks import check_against_data, check_image_shapes
+from services.spec.readings import naming_options
 from services.spec.replicate import Fold
-from services.spec.spec import LoadedSpec
+from services.spec.spec import LoadedSpec, Options
 from trainers.data.feeds import Feed, choose_feed
 from trainers.data.feeds.base import Parts
 from trainers.data.feeds.resident import ResidentData, ResidentFeed, decode
@@ -43,22 +44,31 @@ class Streamed:
 
 
 OpenFeed: TypeAlias = Callable[[], Feed]
+Reads: TypeAlias = tuple[Options, Fold]
+"""What a run reads: as the options say that choose it, and the fold that it is validated on."""
 
 
-def open_data(loaded: LoadedSpec, settings: Settings, prepared: Prepared) -> dict[Fold, OpenFeed]:
-    """How workers open each of the views: decoded once for the sweep, or streamed where that is too much."""
-    store, views = prepared.store, prepared.all_views
-    check_image_shape(loaded, store.image_shape)
-    opened: dict[Fold, OpenFeed]
-    if choose_feed(loaded.spec.data.feed, store.nbytes, settings.resident_limit_bytes) == "resident":
-        decoded = ray.put(decode(store, *(view.splits for view in views.values())))
+def open_data(loaded: LoadedSpec, settings: Settings, prepared: Mapping[Options, Prepared]) -> dict[Reads, OpenFeed]:
+    """How workers open each of the views: each store decoded once for the sweep, or streamed where that is too much."""
+    check_image_shapes(loaded, {options: one.store.image_shape for options, one in prepared.items()})
+    views = {
+        (options, fold): (one.store, view) for options, one in prepared.items() for fold, view in one.all_views.items()
+    }
+    stores = {store.folder: store for store, _ in views.values()}
+    opened: dict[Reads, OpenFeed]
+    nbytes = sum(store.nbytes for store in stores.values())
+    if choose_feed(loaded.spec.data.feed, nbytes, settings.resident_limit_bytes) == "resident":
+        read = {folder: [view.splits for store, view in views.values() if store.folder == folder] for folder in stores}
+        decoded = {folder: ray.put(decode(stores[folder], *splits)) for folder, splits in read.items()}
         opened = {
-            fold: Resident(decoded, Parts.of(store, view.splits, view.normalization, view.covariates))
-            for fold, view in views.items()
+            reads: Resident(decoded[store.folder], Parts.of(store, view.splits, view.normalization, view.covariates))
+            for reads, (store, view) in views.items()
         }
     else:
-        opened = {fold: Streamed(store.folder, view) for fold, view in views.items()}
-    for fold in opened:
-        feed = opened[fold]()
-        check_against_data(loaded, feed.train_size, feed.unlabelled_size, feed.label_range)
+        opened = {reads: Streamed(store.folder, view) for reads, (store, view) in views.items()}
+    readings = loaded.readings
+    for (options, _), open_feed in opened.items():
+        feed = open_feed()
+        with naming_options(options, loaded.path):
+            check_against_data(readings[options], feed.train_size, feed.unlabelled_size, feed.label_range)
     return opened

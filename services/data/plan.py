@@ -2,8 +2,8 @@
 
 import statistics
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +11,18 @@ import torch
 from rich.console import Console
 
 from services.cluster.places import Allotment, Node, allot
-from services.data.validate import list_cohorts, list_scans, prepared_shape, splits_of
-from services.data.weights import check_weights
-from services.records.answers import Planned
+from services.data.prepare import by_store
+from services.data.validate import list_cohorts, list_each, prepared_shapes, searches_of
+from services.data.weights import check_all_weights
+from services.records.answers import Planned, PlannedData
 from services.settings import Settings
-from services.spec.checks import check_image_shape
+from services.spec.checks import check_image_shapes
 from services.spec.methods import training_sizes
-from services.spec.spec import LoadedSpec, SearchConfig, SeedPlan, SweepSpec
+from services.spec.spec import LoadedSpec, Options, SearchConfig, SeedPlan, SweepSpec
 from trainers.config import MethodConfig, RunConfig, TrainingConfig
 from trainers.data.feeds.base import LabelledRows, Parts
 from trainers.data.feeds.resident import Decoded, ResidentData, ResidentFeed
+from trainers.data.splits import Splits, make_splits
 from trainers.pretrain import pretrain
 
 
@@ -28,34 +30,45 @@ def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], wei
     """What the sweep would take on `nodes`, and what `weights` fit. Raises UserError on what would block it."""
     spec = loaded.spec
     allotment = allot(spec, nodes)
-    listed, rejected = list_scans(loaded, settings.data_roots)
-    shape = prepared_shape(loaded, listed)
-    check_image_shape(loaded, shape)
-    start = check_weights(loaded, weights, shape, Console(quiet=True)) if weights else ""
-    splits = splits_of(listed, spec.data)
-    train, unlabelled = len(splits.train), len(splits.unlabelled)
-    sizes = list(training_sizes(spec.search.spaces, train, unlabelled).values())
-    cost = estimate(spec, spec.plan_over(len(splits.folds)), allotment, shape, sizes)
-    volume_gb = np.dtype(spec.data.dtype).itemsize * float(np.prod(shape)) / 1e9
-    store_gb, external = len(listed) * volume_gb, sum(map(len, list_cohorts(loaded, settings.data_roots).values()))
+    listed = list_each(loaded, settings.data_roots)
+    shapes = prepared_shapes(loaded, {options: scans for options, (scans, _) in listed.items()})
+    check_image_shapes(loaded, shapes)
+    start = check_all_weights(loaded, weights, shapes, Console(quiet=True)) if weights else ""
+    (shape, *_), ((scans, rejected), *_) = shapes.values(), listed.values()
+    whole = make_splits(scans, spec.data.stratified_split)  # all options leave the same scans
+    parts = {options: searches_of(whole, listed[options][0], one.spec.data) for options, one in loaded.readings.items()}
+    (first, *_), *_ = parts.values()
+    folds = len(whole.searches[0].folds)
+    cost = _cost(loaded, parts, folds, allotment, shapes)
+    store_gb = external_gb = 0.0
+    for together in by_store(loaded):
+        (options, reading), *_ = together.items()
+        volume_gb = np.dtype(reading.spec.data.dtype).itemsize * float(np.prod(shapes[options])) / 1e9
+        external = sum(map(len, list_cohorts(reading, settings.data_roots).values()))
+        store_gb, external_gb = store_gb + len(scans) * volume_gb, external_gb + external * volume_gb
+    seed_epochs = [plan.seed_epochs for plan in spec.plans]
     training = spec.training
     gpus_at_once = allotment.concurrent * training.workers * training.gpus_per_worker
     return Planned(
         id=loaded.sweep_id,
-        subjects=len(listed),
+        subjects=len(scans),
         rejected=len(rejected),
         external=external,
-        train=train,
-        unlabelled=unlabelled,
-        untrained=len(splits.untrained),
+        train=len(first.train),
+        unlabelled=len(first.unlabelled),
+        untrained=len(first.untrained),
         image_shape=shape,
+        read=_read(parts, shapes),
         decoded_gb=store_gb,
         feed="resident" if store_gb * 1e9 <= settings.resident_limit_bytes else "stream",
         trials=spec.search.trials,
         seeds=len(spec.search.seeds),
-        folds=len(splits.folds),
-        refits=len(spec.search.seeds) if spec.search.refit else 0,
-        epochs=spec.plan.seed_epochs,
+        folds=folds,
+        outer=len(whole.outer),
+        refits=len(spec.search.seeds) * len(whole.searches) if spec.search.refit else 0,
+        fresh=spec.search.judged_fresh * len(spec.plan_over(folds).finals.replicates) * len(whole.searches),
+        epochs=max(seed_epochs),
+        fewest_epochs=min(seed_epochs),
         concurrent=allotment.concurrent,
         workers=training.workers,
         cpus_per_worker=training.cpus_per_worker,
@@ -67,7 +80,7 @@ def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], wei
         hours=cost.hours,
         budget_hours=spec.budget.hours,
         gpu_hours=cost.hours * gpus_at_once,
-        disk_gb=cost.disk_gb + store_gb + external * volume_gb,
+        disk_gb=cost.disk_gb + store_gb + external_gb,
         racing=_idle_racing(spec.search),
         start=start,
     )
@@ -82,11 +95,11 @@ def _idle_racing(search: SearchConfig) -> str:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a sweep will cost, if racing stops nothing.
+    """What a search will cost, or, multiplied, several, if racing stops nothing.
 
     Attributes:
         epoch_s: seconds of one epoch, measured here with one worker.
-        hours: wall time of the search.
+        hours: wall time.
         disk_gb: checkpoints of all runs, in 10^9 bytes.
     """
 
@@ -94,20 +107,60 @@ class Estimate:
     hours: float
     disk_gb: float
 
+    def __mul__(self, searches: int) -> "Estimate":
+        return Estimate(self.epoch_s, self.hours * searches, self.disk_gb * searches)
+
 
 def estimate(
     spec: SweepSpec, plan: SeedPlan, allotment: Allotment, shape: tuple[int, ...], train_sizes: Sequence[int]
 ) -> Estimate:
-    """Train for real on noise of the right shape, here and with one worker, and multiply.
+    """Train for real on noise of the right shape, here and with one worker, and multiply: what one search costs.
 
-    `train_sizes` are of the methods, which are taken to come equally often.
+    `train_sizes` are of the methods and outer folds, and what options make of `plan` of them: all are taken to come
+    equally often.
     """
     step_s, checkpoint_bytes = _rehearse(spec, shape)
     training = spec.training
     epoch_s = step_s * statistics.fmean(size // training.batch_size for size in train_sizes)
     runs = spec.search.trials * len(plan.replicates) + (len(plan.seeds) if spec.search.refit else 0)
-    hours = epoch_s / training.workers * plan.seed_epochs * runs / allotment.concurrent / 3600
+    runs += spec.search.judged_fresh * len(plan.finals.replicates)
+    seed_epochs = statistics.fmean(one.seed_epochs for one in spec.plans)
+    hours = epoch_s / training.workers * seed_epochs * runs / allotment.concurrent / 3600
     return Estimate(epoch_s, hours, runs * checkpoint_bytes / 1e9)
+
+
+def _cost(
+    loaded: LoadedSpec,
+    parts: Mapping[Options, Sequence[Splits]],
+    folds: int,
+    allotment: Allotment,
+    shapes: Mapping[Options, tuple[int, ...]],
+) -> Estimate:
+    """What the sweep costs, all its searches, where all that configurations may read comes equally often."""
+    costs = []
+    for options, reading in loaded.readings.items():
+        spec = reading.spec
+        sizes = [
+            size
+            for splits in parts[options]
+            for size in training_sizes(spec.search.spaces, len(splits.train), len(splits.unlabelled)).values()
+        ]
+        cost = estimate(spec, spec.plan_over(folds), allotment, shapes[options], sizes)
+        costs.append(cost * len(parts[options]))
+    return Estimate(*map(statistics.fmean, zip(*map(astuple, costs), strict=True)))
+
+
+def _read(
+    parts: Mapping[Options, Sequence[Splits]], shapes: Mapping[Options, tuple[int, ...]]
+) -> dict[str, PlannedData]:
+    """What configurations read, by their options; nothing where all read the same."""
+    return {
+        ", ".join(map(".".join, options)): PlannedData(
+            image_shape=shapes[options], train=len(splits.train), untrained=len(splits.untrained)
+        )
+        for options, (splits, *_) in parts.items()
+        if options
+    }
 
 
 def _rehearse(spec: SweepSpec, image_shape: tuple[int, ...]) -> tuple[float, int]:

@@ -9,22 +9,26 @@ import math
 import re
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from importlib.metadata import version as version_of
 from pathlib import Path
 
+import numpy as np
 from upath import UPath
 
 from services.cluster.parallel import expect_items, parallel
 from services.data.sources import Digests, Progress, Sources, Task, scan_digest
 from services.spec.cohorts import naming_cohort
+from services.spec.readings import naming_options, place
 from services.spec.replicate import REFIT, Fold
-from services.text import without_secrets
+from services.spec.spec import LoadedSpec, Options
+from services.text import count, first_few, without_secrets
 from trainers.atomic import write_atomically
-from trainers.config import DataConfig, Frozen
+from trainers.config import DataConfig, Frozen, TrainingSplitConfig
 from trainers.covariates import Covariates
 from trainers.data.normalization import store_normalization
 from trainers.data.participants import (
@@ -108,12 +112,28 @@ class Prepared(Stored):
     """A store ready for training, and those of the external cohorts, by name.
 
     `views` are one, under None, or those of the runs that are validated on each fold; `refit` is that of the runs that
-    are trained on all but the test split.
+    are trained on all but the test split. `whole` says who is where, whatever `data.train` leaves. With outer folds it
+    says who is in which, `outer` has the views of the search in each, and `views` those of the first.
     """
 
     views: Mapping[Fold, View]
+    whole: Splits
+    outer: tuple[Mapping[Fold, View], ...] = ()
     refit: View | None = None
     external: Mapping[str, Stored] = field(default_factory=dict)
+
+    @property
+    def searches(self) -> "tuple[Prepared, ...]":
+        """What each search reads: this, or, with outer folds, one for each."""
+        if not self.outer:
+            return (self,)
+        parts = zip(self.outer, self.whole.outer, strict=True)
+        return tuple(replace(self, views=views, whole=splits, outer=()) for views, splits in parts)
+
+    @property
+    def splits(self) -> Splits:
+        """Who is where, as `data.train` has it; with outer folds in which of them, and with folds in the first run."""
+        return self.whole if self.outer else self.first.splits
 
     @property
     def all_views(self) -> dict[Fold, View]:
@@ -134,6 +154,16 @@ class Prepared(Stored):
     def labelled(self) -> tuple[str, ...]:
         """Ids of the scans with a label that any run trains on."""
         return tuple(sorted({name for view in self.views.values() for name in view.splits.train}))
+
+    @property
+    def label_range(self) -> float:
+        """The largest range of the labels that a run is taught."""
+        return max(float(np.ptp(self._taught(view.splits))) for view in self.all_views.values())
+
+    def _taught(self, splits: Splits) -> list[float]:
+        table = {scan.id: scan.label for scan in self.store.subjects}
+        labels = [splits.taught.get(name, table[name]) for name in splits.train]
+        return [label for label in labels if label is not None]
 
 
 class Outcome(Frozen):
@@ -171,47 +201,131 @@ def prepare(
     volumes = UPath(volumes)
 
     def make(data: DataConfig, cohort: str | None) -> Stored:
-        steps = progress if cohort is None else _steps_of(cohort, progress)
-        return _make_store(data, base, volumes, steps, cohort or name)
+        return _make_store(data, base, volumes, _steps_of(cohort or "", progress), cohort or name)
 
-    return _prepared(config, volumes, make)
+    return _prepared(config, volumes, *_stores(config, make))
 
 
 def find_prepared(config: DataConfig, base: Path, volumes: Path | UPath, *, name: str | None = None) -> Prepared | None:
     """What `prepare` gives where all of it is there and whole, None where anything must be made; raises the same."""
     volumes = UPath(volumes)
     try:
-        return _prepared(config, volumes, lambda data, cohort: _find_store(data, base, volumes, cohort or name))
+        stores = _stores(config, lambda data, cohort: _find_store(data, base, volumes, cohort or name))
     except _NotThereError:
         return None
+    return _prepared(config, volumes, *stores)
+
+
+def prepare_each(loaded: LoadedSpec, volumes: Path | UPath, progress: Progress) -> dict[Options, Prepared]:
+    """What `prepare` gives of each of the spec's `readings`, each store made once; raises the same.
+
+    Raises UserError, too, where one leaves other scans than another.
+    """
+    volumes = UPath(volumes)
+
+    def make(options: Options, data: DataConfig, cohort: str | None) -> Stored:
+        named = [".".join(option) for option in options] + ([cohort] if cohort else [])
+        return _make_store(data, loaded.base, volumes, _steps_of(", ".join(named), progress), cohort)
+
+    return _prepared_each(loaded, volumes, make)
+
+
+def find_prepared_each(loaded: LoadedSpec, volumes: Path | UPath) -> dict[Options, Prepared] | None:
+    """What `prepare_each` gives where all of it is there and whole, None where not; raises the same."""
+    volumes = UPath(volumes)
+
+    def find(options: Options, data: DataConfig, cohort: str | None) -> Stored:
+        return _find_store(data, loaded.base, volumes, cohort)
+
+    try:
+        return _prepared_each(loaded, volumes, find)
+    except _NotThereError:
+        return None
+
+
+def by_store(loaded: LoadedSpec) -> list[dict[Options, LoadedSpec]]:
+    """The spec's `readings`, those together whose scans are read and prepared alike, and fulfil `data.train.where`."""
+    found: dict[str, dict[Options, LoadedSpec]] = {}
+    for options, reading in loaded.readings.items():
+        data = reading.spec.data
+        alike = {"train": TrainingSplitConfig(where=data.train.where), "normalize": None}
+        found.setdefault(data.model_copy(update=alike).model_dump_json(), {})[options] = reading
+    return list(found.values())
+
+
+def check_same_scans(kept: Mapping[Options, Collection[str]]) -> None:
+    """Raise UserError where options leave other scans (ids) than others: their figures could not be compared."""
+    everyone = {name for ids in kept.values() for name in ids}
+    for options, ids in kept.items():
+        if lacking := sorted(everyone - set(ids)):
+            raise UserError(
+                f"{place(options)}: rejects {count(len(lacking), 'scan')} that another option keeps "
+                f"({first_few(lacking)}); all options must leave the same: leave these out by data.where"
+            )
+
+
+def versions_of(prepared: Mapping[Options, Stored]) -> str:
+    """The versions of all stores, with blanks between them."""
+    return " ".join(dict.fromkeys(one.store.manifest.version for one in prepared.values()))
+
+
+def searches_of(prepared: Mapping[Options, Prepared]) -> list[dict[Options, Prepared]]:
+    """What each search reads: all of it, or, with outer folds, one for each."""
+    apart = zip(*(one.searches for one in prepared.values()), strict=True)
+    return [dict(zip(prepared, searches, strict=True)) for searches in apart]
 
 
 class _NotThereError(Exception):
     """A store must be made, or mended."""
 
 
-def _prepared(config: DataConfig, volumes: UPath, stored: Callable[[DataConfig, str | None], Stored]) -> Prepared:
+def _prepared_each(
+    loaded: LoadedSpec, volumes: UPath, stored: Callable[[Options, DataConfig, str | None], Stored]
+) -> dict[Options, Prepared]:
+    found = {}
+    for together in by_store(loaded):
+        (options, reading), *_ = together.items()
+        with naming_options(options):
+            stores = _stores(reading.spec.data, partial(stored, options))
+        for options, reading in together.items():
+            with naming_options(options):
+                found[options] = _prepared(reading.spec.data, volumes, *stores)
+    check_same_scans({options: [scan.id for scan in one.store.subjects] for options, one in found.items()})
+    return {options: found[options] for options in loaded.readings}
+
+
+def _stores(config: DataConfig, stored: Callable[[DataConfig, str | None], Stored]) -> tuple[Stored, dict[str, Stored]]:
     """The study's store and the cohorts' as `stored` gives them: of a study without a name, of a cohort by its."""
-    study = stored(config, None)
-    with _writing_to(volumes):
-        whole = store_splits(study.store, config.stratified_split)
-        folds: Sequence[Fold] = range(len(whole.folds)) if whole.folds else (None,)
-        views = {fold: _view(study, fold_of(whole, fold) if isinstance(fold, int) else whole, config) for fold in folds}
-    external = {}
+    study, external = stored(config, None), {}
     for cohort, data in config.cohorts.items():
         with naming_cohort(cohort):
             external[cohort] = stored(data, cohort)
             check_cohort_shape(external[cohort].store.image_shape, study.store.image_shape)
-            for view in views.values():
+    return study, external
+
+
+def _prepared(config: DataConfig, volumes: UPath, study: Stored, external: Mapping[str, Stored]) -> Prepared:
+    with _writing_to(volumes):
+        whole = store_splits(study.store, config.stratified_split)
+        views, *others = [_views(study, splits, config) for splits in whole.searches]
+    for name, cohort in external.items():
+        with naming_cohort(name):
+            for view in (view for of in (views, *others) for view in of.values()):
                 if view.covariates is not None:
-                    _check_cohort_covariates(external[cohort].store, view.covariates)
-    return Prepared(**vars(study), views=views, external=external)
+                    _check_cohort_covariates(cohort.store, view.covariates)
+    outer = (views, *others) if whole.outer else ()
+    return Prepared(**vars(study), views=views, outer=outer, whole=whole, external=external)
+
+
+def _views(study: Stored, splits: Splits, config: DataConfig) -> dict[Fold, View]:
+    """What the runs of one search see, by the fold that they are validated on."""
+    folds: Sequence[Fold] = range(len(splits.folds)) if splits.folds else (None,)
+    return {fold: _view(study, fold_of(splits, fold) if isinstance(fold, int) else splits, config) for fold in folds}
 
 
 def with_refit(prepared: Prepared, config: DataConfig) -> Prepared:
     """The same with the view of the runs that train on all but the test split, as `data.train` has them."""
-    whole = store_splits(prepared.store, config.stratified_split)
-    return replace(prepared, refit=_view(prepared, all_but_test(whole), config))
+    return replace(prepared, refit=_view(prepared, all_but_test(prepared.whole), config))
 
 
 def _view(study: Stored, whole: Splits, config: DataConfig) -> View:
@@ -226,9 +340,9 @@ def _view(study: Stored, whole: Splits, config: DataConfig) -> View:
     )
 
 
-def _steps_of(cohort: str, progress: Progress) -> Progress:
-    """`progress`, told the steps of a cohort."""
-    return lambda step, done, total: progress(f"{cohort}: {step}", done, total)
+def _steps_of(named: str, progress: Progress) -> Progress:
+    """`progress`, told the steps of a cohort, or of what options choose."""
+    return (lambda step, done, total: progress(f"{named}: {step}", done, total)) if named else progress
 
 
 def check_cohort_shape(shape: tuple[int, ...], usual: tuple[int, ...]) -> None:
@@ -402,8 +516,8 @@ def _check_unchanged(sources: Sources, version: str, before: dict[Path, str], no
 
 def _image_shape(sources: Sources) -> tuple[int, ...]:
     """The shape (C, *S) after transforms that most of a sample of the scans have."""
-    count = len(sources.subjects)
-    step = -(-count // _SAMPLE)
+    total = len(sources.subjects)
+    step = -(-total // _SAMPLE)
     sample = [Task(0, (subject,), sources.config, sources.base, ()) for subject in sources.subjects[::step]]
     probes = list(parallel(_probe_shape, sample[::_FIRST]))
     if len(set(probes)) > 1 or isinstance(probes[0], str):
@@ -412,7 +526,7 @@ def _image_shape(sources: Sources) -> tuple[int, ...]:
     if not shapes:
         first = Rejected.of(sample[0].subjects[0], str(probes[0]))
         raise UserError(
-            f"data.image: none of {len(sample)} images out of {count} can be used; "
+            f"data.image: none of {len(sample)} images out of {total} can be used; "
             f"first: {sources.relative(first.path) or first.subject}: {first.reason}"
         )
     return max(shapes, key=lambda shape: shapes[shape])

@@ -11,14 +11,14 @@ from trainers.data.store import MANIFEST, json_digest, read_manifest
 from trainers.errors import UserError
 
 
-def check_sides(config: DataConfig, subjects: Sequence[Subject], volumes: UPath, version: str) -> None:
-    """Raise UserError where a file of ids puts a scan elsewhere than when the sweep began, on the store of `version`.
+def check_sides(config: DataConfig, subjects: Sequence[Subject], volumes: UPath, versions: str) -> None:
+    """Raise UserError where a file of ids puts a scan elsewhere than when the sweep began, on stores of `versions`.
 
-    Nothing is known where that store is not in `volumes` any more.
+    Of several, with blanks between them, the first tells. Nothing is known where it is not in `volumes` any more.
     """
-    if not isinstance(config.split, SplitByFiles) or not version:
+    if not isinstance(config.split, SplitByFiles) or not versions:
         return
-    store = next((path.parent for path in volumes.glob(f"*-{version[:12]}/{MANIFEST}")), None)
+    store = next((path.parent for path in volumes.glob(f"*-{versions.split()[0][:12]}/{MANIFEST}")), None)
     if store is None:
         return
     before = {scan.id: scan.split_cells.get(FILES, "") for scan in read_manifest(store).subjects}
@@ -32,8 +32,18 @@ def check_sides(config: DataConfig, subjects: Sequence[Subject], volumes: UPath,
             )
 
 
+def check_volumes(sweep: str, began: str, version: str) -> str:
+    """The version of the volumes. Raises UserError where the `sweep` `began` on another one, "" if unknown."""
+    if began not in ("", version):
+        raise UserError(
+            f"sweep {sweep} began on volumes {_short(began)}, but the data, or how this version keeps them, have "
+            f"changed and make {_short(version)} now; restore them, or give the spec another name"
+        )
+    return version
+
+
 def check_training(seen: Sequence[Splits], sweep: str, began: str) -> str:
-    """The digest of what is trained on, by each view of the data.
+    """The digest of what is trained on, by each view of the data that runs have.
 
     Raises UserError where it was another when the `sweep` began, "" if unknown.
 
@@ -47,6 +57,10 @@ def check_training(seen: Sequence[Splits], sweep: str, began: str) -> str:
             "the spec another name"
         )
     return digest
+
+
+def _short(versions: str) -> str:
+    return ", ".join(version[:12] for version in versions.split())
 
 
 def _side(name: str) -> str:

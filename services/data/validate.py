@@ -1,7 +1,7 @@
 """`contrasweep validate`: what table and headers say before anything is spent."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +12,14 @@ from rich.table import Table
 
 from services.data.doubts import categories, quantities, range_doubts, shown, side_doubts, table_doubts
 from services.data.misfits import Headers, misfits
-from services.data.prepare import check_cohort_shape, check_rejected
+from services.data.prepare import by_store, check_cohort_shape, check_rejected, check_same_scans
 from services.data.training import trained_on
-from services.data.weights import check_weights
-from services.spec.checks import check_against_data, check_image_shape
+from services.data.weights import check_all_weights
+from services.spec.checks import check_against_data, check_image_shapes
 from services.spec.cohorts import naming_cohort
+from services.spec.readings import naming_options, place
 from services.spec.roots import confine_subjects
-from services.spec.spec import LoadedSpec
+from services.spec.spec import LoadedSpec, Options
 from services.text import first_few, number
 from trainers.config import DataConfig
 from trainers.data.participants import Rejected, Subject, labels_of, outside_training, read_scans, read_subjects
@@ -30,6 +31,8 @@ from trainers.data.transforms import Pipeline, build_transforms
 from trainers.data.volume import load_scan, taken_as
 from trainers.errors import UserError
 
+Known = dict[str, dict[str, Headers | str]]
+"""Headers that were read, or why not, by the scans' ids and, before that, their cohort; "" is the study."""
 SHOWN = 10
 _READERS = 8
 """Headers read at a time: they wait for the disk."""
@@ -41,8 +44,11 @@ def check_table(loaded: LoadedSpec, roots: Sequence[Path] = ()) -> list[Subject]
     Raises UserError where the table is unusable, more is rejected than the spec allows, what is left does
     not suit the spec, or, where there are data roots, a scan lies outside `roots`.
     """
-    subjects = list_scans(loaded, roots)[0]
-    list_cohorts(loaded, roots)
+    (subjects, _), *_ = list_each(loaded, roots).values()
+    for together in by_store(loaded):
+        (options, reading), *_ = together.items()
+        with naming_options(options, loaded.path):
+            list_cohorts(reading, roots)
     return subjects
 
 
@@ -51,30 +57,55 @@ def validate_data(loaded: LoadedSpec, console: Console, weights: Path | None = N
 
     Raises UserError as `check_table` does, a scan without a readable header counting as rejected.
     """
-    looked = _look(loaded)
-    _print(looked, loaded.spec.data, console)
-    _check_counts(loaded, looked.subjects, looked.rejected)
-    _print_split(looked.subjects, loaded.spec.data, console)
-    shape = looked.prepared or prepared_shape(loaded, looked.subjects)
-    check_image_shape(loaded, shape)
+    known: Known = defaultdict(dict)  # each header is read once, whatever the options
+    found: dict[Options, tuple[_Looked, tuple[int, ...]]] = {}
+    for together in by_store(loaded):
+        found |= _validate_store(together, known, console)
+    check_same_scans({options: [scan.id for scan in looked.subjects] for options, (looked, _) in found.items()})
+    shapes = {options: shape for options, (_, shape) in found.items()}
+    check_image_shapes(loaded, shapes)
     if weights:
-        check_weights(loaded, weights, shape, console)
-    trained = _training_labels(looked.subjects, loaded.spec.data) if loaded.cohorts else []
-    for name, cohort in loaded.cohorts.items():
-        console.print(f"external  {name}", soft_wrap=True, markup=False)
-        with naming_cohort(name):
-            _validate_cohort(cohort, shape, trained, console)
+        check_all_weights(loaded, weights, shapes, console)
+    for together in by_store(loaded):
+        (options, reading), *_ = together.items()
+        with naming_options(options, loaded.path):
+            _validate_cohorts(reading, *found[options], known, console)
     console.print(f"{loaded.path} is valid; sweep id {loaded.sweep_id}", soft_wrap=True, markup=False)
 
 
-def _validate_cohort(loaded: LoadedSpec, usual: tuple[int, ...], trained: Sequence[float], console: Console) -> None:
-    """The same of a cohort, for a study whose images have the `usual` shape and whose training labels are `trained`."""
-    looked = _look(loaded)
-    _print(looked, loaded.spec.data, console)
-    _check_usable(loaded, looked.subjects, looked.rejected)
-    check_cohort_shape(looked.prepared or prepared_shape(loaded, looked.subjects), usual)
-    for doubt in range_doubts(looked.subjects, trained, loaded.spec.data.label):
-        console.print(f"  warning  {doubt}", soft_wrap=True, markup=False)
+def _validate_store(
+    together: Mapping[Options, LoadedSpec], known: Known, console: Console
+) -> dict[Options, tuple["_Looked", tuple[int, ...]]]:
+    """What table and headers tell of readings that have one store, and the shape that its images have."""
+    (first, reading), *_ = together.items()
+    with naming_options(first, reading.path):
+        looked = _look(reading, known[""])
+    for options, reading in together.items():
+        with naming_options(options, reading.path):
+            if options:
+                console.print(place(options), soft_wrap=True, markup=False)
+            if options == first:
+                _print(looked, reading.spec.data, console)
+            _check_counts(reading, looked.subjects, looked.rejected)
+            _print_split(looked.subjects, reading.spec.data, console)
+            shape = looked.prepared or prepared_shape(reading, looked.subjects)
+    return dict.fromkeys(together, (looked, shape))
+
+
+def _validate_cohorts(
+    loaded: LoadedSpec, study: "_Looked", usual: tuple[int, ...], known: Known, console: Console
+) -> None:
+    """The same of the cohorts of a study whose images have the `usual` shape."""
+    trained = _training_labels(study.subjects, loaded.spec.data) if loaded.cohorts else []
+    for name, cohort in loaded.cohorts.items():
+        console.print(f"external  {name}", soft_wrap=True, markup=False)
+        with naming_cohort(name):
+            looked = _look(cohort, known[name])
+            _print(looked, cohort.spec.data, console)
+            _check_usable(cohort, looked.subjects, looked.rejected)
+            check_cohort_shape(looked.prepared or prepared_shape(cohort, looked.subjects), usual)
+            for doubt in range_doubts(looked.subjects, trained, cohort.spec.data.label):
+                console.print(f"  warning  {doubt}", soft_wrap=True, markup=False)
 
 
 @dataclass(frozen=True)
@@ -90,10 +121,11 @@ class _Looked:
     prepared: tuple[int, ...] | None
 
 
-def _look(loaded: LoadedSpec) -> _Looked:
+def _look(loaded: LoadedSpec, known: dict[str, Headers | str]) -> _Looked:
+    """What table and headers tell; headers that are `known`, by the scans' ids, are not read again."""
     data, pipeline = loaded.spec.data, _pipeline(loaded)
     listed, rejected, outside = read_scans(data, loaded.base, pipeline.columns)
-    headers, unreadable = _headers(listed, data.affine)
+    headers, unreadable = _headers(listed, data.affine, known)
     prepared, odd = misfits(loaded, pipeline, headers)
     left_out = {one.subject for one in odd}
     subjects = [subject for subject, _ in headers if subject.id not in left_out]
@@ -137,17 +169,48 @@ def _told(shapes: Sequence[tuple[int, ...]]) -> str:
 
 def _print_split(subjects: Sequence[Subject], data: DataConfig, console: Console) -> None:
     splits = make_splits(subjects, data.stratified_split)
-    parts = [f"{name} {len(ids)}" for name, ids in splits.parts.items()]
+    parts = _sizes(splits)
     parts += [f"without a label {len(splits.without_label)}"] if splits.without_label else []
     outside = left_out(subjects, splits)
     parts += [f"in none {len(outside)} ({first_few(outside)})"] if outside else []
     together = families(subjects, data.split)
     parts += [f"families of several people {len(together)}"] if together else []
     console.print(f"split     {', '.join(parts)}", soft_wrap=True, markup=False)
-    if told := trained_on(_trained(splits, subjects, data)):
+    for fold, search in enumerate(splits.outer):
+        console.print(f"outer     fold {fold}: {', '.join(_sizes(search))}", soft_wrap=True, markup=False)
+    if told := trained_on(_trained(splits.searches[0], subjects, data)):
         console.print(f"training  {told}", soft_wrap=True, markup=False)
     for doubt in side_doubts(subjects, splits):
         console.print(f"  warning  {doubt}", soft_wrap=True, markup=False)
+
+
+def _sizes(splits: Splits) -> list[str]:
+    return [f"{name} {len(ids)}" for name, ids in splits.parts.items()]
+
+
+def list_each(loaded: LoadedSpec, roots: Sequence[Path]) -> dict[Options, tuple[list[Subject], list[Rejected]]]:
+    """What `list_scans` gives of each of the spec's `readings`; raises as `check_table` does."""
+    found = {}
+    for together in by_store(loaded):
+        (first, reading), *_ = together.items()
+        with naming_options(first, loaded.path):
+            found[first] = list_scans(reading, roots)
+        for options, reading in together.items():
+            with naming_options(options, loaded.path):
+                found[options] = found[first]
+                _check_counts(reading, *found[first])
+    check_same_scans({options: [scan.id for scan in scans] for options, (scans, _) in found.items()})
+    return {options: found[options] for options in loaded.readings}
+
+
+def prepared_shapes(loaded: LoadedSpec, listed: Mapping[Options, list[Subject]]) -> dict[Options, tuple[int, ...]]:
+    """`prepared_shape` of each of the spec's `readings`, of which `listed` has the scans."""
+    shapes: dict[Options, tuple[int, ...]] = {}
+    for together in by_store(loaded):
+        (options, reading), *_ = together.items()
+        with naming_options(options, loaded.path):
+            shapes |= dict.fromkeys(together, prepared_shape(reading, listed[options]))
+    return shapes
 
 
 def list_scans(loaded: LoadedSpec, roots: Sequence[Path]) -> tuple[list[Subject], list[Rejected]]:
@@ -171,14 +234,19 @@ def list_cohorts(loaded: LoadedSpec, roots: Sequence[Path]) -> dict[str, list[Su
     return listed
 
 
-def _headers(subjects: list[Subject], affine: Form | None) -> tuple[list[tuple[Subject, Headers]], list[Rejected]]:
+def _headers(
+    subjects: list[Subject], affine: Form | None, known: dict[str, Headers | str]
+) -> tuple[list[tuple[Subject, Headers]], list[Rejected]]:
     """The scans with their images' headers, and those that lack one."""
     read: list[tuple[Subject, Headers]] = []
     unreadable = []
     with ThreadPoolExecutor(_READERS) as pool:
         for subject, found in zip(
-            subjects, pool.map(lambda subject: _headers_of(subject, affine), subjects), strict=True
+            subjects,
+            pool.map(lambda subject: known.get(subject.id) or _headers_of(subject, affine), subjects),
+            strict=True,
         ):
+            known[subject.id] = found
             if isinstance(found, str):
                 unreadable.append(Rejected.of(subject, found))
             else:
@@ -199,13 +267,17 @@ def _headers_of(subject: Subject, affine: Form | None) -> Headers | str:
 
 
 def _training_labels(subjects: Sequence[Subject], data: DataConfig) -> list[float]:
-    train = set(splits_of(subjects, data).train)
+    first = make_splits(subjects, data.stratified_split).searches[0]
+    train = set(_trained(first, subjects, data).train)
     return labels_of(subject for subject in subjects if subject.id in train)
 
 
-def splits_of(subjects: Sequence[Subject], data: DataConfig) -> Splits:
-    """The splits, with what `data.train` leaves to train on, if no scan is rejected from here on."""
-    return _trained(make_splits(subjects, data.stratified_split), subjects, data)
+def searches_of(whole: Splits, subjects: Sequence[Subject], data: DataConfig) -> list[Splits]:
+    """The splits of each search in its first run, with what `data.train` leaves to train on.
+
+    They are those of `whole`, which was made of `subjects`: right if no scan is rejected from here on.
+    """
+    return [_trained(splits, subjects, data) for splits in whole.searches]
 
 
 def _trained(whole: Splits, subjects: Sequence[Subject], data: DataConfig) -> Splits:
@@ -214,8 +286,10 @@ def _trained(whole: Splits, subjects: Sequence[Subject], data: DataConfig) -> Sp
 
 def _check_counts(loaded: LoadedSpec, subjects: Sequence[Subject], rejected: Sequence[Rejected]) -> None:
     _check_usable(loaded, subjects, rejected)
-    labels, splits = labels_of(subjects), splits_of(subjects, loaded.spec.data)
-    check_against_data(loaded, len(splits.train), len(splits.unlabelled), max(labels) - min(labels))
+    labels = labels_of(subjects)
+    whole = make_splits(subjects, loaded.spec.data.stratified_split)
+    for splits in searches_of(whole, subjects, loaded.spec.data):
+        check_against_data(loaded, len(splits.train), len(splits.unlabelled), max(labels) - min(labels))
 
 
 def _check_usable(loaded: LoadedSpec, subjects: Sequence[Subject], rejected: Sequence[Rejected]) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,8 @@ from rich.console import Console
 
 from services.settings import Settings
 from services.spec import methods
-from services.spec.spec import LoadedSpec
+from services.spec.readings import naming_options
+from services.spec.spec import LoadedSpec, Options
 from services.stores.mlflow import quieten_mlflow, sqlite_file
 from services.text import one_line
 from trainers.atomic import write_atomically
@@ -77,6 +78,19 @@ def check_weights(loaded: LoadedSpec, weights: Path, image_shape: tuple[int, ...
         summary = initialise(build_network(run, image_shape), str(weights), seed).summary()
     console.print(f"start     {summary}", soft_wrap=True, markup=False)
     return summary
+
+
+def check_all_weights(
+    loaded: LoadedSpec, weights: Path, shapes: Mapping[Options, tuple[int, ...]], console: Console
+) -> str:
+    """The same of all that configurations read, by `LoadedSpec.readings`: what is told of the first, each told once."""
+    told: dict[tuple[str, tuple[int, ...]], str] = {}
+    for options, reading in loaded.readings.items():
+        key = (reading.spec.model.model_dump_json(), shapes[options])
+        if key not in told:
+            with naming_options(options, loaded.path):
+                told[key] = check_weights(reading, weights, shapes[options], console)
+    return next(iter(told.values()))
 
 
 def keep_weights(weights: Path, summary: str, sweep: Path) -> InitialWeights:

@@ -52,14 +52,18 @@ def open_target(name: str, settings: Settings, console: Console) -> Target:
 
 
 def _prepared(loaded: LoadedSpec, settings: Settings, console: Console) -> Target:
-    """The store of a spec, however much of it is rejected; external cohorts and `data.train` are left alone."""
+    """The store of a spec, however much of it is rejected; external cohorts and `data.train` are left alone.
+
+    Where options have transforms of their own, it is that of the first.
+    """
     with waiting(console, f"checking {loaded.path.name}"):
         check_spec(loaded, settings.data_roots)
-    data = loaded.spec.data
+    (spec, *_) = loaded.spec.readings.values()
+    data = spec.data
     whole = {"max_rejected": 1.0, "external": (), "train": TrainingSplitConfig()}
-    lenient = loaded.spec.model_copy(update={"data": data.model_copy(update=whole)})
+    lenient = spec.searching(choices={}, choices_for={}).model_copy(update={"data": data.model_copy(update=whole)})
     with joined(settings, partial(waiting, console)):
-        prepared = prepare_data(replace(loaded, spec=lenient), settings, console)
+        (prepared,) = prepare_data(replace(loaded, spec=lenient), settings, console).values()
     rejected, total = len(prepared.rejected), len(prepared.rejected) + len(prepared.store.subjects)
     problems = []
     if rejected > data.max_rejected * total:
@@ -68,7 +72,7 @@ def _prepared(loaded: LoadedSpec, settings: Settings, console: Console) -> Targe
     unlisted = [str(path) for path in unlisted_images(data, loaded.base)]
     if unlisted:
         problems.append(Problem("warning", f"images that no row names ({len(unlisted):,}): {first_few(unlisted)}"))
-    return Target(prepared.store, {_SPEC_SPLITS: prepared.first.splits}, tuple(problems))
+    return Target(prepared.store, {_SPEC_SPLITS: prepared.splits}, tuple(problems))
 
 
 def _at_url(name: str) -> UPath:

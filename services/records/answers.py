@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.records.parameters import Parameters
 from services.spec.replicate import Run
 from services.spec.spec import Extent, SweepSpec
-from trainers.interval import Interval
+from trainers.interval import Interval, Number
 
 State = Literal["queued", "starting", "running", "stopping", "stopped", "finished", "failed", "interrupted"]
 """How a sweep stands. `interrupted`: its driver died; `starting`: it has been handed to the cluster."""
@@ -53,7 +53,8 @@ class SampleFigures(Figures):
 class Final(SampleFigures):
     """The test split's figures of trial `trial`, and those of each external cohort, by its name.
 
-    `refit_epochs`, where it is not 0, is after how many epochs the runs on all but the test split ended that were
+    `validation` has the validation MAE of each run by which it won, `fresh` says that these are of seeds that no race
+    used. `refit_epochs`, where it is not 0, is after how many epochs the runs on all but the test split ended that were
     evaluated. `looks` says how often the test split has been read, by whatever sweep, with this time. `out_of_fold`,
     where the split has folds, are figures of everyone in a fold, by the runs that did not train on it: configuration
     and epochs were chosen on the same people, so that they are a little too good.
@@ -61,10 +62,52 @@ class Final(SampleFigures):
 
     trial: int
     method: str
+    validation: dict[Run, float] = {}
+    fresh: bool = False
     refit_epochs: int = 0
     looks: int = 1
     external: dict[str, SampleFigures] = {}
     out_of_fold: SampleFigures | None = None
+
+
+class OuterFold(Answer):
+    """The search in one outer fold: its winner, and what that said of the fold, which it never saw.
+
+    Attributes:
+        id: what `trials`, `logs`, `status` and `report` are asked of it by.
+        validation_mae: what the winner was chosen by.
+        metrics: as in `Figures`, on the outer fold, without intervals; `external_mae` is on each external cohort.
+        sample: the outer fold's size in words; `looks` says how often it has been read as a test split.
+    """
+
+    id: str
+    trial: int
+    method: str
+    params: Parameters
+    validation_mae: float | None
+    metrics: dict[str, Number]
+    external_mae: dict[str, Number] = {}
+    sample: str
+    looks: int = 1
+
+
+class Spread(Answer):
+    """Mean and standard deviation."""
+
+    mean: Number
+    sd: Number
+
+
+class Pooled(SampleFigures):
+    """What nested cross-validation says: figures of everyone, each predicted by the winner of the search in the outer
+    fold that it is in, which never saw it.
+
+    `between` has mean and standard deviation over the outer folds of each of their metrics, and of `external_mae` by
+    `external NAME`.
+    """
+
+    outer: tuple[OuterFold, ...]
+    between: dict[str, Spread]
 
 
 class Submission(Answer):
@@ -75,6 +118,7 @@ class Submission(Answer):
         submitted: seconds since 1970; 0 where it has not happened.
         label, trials, seeds: of its spec: what is predicted, how many configurations with how many seeds each.
         folds: on how many folds each seed runs; 0 where the split has none, or nobody counted them yet.
+        outer: in how many outer folds there is a whole search; 0 as in `folds`.
         extent: how far it goes, in full; null where a version that could extend no sweep wrote it down.
     """
 
@@ -85,7 +129,13 @@ class Submission(Answer):
     trials: int = 0
     seeds: int = 0
     folds: int = 0
+    outer: int = 0
     extent: Extent | None = None
+
+    @property
+    def configurations(self) -> int:
+        """How many there are in all searches together."""
+        return self.trials * max(self.outer, 1)
 
     @property
     def runs(self) -> int:
@@ -101,14 +151,15 @@ class Submission(Answer):
 
 
 class Counts(Answer):
-    """What a sweep has come to.
+    """What a sweep has come to; with outer folds all searches together.
 
     Attributes:
         ended: configurations that are complete, pruned or failed.
         seed_runs: runs that are whole, of a seed and, where there are folds, on one of them each.
         saved: runs that racing saved.
         taken: runs that another sweep had trained already.
-        best: least mean validation MAE over all runs, in the label's unit; None before there is any.
+        best: least mean validation MAE over all runs, in the label's unit; None before there is any. With outer folds
+            the mean over those that have one.
     """
 
     ended: int = 0
@@ -130,6 +181,7 @@ class Sweep(Submission, Counts):
         phases: how far it went each time before it was extended.
         test_mae: of the final figure.
         final: the final figure in full, where there is one and one sweep is asked for.
+        searches: with outer folds how the search in each that has begun stands, where one sweep is asked for.
     """
 
     name: str = Field(default_factory=lambda known: known["id"].rpartition("-")[0])
@@ -142,7 +194,8 @@ class Sweep(Submission, Counts):
     gpu_hours: float = 0.0
     phases: tuple[Extent, ...] = ()
     test_mae: float | None = None
-    final: Final | None = None
+    final: Final | Pooled | None = None
+    searches: tuple["Sweep", ...] = ()
 
 
 class Trial(Answer):
@@ -165,6 +218,7 @@ class Trial(Answer):
     epochs: dict[Run, int] = Field(default_factory=dict, description="epochs of each run")
     params: Parameters = Field(default_factory=dict)
     tied: Annotated[bool, Field(description="cannot be told from the best, or is it")] = False
+    fresh: Annotated[bool, Field(description="judged on seeds that no race used")] = False
 
 
 class Submitted(Answer):
@@ -172,6 +226,14 @@ class Submitted(Answer):
 
     outcome: Outcome
     sweep: Sweep
+
+
+class PlannedData(Answer):
+    """What configurations read that choose some options."""
+
+    image_shape: tuple[int, ...]
+    train: Annotated[int, Field(description="scans to train on")]
+    untrained: Annotated[int, Field(description="scans of the training split that data.train leaves out")] = 0
 
 
 class Planned(Answer):
@@ -185,13 +247,20 @@ class Planned(Answer):
     unlabelled: Annotated[int, Field(description="scans without a label, for methods that need none")] = 0
     untrained: Annotated[int, Field(description="scans of the training split that data.train leaves out")] = 0
     image_shape: tuple[int, ...]
+    read: Annotated[
+        dict[str, PlannedData],
+        Field(description="what is read by options, such as `size.small`, where they differ; the first is as above"),
+    ] = {}
     decoded_gb: float
     feed: Literal["resident", "stream"]
     trials: int
     seeds: int
     folds: Annotated[int, Field(description="of the split, on each of which every seed runs")] = 0
+    outer: Annotated[int, Field(description="outer folds, each with a whole search; hours and disk are of all")] = 0
     refits: Annotated[int, Field(description="runs of the best configuration on all but the test split")] = 0
-    epochs: int
+    fresh: Annotated[int, Field(description="runs of finalists with seeds that no race used")] = 0
+    epochs: Annotated[int, Field(description="of a run, the longest where options differ")]
+    fewest_epochs: Annotated[int, Field(description="of the shortest run; 0 where nobody said")] = 0
     concurrent: int
     workers: int
     cpus_per_worker: int
@@ -216,9 +285,72 @@ class Leaderboard(Answer):
     trials: list[Trial]
 
 
+class Difference(Answer):
+    """A sweep's error less that of the first one, in pairs, in the label's unit: below 0 it is the better one.
+
+    Attributes:
+        pairs: how many: runs of one seed and fold, or test subjects; without any there is no `mean`.
+        sd: of the runs' differences; null for fewer than two.
+        low, high: 95 % subject bootstrap interval of the mean; null between runs.
+    """
+
+    pairs: int
+    mean: float | None = None
+    sd: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class Standing(Answer):
+    """A configuration, and how it compares with the first sweep's; null in that, and where nothing can be paired."""
+
+    trial: Trial
+    difference: Difference | None = None
+
+
+class Progress(Answer):
+    """After each configuration, in the order of their numbers and as their races ended: epochs spent by then, and the
+    least objective of a complete one; null before there is any.
+    """
+
+    epochs: list[int]
+    best: list[float | None]
+
+
+class Compared(Answer):
+    """One of several sweeps that are compared.
+
+    Attributes:
+        best: the first of its leaderboard; `methods` has the first of each method.
+        test: the errors of its final figure, subject by subject, against those of the first sweep's.
+        apart: why the runs, by `validation`, and the final figures, by `test`, cannot be paired with the first sweep's;
+            what can be is not in it.
+    """
+
+    sweep: Sweep
+    best: Standing | None
+    methods: dict[str, Standing]
+    test: Difference | None
+    apart: dict[Literal["validation", "test"], str]
+    progress: Progress
+
+
+class Comparison(Answer):
+    """Sweeps side by side; differences are to the first one.
+
+    Attributes:
+        fields: what their specs say otherwise, by field: a value of each sweep in its turn, null where it has none.
+    """
+
+    fields: dict[str, list[Any]]
+    sweeps: list[Compared]
+
+
 def asked_by(spec: SweepSpec) -> dict[str, Any]:
     """The fields of a `Submission` that its spec decides."""
+    outer = spec.data.split.outer
     counted = {"trials": spec.search.trials, "seeds": len(spec.search.seeds), "folds": spec.plan.folds}
+    counted["outer"] = outer if isinstance(outer, int) else 0
     return {"label": spec.data.label, **counted, "extent": spec.extent}
 
 

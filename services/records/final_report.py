@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
-from services.records.answers import Figures, Final, SampleFigures, fields_of
+from services.records.answers import Figures, Final, OuterFold, Pooled, SampleFigures, Spread, fields_of
 from services.records.parameters import Parameters
 from services.spec.replicate import Run
 from trainers.atomic import write_atomically
@@ -39,13 +39,17 @@ class Evaluation(Figures):
         """What the verbs answer of it."""
         return SampleFigures(**fields_of(Figures, self), sample=self.sample)
 
+    def write(self, path: Path) -> None:
+        """Write `final.json`, whole or not at all."""
+        write_atomically(path, self.model_dump_json(indent=1).encode())
+
 
 class FinalReport(Evaluation):
     """The evaluation on the test split, on each external cohort, by its name, and out of fold: see `Final`.
 
     Attributes:
         trial, method, params, training, choices: of the configuration.
-        refit_epochs: see `Final`.
+        validation, fresh, refit_epochs: see `Final`.
         phase: how often the sweep had been extended; `looks` says how often the test split was read, this time too.
     """
 
@@ -56,6 +60,8 @@ class FinalReport(Evaluation):
     choices: dict[str, str] = Field(default_factory=dict)
     external: dict[str, Evaluation] = Field(default_factory=dict)
     out_of_fold: Evaluation | None = None
+    validation: dict[Run, float] = Field(default_factory=dict)
+    fresh: bool = False
     refit_epochs: int = 0
     phase: int = 0
     looks: int = 1
@@ -71,7 +77,9 @@ class FinalReport(Evaluation):
     def told(self) -> Final:
         """See `Evaluation.told`."""
         external = {name: cohort.told() for name, cohort in self.external.items()}
-        own = {name: getattr(self, name) for name in ("trial", "method", "refit_epochs", "looks")}
+        own = {
+            name: getattr(self, name) for name in ("trial", "method", "validation", "fresh", "refit_epochs", "looks")
+        }
         out_of_fold = self.out_of_fold.told() if self.out_of_fold else None
         return Final(**vars(super().told()), **own, external=external, out_of_fold=out_of_fold)
 
@@ -80,6 +88,25 @@ class FinalReport(Evaluation):
         """Read `final.json`."""
         return cls.model_validate_json(path.read_bytes())
 
-    def write(self, path: Path) -> None:
-        """Write `final.json`, whole or not at all."""
-        write_atomically(path, self.model_dump_json(indent=1).encode())
+
+class PooledReport(Evaluation):
+    """The evaluation of everyone, each by the search that never saw it: see `Pooled`.
+
+    `phase` is how often the sweep had been extended.
+    """
+
+    outer: tuple[OuterFold, ...]
+    between: dict[str, Spread]
+    phase: int = 0
+
+    def told(self) -> Pooled:
+        """See `Evaluation.told`."""
+        return Pooled(**vars(super().told()), outer=self.outer, between=self.between)
+
+
+_REPORTS: TypeAdapter[FinalReport | PooledReport] = TypeAdapter(FinalReport | PooledReport)
+
+
+def read_report(path: Path) -> FinalReport | PooledReport:
+    """Read `final.json` of a sweep, with outer folds or without."""
+    return _REPORTS.validate_json(path.read_bytes())

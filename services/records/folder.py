@@ -2,9 +2,10 @@
 
 import json
 import os
+import re
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,8 @@ class SweepState(Sweep):
 
     Attributes:
         pid, host: the driver's process, and the machine that it runs on.
-        volumes: version of the volume store that it is about.
+        volumes: version of the volume store that it is about, or of several, where options have their own, with blanks
+            between them.
         training: digest of the ids that it trains on.
         gpus: how many its configurations hold at once.
     """
@@ -49,7 +51,7 @@ class SweepState(Sweep):
 
     def to_json(self) -> str:
         """The state as text, for `from_json`."""
-        return self.model_dump_json(indent=1, exclude={"id", "name", "final", "position", "submitted"})
+        return self.model_dump_json(indent=1, exclude={"id", "name", "final", "position", "submitted", "searches"})
 
     @classmethod
     def from_json(cls, sweep_id: str, text: str) -> "SweepState":
@@ -117,9 +119,27 @@ class SweepFolder:
 
     @classmethod
     def find(cls, settings: Settings, sweep_id: str) -> "SweepFolder":
-        """An existing sweep, by its id or the beginning of it. Raises UserError where none or several match."""
+        """An existing sweep, by its id or the beginning of it, or, by `ID.0`, its search in an outer fold.
+
+        Raises UserError where none or several match.
+        """
+        beginning, number = outer_fold_in(sweep_id)
+        whole = cls.find_whole(settings, beginning)
+        if not number:
+            return whole
+        known = {folder.sweep_id: folder for folder in whole.searches}
+        wanted = f"{whole.sweep_id}.{number}"
+        if wanted not in known:
+            raise UserError(f"no outer fold '{wanted}'; {nearest(wanted, known) if known else 'none has begun'}")
+        return known[wanted]
+
+    @classmethod
+    def find_whole(cls, settings: Settings, sweep_id: str) -> "SweepFolder":
+        """As `find`, of whole sweeps alone: what is to run or stop is never one outer fold by itself."""
         known = sorted(path.parent.name for path in settings.sweeps.glob("*/spec.yaml"))
         matches = [name for name in known if name == sweep_id] or [name for name in known if name.startswith(sweep_id)]
+        if not matches and (whole := sweep_id.partition(".")[0]) in known:
+            raise UserError(f"{sweep_id} is an outer fold; ask this of the whole sweep: {whole}")
         if len(matches) == 1:
             return cls(settings.sweeps / matches[0])
         if matches:
@@ -131,6 +151,12 @@ class SweepFolder:
     def every(cls, settings: Settings) -> "list[SweepFolder]":
         """All sweeps, in the order of their ids."""
         return [cls(path.parent) for path in sorted(settings.sweeps.glob("*/spec.yaml"))]
+
+    @property
+    def searches(self) -> "list[OuterFolder]":
+        """The searches in outer folds that have begun, in their order; none in a sweep that has no outer folds."""
+        numbers = (int(path.parent.suffix[1:]) for path in self.path.glob(f"{self.sweep_id}.*/spec.yaml"))
+        return [OuterFolder(self, number) for number in sorted(numbers)]
 
     def load(self) -> LoadedSpec:
         """The sweep's spec, with paths relative to where it was first given."""
@@ -219,6 +245,39 @@ class SweepFolder:
             return not _lock(lock, patience_s=0.0)
 
 
+class OuterFolder(SweepFolder):
+    """The folder of the search in outer fold `number`, inside that of its sweep, who alone is asked to stop.
+
+    `told` is told of each state that is written.
+    """
+
+    def __init__(
+        self, whole: SweepFolder, number: int, told: Callable[[int, SweepState], None] = lambda number, state: None
+    ) -> None:
+        super().__init__(whole.path / f"{whole.sweep_id}.{number}")
+        self.number = number
+        self._whole, self._told = whole, told
+
+    def write_state(self, state: SweepState) -> None:
+        """Keep the state."""
+        super().write_state(state)
+        self._told(self.number, state)
+
+    def is_asked_to_stop(self, attempt: int) -> bool:
+        """Whether somebody left word for driver number `attempt` of the sweep."""
+        return self._whole.is_asked_to_stop(attempt)
+
+
+def outer_fold_in(sweep_id: str) -> tuple[str, str]:
+    """The sweep and the number that `ID.0` names; the id as it is, and no number, where it is none of an outer fold.
+
+    >>> outer_fold_in("study-1ae1c11b.2"), outer_fold_in("../x")
+    (('study-1ae1c11b', '2'), ('../x', ''))
+    """
+    found = re.fullmatch(r"([^.]+)\.(\d+)", sweep_id)
+    return (found[1], found[2]) if found else (sweep_id, "")
+
+
 def recognised(loaded: LoadedSpec, settings: Settings) -> LoadedSpec:
     """The spec under the id of the sweep that it is, going at least as far as that has been asked to."""
     sweep_id = loaded.known_as or known_id(loaded.spec.sweep_id, settings)
@@ -230,8 +289,8 @@ def recognised(loaded: LoadedSpec, settings: Settings) -> LoadedSpec:
 def known_id(sweep_id: str, settings: Settings) -> str:
     """The id under which the sweep that is called `sweep_id` by this version is known here.
 
-    Its folder keeps the id that another version gave it: what counts is what its spec hashes to now. Of several the
-    one that is finished is meant, or else the last that began.
+    Its folder keeps the id that another version gave it, or that it had before a space was added: what counts is what
+    its spec hashes to now. Of several the one that is finished is meant, or else the last that began.
     """
     if SweepFolder(settings.sweeps / sweep_id).is_known:
         return sweep_id

@@ -12,13 +12,17 @@ _STUDENT = (6.3138, 2.9200, 2.3534, 2.1318, 2.0150, 1.9432, 1.8946, 1.8595, 1.83
 
 
 def leaderboard(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """Best first: by the number of whole runs, then by objective; failed ones last."""
-    return sorted(records, key=lambda record: (bool(record.failure), -len(record.whole), record.objective))
+    """As they are judged, best first: those with fresh seeds, by the number of whole runs, then by objective.
+
+    Failed ones come last.
+    """
+    judged = [record.as_judged() for record in records]
+    return sorted(judged, key=lambda r: (bool(r.failure), not r.is_fresh, -len(r.whole), r.objective))
 
 
 def best(records: Iterable[TrialRecord]) -> TrialRecord | None:
     """The best configuration that made all its runs."""
-    return next(iter(leaderboard(record for record in records if record.state == COMPLETE)), None)
+    return next((record for record in leaderboard(records) if record.state == COMPLETE), None)
 
 
 def tied(records: Iterable[TrialRecord]) -> frozenset[int]:
@@ -27,9 +31,10 @@ def tied(records: Iterable[TrialRecord]) -> frozenset[int]:
     A configuration can be told from it where the mean of its paired differences to the best - of the same seed and
     fold - is above the one-sided 95 % bound of Student's t, with the variance of all configurations' differences
     pooled. By one run alone none can be told from any other. The best is chosen, and so a little lucky: more are
-    tied than are named.
+    tied than are named. Where finalists are judged on fresh seeds, the others were behind them in the race.
     """
     whole = [record for record in leaderboard(records) if record.state == COMPLETE]
+    whole = [record for record in whole if record.is_fresh == whole[0].is_fresh]
     if not whole or not whole[0].values:
         return frozenset()
     first = whole[0].values
@@ -62,11 +67,12 @@ def told(records: Iterable[TrialRecord]) -> list[Trial]:
 def counts(records: Iterable[TrialRecord]) -> Counts:
     """What a sweep has come to whose configurations left `records`."""
     known = list(records)
-    pruned = [record for record in known if record.state == PRUNED]
+    judged = [record.as_judged() for record in known]
+    pruned = [record for record in judged if record.state == PRUNED]
     first = best(known)
     return Counts(
-        ended=sum(record.state in (COMPLETE, PRUNED, FAILED) for record in known),
-        seed_runs=sum(len(record.whole) for record in known),
+        ended=sum(record.state in (COMPLETE, PRUNED, FAILED) for record in judged),
+        seed_runs=sum(len(record.ended) for record in known),
         saved=sum(len(record.plan.replicates) - len(record.whole) for record in pruned),
         taken=sum(bool(history.taken) for record in known for history in record.histories.values()),
         best=finite(first.objective) if first else None,

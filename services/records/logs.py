@@ -39,6 +39,13 @@ def driver_log(path: Path, console: Console) -> Iterator[None]:
 
 
 @contextmanager
+def part_log(path: Path) -> Iterator[None]:
+    """For as long as the block, what goes to the driver's log also goes to `path`."""
+    with _writing(path, _DRIVER):
+        yield
+
+
+@contextmanager
 def trial_log(folder: Path) -> Iterator[None]:
     """For as long as the block, what is logged of a configuration goes to `log.txt`, and so do Python's warnings."""
     logging.captureWarnings(True)

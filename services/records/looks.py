@@ -25,13 +25,14 @@ class Look(BaseModel):
 class Looks:
     """The looks at one test split, known by the volumes' version and the ids in it, whatever the sweeps are called.
 
-    They are kept in the home and beside the checkpoints, a line for each; what either has counts.
+    A sweep that reads volumes of several `versions`, with blanks between them, looks at all by looking at one.
+    Looks are kept in the home and beside the checkpoints, a line for each; what either has counts.
     """
 
-    def __init__(self, settings: Settings, version: str, test: Sequence[str]) -> None:
-        name = f"{json_digest([version, sorted(test)])[:16]}.jsonl"
+    def __init__(self, settings: Settings, versions: str, test: Sequence[str]) -> None:
+        names = [f"{json_digest([version, sorted(test)])[:16]}.jsonl" for version in versions.split()]
         folders = (settings.home / "test-looks", Path(settings.storage_path) / ".test-looks")
-        self._paths = tuple(dict.fromkeys(folder / name for folder in folders))
+        self._paths = tuple(dict.fromkeys(folder / name for folder in folders for name in names))
 
     def add(self, sweep: str, phase: int, trial: int) -> int:
         """Write a look down, before it happens; how many there are with it.

@@ -32,7 +32,8 @@ class Raced:
 class TrialRecord:
     """A configuration, what it is to run, and the histories of its runs, as they are on disk.
 
-    `raced` says how far it was when its race was over, where it went on after that as a finalist.
+    `raced` says how far it was when its race was over, where it went on after that as a finalist. The plan is then that
+    of a finalist: what counts are the runs of its seeds.
     """
 
     number: int
@@ -49,8 +50,17 @@ class TrialRecord:
         plan, epochs = replace(self.plan, seeds=self.raced.seeds), self.raced.epochs
         whole = all(epochs.get(run, 0) >= plan.judged_epochs for run in plan.replicates)
         state = COMPLETE if whole else PRUNED
-        left = {run: _up_to(self.histories[run], n, state) for run, n in epochs.items()}
-        return replace(self, histories=left, plan=plan, raced=None)
+        left = {run: self.histories[run].up_to(n, state) for run, n in epochs.items()}
+        return replace(self, failure="", histories=left, plan=plan, raced=None)
+
+    def as_judged(self) -> "TrialRecord":
+        """The record as it counts: where fresh seeds judge, as its race left it until it has run them all."""
+        return self.as_raced() if self.is_fresh and self.state in (RUNNING, PRUNED) else self
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether what counts are seeds that its race did not use."""
+        return self.raced is not None and not {*self.raced.seeds} & {*self.plan.seeds}
 
     @property
     def failed_by_itself(self) -> bool:
@@ -64,6 +74,11 @@ class TrialRecord:
 
     @property
     def whole(self) -> tuple[Replicate, ...]:
+        """The runs that came to their end, of those that count."""
+        return tuple(run for run in self.ended if run in self.plan.replicates)
+
+    @property
+    def ended(self) -> tuple[Replicate, ...]:
         """The runs that came to their end."""
         return tuple(run for run, h in self.histories.items() if len(h.epochs) >= self.plan.judged_epochs)
 
@@ -103,7 +118,7 @@ class TrialRecord:
         """After how many epochs training on all ends: where the model that counts was, in the median of the runs."""
         if self.plan.last:
             return None
-        return math.ceil(median(history.best_epoch + 1 for history in self.histories.values()))
+        return math.ceil(median(history.best_epoch + 1 for history in map(self.histories.__getitem__, self.whole)))
 
     def told(self) -> Trial:
         """What the verbs answer of it."""
@@ -118,11 +133,8 @@ class TrialRecord:
             seeds={run: finite(self.histories[run].best) for run in self.whole},
             epochs={run: earlier + len(history.epochs) for run, history in self.histories.items()},
             params=self.parameters,
+            fresh=self.is_fresh,
         )
-
-
-def _up_to(history: History, epochs: int, state: str) -> History:
-    return History(history.seed, state, epochs=history.epochs[:epochs], last=history.last)
 
 
 def finite(value: float) -> float | None:
@@ -143,7 +155,7 @@ def run_folder(sweep: Path, number: int, replicate: Replicate) -> Path:
 def write_configuration(
     sweep: Path, number: int, configuration: Configuration, plan: SeedPlan, failure: str = ""
 ) -> None:
-    """Write `trial.json`: what runs with which seeds, on how many folds, and why it failed where it did."""
+    """Write `trial.json`: what runs with which seeds, on how many folds, for how long, and why it failed if it did."""
     content = {
         "method": configuration.method,
         "params": to_json(configuration.params),
@@ -151,6 +163,7 @@ def write_configuration(
         "choices": configuration.choices,
         "seeds": list(plan.seeds),
         "folds": plan.folds,
+        "epochs": [plan.earlier_epochs, plan.judged_epochs],
         "failure": failure,
     }
     text = json.dumps(content, indent=1, allow_nan=False)
@@ -168,7 +181,7 @@ def write_failure(sweep: Path, number: int, configuration: Configuration, plan: 
 def read_record(sweep: Path, number: int, plan: SeedPlan) -> TrialRecord | None:
     """The record of a configuration, or None where it has not begun.
 
-    Its plan has its own seeds, since those of `plan` came later where a sweep was extended, and its own folds.
+    Its plan has its own seeds, since those of `plan` came later where a sweep was extended, folds and epochs.
     """
     path = trial_folder(sweep, number) / "trial.json"
     if not path.exists():
@@ -183,7 +196,14 @@ def read_record(sweep: Path, number: int, plan: SeedPlan) -> TrialRecord | None:
     runs = {replicate_named(folder.name): folder for folder in path.parent.glob("*seed-*")}
     runs = {run: runs[run] for run in sorted(run for run in runs if run.fold != REFIT)}
     histories = {run: history for run, folder in runs.items() if (history := History.read(folder))}
-    own = replace(plan, seeds=tuple(content.get("seeds", plan.seeds)), folds=content.get("folds", plan.folds))
+    earlier, judged = content.get("epochs", (plan.earlier_epochs, plan.judged_epochs))
+    own = replace(
+        plan,
+        seeds=tuple(content.get("seeds", plan.seeds)),
+        folds=content.get("folds", plan.folds),
+        earlier_epochs=earlier,
+        judged_epochs=judged,
+    )
     raced = _read_raced(path.with_name("raced.json"))
     return TrialRecord(number, configuration, content["failure"], histories, own, raced)
 

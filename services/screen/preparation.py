@@ -1,17 +1,18 @@
 """Preparing a study's data, on the screen: progress, what was rejected, what is on both sides of a split."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from rich.console import Console
 
 from services.data.alike import leaks, shared
 from services.data.doubts import table_doubts
-from services.data.prepare import Prepared, Stored, find_prepared, prepare
+from services.data.prepare import Prepared, Stored, find_prepared_each, prepare_each
 from services.data.training import trained_on
 from services.screen.progress import steps
 from services.settings import Settings
-from services.spec.spec import LoadedSpec
+from services.spec.readings import place
+from services.spec.spec import LoadedSpec, Options
 from services.text import duration, without_secrets
 from trainers.data.store import MANIFEST
 
@@ -20,8 +21,8 @@ SHOWN = 10
 
 def prepare_data(
     loaded: LoadedSpec, settings: Settings, console: Console, is_asked_to_stop: Callable[[], bool] = lambda: False
-) -> Prepared:
-    """The volume store of a spec, made where it is not there yet, and what was rejected, on the screen.
+) -> dict[Options, Prepared]:
+    """The volume stores of a spec, made where they are not there yet, and what was rejected, on the screen.
 
     Raises KeyboardInterrupt where it is interrupted, or asked to stop.
     """
@@ -34,7 +35,7 @@ def prepare_data(
 
     try:
         with steps(console) as shown:
-            prepared = prepare(loaded.spec.data, loaded.base, settings.volumes, progress)
+            prepared = prepare_each(loaded, settings.volumes, progress)
     except KeyboardInterrupt:
         console.print("stopping; what was prepared is kept, and the next time goes on with it")
         raise
@@ -45,30 +46,43 @@ def prepare_data(
 def found_data(loaded: LoadedSpec, settings: Settings, console: Console) -> bool:
     """Whether all volume stores of a spec are there and whole; on the screen as `prepare_data` shows them."""
     began = time.monotonic()
-    prepared = find_prepared(loaded.spec.data, loaded.base, settings.volumes)
+    prepared = find_prepared_each(loaded, settings.volumes)
     if prepared is not None:
         _show(console, loaded, prepared, time.monotonic() - began)
     return prepared is not None
 
 
-def _show(console: Console, loaded: LoadedSpec, prepared: Prepared, took_s: float) -> None:
+def _show(console: Console, loaded: LoadedSpec, prepared: Mapping[Options, Prepared], took_s: float) -> None:
     print_prepared(console, prepared, took_s)
-    for doubt in table_doubts(prepared.store.subjects, loaded.spec.data.label, loaded.spec.data.group):
+    (one, *_) = prepared.values()
+    for doubt in table_doubts(one.store.subjects, loaded.spec.data.label, loaded.spec.data.group):
         console.print(f"  warning  {doubt}", soft_wrap=True, markup=False)
 
 
-def print_prepared(console: Console, prepared: Prepared, took_s: float) -> None:
+def print_prepared(console: Console, prepared: Mapping[Options, Prepared], took_s: float) -> None:
     """Print where the volume stores are, their sizes, who was rejected and why, what `data.train` leaves to train on,
-    what is on both sides of a split, and what of an external cohort is in the study.
+    what is on both sides of a split, and what of an external cohort is in the study; each store once.
     """
-    _print_store(console, prepared, duration(took_s / 3600))
-    if told := trained_on(prepared.first.splits):
-        console.print(f"training  {told}", soft_wrap=True, markup=False)
-    for leak in leaks(prepared.store, prepared.first.splits):
-        console.print(f"  leak: {leak.text}; see contrasweep inspect", style="bold red", soft_wrap=True, markup=False)
+    words, seen = duration(took_s / 3600), set()
+    for options, one in prepared.items():
+        if options:
+            console.print(f"options   {place(options)}", soft_wrap=True, markup=False)
+        if one.store.folder not in seen:
+            _print_store(console, one, words)
+            for leak in leaks(one.store, one.splits):
+                text = f"  leak: {leak.text}; see contrasweep inspect"
+                console.print(text, style="bold red", soft_wrap=True, markup=False)
+        if told := trained_on(one.first.splits):
+            console.print(f"training  {told}", soft_wrap=True, markup=False)
+        if one.store.folder not in seen:
+            _print_cohorts(console, one)
+        seen.add(one.store.folder)
+
+
+def _print_cohorts(console: Console, prepared: Prepared) -> None:
     for name, cohort in prepared.external.items():
         _print_store(console, cohort, f"external: {name}")
-        for problem in shared(prepared.store, prepared.first.splits, cohort.store):
+        for problem in shared(prepared.store, prepared.splits, cohort.store):
             console.print(f"  warning  {problem.text}", style="bold red", soft_wrap=True, markup=False)
 
 

@@ -1,8 +1,10 @@
 """What is printed of a sweep: how it stands, its leaderboard, its final figure; the same wherever it runs."""
 
 import io
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import fmean
 
 import rich.table
 from rich.console import Console
@@ -11,9 +13,10 @@ from rich.text import Text
 
 from search_spaces import Value
 from services.pages.tables import Line, Table
-from services.records.answers import Figures, Final, Planned, SampleFigures, Sweep, Trial
+from services.records.answers import Figures, Final, OuterFold, Planned, Pooled, SampleFigures, Sweep, Trial
 from services.records.leaderboard import told
 from services.records.trial_record import TrialRecord
+from services.spec.replicate import Replicate
 from services.spec.spec import Extent
 from services.text import count, duration, interval, moment, number, over_seeds, parameter, read_times, spread
 from trainers.history import RUNNING
@@ -23,6 +26,8 @@ SHORT = {"temperature": "tau", "nn_step_size": "step", "distance": "dist", "weig
 WIDEST = 10_000
 MOST_TIED = 10
 
+FRESH = " fresh"
+"""Behind the number of runs, where they are of seeds that no race used."""
 SHOWN_STATES = {RUNNING: "unfinished"}
 
 
@@ -54,7 +59,7 @@ def _ranked(rank: int, trial: Trial, runs: int, names: Sequence[str]) -> Line:
             str(trial.number),
             trial.method,
             over_seeds(trial.objective, trial.sd, len(trial.seeds)),
-            f"{len(trial.seeds)}/{runs}",
+            f"{len(trial.seeds)}/{runs}" + FRESH * trial.fresh,
             SHOWN_STATES.get(trial.state, trial.state),
             *(parameter(trial.params[name]) if name in trial.params else "" for name in names),
         )
@@ -89,20 +94,32 @@ def print_leaderboard(console: Console, trials: Sequence[Trial], runs: int) -> N
         return
     print_table(console, leaderboard_table(trials, runs))
     if tied := [trial.number for trial in trials if trial.tied]:
-        console.print("\n".join(doubts(tied)), soft_wrap=True, markup=False)
+        fresh = trials[0].seeds if trials[0].fresh else ()
+        console.print("\n".join(doubts(tied, fresh)), soft_wrap=True, markup=False)
     for trial in sorted(trials, key=lambda trial: trial.number):
         if trial.state == "failed":
             console.print(f"trial {trial.number} failed: {trial.reason}", soft_wrap=True, markup=False)
 
 
-def doubts(tied: Sequence[int]) -> list[str]:
-    """By what configurations are ranked, and which of them cannot be told from the best, the first of `tied`."""
+def doubts(tied: Sequence[int], fresh: Iterable[Replicate] = ()) -> list[str]:
+    """By what configurations are ranked, and which of them cannot be told from the best, the first of `tied`.
+
+    `fresh` are the best's runs where they are of seeds that no race used.
+    """
     lines = ["ranked by MAE on the validation split, each run by the model that it keeps"]
+    if fresh := tuple(fresh):
+        lines.append(f"finalists come first, by {seeds_of(fresh)}, which no race used")
     if len(tied) > 1:
         more = " and more" if len(tied) > MOST_TIED + 1 else ""
         others = ", ".join(map(str, tied[1 : MOST_TIED + 1])) + more
         lines.append(f"trial {tied[0]} cannot be told from {others} (95 %, compared run by run)")
     return lines
+
+
+def seeds_of(runs: Iterable[Replicate]) -> str:
+    """`seeds 1000, 1001`: those of runs."""
+    seeds = sorted({run.seed for run in runs})
+    return f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}"
 
 
 def print_plan(console: Console, planned: Planned) -> None:
@@ -111,7 +128,11 @@ def print_plan(console: Console, planned: Planned) -> None:
 
     feed = "resident" if planned.feed == "resident" else "streamed"
     folds = f" x {planned.folds} folds" if planned.folds else ""
-    runs = f"{planned.trials * planned.seeds * max(planned.folds, 1)} runs of {planned.epochs} epochs"
+    outer = f" x {planned.outer} outer folds" if planned.outer else ""
+    many = planned.trials * planned.seeds * max(planned.folds, 1) * max(planned.outer, 1)
+    fewest = f"{planned.fewest_epochs} to " if 0 < planned.fewest_epochs < planned.epochs else ""
+    runs = f"{many} runs of {fewest}{planned.epochs} epochs"
+    runs += f", then {planned.fresh} of finalists with fresh seeds" if planned.fresh else ""
     runs += f", then {planned.refits} of the best on all but the test split" if planned.refits else ""
     workers = f"{planned.workers} x {planned.cpus_per_worker} CPUs, {planned.gpus_per_worker:g} GPUs"
     nodes = f"{count(planned.nodes, 'node')} with {planned.cpus:g} CPUs, {planned.gpus:g} GPUs"
@@ -124,7 +145,7 @@ def print_plan(console: Console, planned: Planned) -> None:
         "sweep": f"{planned.id} on {nodes}",
         "data": f"{volumes}, {feed}; {planned.train} to train on{unlabelled}{untrained}",
         "external": external,
-        "runs": f"{planned.trials} configurations x {planned.seeds} seeds{folds} = {runs}",
+        "runs": f"{planned.trials} configurations x {planned.seeds} seeds{folds}{outer} = {runs}",
         "racing": planned.racing,
         "there": f"at least {count(planned.there, 'run')}, trained by other sweeps" if planned.there else "",
         "each": f"{workers}; about {planned.epoch_s:.2g} s an epoch with one worker on this CPU",
@@ -135,12 +156,41 @@ def print_plan(console: Console, planned: Planned) -> None:
     for title, text in rows.items():
         if text:
             console.print(f"{title:8} {text}", soft_wrap=True, markup=False)
+        for options, read in planned.read.items() if title == "data" else ():
+            words = f"{options}: {list(read.image_shape)}, {read.train} to train on"
+            console.print(f"{'':8} {words}", soft_wrap=True, markup=False)
     if planned.budget_hours and planned.hours > planned.budget_hours:
         console.print(f"the budget of {planned.budget_hours:g} h ends it before that")
 
 
-def print_final(console: Console, label: str, final: Final) -> None:
-    """Print the figures of the chosen configuration on the test split and external cohorts."""
+def outer_table(sweep: Sweep) -> Table:
+    """The search in each outer fold that has begun: how far it is, and, once all have ended, who won it."""
+    won = {fold.id: fold for fold in sweep.final.outer} if isinstance(sweep.final, Pooled) else {}
+    titles = ("outer fold", "state", "trials", "best", "test MAE", "trial", "method", "tested on")
+    lines = tuple(_searched(search, won.get(search.id)) for search in sweep.searches)
+    return Table("Outer folds", titles, lines, figures=frozenset({2, 3, 4, 5}))
+
+
+def _searched(search: Sweep, won: OuterFold | None) -> Line:
+    winner = (str(won.trial), won.method, won.sample) if won else ("", "", "")
+    reached = f"{search.ended}/{search.trials}"
+    return Line((search.id, search.state, reached, number(search.best), number(search.test_mae), *winner))
+
+
+def print_configurations(console: Console, sweep: Sweep, trials: Sequence[Trial]) -> None:
+    """Print a sweep's leaderboard, or, with outer folds, how the search in each stands."""
+    if not sweep.searches:
+        print_leaderboard(console, trials, sweep.runs)
+        return
+    print_table(console, outer_table(sweep))
+    console.print(f"contrasweep trials {sweep.searches[0].id} shows the leaderboard of one", soft_wrap=True)
+
+
+def print_final(console: Console, label: str, final: Final | Pooled) -> None:
+    """Print the figures of the chosen configuration on the test split and external cohorts, or of outer folds."""
+    if isinstance(final, Pooled):
+        _print_pooled(console, label, final)
+        return
     _print_figures(console, "final     test MAE", label, final)
     if final.out_of_fold:
         _print_figures(console, "          out-of-fold MAE", label, final.out_of_fold)
@@ -149,11 +199,28 @@ def print_final(console: Console, label: str, final: Final) -> None:
     refit = f"trained for {count(final.refit_epochs, 'epoch')} on all but the test split" if final.refit_epochs else ""
     words = (
         f"trial {final.trial}, {final.method}",
+        *([_validated(final)] if final.validation else []),
         *([refit] if refit else []),
         f"test split {read_times(final.looks)}",
         "dashboard: contrasweep ui",
     )
     console.print(f"          {'; '.join(words)}", soft_wrap=True)
+
+
+def _validated(final: Final) -> str:
+    """`validation MAE 5.210 over seeds 1000, 1001`: by what it won."""
+    by = seeds_of(final.validation) + (", which no race used" if final.fresh else "")
+    return f"validation MAE {number(fmean(final.validation.values()))} over {by}"
+
+
+def _print_pooled(console: Console, label: str, pooled: Pooled) -> None:
+    _print_figures(console, "final     test MAE", label, pooled)
+    spreads = (f"{name} {spread(told.mean, told.sd)}" for name, told in pooled.between.items())
+    winners = Counter(fold.method for fold in pooled.outer)
+    won = ", ".join(f"{method} in {many}" for method, many in winners.most_common())
+    words = (f"over {len(pooled.outer)} outer folds {' · '.join(spreads)}", f"won: {won}")
+    for text in (*words, "everyone is predicted by the search that never saw them"):
+        console.print(f"          {text}", soft_wrap=True, markup=False)
 
 
 def _print_figures(console: Console, title: str, label: str, figures: SampleFigures) -> None:
@@ -172,8 +239,8 @@ def _print_figures(console: Console, title: str, label: str, figures: SampleFigu
 
 
 def print_sweep(console: Console, sweep: Sweep, trials: Sequence[Trial]) -> None:
-    """Print a sweep's leaderboard, and its final figure where it has one."""
-    print_leaderboard(console, trials, sweep.runs)
+    """Print a sweep's leaderboard or outer folds, and its final figure where it has one."""
+    print_configurations(console, sweep, trials)
     if sweep.final:
         print_final(console, sweep.label, sweep.final)
 
@@ -189,13 +256,16 @@ def print_status(console: Console, sweep: Sweep, trials: Sequence[Trial]) -> Non
     words = [sweep.id, sweep.state, duration(sweep.spent_s / 3600), sweep.user, place, sweep.reason]
     console.print("  ".join(word for word in words if word), soft_wrap=True, markup=False)
     if sweep.phases:
-        console.print(f"extended  after {', '.join(map(_reached, sweep.phases))}", soft_wrap=True)
+        spaces = sweep.extent.spaces if sweep.extent else ()
+        reached = ", ".join(_reached(phase, spaces) for phase in sweep.phases)
+        console.print(f"extended  after {reached}", soft_wrap=True, markup=False)
     print_sweep(console, sweep, trials)
 
 
-def _reached(phase: Extent) -> str:
-    """`30 x 3 seeds`: how far a sweep went before it was extended."""
-    return f"{phase.trials} x {count(len(phase.seeds), 'seed')}"
+def _reached(phase: Extent, spaces: Sequence[str]) -> str:
+    """`30 x 3 seeds of simclr`: how far a sweep went before it was extended, and of what, where it has others now."""
+    of = f" of {' + '.join(phase.spaces)}" if phase.spaces and {*phase.spaces} != {*spaces} else ""
+    return f"{phase.trials} x {count(len(phase.seeds), 'seed')}{of}"
 
 
 def sweeps_table(sweeps: Sequence[Sweep]) -> Table:
@@ -214,7 +284,7 @@ def _listed(sweep: Sweep, users: bool) -> Line:
             sweep.id,
             f"{sweep.state} ({sweep.position})" if sweep.position else sweep.state,
             moment(sweep.started),
-            f"{sweep.ended}/{sweep.trials}",
+            f"{sweep.ended}/{sweep.configurations}",
             number(sweep.best),
             sweep.label,
             *([sweep.user] if users else []),

@@ -22,7 +22,6 @@ from services.service.bounds import SPEC, Kind, read_spec
 from services.service.refusals import Unavailable
 from services.spec.roots import place, without_folders
 from services.spec.spec import LoadedSpec, SweepSpec, spec_of
-from trainers.data.participants import Subject
 from trainers.errors import UserError
 
 TIME_S = 90
@@ -120,20 +119,22 @@ def _admitted(spec: SweepSpec, roots: Sequence[Path]) -> dict[str, Any]:
 
     loaded = place(spec, roots)
     check_spec(loaded, roots)
-    _look_at_a_scan(loaded, check_table(loaded, roots))
+    check_table(loaded, roots)
+    _look_at_scans(loaded, roots)
     return {"spec": loaded.spec.model_dump(), "base": str(loaded.base)}
 
 
-def _look_at_a_scan(loaded: LoadedSpec, subjects: list[Subject]) -> None:
+def _look_at_scans(loaded: LoadedSpec, roots: Sequence[Path]) -> None:
     """Raise what is wrong with the first scan that can be used, if that shows within `SCAN_S`."""
     wrong: list[Exception] = []
 
     def look() -> None:
-        from services.data.validate import prepared_shape
-        from services.spec.checks import check_image_shape
+        from services.data.validate import list_each, prepared_shapes
+        from services.spec.checks import check_image_shapes
 
         try:
-            check_image_shape(loaded, prepared_shape(loaded, subjects))
+            listed = {options: scans for options, (scans, _) in list_each(loaded, roots).items()}
+            check_image_shapes(loaded, prepared_shapes(loaded, listed))
         except Exception as error:
             wrong.append(error)
 

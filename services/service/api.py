@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.records.answers import Planned, Submitted, Sweep, Trial
+from services.records.answers import Comparison, Planned, Submitted, Sweep, Trial
 from services.service.guard import Guard, Limits
 from services.service.measures import Measured, Measures
 from services.service.refusals import Refusal
@@ -82,6 +82,7 @@ EXAMPLE_SWEEP = {
 }
 
 SweepId = Annotated[str, InPath(description="A sweep's id, or the beginning of it.", examples=[EXAMPLE_ID])]
+Others = Annotated[list[str], Query(alias="with", min_length=1, max_length=20, description="Ids of the other sweeps.")]
 
 log = logging.getLogger("contrasweep.service")
 
@@ -186,10 +187,11 @@ def _reading(service: Service, guard: Guard) -> APIRouter:
         summary="How a sweep stands",
     )
     async def status(sweep_id: SweepId) -> Sweep:
-        """At most a second or two old. `final` is there once the sweep is finished."""
+        """At most a second or two old. `final` is there once the sweep is finished; of a sweep with outer folds
+        `searches` says how that in each stands, and `ID.0`, `ID.1` ... are asked for as sweeps are."""
         sweep = service.status(sweep_id)
-        if sweep.state == "finished":
-            return await run_sync(service.with_final, sweep, limiter=files)
+        if sweep.state == "finished" or sweep.outer:
+            return await run_sync(service.with_details, sweep, limiter=files)
         return sweep
 
     @router.get(
@@ -200,6 +202,16 @@ def _reading(service: Service, guard: Guard) -> APIRouter:
     async def trials(sweep_id: SweepId) -> list[Trial]:
         """Empty before the sweep has begun."""
         return await run_sync(service.trials, sweep_id, limiter=files)
+
+    @router.get(
+        "/{sweep_id}/compare",
+        responses=_errors(401, 404, 409, 422, 429, 503),
+        summary="Several sweeps side by side",
+    )
+    async def compare(sweep_id: SweepId, others: Others) -> Comparison:
+        """What their specs say otherwise, their best configurations and final figures, in pairs with the first sweep's
+        where they can be, and how each search went on."""
+        return await run_sync(service.compare, [sweep_id, *others], limiter=pages)
 
     @router.get(
         "/{sweep_id}/report",
@@ -308,12 +320,15 @@ def _writing(service: Service, guard: Guard, admit: Admit) -> APIRouter:
         status_code=202,
         responses=_errors(400, 401, 403, 404, 409, 422, 429, 503)
         | {200: {"model": Submitted, "description": "It runs already, or goes as far."}},
-        summary="Go on with a sweep to more trials, seeds or finalists",
+        summary="Go on with a sweep to more trials, seeds, finalists or methods",
     )
     async def extend(
         sweep_id: SweepId, more: More, response: Response, caller: Annotated[Identity, Depends(guard.submitter)]
     ) -> Submitted:
         """A finished one, too; it keeps its id and what it has. One that runs is stopped first."""
+        if more.add_spaces:
+            further = await run_sync(service.extended, caller, sweep_id, more, limiter=stores)
+            await run_sync(admit, further.spec.to_yaml().encode(), "yaml", limiter=specs)
         return _accepted(await run_sync(service.extend, caller, sweep_id, more, limiter=stores), response)
 
     return router

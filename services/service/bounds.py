@@ -23,6 +23,7 @@ MOST: Mapping[str, float] = {
     "data.transforms": 50,
     "data.split.stratify": 20,
     "data.split.folds": 100,
+    "data.split.outer": 100,
     "data.entities": 20,
     "data.external": 20,
     "model.width": 20,
@@ -127,7 +128,11 @@ def _check_number(number: float) -> None:
 
 def check_most(spec: SweepSpec) -> None:
     """Raise UserError where a field is larger than is allowed through the service."""
-    document = spec.model_dump()
+    for where, one in {SPEC: spec, **{f"{SPEC}: {place}": one for place, one in spec.variants.items()}}.items():
+        _check_most(where, one.model_dump())
+
+
+def _check_most(where: str, document: Mapping[str, Any]) -> None:
     for field, most in MOST.items():
         value: Any = document
         for key in field.split("."):
@@ -136,4 +141,4 @@ def check_most(spec: SweepSpec) -> None:
         size = len(value) if sized else value
         if isinstance(size, int | float) and size > most:
             given = f"{size} entries are not allowed" if sized else f"{value} is not allowed"
-            raise UserError(f"{SPEC}: {field}: {given}: up to {most:g} through the service")
+            raise UserError(f"{where}: {field}: {given}: up to {most:g} through the service")

@@ -15,6 +15,8 @@ def shown(entry: Entry | None, folder: Sweep | None, observed: Observed) -> Swee
     base = folder or Sweep(id=entry.id, state="queued")
     fields: dict[str, Any] = {
         **fields_of(Submission, entry),
+        "folds": base.folds or entry.folds,  # a driver counts those that a column's values make
+        "outer": base.outer or entry.outer,
         "attempt": max(entry.attempt, base.attempt),
         "state": _state(entry, folder, observed),
         "reason": entry.reason,

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from services.records.answers import ACTIVE, Planned, Submitted, Sweep, Trial, asked_by
-from services.records.folder import SweepFolder, recognised
+from services.records.answers import ACTIVE, Comparison, Planned, Submitted, Sweep, Trial, asked_by
+from services.records.folder import SweepFolder, outer_fold_in, recognised
 from services.service.bounds import check_most
 from services.service.ledger import Entry, Ledger
 from services.service.loop import Cluster, Loop
@@ -25,7 +25,7 @@ from services.spec.extent import More, extended
 from services.spec.roots import without_folders
 from services.spec.spec import LoadedSpec
 from services.stores.optuna import open_storage
-from services.verbs.local import Local, read_final, trial_log_path
+from services.verbs.local import Local, describe, details, trial_log_path
 from trainers.errors import UserError
 
 LISTED_S = 0.25
@@ -85,18 +85,22 @@ class Service:
     def resume(self, caller: Identity, sweep_id: str) -> Submitted:
         """Go on with a sweep that was stopped, failed or was interrupted."""
         with self.loop.lock:
-            sweep = self.status(sweep_id)
+            sweep = self._whole(sweep_id)
             self._refuse_others(caller, sweep)
             return self._go_on(caller, sweep, lambda: self._by_hand(caller, sweep))
 
     def extend(self, caller: Identity, sweep_id: str, more: More) -> Submitted:
-        """Go on with a sweep, a finished one, too, to more trials, seeds or finalists."""
+        """Go on with a sweep, a finished one, too, to more trials, seeds, finalists or spaces."""
         with self.loop.lock:
-            sweep = self.status(sweep_id)
-            self._refuse_others(caller, sweep)
-            loaded = extended(self._loaded(sweep.id), more)
-            check_most(loaded.spec)
-            return self.submit(caller, loaded)
+            return self.submit(caller, self.extended(caller, sweep_id, more))
+
+    def extended(self, caller: Identity, sweep_id: str, more: More) -> LoadedSpec:
+        """The spec that `extend` has run."""
+        sweep = self._whole(sweep_id)
+        self._refuse_others(caller, sweep)
+        loaded = extended(self._loaded(sweep.id), more)
+        check_most(loaded.spec)
+        return loaded
 
     def _loaded(self, sweep_id: str) -> LoadedSpec:
         """The spec of a sweep as it was last asked for."""
@@ -110,7 +114,7 @@ class Service:
     def stop(self, caller: Identity, sweep_id: str, now: bool = False) -> Sweep:
         """Stop after the epochs under way, or, with `now`, at once; a waiting sweep leaves the queue."""
         with self.loop.lock:
-            sweep = self.status(sweep_id)
+            sweep = self._whole(sweep_id)
             self._refuse_others(caller, sweep)
             if sweep.state not in ACTIVE:
                 raise Conflict(f"sweep {sweep.id} is not running; it is {sweep.state}")
@@ -139,12 +143,24 @@ class Service:
         return sorted(self._shown().values(), key=lambda sweep: (sweep.submitted or sweep.started, sweep.id))
 
     def status(self, sweep_id: str) -> Sweep:
-        """How a sweep stands."""
-        return self._show(_found(sweep_id, {*self.loop.observed.folders, *self._ledger.entries()}))
+        """How a sweep stands, or, by `ID.0`, its search in an outer fold."""
+        beginning, number = outer_fold_in(sweep_id)
+        sweep = self._show(_found(beginning, {*self.loop.observed.folders, *self._ledger.entries()}))
+        if not number:
+            return sweep
+        search = describe(self._folder(f"{sweep.id}.{number}"))
+        return search.model_copy(update={"reason": self._hide(search.reason)})
 
-    def with_final(self, sweep: Sweep) -> Sweep:
-        """The same with its final figure, where there is one."""
-        return sweep.model_copy(update={"final": read_final(self._folder(sweep.id))})
+    def _whole(self, sweep_id: str) -> Sweep:
+        """How a sweep stands. Raises Conflict for an outer fold, which neither runs nor stops by itself."""
+        sweep = self.status(sweep_id)
+        if "." in sweep.id:
+            raise Conflict(f"{sweep.id} is an outer fold; ask this of the whole sweep: {sweep.id.partition('.')[0]}")
+        return sweep
+
+    def with_details(self, sweep: Sweep) -> Sweep:
+        """The same with its final figure, where there is one, and how its searches in outer folds stand."""
+        return sweep.model_copy(update=details(self._folder(sweep.id)))
 
     def trials(self, sweep_id: str) -> list[Trial]:
         """A sweep's configurations, the best first; none before it has begun."""
@@ -154,10 +170,23 @@ class Service:
         found = self._local.trials(sweep.id)
         return [trial.model_copy(update={"reason": self._hide(trial.reason)}) for trial in found]
 
+    def compare(self, sweep_ids: Sequence[str]) -> Comparison:
+        """Several sweeps side by side, each against the first. Raises Missing for one that has not begun."""
+        sweeps = [self.status(sweep_id) for sweep_id in sweep_ids]
+        for sweep in sweeps:
+            if not self._has_folder(sweep.id):
+                raise Missing(f"sweep {sweep.id} has not begun; it is {sweep.state}")
+        found = self._local.compare([sweep.id for sweep in sweeps])
+        stand = zip(found.sweeps, map(self.with_details, sweeps), strict=True)
+        return found.model_copy(update={"sweeps": [one.model_copy(update={"sweep": sweep}) for one, sweep in stand]})
+
     def report(self, sweep_id: str) -> str:
-        """The sweep's HTML report: the page that its driver keeps, or one that is made now where none does."""
+        """The sweep's HTML report: the page that its driver keeps, or one that is made now where none does.
+
+        A driver that was killed left a page of before; of outer folds it keeps pages of their own up to date.
+        """
         sweep = self.status(sweep_id)
-        if sweep.state == "finished" or sweep.state in ACTIVE:  # a driver that was killed left a page of before
+        if sweep.state == "finished" or (sweep.state in ACTIVE and not sweep.outer):
             with suppress(FileNotFoundError):
                 return (self._settings.reports / f"{sweep.id}.html").read_text(encoding="utf-8")
         if not self._has_folder(sweep.id):
@@ -176,7 +205,7 @@ class Service:
 
     def is_active(self, sweep_id: str) -> bool:
         """Whether more may come of a sweep, by its whole id."""
-        return self._show(sweep_id).state in ACTIVE
+        return self.status(sweep_id).state in ACTIVE
 
     def hidden(self, text: str) -> str:
         """`text` without this machine's folders."""
@@ -298,7 +327,13 @@ class Service:
             raise Forbidden(f"sweep {sweep.id} is not yours")
 
     def _folder(self, sweep_id: str) -> SweepFolder:
-        return SweepFolder(self._settings.sweeps / sweep_id)
+        """By a whole id. Raises Missing for an outer fold that is not there."""
+        if "." not in sweep_id:
+            return SweepFolder(self._settings.sweeps / sweep_id)
+        try:
+            return SweepFolder.find(self._settings, sweep_id)
+        except UserError as error:
+            raise Missing(str(error)) from error
 
     def _has_folder(self, sweep_id: str) -> bool:
         return self._folder(sweep_id).is_known

@@ -8,8 +8,9 @@ from typing import Any
 import search_spaces
 from search_spaces import Context, Refused
 from services.spec.cohorts import naming_cohort
+from services.spec.readings import naming_options
 from services.spec.roots import confine
-from services.spec.spec import LoadedSpec, SweepSpec, patched
+from services.spec.spec import LoadedSpec, Options, SweepSpec, patched
 from trainers.config import FINETUNE, ModelConfig, TrainingConfig, finetuning
 from trainers.errors import UserError, nearest
 
@@ -23,13 +24,14 @@ def check_spec(loaded: LoadedSpec, roots: Sequence[Path] = ()) -> None:
     if roots:
         confine(loaded, roots)
     with _naming(loaded.path):
-        _check_components(spec, loaded.base)
+        _check_components(spec)
         _check_search_keys(spec)
-        _check_training_ranges(spec)
         _check_validation(spec)
         for where, variant in _each(spec):
             with _under(where):
+                _check_transforms(variant, loaded.base)
                 _check_parts(variant)
+                _check_training_ranges(variant)
                 _check_methods(variant, variant.context())
         _check_points(spec)
 
@@ -67,27 +69,43 @@ def check_image_shape(loaded: LoadedSpec, image_shape: tuple[int, ...]) -> None:
                 _check_networks(spec, image_shape)
 
 
+def check_image_shapes(loaded: LoadedSpec, shapes: Mapping[Options, tuple[int, ...]]) -> None:
+    """The same of all that configurations read, by `LoadedSpec.readings`; what reads images alike is checked once."""
+    checked = []
+    for options, reading in loaded.readings.items():
+        own = (shapes[options], reading.spec.model, reading.spec.training, reading.spec.search)
+        if own not in checked:
+            with naming_options(options, loaded.path):
+                check_image_shape(reading, shapes[options])
+            checked.append(own)
+
+
 def _each(spec: SweepSpec) -> Iterator[tuple[str, SweepSpec]]:
     """The spec, and with each option that may be chosen, by the option's place."""
     yield "", spec
     yield from spec.variants.items()
 
 
-def _check_components(spec: SweepSpec, base: Path) -> None:
+def _check_components(spec: SweepSpec) -> None:
     from trainers import losses
-    from trainers.data.transforms import build_transforms
 
     for space in spec.search.spaces:
         _known("search.spaces", "method", space, losses.names())
-    build_transforms(spec.data.transforms, base)
-    for name, cohort in spec.data.cohorts.items():
-        with naming_cohort(name):
-            build_transforms(cohort.transforms, base)
     if spec.data.unlabelled == "train" and all(losses.get(space).needs_labels for space in spec.search.spaces):
         free = [name for name in losses.names() if not losses.get(name).needs_labels]
         raise UserError(
             f"data.unlabelled: train is not allowed: no method of search.spaces is one of {', '.join(free)}"
         )
+
+
+def _check_transforms(spec: SweepSpec, base: Path) -> None:
+    """The transforms can be built, those of the external cohorts, too."""
+    from trainers.data.transforms import build_transforms
+
+    build_transforms(spec.data.transforms, base)
+    for name, cohort in spec.data.cohorts.items():
+        with naming_cohort(name):
+            build_transforms(cohort.transforms, base)
 
 
 def _check_validation(spec: SweepSpec) -> None:

@@ -1,47 +1,70 @@
-"""How far a sweep goes, and further: more trials, seeds and finalists of the same sweep."""
+"""How far a sweep goes, and further: more trials, seeds, finalists and spaces of the same sweep."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
+from math import ceil
 
-from services.spec.spec import LoadedSpec, Seed
+from services.spec.spec import FIRST_FRESH, FRESH_ARE_KEPT, LoadedSpec, SearchConfig, Seed
 from trainers.config import Frozen
-from trainers.errors import UserError
+from trainers.errors import UserError, nearest
 from trainers.parameters import Count
+from trainers.registry import declared
 
 
 class More(Frozen):
-    """What a sweep is extended to; what is null stays. `all`: every complete configuration runs the new seeds."""
+    """What a sweep is extended to; what is null stays.
+
+    `all`: every complete configuration runs the new seeds. `add_spaces`: methods that join `search.spaces`; without
+    `trials` these then grow by their share.
+    """
 
     trials: Count | None = None
     seeds: tuple[Seed, ...] | None = None
     finalists: Count | None = None
     all: bool = False
+    add_spaces: tuple[str, ...] = ()
 
 
 def extended(loaded: LoadedSpec, more: More) -> LoadedSpec:
     """The spec of a sweep that goes as far as `more` says.
 
-    Raises UserError where nothing is said, or less than the sweep has already, or finalists without racing.
+    Raises UserError where nothing is said, or less than the sweep has already, finalists without racing, a seed that is
+    kept for finalists, or a space that is none.
     """
     search = loaded.spec.search
     if more == More():
-        raise UserError(f"extend {loaded.sweep_id}: --trials, --seeds, --finalists or --all says to what")
+        raise UserError(f"extend {loaded.sweep_id}: --trials, --seeds, --finalists, --add-space or --all says to what")
     if more.finalists is not None and search.racing is None:
         raise UserError(f"--finalists: sweep {loaded.sweep_id} has no racing, every configuration runs all its seeds")
-    for option, wanted, now in (
-        ("--trials", more.trials, search.trials),
-        ("--finalists", more.finalists, search.racing.finalists if search.racing else 0),
+    spaces, finalists = _added(search, more.add_spaces), search.racing.finalists if search.racing else 0
+    for option, wanted, least, now in (
+        ("--trials", more.trials, search.trials + bool(spaces), search.trials),
+        ("--finalists", more.finalists, finalists, finalists),
     ):
-        if wanted is not None and wanted < now:
+        if wanted is not None and wanted < least:
             raise UserError(f"{option}: {wanted} is not allowed: sweep {loaded.sweep_id} has {now} already")
+    for seed in more.seeds or ():
+        if search.judges_fresh and seed >= FIRST_FRESH:
+            raise UserError(f"--seeds: {seed} is not allowed: {FRESH_ARE_KEPT}")
     changes = {
-        "trials": more.trials or search.trials,
+        "trials": more.trials or search.trials + ceil(search.trials * len(spaces) / len(search.spaces)),
         "seeds": search.seeds + tuple(seed for seed in more.seeds or () if seed not in search.seeds),
         "new_seeds": "all" if more.all else "finalists",
+        "spaces": search.spaces + spaces,
     }
     if search.racing and more.finalists:
         changes["racing"] = search.racing.model_copy(update={"finalists": more.finalists})
     return replace(loaded, spec=loaded.spec.searching(**changes))
+
+
+def _added(search: SearchConfig, spaces: Sequence[str]) -> tuple[str, ...]:
+    """Those of `spaces` that a search has not got. Raises UserError on one that is no method."""
+    known = declared("trainers.losses")
+    for space in spaces:
+        if space not in known:
+            raise UserError(f"--add-space: unknown method '{space[:40]}'; {nearest(space[:40], known)}")
+    return tuple(space for space in dict.fromkeys(spaces) if space not in search.spaces)
 
 
 def seeds_in(text: str) -> tuple[int, ...]:

@@ -62,7 +62,7 @@ search:
   spaces: [{spaces}]
   trials: 12
   seeds: [0, 1, 2]
-  racing: {{rungs: [10, 25], finalists: 3}}
+  racing: {{rungs: [10, 25], finalists: 3, judged_on: fresh}}
 budget: {{hours: 8}}
 """
 

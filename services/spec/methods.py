@@ -6,7 +6,7 @@ from typing import Any
 
 import search_spaces
 from search_spaces import Configuration, Context, Parameters, Range, Suggests, Value
-from services.spec.spec import PointConfig, SearchConfig, SweepSpec
+from services.spec.spec import Options, PointConfig, SearchConfig, SweepSpec
 from trainers import losses
 from trainers.errors import UserError
 from trainers.losses import Loss
@@ -21,8 +21,11 @@ def parameters_of(methods: Sequence[str]) -> dict[str, Parameters]:
     return {method: losses.parameters(method) for method in methods}
 
 
-def draw(trial: Suggests, spec: SweepSpec, label_range: float | None) -> Configuration:
-    """A configuration of a sweep, out of an Optuna trial: method, options, and then what depends on them."""
+def draw(trial: Suggests, spec: SweepSpec, label_ranges: Mapping[Options, float]) -> Configuration:
+    """A configuration of a sweep, out of an Optuna trial: method, options, and then what depends on them.
+
+    `label_ranges` are of all that configurations may read.
+    """
     search = spec.search
     for point in search.points:
         if point.name == getattr(trial, "user_attrs", {}).get(POINT):
@@ -30,7 +33,7 @@ def draw(trial: Suggests, spec: SweepSpec, label_range: float | None) -> Configu
     method = search_spaces.suggest_method(trial, search.spaces)
     axes = search.axes_of(method).items()
     choices = {axis: str(trial.suggest_categorical(f"choices.{axis}", list(options))) for axis, options in axes}
-    context = spec.choosing(choices).context(label_range)
+    context = spec.choosing(choices).context(label_ranges[search.reading(choices)])
     drawn = search_spaces.suggest(trial, parameters_of(search.spaces), context, search.override, search.fix)
     return replace(drawn, choices=choices)
 
@@ -39,25 +42,27 @@ def draw(trial: Suggests, spec: SweepSpec, label_range: float | None) -> Configu
 class Start:
     """Values that a trial is asked for, near a configuration to begin with; `point` is its name where it has one."""
 
+    method: str
     values: dict[str, Value]
     point: str = ""
 
 
-def starts(spec: SweepSpec, label_range: float | None) -> list[Start]:
+def starts(spec: SweepSpec, label_ranges: Mapping[Options, float]) -> list[Start]:
     """The spec's points, and the published point of each method with the first option of each axis."""
     published = (PointConfig(name="published", method=method) for method in spec.search.spaces)
-    points = [Start(_asked(point, spec, label_range), point.name) for point in spec.search.points]
-    return points + [Start(_asked(point, spec, label_range)) for point in published]
+    points = [Start(point.method, _asked(point, spec, label_ranges), point.name) for point in spec.search.points]
+    return points + [Start(point.method, _asked(point, spec, label_ranges)) for point in published]
 
 
-def _asked(point: PointConfig, spec: SweepSpec, label_range: float | None) -> dict[str, Value]:
+def _asked(point: PointConfig, spec: SweepSpec, label_ranges: Mapping[Options, float]) -> dict[str, Value]:
     """What a trial is asked for that is drawn at a point, moved into the ranges."""
     search, wanted = spec.search, configured(point, spec.search)
     chosen = spec.choosing(wanted.choices)
     asked: dict[str, Value] = {"method": point.method} if len(search.spaces) > 1 else {}
     asked |= {f"choices.{axis}": option for axis, option in wanted.choices.items()}
     training = {**chosen.training.model_dump(), **wanted.training}
-    near = (point.method, wanted.params, chosen.context(label_range), search.override, search.fix, training)
+    context = chosen.context(label_ranges[search.reading(wanted.choices)])
+    near = (point.method, wanted.params, context, search.override, search.fix, training)
     return asked | search_spaces.published(*near)
 
 

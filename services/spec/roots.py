@@ -96,12 +96,14 @@ def _named_files(loaded: LoadedSpec) -> Iterator[tuple[str, str, Path]]:
 def _transform_files(loaded: LoadedSpec) -> Iterator[tuple[str, str, Path]]:
     """The same of the arguments of our transforms that are files; none of MONAI's reads a file."""
     own = transforms.names()
-    for index, step in enumerate(loaded.spec.data.transforms):
-        for name, arguments in step.items():
-            for key in getattr(transforms.get(name), "path_arguments", ()) if name in own else ():
-                if arguments.get(key) is not None:
-                    text = str(arguments[key])
-                    yield f"data.transforms[{index}].{name}.{key}", text, loaded.base / text
+    for where, spec in {"": loaded.spec, **loaded.spec.variants}.items():
+        for index, step in enumerate(spec.data.transforms):
+            for name, arguments in step.items():
+                for key in getattr(transforms.get(name), "path_arguments", ()) if name in own else ():
+                    if arguments.get(key) is not None:
+                        text = str(arguments[key])
+                        field = f"data.transforms[{index}].{name}.{key}"
+                        yield f"{where}.{field}" if where else field, text, loaded.base / text
 
 
 def _confine_tables(loaded: LoadedSpec, roots: Sequence[Path]) -> None:

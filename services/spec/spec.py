@@ -3,15 +3,16 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from search_spaces import TRAINING, Context, Range
+from search_spaces import TRAINING, Configuration, Context, Range
 from services.complaints import complaint
 from services.spec.replicate import Replicate
 from services.spec.yaml import dump_mapping, load_mapping
@@ -34,7 +35,15 @@ EXTENT = ("trials", "seeds", "new_seeds")
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Scalar = bool | int | float | str
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
-Section = TypeVar("Section", ModelConfig, TrainingConfig)
+Section = TypeVar("Section", DataConfig, ModelConfig, TrainingConfig)
+Options: TypeAlias = tuple[tuple[str, str], ...]
+"""Options by their axes, in the order of the axes."""
+READ = ("transforms", "train", "normalize", "dtype")
+"""Fields of the data that an option may change: none that decides who is in which split, or what is predicted."""
+_NAMES = {DataConfig: "data", ModelConfig: "model", TrainingConfig: "training"}
+FIRST_FRESH = 1000
+"""The first of the seeds that finalists are judged on where those are fresh."""
+FRESH_ARE_KEPT = f"with racing.judged_on: fresh, seeds from {FIRST_FRESH} on are the finalists'"
 _OF_ALL = ("workers", "cpus_per_worker", "gpus_per_worker", "checkpoint")
 """Fields of the training that no option may change."""
 
@@ -42,14 +51,17 @@ _OF_ALL = ("workers", "cpus_per_worker", "gpus_per_worker", "checkpoint")
 class RacingConfig(Frozen):
     """When a configuration may be stopped: after each seed, and at `rungs` (counts of epochs) inside a seed.
 
-    It goes on while, at `confidence`, it can still beat the best; the `finalists` best run all seeds.
-    `reinvest` spends the seed runs saved on more configurations.
+    One as good as the best is stopped with a probability of at most 1 - `confidence`. The best of the search are
+    `finalists`, and one of them wins: `judged_on: raced` by all seeds of the search, which are those that they were
+    chosen by and so flatter them; `fresh` by as many others, which no race used. `reinvest` spends the epochs saved on
+    more configurations.
     """
 
     rungs: tuple[Count, ...] = ()
     finalists: Count = 3
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.9
     reinvest: bool = False
+    judged_on: Literal["raced", "fresh"] = "raced"
 
     @model_validator(mode="after")
     def _rungs_ascend(self) -> "RacingConfig":
@@ -59,11 +71,23 @@ class RacingConfig(Frozen):
 
 
 class Patch(Frozen):
-    """What an option changes of a spec: fields of `model` and `training`, and the whole `probe`."""
+    """What an option changes of a spec: fields of `data` (`READ`), `model` and `training`, and the whole `probe`."""
 
+    data: dict[str, Any] = Field(default_factory=dict)
     model: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
     probe: Named | None = None
+
+    @field_validator("data")
+    @classmethod
+    def _leaves_the_splits_as_they_are(cls, data: dict[str, Any]) -> dict[str, Any]:
+        for field in data:
+            if field not in READ:
+                raise ValueError(
+                    f"'{field}' is not allowed: all options have the same scans, labels and splits; "
+                    f"allowed: {', '.join(READ)}"
+                )
+        return data
 
 
 class PointConfig(Frozen):
@@ -127,6 +151,13 @@ class SearchConfig(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _leaves_fresh_seeds(self) -> "SearchConfig":
+        for seed in self.seeds:
+            if self.judges_fresh and seed >= FIRST_FRESH:
+                raise ValueError(f"seeds: {seed} is not allowed: {FRESH_ARE_KEPT}")
+        return self
+
+    @model_validator(mode="after")
     def _chooses_from_several(self) -> "SearchConfig":
         for axis, options in self.choices.items():
             if axis in TRAINING:
@@ -161,6 +192,16 @@ class SearchConfig(Frozen):
                     raise ValueError(f"{where}: choices: {axis} has no '{option}'; {nearest(option, axes[axis])}")
         return self
 
+    @property
+    def judges_fresh(self) -> bool:
+        """Whether finalists are judged on seeds that no race used."""
+        return self.racing is not None and self.racing.judged_on == "fresh"
+
+    @property
+    def judged_fresh(self) -> int:
+        """How many configurations are judged on seeds that no race used."""
+        return min(self.racing.finalists, self.trials) if self.racing and self.judges_fresh else 0
+
     def axes_of(self, method: str) -> dict[str, dict[str, Patch]]:
         """The axes that a configuration of a method has, with their options."""
         return {
@@ -168,6 +209,24 @@ class SearchConfig(Frozen):
             for axis, options in self.choices.items()
             if axis not in self.choices_for or method in self.choices_for[axis]
         }
+
+    def reading(self, choices: Mapping[str, str]) -> Options:
+        """Those of `choices` that say what a run reads: the options of axes that change the data."""
+        return tuple(
+            (axis, choices[axis])
+            for axis, options in self.choices.items()
+            if axis in choices and any(patch.data for patch in options.values())
+        )
+
+    def combinations(self, changes: Callable[[Patch], object]) -> dict[Options, tuple[str, ...]]:
+        """All combinations of options of axes with any that `changes`, with the methods that may draw them."""
+        found: dict[Options, tuple[str, ...]] = {}
+        for method in self.spaces:
+            axes = {a: options for a, options in self.axes_of(method).items() if any(map(changes, options.values()))}
+            for options in product(*axes.values()):
+                combined = tuple(zip(axes, options, strict=True))
+                found[combined] = (*found.get(combined, ()), method)
+        return found
 
 
 class BudgetConfig(Frozen):
@@ -177,15 +236,17 @@ class BudgetConfig(Frozen):
 
 
 class Extent(Frozen):
-    """How far a sweep goes: how many configurations, which seeds, for whom those that came later, how many finalists.
+    """How far a sweep goes: how many configurations, which seeds, for whom those that came later, how many finalists,
+    and out of which spaces.
 
-    `finalists` is null without racing.
+    `finalists` is null without racing; `spaces` is empty where a version that could add none wrote it down.
     """
 
     trials: int
     seeds: tuple[int, ...]
     new_seeds: Literal["finalists", "all"] = "finalists"
     finalists: int | None = None
+    spaces: tuple[str, ...] = ()
 
     def covers(self, other: "Extent") -> bool:
         """Whether a sweep that went so far has nothing more to do for one that is to go as far as `other`."""
@@ -194,12 +255,13 @@ class Extent(Frozen):
             and {*self.seeds} >= {*other.seeds}
             and (self.finalists or 0) >= (other.finalists or 0)
             and (other.new_seeds == "finalists" or self.new_seeds == "all")
+            and (not self.spaces or {*self.spaces} >= {*other.spaces})
         )
 
 
 @dataclass(frozen=True)
 class SeedPlan:
-    """What every configuration of a sweep is to run, unless racing stops it.
+    """What a configuration of a sweep is to run, unless racing stops it.
 
     Attributes:
         seeds: in the order in which they run, each on every fold.
@@ -207,6 +269,7 @@ class SeedPlan:
         earlier_epochs: of the stage before it, which is there where fine-tuning is judged.
         folds: how many there are; 0 where the split has none.
         last: whether the model of the last epoch counts, not of the best.
+        fresh: seeds that finalists are judged on, where those are others.
     """
 
     seeds: tuple[int, ...]
@@ -214,12 +277,18 @@ class SeedPlan:
     earlier_epochs: int = 0
     folds: int = 0
     last: bool = False
+    fresh: tuple[int, ...] = ()
 
     @cached_property
     def replicates(self) -> tuple[Replicate, ...]:
         """What is run of a configuration, in this order."""
         folds = range(self.folds) if self.folds else (None,)
         return tuple(Replicate(seed, fold) for seed in self.seeds for fold in folds)
+
+    @property
+    def finals(self) -> "SeedPlan":
+        """What a finalist is to run."""
+        return replace(self, seeds=self.fresh or self.seeds)
 
     @property
     def seed_epochs(self) -> int:
@@ -265,24 +334,43 @@ class SweepSpec(Frozen):
     @model_validator(mode="after")
     def _rungs_are_inside_training(self) -> "SweepSpec":
         rungs = self.search.racing.rungs if self.search.racing else ()
-        if rungs and rungs[-1] >= self.judged_epochs:
-            field = "probe.finetune.epochs" if FINETUNE in self.probe else "training.epochs"
-            raise ValueError(
-                f"search.racing.rungs: {rungs[-1]} is not allowed: must be below {field} {self.judged_epochs}"
-            )
+        for where, variant in {"": self, **self.variants}.items():
+            if rungs and rungs[-1] >= variant.judged_epochs:
+                field = "probe.finetune.epochs" if FINETUNE in variant.probe else "training.epochs"
+                raise ValueError(
+                    f"search.racing.rungs: {rungs[-1]} is not allowed: must be below "
+                    f"{f'{where}.' if where else ''}{field} {variant.judged_epochs}"
+                )
         return self
 
     @model_validator(mode="after")
-    def _trains_as_long_whatever_is_chosen(self) -> "SweepSpec":
+    def _starts_and_runs_alike_whatever_is_chosen(self) -> "SweepSpec":
         for where, variant in self.variants.items():
             for field in _OF_ALL:
                 if variant.training.model_dump()[field] != self.training.model_dump()[field]:
                     raise ValueError(f"{where}: training.{field} is not allowed: it is the same for all configurations")
             if variant.model.init_from != self.model.init_from:
                 raise ValueError(f"{where}: model.init_from is not allowed: it is the same for all configurations")
-            if variant.plan != self.plan:
-                raise ValueError(f"{where}: is not allowed: all configurations must train and be judged as long")
         return self
+
+    @model_validator(mode="after")
+    def _warms_up_whatever_is_chosen(self) -> "SweepSpec":
+        """Two axes may together ask for what neither does."""
+        sets = {field: list(self._options_that_set(field)) for field in ("epochs", "warmup_epochs")}
+        for (axis, option), (other, another) in product(*sets.values()):
+            if axis != other:
+                try:
+                    self.choosing({axis: option, other: another})
+                except ValueError as error:
+                    raise ValueError(f"search.choices.{axis}.{option} with {other}.{another}: {error}") from error
+        return self
+
+    def _options_that_set(self, field: str) -> Iterator[tuple[str, str]]:
+        """Axis and name of every option that changes a field of the training."""
+        for axis, options in self.search.choices.items():
+            for option, patch in options.items():
+                if field in patch.training:
+                    yield axis, option
 
     def choosing(self, choices: Mapping[str, str]) -> "SweepSpec":
         """This spec with an option of some axes, in the order of the axes, and nothing left to choose."""
@@ -290,6 +378,7 @@ class SweepSpec(Frozen):
             return self
         patches = [self.search.choices[axis][option] for axis, option in choices.items()]
         changes = {
+            "data": patched(self.data, *(patch.data for patch in patches)),
             "model": patched(self.model, *(patch.model for patch in patches)),
             "training": patched(self.training, *(patch.training for patch in patches)),
             "probe": next((patch.probe for patch in reversed(patches) if patch.probe), self.probe),
@@ -318,6 +407,22 @@ class SweepSpec(Frozen):
         return found
 
     @property
+    def readings(self) -> dict[Options, "SweepSpec"]:
+        """The spec of the configurations that read the same, with what is left to choose, by what they read."""
+        found = self.search.combinations(lambda patch: patch.data)
+        return {options: self._reading(options, methods) for options, methods in found.items()}
+
+    def _reading(self, options: Options, methods: tuple[str, ...]) -> "SweepSpec":
+        axes = {method: self.search.axes_of(method) for method in methods}
+        having = {axis: tuple(method for method in methods if axis in axes[method]) for axis in self.search.choices}
+        left = [axis for axis, some in having.items() if some and axis not in dict(options)]
+        return self.choosing(dict(options)).searching(
+            spaces=methods,
+            choices={axis: self.search.choices[axis] for axis in left},
+            choices_for={axis: having[axis] for axis in left if axis in self.search.choices_for},
+        )
+
+    @property
     def judged_epochs(self) -> int:
         """Epochs of the stage that configurations are compared by: fine-tuning where there is any."""
         tune = finetuning(self.probe)
@@ -325,14 +430,29 @@ class SweepSpec(Frozen):
 
     @property
     def plan(self) -> SeedPlan:
-        """What every configuration is to run, as far as the spec says: not how many folds a column's values make."""
+        """What a configuration is to run where nothing is chosen, as far as the spec says.
+
+        It does not say how many folds a column's values make.
+        """
         folds = self.data.split.folds
         return self.plan_over(folds if isinstance(folds, int) else 0)
 
     def plan_over(self, folds: int) -> SeedPlan:
-        """What every configuration is to run where the split has so many folds; 0 is for none."""
+        """What a configuration is to run where nothing is chosen, and the split has so many folds; 0 is for none."""
         earlier = self.training.epochs if FINETUNE in self.probe else 0
-        return SeedPlan(self.search.seeds, self.judged_epochs, earlier, folds, self.training.checkpoint == "last")
+        seeds = self.search.seeds
+        fresh = tuple(range(FIRST_FRESH, FIRST_FRESH + len(seeds))) if self.search.judges_fresh else ()
+        return SeedPlan(seeds, self.judged_epochs, earlier, folds, self.training.checkpoint == "last", fresh)
+
+    @property
+    def plans(self) -> list[SeedPlan]:
+        """What configurations are to run, for each combination of options that bear on it."""
+        found = self.search.combinations(lambda patch: "epochs" in patch.training or patch.probe)
+        return [self.choosing(dict(options)).plan for options in found]
+
+    def plan_of(self, configuration: Configuration, folds: int) -> SeedPlan:
+        """What a configuration is to run: as `plan_over`, for as many epochs as it says."""
+        return self.choosing(configuration.choices).plan_over(folds)
 
     @property
     def sweep_id(self) -> str:
@@ -377,10 +497,15 @@ class SweepSpec(Frozen):
         return machines if depends else machines | {"workers"}
 
     def going_on_from(self, before: "SweepSpec") -> "SweepSpec":
-        """This spec, as far as it and `before`, of the same sweep, go: what was run is never fewer trials or seeds."""
+        """This spec, as far as it and `before`, of the same sweep, go: it never has fewer trials, seeds or spaces."""
         own, past = self.search, before.search
         added = tuple(seed for seed in own.seeds if seed not in past.seeds)
-        changes: dict[str, Any] = {"trials": max(own.trials, past.trials), "seeds": past.seeds + added}
+        spaces = past.spaces + tuple(space for space in own.spaces if space not in past.spaces)
+        changes: dict[str, Any] = {
+            "trials": max(own.trials, past.trials),
+            "seeds": past.seeds + added,
+            "spaces": spaces,
+        }
         if not added and past.new_seeds == "all":
             changes["new_seeds"] = "all"
         if own.racing and past.racing:
@@ -389,14 +514,15 @@ class SweepSpec(Frozen):
         return self.searching(**changes)
 
     def goes_beyond(self, before: "SweepSpec") -> bool:
-        """Whether it asks for more trials, seeds or finalists than `before`, of the same sweep."""
+        """Whether it asks for more trials, seeds, finalists or spaces than `before`, of the same sweep."""
         return not before.extent.covers(self.extent)
 
     @property
     def extent(self) -> Extent:
         """How far the sweep goes: what may grow without it being another one."""
         fields = {field: getattr(self.search, field) for field in EXTENT}
-        return Extent(**fields, finalists=self.search.racing.finalists if self.search.racing else None)
+        finalists = self.search.racing.finalists if self.search.racing else None
+        return Extent(**fields, finalists=finalists, spaces=self.search.spaces)
 
     def to_yaml(self) -> str:
         """The canonical YAML, defaults included; `parse_spec` gives the same spec back."""
@@ -431,6 +557,11 @@ class LoadedSpec:
         cohorts = self.spec.data.cohorts
         return {name: replace(self, spec=self.spec.model_copy(update={"data": cohorts[name]})) for name in cohorts}
 
+    @property
+    def readings(self) -> dict[Options, "LoadedSpec"]:
+        """See `SweepSpec.readings`."""
+        return {options: replace(self, spec=spec) for options, spec in self.spec.readings.items()}
+
 
 def parse_spec(text: str | bytes, source: str) -> SweepSpec:
     """The spec written in `text`. Raises UserError, in one line that starts with `source`."""
@@ -459,14 +590,15 @@ def load_spec(path: str | Path) -> LoadedSpec:
 
 def patched(section: Section, *changes: Mapping[str, Any]) -> Section:
     """A section of the spec with changes, one after the other. Raises ValueError, in one line, on what it refuses."""
+    if not any(changes):
+        return section
     fields = section.model_dump(mode="json")
     for changed in changes:
         fields |= changed
     try:
         return type(section).model_validate_json(json.dumps(fields), strict=True)
     except ValidationError as error:
-        name = "model" if isinstance(section, ModelConfig) else "training"
-        raise ValueError(f"{name}.{complaint(error, type(section))}") from error
+        raise ValueError(f"{_NAMES[type(section)]}.{complaint(error, type(section))}") from error
 
 
 def _without_retired(document: Mapping[str, Any]) -> Mapping[str, Any]:

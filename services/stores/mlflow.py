@@ -208,11 +208,18 @@ class SweepRuns:
                 "contrasweep.key": text,
                 "contrasweep.state": "running",
             }
-            if key:
-                tags["mlflow.parentRunId"] = self._run(key[:-1]).run_id
+            if parent := self._run(key[:-1]).run_id if key else self._whole_sweep():
+                tags["mlflow.parentRunId"] = parent
             created = self._connected().create_run(self._experiment_id, tags=tags)
             runs[text] = _KnownRun(created.info.run_id, "RUNNING", "running", logged=set())
         return runs[text]
+
+    def _whole_sweep(self) -> str:
+        """Where this is the search in an outer fold, the run of its sweep, as far as it is there yet."""
+        whole, dot, _ = self._sweep_id.partition(".")
+        wanted = f"tags.`contrasweep.key` = '{whole}'"
+        found = self._connected().search_runs([self._experiment_id], wanted, max_results=1) if dot else []
+        return found[0].info.run_id if found else ""
 
     def _set_running(self, run: _KnownRun) -> None:
         if run.status != "RUNNING":

@@ -41,3 +41,9 @@ def open_study(sweep_id: str, storage: optuna.storages.BaseStorage, first: Seque
             elif start.point not in in_line:
                 study.enqueue_trial(start.values, {POINT: start.point})
     return study
+
+
+def line_up(study: optuna.Study, starts: Sequence[Start]) -> None:
+    """Put `starts`, without names, next in line, but for those that have been."""
+    for start in starts:
+        study.enqueue_trial(start.values, skip_if_exists=True)

@@ -63,18 +63,27 @@ class Tracker:
         self._outbox.put(lambda: self._runs.end((number, replicate), state, reason))
 
     def trial_ended(
-        self, number: int, state: RunState, reason: str, objective: float | None, per_run: Mapping[Replicate, float]
+        self,
+        number: int,
+        state: RunState,
+        reason: str,
+        objective: float | None,
+        per_run: Mapping[Replicate, float],
+        ended: int,
     ) -> None:
-        """Close a configuration's run with its objective: mean and sd over the runs that finished, `per_run`.
+        """Close a configuration's run with its objective: mean and sd over the runs that count, `per_run`.
 
+        `ended` are all that it has made: those of a race, too, that do not count where fresh seeds judge.
         Mean and sd by epoch follow once no run can join in: here if all are complete, else in `finish`.
         """
-        # The step of the objective is the number of runs that it is a mean of.
-        summary: dict[str, float | None] = {"epoch": len(per_run), "objective": objective}
+        # The step of the objective is the number of runs by then.
+        summary: dict[str, float | None] = {"epoch": ended, "objective": objective}
         if len(per_run) > 1:
             summary["objective_sd"] = statistics.stdev(per_run.values())
         stamped = _stamped([summary])
         self._outbox.put(lambda: self._runs.log_rows((number,), stamped))
+        validated_on = ", ".join(run.words for run in per_run)
+        self._outbox.put(lambda: self._runs.tag((number,), {"contrasweep.validated_on": validated_on}))
         if state == "complete":
             self._log_over_runs(number)
         self._outbox.put(lambda: self._runs.end((number,), state, reason))

@@ -2,9 +2,9 @@
 
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from importlib.metadata import version
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import ray
@@ -13,11 +13,9 @@ from ray import tune
 from rich.console import Console
 
 from services.cluster.places import Allotment
-from services.data.open import OpenFeed
-from services.data.prepare import Prepared
+from services.data.open import OpenFeed, Reads
+from services.data.prepare import Prepared, versions_of
 from services.data.weights import InitialWeights
-from services.records.code import code_digest
-from services.records.drivers import add_driver
 from services.records.folder import STOPPED, SweepFolder, SweepState
 from services.records.leaderboard import told
 from services.records.looks import Looks
@@ -27,19 +25,17 @@ from services.screen.tables import print_final, print_leaderboard
 from services.screen.waiting import waiting
 from services.settings import Settings
 from services.spec import methods
-from services.spec.replicate import Fold
-from services.spec.spec import SweepSpec
-from services.stores.mlflow import RunState
-from services.stores.optuna import open_study
-from services.stores.tracker import Tracker
+from services.spec.spec import Options, SweepSpec
+from services.stores.optuna import line_up, open_study
 from services.sweep.finalize import finalize
 from services.sweep.monitor import Monitor
-from services.sweep.page_writer import PageWriter
 from services.sweep.racing import Referee, Rule
 from services.sweep.reuse import seed_runs
 from services.sweep.searcher import SweepSearcher
 from services.sweep.signals import interruption
+from services.sweep.spaces import Spaces
 from services.sweep.supervisor import Supervisor
+from services.sweep.tracked import Tracked
 from services.sweep.trial import Source, TrialSetup, run_trial
 from trainers.errors import UserError
 
@@ -58,45 +54,23 @@ class Drive:
         storage: BaseStorage,
         folder: SweepFolder,
         console: Console,
-        feeds: Mapping[Fold, OpenFeed],
-        prepared: Prepared,
+        feeds: Mapping[Reads, OpenFeed],
+        prepared: Mapping[Options, Prepared],
         start: InitialWeights | None,
     ) -> None:
         self._spec, self._study_storage, self._folder, self._console = spec, storage, folder, console
         self._feeds, self._prepared, self._start = feeds, prepared, start
-        self._plan = spec.plan_over(prepared.folds)
+        first = next(iter(prepared.values()))
+        self._plan = spec.plan_over(first.folds)
+        self._plan_of = partial(spec.plan_of, folds=first.folds)
         self._settings, self._storage = settings, Path(settings.storage_path) / folder.sweep_id
-        self._tracker = Tracker(settings.tracking_uri, None, spec.name, folder.sweep_id)
-        self._page = PageWriter(settings, folder, self._tracker)
-        self._looks = Looks(settings, prepared.store.manifest.version, prepared.first.splits.test)
-        self._ended: RunState = "failed"
+        self._tracked = Tracked(spec, settings, folder, console, prepared, start)
+        self._tracker, self._page = self._tracked.tracker, self._tracked.page
+        self._looks = Looks(settings, versions_of(prepared), first.first.splits.test)
 
-    @contextmanager
-    def tracking(self, state: SweepState) -> Iterator[None]:
-        """Track for as long as the block; however it ends, no run stays open and MLflow is waited for.
-
-        Where it does not answer, the sweep is not finished: `resume` has only the rest to deliver.
-        """
-        digests = {"volumes": self._prepared.store.manifest.version, "code": code_digest()}
-        params = {"contrasweep": version("contrasweep")}
-        digests |= {f"external_{name}": of.store.manifest.version for name, of in self._prepared.external.items()}
-        if self._start:
-            digests["init_from"], params["init_from"] = self._start.digest, self._start.summary
-        self._tracker.start(self._spec.to_yaml(), params, digests, state.user)
-        add_driver(self._folder, state, digests)
-        try:
-            yield
-        except BaseException as error:
-            state.end_with(error)
-            raise
-        finally:
-            with waiting(self._console, "writing the report, waiting for MLflow"):
-                self._page.write(state)
-                undelivered = self._tracker.finish(self._ended)
-            if undelivered:
-                state.state = STOPPED
-                state.reason = f"{undelivered} updates did not reach MLflow; the next `resume` delivers them"
-                self._console.print(state.reason)
+    def tracking(self, state: SweepState) -> AbstractContextManager[None]:
+        """See `Tracked.tracking`."""
+        return self._tracked.tracking(state)
 
     def search(self, allotment: Allotment, state: SweepState) -> None:
         """Search until it is over, the budget is spent, or somebody asks to stop; the state says which."""
@@ -104,17 +78,18 @@ class Drive:
         judge = referee.remote(self._rule(), self._plan, self._spec.search.parallel, self._storage)
         start = self._start
         runs = seed_runs(self._spec, self._settings, self._prepared, start.digest if start else None)
-        sources = {fold: Source(open_feed, runs[fold]) for fold, open_feed in self._feeds.items()}
+        sources = {reads: Source(open_feed, runs[reads]) for reads, open_feed in self._feeds.items()}
         setup = TrialSetup(self._spec, self._plan, self._storage, sources, judge, start.path if start else None)
         with meter(self._console, "sweeping") as shown, interruption(self._say_stopping) as interrupted:
-            monitor = Monitor(self._spec.search.trials, self._plan, self._storage, self._tracker, shown)
+            search = self._spec.search
+            monitor = Monitor(search, self._plan, self._plan_of, self._storage, self._tracker, shown)
             searcher = self._searcher(monitor)
             supervisor = Supervisor(self._folder, self._spec.budget.hours, state, interrupted, judge, searcher, monitor)
             with self._page.kept_up_to_date(), supervisor.supervising():
                 self._tune(allotment, setup, searcher)
         self._console.print(f"sweeping  {monitor.summary()}", markup=False, highlight=False)
         if supervisor.stopped:
-            state.state, self._ended = STOPPED, "stopped"
+            state.state, self._tracked.ended = STOPPED, "stopped"
         else:
             searcher.settle()
         if searcher.aborted:
@@ -136,7 +111,7 @@ class Drive:
             )
         state.test_mae = report.metrics["mae"].value
         print_final(self._console, self._spec.data.label, report.told())
-        self._ended = "complete"
+        self._tracked.ended = "complete"
         for leftover in (".tune", ".train"):
             shutil.rmtree(self._storage / leftover, ignore_errors=True)
 
@@ -156,14 +131,16 @@ class Drive:
         return Rule(self._plan, racing.rungs, racing.confidence)
 
     def _searcher(self, monitor: Monitor) -> SweepSearcher:
-        search, label_range = self._spec.search, max(open_feed().label_range for open_feed in self._feeds.values())
-        first = methods.starts(self._spec, label_range)[: search.trials]
-        study = open_study(self._folder.sweep_id, self._study_storage, first)
+        search, label_ranges = self._spec.search, {o: one.label_range for o, one in self._prepared.items()}
+        starts = methods.starts(self._spec, label_ranges)
+        study = open_study(self._folder.sweep_id, self._study_storage, starts[: search.trials])
+        line_up(study, [start for start in starts if start.method in Spaces.of(study, search.spaces).added])
         return SweepSearcher(
             study,
-            lambda trial: methods.draw(trial, self._spec, label_range),
+            lambda trial, spaces: methods.draw(trial, self._spec.searching(spaces=spaces), label_ranges),
             search,
             self._plan,
+            self._plan_of,
             self._storage,
             monitor,
         )

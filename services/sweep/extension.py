@@ -9,6 +9,7 @@ from services.records.folder import SweepFolder, SweepState
 from services.records.trial_record import keep_seeds
 from services.spec.spec import LoadedSpec
 from services.sweep.searcher import FINALISTS, PHASES
+from services.sweep.spaces import add_spaces
 
 
 def extend(
@@ -24,15 +25,15 @@ def extend(
         reached = before.extent
         if reached not in state.phases[-1:]:
             state.phases = (*state.phases, reached)
-        _keep_phases(folder.sweep_id, study_storage, state)
+        if folder.sweep_id in optuna.get_all_study_names(study_storage):
+            study = optuna.load_study(study_name=folder.sweep_id, storage=study_storage)
+            add_spaces(study, before.search.spaces, loaded.spec.search.spaces)
+            _keep_phases(study, state)
         folder.write_state(state)
     folder.keep(loaded)
 
 
-def _keep_phases(sweep_id: str, storage: BaseStorage, state: SweepState) -> None:
-    """Write the phases into the study, if there is one yet, and have finalists chosen anew."""
-    if sweep_id not in optuna.get_all_study_names(storage):
-        return
-    study = optuna.load_study(study_name=sweep_id, storage=storage)
+def _keep_phases(study: optuna.Study, state: SweepState) -> None:
+    """Write the phases into the study, and have finalists chosen anew."""
     study.set_user_attr(PHASES, [phase.model_dump(mode="json") for phase in state.phases])
     study.set_user_attr(FINALISTS, None)

@@ -23,7 +23,7 @@ from services.records.leaderboard import leaderboard
 from services.records.looks import Looks
 from services.records.trial_record import TrialRecord, is_refitted, read_records, run_folder
 from services.spec.replicate import REFIT, Replicate
-from services.spec.spec import SeedPlan, SweepSpec
+from services.spec.spec import Options, SeedPlan, SweepSpec
 from services.stores.mlflow import quieten_mlflow
 from services.stores.tracker import Tracker
 from services.sweep import figures
@@ -62,7 +62,13 @@ class Winner:
 
 
 def finalize(
-    spec: SweepSpec, final: Path, storage: Path, prepared: Prepared, tracker: Tracker, looks: Looks, phase: int = 0
+    spec: SweepSpec,
+    final: Path,
+    storage: Path,
+    prepared: Mapping[Options, Prepared],
+    tracker: Tracker,
+    looks: Looks,
+    phase: int = 0,
 ) -> FinalReport:
     """Evaluate the best configuration on the test split and external cohorts; hand model and figures to the tracker.
 
@@ -71,23 +77,28 @@ def finalize(
     `phase` of the sweep, which is kept as `final-PHASE.json`. `storage` is the sweep's folder of checkpoints; `looks`
     are those at this test split. Raises UserError where no configuration finished a seed.
     """
-    winner = choose_winner(spec, spec.plan_over(prepared.folds), storage)
+    winner = choose_winner(spec, spec.plan_over(next(iter(prepared.values())).folds), storage)
+    read = prepared[spec.search.reading(winner.record.configuration.choices)]
     before = FinalReport.read(final) if final.exists() else None
     if before is None or before.phase != phase:
         if before is not None:
             before.write(final.with_name(f"final-{before.phase}.json"))
-        _evaluate(spec, winner, prepared, final, phase, looks.add(storage.name, phase, winner.record.number))
+        _evaluate(spec, winner, read, final, phase, looks.add(storage.name, phase, winner.record.number))
     report = FinalReport.read(final)
     _publish(report, winner, final.parent, tracker)
     return report
 
 
 def choose_winner(spec: SweepSpec, plan: SeedPlan, storage: Path) -> Winner:
-    """The first of the leaderboard and its finished runs. Raises UserError where no seed finished."""
-    finished = [record for record in read_records(storage, plan) if not record.failure and record.whole]
-    if not finished:
+    """The first of the leaderboard and its finished runs. Raises UserError where no seed finished.
+
+    Where it was judged on fresh seeds, its runs are theirs, and not those of the race: validation and test figure are
+    then of the same runs, neither of which it was chosen out of many by.
+    """
+    ranked = leaderboard(read_records(storage, plan))
+    record = next((record for record in ranked if record.whole and not record.failure), None)
+    if record is None:
         raise UserError(f"sweep {storage.name}: no configuration finished a seed; there is nothing to evaluate")
-    record = leaderboard(finished)[0]
     validated = {
         replicate: (
             run_config(spec, record.configuration, replicate.seed),
@@ -99,7 +110,7 @@ def choose_winner(spec: SweepSpec, plan: SeedPlan, storage: Path) -> Winner:
         return Winner(record, validated, validated)
     refitted = {
         run: (refit_config(spec, record, run.seed), run_folder(storage, record.number, run) / "best.pt")
-        for run in (Replicate(seed, REFIT) for seed in plan.seeds)
+        for run in (Replicate(seed, REFIT) for seed in record.plan.seeds)
     }
     return Winner(record, validated, refitted)
 
@@ -207,20 +218,34 @@ def _evaluation(
 ) -> Evaluation:
     """The figures of the scans in `rows` of a store."""
     scans, y = [store.subjects[row] for row in rows], store.labels[rows]
-    predictions = np.stack([inference.predictions for inference in inferred.values()])
-    subjects = tuple(scan.subject for scan in scans)
-    seed_mae = dict(zip(inferred, mae(y, predictions).tolist(), strict=True))
+    said = {run: inference.predictions for run, inference in inferred.items()}
+    shots = shot_mae(y, np.stack(list(said.values())), trained)
+    subjects = [scan.subject for scan in scans]
+    return evaluation([scan.id for scan in scans], subjects, y, said, float(mae(y, trained.mean())), shots)
+
+
+def evaluation(
+    scans: Sequence[str],
+    subjects: Sequence[str],
+    y: NDArray[np.float64],
+    said: Mapping[Replicate, NDArray[np.float64]],
+    baseline_mae: float,
+    shots: dict[str, float],
+) -> Evaluation:
+    """The figures of scans with labels `y` [n], of which each run `said` its predictions [n]."""
+    predictions = np.stack(list(said.values()))
+    seed_mae = dict(zip(said, mae(y, predictions).tolist(), strict=True))
     return Evaluation(
         metrics=bootstrap(y, predictions, clusters=subjects),
         seed_mae=seed_mae,
         sd=statistics.stdev(seed_mae.values()) if len(seed_mae) > 1 else 0.0,
         ensemble_mae=float(mae(y, predictions.mean(axis=0))),
-        baseline_mae=float(mae(y, trained.mean())),
-        shot_mae=shot_mae(y, predictions, trained),
-        scans=tuple(scan.id for scan in scans),
-        subjects=subjects,
+        baseline_mae=baseline_mae,
+        shot_mae=shots,
+        scans=tuple(scans),
+        subjects=tuple(subjects),
         labels=tuple(y.tolist()),
-        predictions={seed: tuple(inference.predictions.tolist()) for seed, inference in inferred.items()},
+        predictions={run: tuple(values.tolist()) for run, values in said.items()},
     )
 
 
@@ -243,6 +268,8 @@ def _report(
         params=record.configuration.params,
         training=record.configuration.training,
         choices=record.configuration.choices,
+        validation=record.values,
+        fresh=record.is_fresh,
         external=external,
         out_of_fold=out_of_fold,
     )
@@ -255,9 +282,9 @@ def _draw(
     title = f"{chosen}, {report.n_subjects} test subjects"
     y = np.array(report.labels)
     drawn = {
-        "predicted-against-true": _drawn(report, label, title),
+        "predicted-against-true": draw_evaluation(report, label, title),
         "learning-curves": figures.learning_curves(
-            {run.words: history.epochs for run, history in record.histories.items()}, title=title
+            {run.words: record.histories[run].epochs for run in record.whole}, title=title
         ),
     }
     for run, (features, predictions) in inferred.items():
@@ -265,29 +292,35 @@ def _draw(
         drawn[f"{run.slug}-predicted"] = figures.predicted_against_true(y, predictions[None], label=label, title=one)
         drawn[f"{run.slug}-embedding"] = figures.embedding_map(features, y, label=label, title=one)
     if report.out_of_fold:
-        drawn["out-of-fold"] = _drawn(report.out_of_fold, label, f"{chosen}, out of fold, {report.out_of_fold.sample}")
+        drawn["out-of-fold"] = draw_evaluation(
+            report.out_of_fold, label, f"{chosen}, out of fold, {report.out_of_fold.sample}"
+        )
     for name, cohort in report.external.items():
-        drawn[f"external-{name}"] = _drawn(cohort, data.cohorts[name].label, f"{chosen}, {name}, {cohort.sample}")
-    _save(drawn, folder)
+        drawn[f"external-{name}"] = draw_evaluation(
+            cohort, data.cohorts[name].label, f"{chosen}, {name}, {cohort.sample}"
+        )
+    save_figures(drawn, folder)
 
 
-def _drawn(evaluation: Evaluation, label: str, title: str) -> Figure:
+def draw_evaluation(evaluation: Evaluation, label: str, title: str) -> Figure:
+    """Predictions against labels."""
     y, predictions = np.array(evaluation.labels), np.array(list(evaluation.predictions.values()))
     return figures.predicted_against_true(y, predictions, label=label, title=title)
 
 
-def _save(drawn: Mapping[str, Figure], folder: Path) -> None:
+def save_figures(drawn: Mapping[str, Figure], folder: Path) -> None:
+    """Write figures as PNG files, by their names."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in drawn.items():
         figure.savefig(folder / f"{name}.png", dpi=PICTURE_DPI)
 
 
 def _publish(report: FinalReport, winner: Winner, folder: Path, tracker: Tracker) -> None:
-    tracker.metrics(_metrics("test", report))
+    tracker.metrics(metrics_of("test", report))
     for name, cohort in report.external.items():
-        tracker.metrics(_metrics(f"external_{name}", cohort))
+        tracker.metrics(metrics_of(f"external_{name}", cohort))
     if report.out_of_fold:
-        tracker.metrics(_metrics("out_of_fold", report.out_of_fold))
+        tracker.metrics(metrics_of("out_of_fold", report.out_of_fold))
     others = (*(["out-of-fold"] if report.out_of_fold else []), *(f"external-{name}" for name in report.external))
     for name in (*_OVERALL, *others):
         tracker.artifact((), folder / f"figures/{name}.png", "figures")
@@ -297,10 +330,14 @@ def _publish(report: FinalReport, winner: Winner, folder: Path, tracker: Tracker
         for name in ("predicted", "embedding"):
             tracker.artifact(key, folder / f"figures/{replicate.slug}-{name}.png", "figures")
     tags = {"trial": str(report.trial), "method": report.method, "test_mae": f"{report.metrics['mae'].value:.6g}"}
+    if report.validation:
+        mean = statistics.fmean(report.validation.values())
+        tracker.metrics({"validation_mae": mean})
+        tags |= {"validation_mae": f"{mean:.6g}", "validated_on": ", ".join(run.words for run in report.validation)}
     tracker.register(folder / "model", tags)
 
 
-def _metrics(of: str, told: Figures) -> dict[str, float | None]:
+def metrics_of(of: str, told: Figures) -> dict[str, float | None]:
     """Figures by the names that they have in MLflow."""
     metrics: dict[str, float | None] = {
         f"{of}_mae_sd": told.sd,

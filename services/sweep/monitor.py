@@ -2,8 +2,9 @@
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from statistics import fmean
 from typing import cast
 
 from search_spaces import Configuration
@@ -12,8 +13,8 @@ from services.records.leaderboard import best, counts
 from services.records.trial_record import FAILED, TrialRecord, read_record, read_records
 from services.screen.progress import Meter
 from services.screen.tables import leaderboard_text
-from services.spec.replicate import REFIT
-from services.spec.spec import SeedPlan
+from services.spec.replicate import REFIT, Replicate
+from services.spec.spec import SearchConfig, SeedPlan
 from services.stores.mlflow import RunState
 from services.stores.tracker import Tracker
 from services.sweep.racing import Event
@@ -26,20 +27,29 @@ log = logging.getLogger("contrasweep.sweep")
 class Monitor:
     """Listens to the searcher, in the driver's thread, and to the referee's events, in the supervisor's."""
 
-    def __init__(self, trials: int, plan: SeedPlan, sweep: Path, tracker: Tracker, meter: Meter) -> None:
-        self._trials, self._plan, self._sweep, self._tracker, self._meter = trials, plan, sweep, tracker, meter
+    def __init__(
+        self,
+        search: SearchConfig,
+        plan: SeedPlan,
+        plan_of: Callable[[Configuration], SeedPlan],
+        sweep: Path,
+        tracker: Tracker,
+        meter: Meter,
+    ) -> None:
+        self._trials, self._finals = search.trials, search.judged_fresh
+        self._plan, self._sweep, self._tracker, self._meter = plan, sweep, tracker, meter
+        self._plan_of = plan_of
         self._lock = threading.RLock()
         self._records = {record.number: record for record in read_records(sweep, self._plan)}
-        self._live = {
-            (r.number, run): self._plan.earlier_epochs + len(h.epochs)
-            for r in self._records.values()
-            for run, h in r.histories.items()
-        }
+        self._plans = {record.number: plan_of(record.configuration) for record in self._records.values()}
+        self._live: dict[tuple[int, Replicate], int] = {}
         for record in self._records.values():
             self._catch_up(record)
 
     def trial_started(self, number: int, configuration: Configuration) -> None:
         """A configuration starts or goes on."""
+        with self._lock:
+            self._plans[number] = self._plan_of(configuration)
         log.info("trial %d begins: %s", number, configuration.method)
         self._tracker.trial_started(number, configuration.method, configuration.values)
 
@@ -48,7 +58,7 @@ class Monitor:
         with self._lock:
             for event in events:
                 self._tracker.epoch(event.number, event.replicate, event.row)
-                before = self._plan.earlier_epochs if "loss" in event.row else 0
+                before = self._own(event.number).earlier_epochs if "loss" in event.row else 0
                 self._live[event.number, event.replicate] = before + int(event.row["epoch"]) + 1
             self._show()
 
@@ -74,8 +84,8 @@ class Monitor:
     def counts(self) -> Counts:
         """What the sweep has come to; runs count as soon as their last epoch is heard of."""
         with self._lock:
-            live = (length for (_, run), length in self._live.items() if run.fold != REFIT)
-            runs = sum(length >= self._plan.seed_epochs for length in live)
+            live = ((number, length) for (number, run), length in self._live.items() if run.fold != REFIT)
+            runs = sum(length >= self._own(number).seed_epochs for number, length in live)
             return counts(self._records.values()).model_copy(update={"seed_runs": runs})
 
     def summary(self) -> str:
@@ -101,20 +111,26 @@ class Monitor:
     def _track_end(self, record: TrialRecord, state: RunState) -> None:
         reason = "" if state == COMPLETE else record.reason
         for run, history in record.histories.items():
-            whole = len(history.epochs) == self._plan.judged_epochs
+            whole = len(history.epochs) == record.plan.judged_epochs
             self._tracker.run_ended(record.number, run, "complete" if whole else state, "" if whole else reason)
         values = record.values
         objective = record.objective if values else None
-        self._tracker.trial_ended(record.number, state, reason, objective, values)
+        self._tracker.trial_ended(record.number, state, reason, objective, values, len(record.ended))
 
     def _show(self) -> None:
-        whole = self._plan.epochs
+        begun = {number: plan.epochs for number, plan in self._plans.items()}
         over = {n for n, r in self._records.items() if r.state in (PRUNED, FAILED)}
-        done = sum(length for (number, _), length in self._live.items() if number not in over) + whole * len(over)
-        total = max(self._trials * whole, done)
+        done = sum(length for (number, _), length in self._live.items() if number not in over)
+        done += sum(self._own(number).epochs for number in over)
+        each = fmean(begun.values()) if begun else self._plan.epochs
+        total = max(round(sum(begun.values()) + (self._trials - len(begun) + self._finals) * each), done)
         self._meter.update(done, total, self.summary(), "epochs")
 
     def _catch_up(self, record: TrialRecord) -> None:
         for run, history in record.histories.items():
             self._tracker.history(record.number, run, history.epochs)
-            self._live[record.number, run] = self._plan.earlier_epochs + len(history.epochs)
+            self._live[record.number, run] = record.plan.earlier_epochs + len(history.epochs)
+
+    def _own(self, number: int) -> SeedPlan:
+        """What a configuration is to run."""
+        return self._plans.get(number, self._plan)

@@ -9,9 +9,7 @@ from contextlib import contextmanager
 from services.records.folder import SweepFolder, SweepState
 from services.settings import Settings
 from services.stores.tracker import Tracker
-from services.sweep_page.content import read_content
-from services.sweep_page.page import write_page
-from services.sweep_page.summary import summary
+from services.sweep_page import write
 
 EVERY_S = 30.0
 SHARE = 0.05
@@ -42,8 +40,7 @@ class PageWriter:
     def write(self, state: SweepState | None = None) -> None:
         """Write the page once; `state`, if given, is how the sweep stands."""
         try:
-            content = read_content(self._settings, self._folder, state)
-            self._tracker.report(write_page(self._settings, content), summary(content))
+            self._tracker.report(*write(self._settings, self._folder, state))
         except Exception as error:  # whatever a figure fails of, the sweep goes on
             if not self._complained:
                 log.warning("the report cannot be written: %s: %s", type(error).__name__, error, exc_info=error)

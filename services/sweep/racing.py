@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
+from statistics import NormalDist, fmean
 from typing import NamedTuple
 
 from scipy.stats import t as student
@@ -15,79 +15,129 @@ from services.spec.spec import SeedPlan
 from services.text import count, number
 from trainers.history import EpochMetrics, History, Verdict
 
-Histories = Mapping[Replicate, History]
 PRIOR_PAIRS = 2.0
 PRIOR_SPREAD = 0.1
+"""What is assumed before anything was seen, as if of PRIOR_PAIRS differences: 10 % of the best."""
+
+
+@dataclass(frozen=True)
+class Racer:
+    """A configuration in its race: what its runs came to, and of how many epochs a whole one is."""
+
+    histories: Mapping[Replicate, History]
+    epochs: int
+
+    def has_ended(self, run: Replicate) -> bool:
+        """Whether a run is whole."""
+        return run in self.histories and len(self.histories[run].epochs) >= self.epochs
 
 
 @dataclass(frozen=True)
 class Rule:
     """When to stop a configuration.
 
+    One that is in truth as good as the best is stopped with a probability of at most 1 - `confidence`, in all the looks
+    that are taken at it together: each look has its part of that (Bonferroni), and the best is taken to be as lucky as
+    the first of so many equals is.
+
     Attributes:
-        plan: what a whole configuration runs.
+        plan: which seeds a whole configuration runs, and on how many folds.
         rungs: numbers of epochs after which a run is judged, besides its end.
-        confidence: of the one-sided bound.
+        confidence: that one as good as the best is not stopped.
     """
 
     plan: SeedPlan
     rungs: tuple[int, ...]
     confidence: float
 
-    def hopeless(self, own: Histories, others: Sequence[Histories]) -> str:
+    def hopeless(self, own: Racer, others: Sequence[Racer]) -> str:
         """Why a configuration cannot beat the best of `others` any more; empty while it can.
 
-        The paired differences to the best - same seed and fold, same epoch - have a Student bound whose variance
-        is shrunk to that of all pairs among `others` and a prior of 10 % of the best (with three seeds a
-        rank test could never stop anything).
+        Its differences to the best, of the same seed and fold, have a Student bound whose variance is that of all such
+        pairs among `others`, shrunk to a prior of 10 % of the best (with three seeds a rank test could never stop
+        anything).
         """
         whole = [other for other in others if self._is_whole(other)]
         if not whole or self._is_whole(own) or not self._is_judged(own):
             return ""
         best = min(whole, key=self._objective)
-        differences = self._pairs(own, best)
+        rivals = [other for other in others if other is not best]
+        differences = self._differences(own, best)
         if not differences:
             return ""
-        spread, freedom = self._spread([self._pairs(other, best) for other in others if other is not best], best)
+        spread, freedom = self._spread([list(self._ended(rival, best).values()) for rival in rivals], best)
+        lag = 0.0 if self._ended(own, best) else self._lag_variance(own, rivals, best)
+        quantile = float(student.ppf(1 - (1 - self.confidence) / self._looks, freedom))
+        margin = self._luck(len(whole), spread) + quantile * math.sqrt(spread**2 / len(differences) + lag)
         mean = fmean(differences)
-        if self._leads(own, best):
-            return ""
-        margin = float(student.ppf(self.confidence, freedom)) * spread / math.sqrt(len(differences))
         if mean <= margin:
             return ""
         paired = count(len(differences), "paired run" if self.plan.folds else "paired seed")
         return f"{number(mean)} behind the best over {paired}; {number(margin)} would still be open"
 
-    def _leads(self, own: Histories, best: Histories) -> bool:
-        """Whether it is in the middle of a run, and better than the best over those that it has ended.
+    @property
+    def _looks(self) -> int:
+        """How often a configuration is judged before it is whole, at most."""
+        return max(1, len(self.plan.replicates) * (len(self.rungs) + 1) - 1)
 
-        Who starts slowly is behind early in every run, and ends ahead.
+    def _luck(self, equals: int, spread: float) -> float:
+        """By how much the first of `equals` configurations that are equal in truth is better than it should be.
+
+        That is the expected least of so many normal means (Blom 1958), whose differences have the standard deviation
+        `spread` for each run.
         """
-        ended = {run: history for run, history in own.items() if len(history.epochs) >= self.plan.judged_epochs}
-        pairs = self._pairs(ended, best)
-        return len(ended) < len(own) and bool(pairs) and fmean(pairs) < 0
+        least = NormalDist().inv_cdf((equals - 0.375) / (equals + 0.25))
+        return least * spread / math.sqrt(2 * len(self.plan.replicates))
 
-    def _is_whole(self, histories: Histories) -> bool:
-        return all(
-            run in histories and len(histories[run].epochs) >= self.plan.judged_epochs for run in self.plan.replicates
-        )
+    def _is_whole(self, racer: Racer) -> bool:
+        return all(racer.has_ended(run) for run in self.plan.replicates)
 
-    def _is_judged(self, own: Histories) -> bool:
-        last = len(own[max(own, key=self.plan.replicates.index)].epochs)
-        return last in self.rungs or last == self.plan.judged_epochs
+    def _is_judged(self, own: Racer) -> bool:
+        last = len(own.histories[max(own.histories, key=self.plan.replicates.index)].epochs)
+        return last in self.rungs or last == own.epochs
 
-    def _objective(self, histories: Histories) -> float:
-        return fmean(histories[run].best for run in self.plan.replicates)
+    def _objective(self, racer: Racer) -> float:
+        return fmean(racer.histories[run].best for run in self.plan.replicates)
 
-    def _pairs(self, own: Histories, best: Histories) -> list[float]:
-        evaluated = [run for run in self.plan.replicates if run in own and math.isfinite(own[run].best)]
-        return [own[run].best - best[run].best_until(len(own[run].epochs)) for run in evaluated]
+    def _differences(self, own: Racer, best: Racer) -> list[float]:
+        """To the best, of each run: at its end, or as the run under way lets expect it.
 
-    def _spread(self, seen: list[list[float]], best: Histories) -> tuple[float, float]:
+        By how much it caught up from the same epoch of its earlier runs on is taken off: who starts slowly does so in
+        every run.
+        """
+        ended = self._ended(own, best)
+        differences = list(ended.values())
+        for run, history in own.histories.items():
+            if run in best.histories and not own.has_ended(run) and math.isfinite(history.best):
+                reached = len(history.epochs)
+                caught_up = [self._lag(own, best, earlier, reached) for earlier in ended]
+                differences.append(history.best - best.histories[run].best_until(reached) - fmean(caught_up or [0.0]))
+        return differences
+
+    def _ended(self, own: Racer, best: Racer) -> dict[Replicate, float]:
+        """The differences to the best at the ends of runs."""
+        ended = (run for run in own.histories if run in best.histories and own.has_ended(run))
+        return {run: own.histories[run].best - best.histories[run].best for run in ended}
+
+    def _lag(self, own: Racer, best: Racer, run: Replicate, reached: int) -> float:
+        """How much further behind a run was after so many epochs than at its end."""
+        late, early = own.histories[run], best.histories[run]
+        lag = late.best_until(reached) - early.best_until(reached) - (late.best - early.best)
+        return lag if math.isfinite(lag) else 0.0
+
+    def _lag_variance(self, own: Racer, rivals: Sequence[Racer], best: Racer) -> float:
+        """How differences so early differ from those at the end: a mean square over all runs that ended."""
+        reached = len(next(iter(own.histories.values())).epochs)
+        lags = [self._lag(rival, best, run, reached) for rival in rivals for run in self._ended(rival, best)]
+        return (self._prior(best) + math.fsum(lag**2 for lag in lags)) / (PRIOR_PAIRS + len(lags))
+
+    def _spread(self, seen: list[list[float]], best: Racer) -> tuple[float, float]:
         squares = [(difference - fmean(pairs)) ** 2 for pairs in seen for difference in pairs]
         freedom = PRIOR_PAIRS + sum(len(pairs) - 1 for pairs in seen if pairs)
-        prior = PRIOR_PAIRS * (PRIOR_SPREAD * self._objective(best)) ** 2
-        return math.sqrt((prior + math.fsum(squares)) / freedom), freedom
+        return math.sqrt((self._prior(best) + math.fsum(squares)) / freedom), freedom
+
+    def _prior(self, best: Racer) -> float:
+        return PRIOR_PAIRS * (PRIOR_SPREAD * self._objective(best)) ** 2
 
 
 class Event(NamedTuple):
@@ -108,8 +158,8 @@ class Referee:
 
     def __init__(self, rule: Rule | None, plan: SeedPlan, parallel: int, sweep: Path) -> None:
         self._rule, self._plan, self._parallel, self._sweep = rule, plan, parallel, sweep
-        self._ended: dict[int, Histories] = {}
-        self._running: dict[int, dict[Replicate, History]] = {}
+        self._ended: dict[int, Racer] = {}
+        self._running: dict[int, Racer] = {}
         self._events: list[Event] = []
         self._pausing = False
 
@@ -117,9 +167,11 @@ class Referee:
         """The verdict on a configuration after an epoch of one of its runs, and the reason."""
         verdict = self.hear(number, replicate, row)
         if number not in self._running:
-            self._running[number] = dict(self._read(number))
-        history = self._running[number].setdefault(replicate, History(replicate.seed, last=self._plan.last))
+            self._running[number] = self._read(number)
+        own = self._running[number]
+        history = own.histories.get(replicate, History(replicate.seed, last=self._plan.last))
         history.epochs = [*history.epochs[: int(row["epoch"])], row]
+        self._running[number] = replace(own, histories={**own.histories, replicate: history})
         reason = self._reason(number) if race else ""
         if reason:
             return Verdict.PRUNE, reason
@@ -150,7 +202,10 @@ class Referee:
         self._ended |= {rival: self._read(rival) for rival in rivals if rival not in self._ended}
         return self._rule.hopeless(self._running[number], [self._ended[rival] for rival in rivals])
 
-    def _read(self, number: int) -> Histories:
+    def _read(self, number: int) -> Racer:
         """What a configuration left; nothing where it failed, as it is nobody's rival then."""
         record = read_record(self._sweep, number, self._plan)
-        return {} if record is None or record.failure else record.as_raced().histories
+        raced = record.as_raced() if record else None
+        if raced is None or raced.failure:
+            return Racer({}, self._plan.judged_epochs)
+        return Racer(raced.histories, raced.plan.judged_epochs)

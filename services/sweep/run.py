@@ -9,21 +9,20 @@ from upath import UPath
 
 from services.cluster.connect import cluster
 from services.cluster.places import allot, local_node
-from services.data.resumed import check_sides, check_training
+from services.data.resumed import check_sides
 from services.data.validate import check_table
-from services.data.weights import check_weights, find_weights, keep_weights
+from services.data.weights import check_all_weights, find_weights, keep_weights
 from services.records.answers import asked_by
-from services.records.folder import FINISHED, STOPPED, SweepFolder, SweepState, recognised
+from services.records.folder import SweepFolder, SweepState, recognised
 from services.records.logs import driver_log
 from services.screen.preparation import prepare_data
 from services.screen.tables import print_page
 from services.screen.waiting import waiting
 from services.settings import Settings
-from services.spec.checks import check_spec
+from services.spec.checks import check_image_shapes, check_spec
 from services.spec.spec import LoadedSpec
 from services.stores.optuna import open_storage
 from services.sweep.signals import termination
-from trainers.errors import UserError
 
 
 def run_sweep(
@@ -53,15 +52,13 @@ def run_sweep(
         with waiting(console, "loading"):
             # Ray's environment is set by now.
             from services.cluster.autoscaling import grow, grows
-            from services.data.open import open_data
-            from services.data.prepare import with_refit
-            from services.sweep.drive import Drive
             from services.sweep.extension import extend
+            from services.sweep.nested import search_outer_folds
+            from services.sweep.search import Session, search
         if not grows():
             allot(loaded.spec, nodes)
         folder = SweepFolder.create(settings, loaded)
         with termination(), folder.driving(user, attempt) as state, driver_log(folder.log, console):
-            extend(folder, state, loaded, storage, Path(settings.storage_path) / folder.sweep_id)
             nodes = grow(loaded.spec, console, lambda: folder.is_asked_to_stop(state.attempt))
             allotment = allot(loaded.spec, nodes)
             state.take(asked_by(loaded.spec))
@@ -69,32 +66,15 @@ def run_sweep(
             folder.write_state(state)
             check_sides(loaded.spec.data, subjects, UPath(settings.volumes), state.volumes)
             prepared = prepare_data(loaded, settings, console, lambda: folder.is_asked_to_stop(state.attempt))
-            with waiting(console, "opening the data"):
-                if loaded.spec.search.refit:
-                    prepared = with_refit(prepared, loaded.spec.data)
-                feeds = open_data(loaded, settings, prepared)
-                summary = check_weights(loaded, weights, prepared.store.image_shape, console) if weights else ""
-                state.folds = prepared.folds
-                _check_volumes(folder, state, prepared.store.manifest.version)
-                state.training = check_training(
-                    [view.splits for view in prepared.views.values()], folder.sweep_id, state.training
-                )
-                keep = Path(settings.storage_path) / folder.sweep_id
-                start = keep_weights(weights, summary, keep) if weights else None
-            drive = Drive(loaded.spec, settings, storage, folder, console, feeds, prepared, start)
-            with drive.tracking(state):
-                drive.search(allotment, state)
-                if state.state != STOPPED:
-                    drive.finish(state)
-                    state.state = FINISHED
+            shapes, start = {options: one.store.image_shape for options, one in prepared.items()}, None
+            check_image_shapes(loaded, shapes)
+            if weights:
+                summary = check_all_weights(loaded, weights, shapes, console)
+                start = keep_weights(weights, summary, Path(settings.storage_path) / folder.sweep_id)
+            # Only now: a space that these data do not go with could not be taken away again.
+            extend(folder, state, loaded, storage, Path(settings.storage_path) / folder.sweep_id)
+            session = Session(settings, storage, console, allotment, start)
+            outer = next(iter(prepared.values())).outer
+            (search_outer_folds if outer else search)(session, loaded, folder, state, prepared)
             print_page(console, settings.reports / f"{folder.sweep_id}.html")
     return state
-
-
-def _check_volumes(folder: SweepFolder, state: SweepState, version: str) -> None:
-    if state.volumes not in ("", version):
-        raise UserError(
-            f"sweep {folder.sweep_id} began on volumes {state.volumes[:12]}, but the data, or how this version keeps "
-            f"them, have changed and make {version[:12]} now; restore them, or give the spec another name"
-        )
-    state.volumes = version

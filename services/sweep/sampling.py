@@ -9,16 +9,20 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from services.records.trial_record import FAILED, TrialRecord
+from services.sweep.spaces import METHOD, Spaces
 from trainers.history import COMPLETE
 from trainers.seeding import fold
 
 REPEATS = "repeats"
-"""Attribute of an Optuna trial that was not run: the number of the configuration that it repeats."""
+"""Attribute of an Optuna trial that was not run, of versions that told repeats as trials: what it repeats."""
 
 
-def make_sampler(name: str, number: int) -> optuna.samplers.BaseSampler:
-    """The sampler of configuration `number`, by its name in the spec: tpe, random, qmc or gp."""
-    seed = fold("sampler", number) % 2**32
+def make_sampler(name: str, number: int, attempt: int = 0) -> optuna.samplers.BaseSampler:
+    """The sampler of configuration `number`, by its name in the spec: tpe, random, qmc or gp.
+
+    Each `attempt` at the number has random numbers of its own.
+    """
+    seed = fold("sampler", number, *([attempt] if attempt else [])) % 2**32
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if name == "tpe":
@@ -46,28 +50,41 @@ class Scratch:
         number: of the configuration.
         known: records by number, of all that may be known by then.
         sampler: its name in the spec.
+        spaces: of each configuration.
+        attempt: how often it has been drawn already; what was in line under the number is asked for at first alone.
     """
 
-    def __init__(self, study: optuna.Study, number: int, known: Mapping[int, TrialRecord | None], sampler: str) -> None:
-        self._real = study.get_trials(deepcopy=False)[number]
+    def __init__(
+        self,
+        study: optuna.Study,
+        number: int,
+        known: Mapping[int, TrialRecord | None],
+        sampler: str,
+        spaces: Spaces,
+        attempt: int = 0,
+    ) -> None:
+        self._number, self._real, self._method = number, study, spaces.parameter(number)
         self._storage, self._study_id = study._storage, study._study_id
         memory = InMemoryStorage()
-        self._study = optuna.create_study(storage=memory, sampler=make_sampler(sampler, number))
+        self._study = optuna.create_study(storage=memory, sampler=make_sampler(sampler, number, attempt))
         _copy_attributes(self._storage, self._study_id, memory, self._study._study_id)
         bad = _worse_than_all(known)
-        for trial in study.get_trials(deepcopy=False)[:number]:
+        trials = [spaces.seen(trial, number) for trial in study.get_trials(deepcopy=False)[: number + 1]]
+        for trial in trials[:number]:
             memory.create_new_trial(self._study._study_id, _as_known(trial, known, bad))
-        own = _again(self._real, TrialState.RUNNING)
+        in_line = trials[number] if attempt == 0 and number < len(trials) else None
+        own = _again(in_line, TrialState.RUNNING) if in_line else None
         self.trial = optuna.Trial(self._study, memory.create_new_trial(self._study._study_id, own))
 
     def keep(self) -> None:
-        """Write what was drawn into the sweep's own study."""
-        drawn = self._study.get_trials(deepcopy=False)[-1]
+        """Write what was drawn into the sweep's own study, which has been asked for the configuration."""
+        real, drawn = (study.get_trials(deepcopy=False)[self._number] for study in (self._real, self._study))
         _copy_attributes(self._study._storage, self._study._study_id, self._storage, self._study_id)
         for name, distribution in drawn.distributions.items():
-            if name not in self._real.params:
+            kept = self._method if name == METHOD else name
+            if kept not in real.params:
                 value = distribution.to_internal_repr(drawn.params[name])
-                self._storage.set_trial_param(self._real._trial_id, name, value, distribution)
+                self._storage.set_trial_param(real._trial_id, kept, value, distribution)
 
 
 def told(record: TrialRecord | None) -> tuple[TrialState, float | None, dict[int, float]]:

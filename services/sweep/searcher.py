@@ -1,6 +1,6 @@
 """Optuna under Tune, over ask and tell, in an order that does not depend on timing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,12 +20,15 @@ from services.records.trial_record import (
 )
 from services.spec.spec import RacingConfig, SearchConfig, SeedPlan
 from services.sweep.sampling import REPEATS, Scratch, told
+from services.sweep.spaces import Spaces
 from trainers.history import COMPLETE, PRUNED, RUNNING
 
 HOPELESS = 2
 """Failed configurations beside each method's published one after which, with none that did not, a sweep gives up."""
 FINALISTS, PHASES = "finalists", "phases"
 """Attributes of a study: the finalists' numbers, and how far the sweep went each time before it was extended."""
+FRESH = "fresh"
+"""Attribute of a study: the objectives of finalists that were judged on fresh seeds, by number."""
 EXHAUSTED = 20
 """Draws in a row that only repeat earlier configurations, after which there is nothing more to try."""
 
@@ -43,20 +46,21 @@ class Listener(Protocol):
 
 
 class SweepSearcher(Searcher):
-    """Asks Optuna for configurations, tells it how they ended, and then has the finalists run all their seeds.
+    """Asks Optuna for configurations, tells it how they ended, and then has the finalists run their seeds.
 
     Configuration n is asked for once all up to n - `parallel` have ended, and drawn from exactly those, as their race
     ended: it never depends on which of several trials was faster, nor on whether the sweep was over before. The
     sampler's seed is drawn from n, so nothing is lost with the process either. Optuna's storage holds
     the search; a configuration that was under way when the driver died is taken up again under its number.
-    A draw that repeats an earlier configuration is not run, since it could only come out the same: Optuna
-    is told what the first one came to, and another is drawn.
+    A draw that repeats an earlier configuration is never kept, since it could only come out the same: another takes its
+    number.
 
     Args:
         study: Optuna's, named by the sweep id.
-        space: draws a configuration from an Optuna trial.
+        space: draws a configuration from an Optuna trial, out of some of the search's spaces.
         search: trials, parallel, sampler, seeds and racing of the spec.
-        plan: what every configuration is to run.
+        plan: what a configuration is to run where nothing is chosen.
+        plan_of: what one is to run.
         sweep: the sweep's folder in the storage path.
         listener: hears of starts and ends.
     """
@@ -64,30 +68,31 @@ class SweepSearcher(Searcher):
     def __init__(
         self,
         study: optuna.Study,
-        space: Callable[[optuna.Trial], Configuration],
+        space: Callable[[optuna.Trial, Sequence[str]], Configuration],
         search: SearchConfig,
         plan: SeedPlan,
+        plan_of: Callable[[Configuration], SeedPlan],
         sweep: Path,
         listener: Listener,
     ) -> None:
         super().__init__(metric="state", mode="min")
         self._study, self._space, self._search = study, space, search
+        self._spaces = Spaces.of(study, search.spaces)
         study.sampler = optuna.samplers.RandomSampler()  # Scratch samples; asking alone draws nothing
-        self._plan, self._sweep, self._listener = plan, sweep, listener
+        self._plan, self._plan_for, self._sweep, self._listener = plan, plan_of, sweep, listener
         self._number_of: dict[str, int] = {}
-        self._finalists: list[int] | None = None
+        self._finals: list[tuple[int, SeedPlan]] | None = None
         asked = [t for t in study.get_trials(deepcopy=False) if t.state != TrialState.WAITING]
         self._asked = len(asked)
-        self._closed = False
+        self._closed = self._exhausted = False
         self.aborted: TrialRecord | None = None
-        self._passed_over: set[int] = set()
         self._drawn: dict[int, Configuration] = {}
         self._raced: dict[int, TrialRecord | None] = {}
         for trial in asked:
-            if REPEATS in trial.user_attrs and trial.state != TrialState.RUNNING:
-                self._passed_over.add(trial.number)
-            else:
-                self._draw(trial.number)
+            if REPEATS not in trial.user_attrs:
+                self._take_up(trial.number)
+            elif trial.state == TrialState.RUNNING:
+                study.tell(trial.number, state=TrialState.FAIL)
         self._adopted = [number for number in self._untold() if not self._is_over(number)]
 
     def close(self) -> None:
@@ -97,7 +102,12 @@ class SweepSearcher(Searcher):
     def settle(self) -> None:
         """Tell Optuna how every configuration stands: none will go on, in this process or another."""
         for number in self._untold():
-            self._tell(number, read_record(self._sweep, number, self._plan))
+            record = read_record(self._sweep, number, self._plan)
+            raced = record.as_raced() if record and record.is_fresh else None
+            self._tell(number, raced if raced and raced.state == COMPLETE else record.as_judged() if record else None)
+        judged = [record.as_judged() for record in read_records(self._sweep, self._plan)]
+        if fresh := {str(one.number): one.objective for one in judged if one.is_fresh and not one.failure}:
+            self._study.set_user_attr(FRESH, fresh)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next configuration for Tune; None while it has to wait; FINISHED at the end."""
@@ -106,9 +116,10 @@ class SweepSearcher(Searcher):
         if self._adopted:
             number = self._adopted.pop(0)
             return self._start(trial_id, number, self._plan_of(number).seeds, race=True)
-        if self._has_more():
-            return self._ask(trial_id)
-        return self._next_finalist(trial_id)
+        more = self._has_more()
+        if more is None:
+            return None
+        return self._ask(trial_id) if more else self._next_finalist(trial_id)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tune says that a trial ended; how it ended is in the storage path."""
@@ -136,41 +147,38 @@ class SweepSearcher(Searcher):
         if any(open_number <= visible for open_number in self._number_of.values()):
             return None
         self._tell_up_to(visible)
+        scratch, configuration = self._draw(number)
+        if configuration in self._drawn.values():
+            self._exhausted = True
+            return None
         assert self._study.ask().number == number
-        self._asked += 1
-        return self._start(trial_id, number, self._plan.seeds, race=True) if self._draw(number) else None
-
-    def _draw(self, number: int) -> bool:
-        """Whether configuration `number` is a new one; one that repeats another is told and passed over."""
-        record = read_record(self._sweep, number, self._plan)
-        configuration = record.configuration if record else self._sampled(number)
-        for earlier, drawn in self._drawn.items():
-            if record is None and drawn == configuration:
-                self._pass_over(number, earlier)
-                return False
-        self._drawn[number] = configuration
-        return True
-
-    def _sampled(self, number: int) -> Configuration:
-        """What is drawn as configuration `number`, whenever it is asked: see `Scratch`.
-
-        After a repeat it is drawn at random: a sampler that is sure of the best would draw it for ever.
-        """
-        name = "random" if number - 1 in self._passed_over else self._search.sampler
-        visible = [n for n in self._drawn if n <= number - self._search.parallel]
-        scratch = Scratch(self._study, number, {n: self._as_raced(n) for n in visible}, name)
-        configuration = self._space(scratch.trial)
         scratch.keep()
-        return configuration
+        self._asked += 1
+        self._drawn[number] = configuration
+        return self._start(trial_id, number, self._plan.seeds, race=True)
 
-    def _pass_over(self, number: int, earlier: int) -> None:
-        self._passed_over.add(number)
-        self._note(number, REPEATS, earlier)
-        if earlier <= number - self._search.parallel:
-            self._tell(number, self._as_raced(earlier))
-        else:
-            self._note(number, "reason", f"repeats configuration {earlier}, which has not ended")
-            self._study.tell(number, state=TrialState.FAIL)
+    def _take_up(self, number: int) -> None:
+        """Remember a configuration that was asked for; draw it where the driver died over that."""
+        record = read_record(self._sweep, number, self._plan)
+        if record is None:
+            scratch, configuration = self._draw(number)
+            scratch.keep()
+        self._drawn[number] = record.configuration if record else configuration
+
+    def _draw(self, number: int) -> tuple[Scratch, Configuration]:
+        """What is drawn as configuration `number`, whenever it is asked; an earlier one only where nothing else is.
+
+        What repeats an earlier one is drawn anew, at random: a sampler that is sure of the best would draw it for ever.
+        """
+        earlier = {n: drawn for n, drawn in self._drawn.items() if n < number}
+        known = {n: self._as_raced(n) for n in earlier if n <= number - self._search.parallel}
+        for attempt in range(EXHAUSTED + 1):
+            name = "random" if attempt else self._search.sampler
+            scratch = Scratch(self._study, number, known, name, self._spaces, attempt)
+            configuration = self._space(scratch.trial, self._spaces.at(number))
+            if configuration not in earlier.values():
+                break
+        return scratch, configuration
 
     def _start(
         self, trial_id: str, number: int, seeds: tuple[int, ...], *, race: bool, refit: bool = False
@@ -182,13 +190,20 @@ class SweepSearcher(Searcher):
         return {"number": number, "seeds": list(seeds), "race": race, "refit": refit, **vars(configuration)}
 
     def _next_finalist(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self._finalists is None:
+        if self._finals is None:
             if self._number_of:
                 return None
-            self._finalists = [n for n in self._chosen_finalists() if self._lacks_seeds(n)]
-        if not self._finalists:
+            self._finals = [(number, plan) for number, plan in self._planned_finals() if self._lacks(number, plan)]
+        if not self._finals:
             return self._next_refit(trial_id)
-        return self._start(trial_id, self._finalists.pop(0), self._plan.seeds, race=False)
+        number, plan = self._finals.pop(0)
+        return self._start(trial_id, number, plan.seeds, race=False)
+
+    def _planned_finals(self) -> list[tuple[int, SeedPlan]]:
+        """Who runs what after the search: the finalists come first, to whom alone fresh seeds are given."""
+        wanted = self._finalists_wanted()
+        chosen = enumerate(self._chosen_finalists())
+        return [(number, self._plan.finals if place < wanted else self._plan) for place, number in chosen]
 
     def _next_refit(self, trial_id: str) -> dict[str, Any] | str | None:
         """The best of all, once more on all but the test split where that is wanted; who fails is the best no more."""
@@ -197,7 +212,7 @@ class SweepSearcher(Searcher):
         first = best(read_records(self._sweep, self._plan)) if self._search.refit else None
         if first is None or is_refitted(self._sweep, first):
             return str(Searcher.FINISHED)
-        return self._start(trial_id, first.number, self._plan.seeds, race=False, refit=True)
+        return self._start(trial_id, first.number, first.plan.seeds, race=False, refit=True)
 
     def _chosen_finalists(self) -> list[int]:
         """The best few of the search; the choice is kept in the study, so that a resumed sweep makes no other.
@@ -205,13 +220,19 @@ class SweepSearcher(Searcher):
         Seeds that came later are for them alone, or for every complete configuration.
         """
         if self._study.user_attrs.get(FINALISTS) is None:
-            candidates = [record for record in read_records(self._sweep, self._plan) if not record.failure]
-            candidates.sort(key=lambda record: record.objective)
+            records = [record for record in read_records(self._sweep, self._plan) if not record.failure]
+            candidates = self._candidates(records)
             chosen = [record.number for record in candidates[: self._finalists_wanted()]]
             if self._search.new_seeds == "all":
-                chosen += [r.number for r in candidates if r.state == COMPLETE and r.number not in chosen]
+                whole = [record.number for record in records if record.state == COMPLETE and not record.is_fresh]
+                chosen += [number for number in whole if number not in chosen]
             self._study.set_user_attr(FINALISTS, chosen)
         return list(self._study.user_attrs[FINALISTS])
+
+    def _candidates(self, records: Iterable[TrialRecord]) -> list[TrialRecord]:
+        """Those who did not fail, the best of the search first; by fresh seeds nobody comes into the finals again."""
+        raced = [record.as_raced() if self._plan.fresh else record for record in records if not record.failure]
+        return sorted(raced, key=lambda record: record.objective)
 
     def _finalists_wanted(self) -> int:
         """How many there are; without racing none, or as many as by default once the sweep was extended."""
@@ -219,25 +240,40 @@ class SweepSearcher(Searcher):
             return self._search.racing.finalists
         return RacingConfig().finalists if PHASES in self._study.user_attrs else 0
 
-    def _lacks_seeds(self, number: int) -> bool:
+    def _lacks(self, number: int, plan: SeedPlan) -> bool:
         record = read_record(self._sweep, number, self._plan)
-        return record is None or not {*self._plan.replicates} <= {*record.whole}
+        return record is None or not (record.failed_by_itself or {*plan.replicates} <= {*record.ended})
 
     def _plan_of(self, number: int) -> SeedPlan:
         """What a configuration is to run."""
         record = read_record(self._sweep, number, self._plan)
-        return record.plan if record else self._plan
+        return record.plan if record else self._plan_for(self._drawn[number])
 
-    def _has_more(self) -> bool:
+    def _has_more(self) -> bool | None:
+        """Whether another configuration is tried; None where that depends on what those under way come to."""
         racing, tried = self._search.racing, len(self._drawn)
-        if self._asked - max(self._drawn, default=-1) > EXHAUSTED:
+        if self._exhausted:
             return False
         if tried < self._search.trials or not (racing and racing.reinvest):
             return tried < self._search.trials
-        whole, earlier, last = self._plan.epochs, self._plan.earlier_epochs, self._asked - self._search.parallel
-        visible = [record for number in self._drawn if number <= last and (record := self._as_raced(number))]
-        spent = sum(earlier + len(history.epochs) for record in visible for history in record.histories.values())
-        return spent + (tried - len(visible) + 1) * whole <= self._search.trials * whole
+        return self._affords_another() or (None if self._number_of else False)
+
+    def _affords_another(self) -> bool:
+        """Whether the epochs of all `trials`, had none been stopped, are enough for one more and for the finals.
+
+        What is under way is taken to run whole, so that what is affordable now still is when that has ended: in the end
+        the answer is the same whatever the timing. One that becomes a finalist costs no more than a whole one.
+        """
+        whole = {number: self._plan_for(drawn).epochs for number, drawn in self._drawn.items()}
+        under_way, most = {*self._number_of.values()}, max(whole.values())
+        ended = [record for n in whole if n not in under_way and (record := self._as_raced(n))]
+        spent = sum(map(_epochs_of, ended)) + sum(whole[number] for number in under_way)
+        if self._search.judges_fresh:
+            finals = self._search.judged_fresh * most
+        else:
+            finalists = self._candidates(ended)[: self._finalists_wanted()]
+            finals = sum(whole[record.number] - _epochs_of(record) for record in finalists)
+        return spent + most + finals <= sum(list(whole.values())[: self._search.trials])
 
     def _tell_up_to(self, last: int) -> None:
         """Tell Optuna how configurations ended, all that have; `settle` tells of those pruned, who may be finalists."""
@@ -271,13 +307,13 @@ class SweepSearcher(Searcher):
         return record.state if record else RUNNING
 
     def _is_over(self, number: int) -> bool:
-        """Whether a configuration that Optuna thinks is running has nothing left to do.
+        """Whether the race of a configuration that Optuna thinks is running is over.
 
         One that failed by itself would fail again; one whose process died is tried again.
         """
         record = read_record(self._sweep, number, self._plan)
-        failed = record is not None and record.failed_by_itself
-        return failed or self._state(number) in (COMPLETE, PRUNED)
+        raced = record.as_raced() if record else None
+        return raced is not None and (raced.failed_by_itself or raced.state in (COMPLETE, PRUNED))
 
     def _untold(self) -> list[int]:
         """Configurations that Optuna thinks are running."""
@@ -292,3 +328,8 @@ class SweepSearcher(Searcher):
         if len(failed) == few:
             self.aborted = failed[0]
             self.close()
+
+
+def _epochs_of(record: TrialRecord) -> int:
+    """What a configuration ran, all stages together."""
+    return sum(record.plan.earlier_epochs + len(history.epochs) for history in record.histories.values())

@@ -17,6 +17,7 @@ from ray.train import TrainingFailedError
 from ray.train.torch import TorchTrainer, get_device
 
 from search_spaces import Configuration
+from services.data.open import Reads
 from services.records.logs import trial_log
 from services.records.seed_runs import SeedRuns, copy_run
 from services.records.trial_record import (
@@ -62,14 +63,15 @@ class Source:
 class TrialSetup:
     """What every trial of a sweep shares.
 
-    `sources` are what runs read, by the fold that they are validated on: under None where there are none. `sweep` is
-    the sweep's folder in the storage path. `init_from` is its own copy of the weights to start from.
+    `sources` are what runs read, by the options that say so and the fold that they are validated on: None where there
+    are no folds. `plan` is theirs where nothing is chosen. `sweep` is the sweep's folder in the storage path.
+    `init_from` is its own copy of the weights to start from.
     """
 
     spec: SweepSpec
     plan: SeedPlan
     sweep: Path
-    sources: Mapping[Fold, Source]
+    sources: Mapping[Reads, Source]
     referee: ActorHandle
     init_from: Path | None
 
@@ -108,9 +110,15 @@ class Task:
     def of(cls, config: dict[str, Any], setup: TrialSetup) -> "Task":
         """The one that the searcher describes: number, the configuration's parts, seeds, `race` and `refit`."""
         configuration = Configuration(config["method"], config["params"], config["training"], config["choices"])
-        plan = replace(setup.plan, seeds=tuple(config["seeds"]))
+        plan = replace(setup.spec.plan_of(configuration, setup.plan.folds), seeds=tuple(config["seeds"]))
         refit = tuple(Replicate(seed, REFIT) for seed in plan.seeds) if config["refit"] else ()
         return cls(config["number"], configuration, plan, refit or plan.replicates, config["race"], setup)
+
+    @property
+    def sources(self) -> dict[Fold, Source]:
+        """What the configuration's runs read, by the fold that they are validated on."""
+        own = self.setup.spec.search.reading(self.configuration.choices)
+        return {fold: source for (options, fold), source in self.setup.sources.items() if options == own}
 
     @property
     def record(self) -> TrialRecord:
@@ -174,7 +182,7 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
 
 def run_replicates(task: Task, device: torch.device) -> None:
     """Make the runs in order; stop where one is pruned or asked to pause. Every worker of a group calls this."""
-    feeds = {fold: source.open_feed() for fold, source in task.setup.sources.items()}
+    feeds = {fold: source.open_feed() for fold, source in task.sources.items()}
     for replicate in task.replicates:
         folder = task.folder(replicate)
         known = History.read(folder)
@@ -197,7 +205,7 @@ def taken_or_trained(
 
     Whoever trains alone waits for another process that trains the same run now.
     """
-    runs, run, folder = task.setup.sources[replicate.fold].runs, task.config(replicate), task.folder(replicate)
+    runs, run, folder = task.sources[replicate.fold].runs, task.config(replicate), task.folder(replicate)
     take = not task.setup.spec.search.fresh and not (folder / "latest.pt").exists()  # what is under way goes on
     with runs.claimed(run, referee.is_pausing) if take and world_size() == 1 else nullcontext():
         found = STATES.index(replayed(runs, run, folder, referee) if take and rank() == 0 else "")

@@ -28,7 +28,7 @@ class Content:
     """A sweep as it stands.
 
     Attributes:
-        plan: what every configuration is to run.
+        plan: what a configuration is to run where nothing is chosen.
         records: configurations that have begun, the best first.
         rows: metrics by epoch of each (configuration, run), those of stages before the judged one first.
         distributions: what Optuna drew parameters from, by their names in the study; none where it is out of reach.

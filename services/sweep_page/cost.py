@@ -1,10 +1,11 @@
 """What a sweep has cost, and what stopping configurations early saved."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from services.records.trial_record import TrialRecord
+from services.spec.spec import SeedPlan
 from services.sweep_page.content import Content
 from trainers.history import PRUNED
 
@@ -38,14 +39,19 @@ def saved_by(content: Content, record: TrialRecord) -> Cost:
     """What one configuration did not train because it was pruned."""
     if record.state != PRUNED:
         return NOTHING
-    own, plan = _spent(content, record), content.plan
+    own, plan = _spent(content, record), plan_of(content, record)
     epochs = plan.epochs - own.epochs
     return Cost(len(plan.replicates) - own.runs, epochs, epochs * own.hours / own.epochs if own.epochs else 0.0)
 
 
+def plan_of(content: Content, record: TrialRecord) -> SeedPlan:
+    """What a configuration would have run, with all seeds of the sweep."""
+    return replace(record.plan, seeds=content.plan.seeds)
+
+
 def _spent(content: Content, record: TrialRecord) -> Cost:
     rows = [row for run in record.histories for row in content.rows[record.number, run]]
-    return Cost(len(record.whole), len(rows), _seconds([row.get("epoch_s") for row in rows]) / 3600)
+    return Cost(len(record.ended), len(rows), _seconds([row.get("epoch_s") for row in rows]) / 3600)
 
 
 def _seconds(epochs: Sequence[float | None]) -> float:

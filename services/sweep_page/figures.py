@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from services.pages.drawing import COLOURS, DIM, FAINT, INK, MARKERS, PALE, axes_of, canvas, colour_of, plain
 from services.records.trial_record import TrialRecord
+from services.spec.spec import SeedPlan
 from services.sweep_page.content import Content
 from services.sweep_page.importance import Importance
 from services.sweep_page.intervals import mean_interval
@@ -24,7 +25,8 @@ _BACKGROUND = 150
 def seed_spread(content: Content) -> Figure:
     """Each whole run of the best configurations, by its seed, and the mean with its 95 % interval."""
     shown = [record for record in content.records if record.values][:MOST_ROWS]
-    seeds, methods = content.spec.search.seeds, content.spec.search.spaces
+    plan, methods = content.plan, content.spec.search.spaces
+    place_of = {seed: place for seeds in (plan.seeds, plan.fresh) for place, seed in enumerate(seeds)}
     figure = canvas(1.3 + 0.3 * len(shown))
     axes = axes_of(figure)
     for row, record in enumerate(shown):
@@ -34,14 +36,14 @@ def seed_spread(content: Content) -> Figure:
         axes.plot([low, high], [row, row], color=colour, alpha=0.35, linewidth=6, solid_capstyle="butt")
         axes.plot([mean, mean], [row - 0.32, row + 0.32], color=colour, linewidth=2)
         for run, value in values.items():
-            axes.plot(value, row, _marker(seeds.index(run.seed)), color="white", markeredgecolor=INK, markersize=5.5)
+            axes.plot(value, row, _marker(place_of[run.seed]), color="white", markeredgecolor=INK, markersize=5.5)
     axes.set_yticks(range(len(shown)), [plain(_name(record)) for record in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlabel(error_axis(content))
     axes.set_xlim(*_around([value for record in shown for value in record.values.values()]))
     axes.grid(axis="x", color=FAINT, linewidth=0.8)
     axes.tick_params(axis="y", length=0)
-    figure.legend(handles=_seed_keys(seeds), loc="outside upper right", ncols=8, frameon=False, fontsize=8.5)
+    figure.legend(handles=_seed_keys(plan), loc="outside upper right", ncols=8, frameon=False, fontsize=8.5)
     return figure
 
 
@@ -63,7 +65,8 @@ def learning_curves(content: Content) -> Figure:
         axes.plot(*zip(*mean, strict=True), color=colour, linewidth=2.4, label=plain(_name(record)))
         axes.plot(*mean[-1], marker, color=colour, markeredgecolor="white", markersize=7)
     _mark_rungs(axes, content)
-    axes.set_xlabel("epoch of fine-tuning" if content.plan.seed_epochs > content.spec.judged_epochs else "epoch")
+    tuned = any(record.plan.earlier_epochs for record in content.records)
+    axes.set_xlabel("epoch of fine-tuning" if tuned else "epoch")
     axes.set_ylabel(error_axis(content))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y", color=FAINT, linewidth=0.8)
@@ -107,11 +110,13 @@ def _marker(place: int) -> str:
     return MARKERS[place % len(MARKERS)]
 
 
-def _seed_keys(seeds: Sequence[int]) -> list[Line2D]:
+def _seed_keys(plan: SeedPlan) -> list[Line2D]:
     style = {"linestyle": "", "color": "white", "markeredgecolor": INK, "markersize": 5.5}
+    together = zip(plan.seeds, plan.fresh, strict=True) if plan.fresh else ((seed,) for seed in plan.seeds)
+    names = [f"seed {' or '.join(map(str, seeds))}" for seeds in together]
     shapes = [
-        Line2D([], [], marker=_marker(place), label=f"seed {seed}", **style)  # type: ignore[arg-type]
-        for place, seed in enumerate(seeds[: len(MARKERS)])
+        Line2D([], [], marker=_marker(place), label=name, **style)  # type: ignore[arg-type]
+        for place, name in enumerate(names[: len(MARKERS)])
     ]
     return [*shapes, Line2D([], [], color=DIM, alpha=0.5, linewidth=6, label="mean, 95 % interval")]
 

@@ -57,7 +57,8 @@ def _compared(content: Content, records: Sequence[TrialRecord]) -> tuple[str, di
     racing = content.spec.search.racing
     if len(whole) >= FEWEST or racing is None:
         return "complete", whole
-    epochs, first = (*racing.rungs, content.spec.judged_epochs)[0], content.plan.replicates[0]
+    shortest = min((record.plan.judged_epochs for record in records), default=content.spec.judged_epochs)
+    epochs, first = (*racing.rungs, shortest)[0], content.plan.replicates[0]
     early = {
         record.number: value
         for record in records

@@ -13,14 +13,16 @@ from services.records.final_report import FinalReport
 from services.records.folder import FINISHED, RUNNING, SweepFolder, SweepState
 from services.records.leaderboard import tied
 from services.records.trial_record import FAILED
-from services.screen.tables import doubts
+from services.screen.tables import doubts, seeds_of
 from services.settings import Settings
 from services.sweep_page import figures, tables
 from services.sweep_page.content import Content, read_content
 from services.sweep_page.coordinates import parallel_coordinates
 from services.sweep_page.cost import saved, spent
 from services.sweep_page.importance import FEWEST, importances
+from services.sweep_page.nested import nested_summary, read_nested, render_nested
 from services.sweep_page.parameters import by_method, searched
+from services.sweep_page.summary import summary
 from services.text import count, moment, number
 from trainers.atomic import write_atomically
 from trainers.history import COMPLETE, PRUNED
@@ -29,21 +31,27 @@ _TEMPLATE = "sweep.html"
 MOST_MAPS = 6
 
 
-def write(settings: Settings, folder: SweepFolder, state: SweepState | None = None) -> Path:
-    """Write the page of a sweep into the folder of reports, named by its id; its path."""
-    return write_page(settings, read_content(settings, folder, state))
+def write(settings: Settings, folder: SweepFolder, state: SweepState | None = None) -> tuple[Path, str]:
+    """Write the page of a sweep into the folder of reports, named by its id; its path, and a summary in Markdown.
+
+    `state`, if given, is how the sweep stands.
+    """
+    path = settings.reports / f"{folder.sweep_id}.html"
+    if folder.searches:
+        nested = read_nested(settings, folder, state)
+        text, words = render_nested(nested), nested_summary(nested)
+    else:
+        content = read_content(settings, folder, state)
+        text, words = render_page(content), summary(content)
+    write_atomically(path, text.encode())
+    return path, words
 
 
-def write_page(settings: Settings, content: Content) -> Path:
-    """Write the page of what was read."""
-    path = settings.reports / f"{content.sweep_id}.html"
-    write_atomically(path, render_page(content).encode())
-    return path
-
-
-def render(settings: Settings, folder: SweepFolder, state: SweepState | None = None) -> str:
-    """The page of a sweep as it stands now, or, where that is given, in `state`."""
-    return render_page(read_content(settings, folder, state))
+def render(settings: Settings, folder: SweepFolder) -> str:
+    """The page of a sweep as it stands now."""
+    if folder.searches:
+        return render_nested(read_nested(settings, folder))
+    return render_page(read_content(settings, folder))
 
 
 def render_page(content: Content) -> str:
@@ -57,6 +65,7 @@ def render_page(content: Content) -> str:
             counts=_counts(content),
             spent=spent(content),
             saved=saved(content),
+            seeds_of=seeds_of,
             **_tables(content),
             **_figures(content),
             **_final(content),
@@ -71,9 +80,10 @@ def _counts(content: Content) -> dict[str, int]:
 
 def _tables(content: Content) -> dict[str, Any]:
     best = tied(content.records)
+    fresh = content.records[0].values if content.records and content.records[0].is_fresh else ()
     return {
         "leaderboard": tables.leaderboard_table(content),
-        "doubts": doubts([record.number for record in content.records if record.number in best]) if best else [],
+        "doubts": doubts([record.number for record in content.records if record.number in best], fresh) if best else [],
         "methods": tables.methods_table(content),
         "pruned": tables.pruned_table(content),
         "failures": tables.failures_table(content),

@@ -2,6 +2,7 @@
 
 import re
 
+from services.screen.tables import seeds_of
 from services.sweep_page.content import Content
 from services.sweep_page.cost import saved
 from services.sweep_page.tables import leaderboard_table, runs_of
@@ -31,7 +32,8 @@ def _headline(content: Content) -> list[str]:
     for name, cohort in final.external.items() if final else ():
         lines += [f"{_literal(name)} MAE {interval(cohort.metrics['mae'])} over {cohort.sample}"]
     if best:
-        lines += [f"Best validation MAE {number(best.objective)} {label}: trial {best.number}"]
+        fresh = f", over {seeds_of(best.values)}, which no race used" if best.is_fresh else ""
+        lines += [f"Best validation MAE {number(best.objective)} {label}: trial {best.number}{fresh}"]
     lines += ["Everything else is in the artifact `report.html`."]
     return [f"{line}  " for line in lines]
 

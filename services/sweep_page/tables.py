@@ -7,15 +7,15 @@ from services.pages.tables import Line, Table
 from services.records.answers import Figures
 from services.records.final_report import FinalReport
 from services.records.trial_record import FAILED, TrialRecord
-from services.screen.tables import SHOWN_STATES
+from services.screen.tables import FRESH, SHOWN_STATES
 from services.sweep_page.content import Content
-from services.sweep_page.cost import saved_by
+from services.sweep_page.cost import plan_of, saved_by
 from services.sweep_page.intervals import mean_interval
 from services.sweep_page.parameters import by_method, searched, values
 from services.text import duration, ends, moment, number, over_seeds, parameter, read_times
 from trainers.history import COMPLETE, PRUNED
 
-_METRICS = {"mae": "MAE", "mse": "MSE", "gm": "geometric mean error", "pearson": "Pearson's r", "r2": "R²"}
+METRICS = {"mae": "MAE", "mse": "MSE", "gm": "geometric mean error", "pearson": "Pearson's r", "r2": "R²"}
 
 
 def leaderboard_table(content: Content) -> Table:
@@ -54,7 +54,7 @@ def methods_table(content: Content) -> Table:
 def figures_table(title: str, evaluated: Figures) -> Table:
     """Figures of the final evaluation with their intervals."""
     lines = [
-        Line((_METRICS.get(name, name), number(m.value), ends(m.low, m.high))) for name, m in evaluated.metrics.items()
+        Line((METRICS.get(name, name), number(m.value), ends(m.low, m.high))) for name, m in evaluated.metrics.items()
     ]
     lines += [Line((f"MAE of {run.words}", number(value), "")) for run, value in evaluated.seed_mae.items()]
     lines += [Line(("MAE of their mean prediction", number(evaluated.ensemble_mae), ""))]
@@ -80,7 +80,7 @@ def pruned_table(content: Content) -> Table:
     for record in content.records:
         if record.state == PRUNED:
             saved = saved_by(content, record)
-            done = content.plan.epochs - saved.epochs
+            done = plan_of(content, record).epochs - saved.epochs
             figures = (str(done), str(saved.epochs), duration(saved.hours), number(record.objective))
             lines.append(Line((str(record.number), record.configuration.method, *figures, content.told(record.reason))))
     titles = ("trial", "method", "epochs run", "epochs saved", "time saved", "MAE reached", "reason")
@@ -112,7 +112,7 @@ def _ranked(content: Content, rank: int, record: TrialRecord, names: Sequence[st
             record.configuration.method,
             over_seeds(record.objective, record.sd, len(record.values)),
             _interval(list(whole.values())),
-            f"{len(record.whole)}/{len(content.plan.replicates)}",
+            f"{len(record.whole)}/{len(content.plan.replicates)}" + FRESH * record.is_fresh,
             SHOWN_STATES.get(state, state) + (", evaluated" if chosen else ""),
             " · ".join(f"{name} {parameter(given[name])}" for name in names),
         ),

@@ -77,7 +77,9 @@ def run(
 @app.command()
 def ask(
     verb: str,
-    target: Annotated[str, typer.Argument(help="A sweep's id, or the beginning of it; a spec, for `plan`.")] = "",
+    target: Annotated[
+        str, typer.Argument(help="A sweep's id, or the beginning of it; several, for `compare`; a spec, for `plan`.")
+    ] = "",
     code: Annotated[str, typer.Option(help="Digest of the code that asks, where it did not send it along.")] = "",
     base: Base = Path(),
     attempt: Attempt = 0,
@@ -150,7 +152,7 @@ def _known(settings: Settings, target: str, attempt: int) -> Any:
 
 
 def _spec(settings: Settings, target: str, attempt: int) -> Any:
-    loaded = SweepFolder.find(settings, target).load()
+    loaded = SweepFolder.find_whole(settings, target).load()
     return {"spec": loaded.spec.to_yaml(), "base": str(loaded.base), "id": loaded.sweep_id}
 
 
@@ -171,6 +173,7 @@ def _settle(settings: Settings, target: str, attempt: int) -> Any:
 
 
 _ANSWERS: dict[str, Callable[[Settings, str, int], Any]] = {
+    "compare": lambda settings, target, attempt: _plain(Local(settings).compare(target.split(","))),
     "digest": lambda settings, target, attempt: code_digest(),
     "known": _known,
     "report": lambda settings, target, attempt: Local(settings).report(target),

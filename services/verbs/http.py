@@ -1,6 +1,6 @@
 """The verbs over HTTP, at a service."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
-from services.records.answers import Planned, Submitted, Sweep, Trial
+from services.records.answers import Comparison, Planned, Submitted, Sweep, Trial
 from services.settings import Settings
 from services.spec.extent import More
 from services.spec.spec import LoadedSpec
@@ -62,6 +62,11 @@ class Client:
         """A sweep's configurations, the best first."""
         return self._answer(list[Trial], "GET", _path(sweep_id, "trials"))
 
+    def compare(self, sweep_ids: Sequence[str]) -> Comparison:
+        """Several sweeps side by side, each against the first."""
+        first, *others = sweep_ids
+        return self._answer(Comparison, "GET", _path(first, "compare"), params={"with": others})
+
     def logs(self, sweep_id: str, trial: int | None = None, follow: bool = False) -> Iterator[str]:
         """Lines of a log, as they come."""
         params = {"follow": "true"} if follow else {}
@@ -86,7 +91,7 @@ class Client:
         return self._answer(Submitted, "POST", _path(sweep_id, "resume"))
 
     def extend(self, sweep_id: str, more: More) -> Submitted:
-        """Go on with a sweep to more trials, seeds or finalists."""
+        """Go on with a sweep to more trials, seeds, finalists or spaces."""
         return self._answer(Submitted, "POST", _path(sweep_id, "extend"), json=more.model_dump(mode="json"))
 
     def report(self, sweep_id: str) -> str:

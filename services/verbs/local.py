@@ -2,13 +2,14 @@
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-from services.records.answers import ACTIVE, Final, Planned, Submitted, Sweep, Trial, asked_by
+from services.records.answers import ACTIVE, Comparison, Final, Planned, Pooled, Submitted, Sweep, Trial, asked_by
 from services.records.folder import RUNNING, STOPPED, SweepFolder, SweepState, recognised
 from services.records.leaderboard import counts, told
 from services.records.logs import follow_log, read_log
@@ -34,12 +35,12 @@ class Local:
 
     def resume(self, sweep_id: str) -> Submitted:
         """Raises UserError: here a sweep runs in the foreground."""
-        folder = self._find(sweep_id)
+        folder = SweepFolder.find_whole(self._settings, sweep_id)
         raise UserError(f"resume: {ELSEWHERE}; `contrasweep resume {folder.sweep_id}` goes on with it here")
 
     def extend(self, sweep_id: str, more: More) -> Submitted:
         """Raises UserError: here a sweep runs in the foreground."""
-        folder = self._find(sweep_id)
+        folder = SweepFolder.find_whole(self._settings, sweep_id)
         raise UserError(f"extend: {ELSEWHERE}; `contrasweep extend {folder.sweep_id}` goes on with it here")
 
     def plan(self, loaded: LoadedSpec) -> Planned:
@@ -67,14 +68,31 @@ class Local:
         return sorted(sweeps, key=lambda sweep: (sweep.started, sweep.id))
 
     def status(self, sweep_id: str) -> Sweep:
-        """How a sweep stands, with its final figure where it has one."""
+        """How a sweep stands, with its final figure where it has one, and how its searches in outer folds do."""
         folder = self._find(sweep_id)
-        return self._describe(folder).model_copy(update={"final": read_final(folder)})
+        return self._describe(folder).model_copy(update=details(folder))
 
     def trials(self, sweep_id: str) -> list[Trial]:
-        """A sweep's configurations, the best first."""
+        """A sweep's configurations, the best first; none of one with outer folds, whose searches have them."""
         folder = self._find(sweep_id)
         return told(read_records(self._storage / folder.sweep_id, folder.load().spec.plan))
+
+    def compare(self, sweep_ids: Sequence[str]) -> Comparison:
+        """Several sweeps side by side, each against the first.
+
+        Raises UserError on one alone, and on one that is named twice.
+        """
+        from services.records.comparison import compare, read_side
+
+        folders = [self._find(sweep_id) for sweep_id in sweep_ids]
+        names = [folder.sweep_id for folder in folders]
+        if len(names) < 2:
+            raise UserError(f"compare: '{names[0]}' alone is not allowed: two sweeps or more")
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise UserError(f"compare: '{twice}' is named {names.count(twice)} times; two different sweeps or more")
+        return compare(
+            [read_side(folder, self._describe(folder), self._storage / folder.sweep_id) for folder in folders]
+        )
 
     def logs(self, sweep_id: str, trial: int | None = None, follow: bool = False) -> Iterator[str]:
         """Lines of the driver's log, or of a configuration's; `follow` goes on until the sweep is not active."""
@@ -87,7 +105,7 @@ class Local:
 
         Raises UserError where none runs, and where the one to kill runs on another machine.
         """
-        folder = self._find(sweep_id)
+        folder = SweepFolder.find_whole(self._settings, sweep_id)
         state = folder.read_state()
         if state.state != RUNNING:
             raise UserError(f"sweep {folder.sweep_id} is not running; it is {state.state}")
@@ -128,17 +146,19 @@ class Local:
 
 def _there(loaded: LoadedSpec, settings: Settings, weights: Path | None) -> int:
     """How many seed runs are there already, at least; none before the volumes are prepared."""
-    from services.data.prepare import find_prepared
+    from services.data.prepare import find_prepared_each, searches_of
     from services.data.weights import digest_of_weights
     from services.sweep.reuse import count_there, seed_runs
 
-    spec, prepared = loaded.spec, find_prepared(loaded.spec.data, loaded.base, settings.volumes)
+    spec, prepared = loaded.spec, find_prepared_each(loaded, settings.volumes)
     if prepared is None or spec.search.fresh:
         return 0
-    runs = seed_runs(spec, settings, prepared, digest_of_weights(weights) if weights else None)
-    labels = prepared.store.labels[prepared.store.rows_of(prepared.labelled)]
-    plan = spec.plan_over(prepared.folds)
-    return count_there(spec, plan, runs, float(labels.max() - labels.min()))
+    start, found = digest_of_weights(weights) if weights else None, 0
+    for search in searches_of(prepared):
+        folds = next(iter(search.values())).folds
+        ranges = {options: one.label_range for options, one in search.items()}
+        found += count_there(spec, folds, seed_runs(spec, settings, search, start), ranges)
+    return found
 
 
 def describe(folder: SweepFolder) -> Sweep:
@@ -148,13 +168,18 @@ def describe(folder: SweepFolder) -> Sweep:
     return state.told().model_copy(update={"state": "stopping"} if asked else {})
 
 
-def read_final(folder: SweepFolder) -> Final | None:
+def details(folder: SweepFolder) -> dict[str, Any]:
+    """What is told of one sweep that is asked for, and not of all."""
+    return {"final": read_final(folder), "searches": tuple(map(describe, folder.searches))}
+
+
+def read_final(folder: SweepFolder) -> Final | Pooled | None:
     """The final figure of a sweep, or None where it has none yet."""
     if not folder.final.exists():
         return None
-    from services.records.final_report import FinalReport
+    from services.records.final_report import read_report
 
-    return FinalReport.read(folder.final).told()
+    return read_report(folder.final).told()
 
 
 def trial_log_path(settings: Settings, sweep_id: str, trial: int) -> Path:

@@ -1,9 +1,9 @@
 """What can be asked of sweeps, wherever they run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from services.records.answers import Planned, Submitted, Sweep, Trial
+from services.records.answers import Comparison, Planned, Submitted, Sweep, Trial
 from services.spec.extent import More
 from services.spec.spec import LoadedSpec
 from trainers.errors import UserError
@@ -39,6 +39,10 @@ class Verbs(Protocol):
         """A sweep's configurations, as the leaderboard has them: the best first."""
         ...
 
+    def compare(self, sweep_ids: Sequence[str]) -> Comparison:
+        """Several sweeps side by side, each against the first."""
+        ...
+
     def logs(self, sweep_id: str, trial: int | None = None, follow: bool = False) -> Iterator[str]:
         """Lines of the driver's log, or of one configuration's; `follow` goes on until the sweep ends."""
         ...
@@ -52,7 +56,7 @@ class Verbs(Protocol):
         ...
 
     def extend(self, sweep_id: str, more: More) -> Submitted:
-        """Go on with a sweep, a finished one, too, to more trials, seeds or finalists."""
+        """Go on with a sweep, a finished one, too, to more trials, seeds, finalists or spaces."""
         ...
 
     def report(self, sweep_id: str) -> str:

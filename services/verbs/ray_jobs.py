@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from services.cluster.environment import QUIET
-from services.records.answers import ACTIVE, Outcome, Planned, State, Submitted, Sweep, Trial, asked_by
+from services.records.answers import ACTIVE, Comparison, Outcome, Planned, State, Submitted, Sweep, Trial, asked_by
 from services.records.code import code_digest, copy_code
 from services.settings import Settings
 from services.spec.extent import More, extended
@@ -127,6 +127,10 @@ class Jobs:
                 raise
             return []
 
+    def compare(self, sweep_ids: Sequence[str]) -> Comparison:
+        """Several sweeps side by side, each against the first."""
+        return Comparison.model_validate(self._ask("compare", ",".join(sweep_ids)))
+
     def logs(self, sweep_id: str, trial: int | None = None, follow: bool = False) -> Iterator[str]:
         """Lines of the driver's log, or of one configuration's; `follow` goes on until the sweep ends."""
         sweep_id, last = self._match(sweep_id)
@@ -161,7 +165,7 @@ class Jobs:
         return self.submit(self._kept(sweep_id))
 
     def extend(self, sweep_id: str, more: More) -> Submitted:
-        """Go on with a sweep, a finished one, too, to more trials, seeds or finalists."""
+        """Go on with a sweep, a finished one, too, to more trials, seeds, finalists or spaces."""
         return self.submit(extended(self._kept(sweep_id), more))
 
     def _kept(self, sweep_id: str) -> LoadedSpec:

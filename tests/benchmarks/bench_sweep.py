@@ -52,7 +52,7 @@ def _measure(folder: Path, settings: Settings, seed_s: float) -> None:
     quiet = Console(file=io.StringIO())
     loaded = write_study(folder, training={"epochs": CALIBRATION_EPOCHS}, search=search)
     with cluster(settings):
-        prepared = prepare_data(loaded, settings, quiet)
+        (prepared,) = prepare_data(loaded, settings, quiet).values()
     feed = ResidentFeed(load_resident(prepared.store, prepared.first.splits))
     published = search_spaces.Configuration("exponential", losses.parameters("exponential"))
     cpu = torch.device("cpu")

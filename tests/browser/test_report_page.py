@@ -28,7 +28,7 @@ PICTURES = "return [...document.images].map(i => ({alt: i.alt, complete: i.compl
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     left = finished(tmp_path_factory.mktemp("finished"))
-    return write(left.settings, left.folder)
+    return write(left.settings, left.folder)[0]
 
 
 @pytest.fixture

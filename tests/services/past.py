@@ -45,7 +45,7 @@ def leave(
 ) -> None:
     """A configuration's folder: validation MAEs by its runs or seeds; `state` and `reason` are of the last.
 
-    Without `planned` it does not say which seeds it is to run, as before sweeps could be extended.
+    Without `planned` it does not say which seeds it is to run, nor for how long, as before sweeps could be extended.
     """
     write_configuration(
         sweep, number, Configuration(method, dict(params or {})), SeedPlan(tuple(planned or ()), EPOCHS), failure
@@ -53,7 +53,9 @@ def leave(
     if planned is None:
         path = trial_folder(sweep, number) / "trial.json"
         path.write_text(
-            json.dumps({key: of for key, of in json.loads(path.read_text()).items() if key not in ("seeds", "folds")})
+            json.dumps(
+                {key: of for key, of in json.loads(path.read_text()).items() if key not in ("seeds", "folds", "epochs")}
+            )
         )
     told = [(run if isinstance(run, Replicate) else Replicate(run), values) for run, values in runs.items()]
     for place, (run, values) in enumerate(told, start=1):

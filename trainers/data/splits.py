@@ -27,7 +27,7 @@ from trainers.data.table import number
 from trainers.errors import UserError, nearest
 
 _BINS, _SHOWN = 10, 12
-_ADDED = ("family", "folds")
+_ADDED = ("family", "folds", "outer")
 """Fields that splits had not at first; where they say nothing, a split's file keeps its name."""
 
 
@@ -38,6 +38,9 @@ class Splits(Frozen):
     label and may be trained on where none is needed; `unlabelled_folds` are those that go with each fold, by subject,
     family or site, and, last, those that go with none. `untrained` are those that `data.train` leaves out of `train`
     and `unlabelled`, and `taught` the labels that scans of `train` are trained on in place of their own.
+
+    With `outer`, the splits of the search in each outer fold, whose test split that is, all else says who is in which
+    outer fold: these are the folds, and there is no test split.
     """
 
     train: tuple[str, ...]
@@ -48,6 +51,12 @@ class Splits(Frozen):
     unlabelled_folds: tuple[tuple[str, ...], ...] = ()
     untrained: tuple[str, ...] = ()
     taught: dict[str, float] = Field(default_factory=dict)
+    outer: tuple["Splits", ...] = ()
+
+    @property
+    def searches(self) -> tuple["Splits", ...]:
+        """The splits of each search: these, or those in each outer fold."""
+        return self.outer or (self,)
 
     @property
     def parts(self) -> dict[str, tuple[str, ...]]:
@@ -55,7 +64,9 @@ class Splits(Frozen):
         if not self.folds:
             validation = {"validation": self.validation} if self.validation else {}
             return {"train": self.train, **validation, "test": self.test}
-        return {f"fold {number}": ids for number, ids in enumerate(self.folds)} | {"test": self.test}
+        name = "outer fold" if self.outer else "fold"
+        folds = {f"{name} {number}": ids for number, ids in enumerate(self.folds)}
+        return folds if self.outer else folds | {"test": self.test}
 
     @property
     def without_label(self) -> tuple[str, ...]:
@@ -70,7 +81,7 @@ class Splits(Frozen):
         if not self.unlabelled_folds:
             return self.parts
         *folds, none = self.unlabelled_folds
-        with_folds = {f"fold {number}": self.folds[number] + ids for number, ids in enumerate(folds)}
+        with_folds = {name: self.parts[name] + ids for name, ids in zip(self.parts, folds, strict=False)}
         return self.parts | with_folds | ({"train": none} if none else {})
 
 
@@ -130,17 +141,40 @@ def make_splits(scans: Iterable[Splittable], config: AnySplit) -> Splits:
     """
     scans = sorted(scans, key=lambda scan: scan.id)
     sides = {} if isinstance(config, SplitConfig) else _sides(scans, config)
+    return _splits_of(scans, config, sides) if config.outer is None else _in_outer_folds(scans, config, sides)
+
+
+def _in_outer_folds(scans: Sequence[Splittable], config: AnySplit, sides: Mapping[str, str]) -> Splits:
+    """Who is in which outer fold, with the splits of the search in each: see `Splits`."""
+    assert config.outer is not None
+    units = _units([scan for scan in scans if scan.label is not None and sides.get(scan.id, "train")], config)
+    folds = _folds(units, config.outer, _Cutter.of(units, config), config, "outer")
+    as_folds = config.model_copy(update={"folds": config.outer, "outer": None})
+    cut = _with_unlabelled(_of_folds(folds, []), scans, as_folds, sides)
+    own = [ids + free for ids, free in zip(cut.folds, cut.unlabelled_folds, strict=False)]
+    known = {name for ids in (*own, *cut.unlabelled_folds) for name in ids}
+    outer = []
+    for place, tested in enumerate(own):
+        side = {name: sides.get(name, "train") for name in known} | dict.fromkeys(tested, "test")
+        try:
+            outer.append(_splits_of(scans, config, {scan.id: side.get(scan.id, "") for scan in scans}))
+        except UserError as error:
+            raise UserError(f"data.split.outer: with outer fold {place} as the test split: {error}") from error
+    return cut.model_copy(update={"outer": tuple(outer)})
+
+
+def _splits_of(scans: Sequence[Splittable], config: AnySplit, sides: Mapping[str, str]) -> Splits:
     splits = _labelled_splits([scan for scan in scans if scan.label is not None], config, sides)
     return _with_unlabelled(splits, scans, config, sides) if any(scan.label is None for scan in scans) else splits
 
 
 def _labelled_splits(scans: Sequence[Splittable], config: AnySplit, sides: Mapping[str, str]) -> Splits:
-    if isinstance(config, SplitConfig):
+    if isinstance(config, SplitConfig) and not sides:
         return _by_fractions(_units(scans, config), config)
     named = _named(scans, config, sides)
     rest, test, cutter = named["train"], named["test"], _Cutter.of(named["train"], config)
     if config.folds is not None:
-        return _in_folds(rest, test, cutter, config)
+        return _of_folds(_folds(rest, config.folds, cutter, config, "folds"), test)
     if "validation" in named:
         return _splits(rest, named["validation"], test)
     assert isinstance(config.validation, float)
@@ -181,14 +215,20 @@ def read_splits(path: UPath) -> Splits:
     """The splits in a store's file. Raises UserError where it holds none."""
     try:
         splits = Splits.model_validate(json.loads(path.read_text())["splits"])
-        one_run = splits.train + splits.validation + splits.test + splits.unlabelled
-        if any(_repeats(ids) for ids in (one_run, sum(splits.folds, ()), sum(splits.unlabelled_folds, ()))):
-            raise ValueError("a scan in two splits")
-        if splits.folds and fold_of(splits, 0) != splits:
-            raise ValueError("another fold than the first")
+        for one in (splits, *splits.outer):
+            _check(one)
         return splits
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: is no list of splits; delete it, and contrasweep prepare makes it again") from error
+
+
+def _check(splits: Splits) -> None:
+    """Raise ValueError where these cannot be the splits of one search."""
+    one_run = splits.train + splits.validation + splits.test + splits.unlabelled
+    if any(_repeats(ids) for ids in (one_run, sum(splits.folds, ()), sum(splits.unlabelled_folds, ()))):
+        raise ValueError("a scan in two splits")
+    if splits.folds and fold_of(splits, 0) != splits:
+        raise ValueError("another fold than the first")
 
 
 def _repeats(ids: Sequence[str]) -> bool:
@@ -219,12 +259,12 @@ def _held_out(count: int, fraction: float, name: str) -> int:
     return size
 
 
-def _named(
-    scans: Sequence[Splittable], config: SplitByValues | SplitByFiles, sides: Mapping[str, str]
-) -> dict[str, list[Unit]]:
-    """The units of each split that `config` names. Raises UserError where there are none."""
-    names = config.files.named if isinstance(config, SplitByFiles) else config.values
-    named: dict[str, list[Unit]] = {name: [] for name in ("train", *names)}
+def _named(scans: Sequence[Splittable], config: AnySplit, sides: Mapping[str, str]) -> dict[str, list[Unit]]:
+    """The units of the test split and of each that `config` names. Raises UserError where there are none."""
+    given: Collection[str] = ()
+    if not isinstance(config, SplitConfig):
+        given = config.files.named if isinstance(config, SplitByFiles) else config.values
+    named: dict[str, list[Unit]] = {name: [] for name in ("train", *given, "test")}
     for unit in _units([scan for scan in scans if sides[scan.id]], config):
         named[_only({sides[scan.id] for scan in unit}, unit, config, "data.split")].append(unit)
     for name, units in named.items():
@@ -247,7 +287,7 @@ def _sides(scans: Sequence[Splittable], config: SplitByValues | SplitByFiles) ->
 def _side_of(config: SplitByValues, column: str, cells: set[str]) -> dict[SplitValue, str]:
     """The split of each value that is named. Raises UserError on one that no scan has, or where none is for test."""
     there = {_key(cell) for cell in cells}
-    if not config.test:
+    if not config.test and config.outer is None:
         raise UserError(f"data.split.test: is missing; column '{column}' has {_some(cells)}")
     for side, values in config.values.items():
         for value in values:
@@ -324,33 +364,41 @@ def _with_unlabelled(splits: Splits, scans: Sequence[Splittable], config: AnySpl
 def _by_fractions(units: list[Unit], config: SplitConfig) -> Splits:
     cutter = _Cutter.of(units, config)
     if config.folds is not None:
-        return _in_folds(*cutter.cut(units, _held_out(len(units), config.test, "test")), cutter, config)
+        rest, test = cutter.cut(units, _held_out(len(units), config.test, "test"))
+        return _of_folds(_folds(rest, config.folds, cutter, config, "folds"), test)
     sizes = split_sizes(len(units), config)
     rest, test = cutter.cut(units, sizes["test"])
     return _splits(*(cutter.cut(rest, sizes["validation"]) if config.validation else (rest, [])), test)
 
 
-def _in_folds(rest: list[Unit], test: list[Unit], cutter: "_Cutter", config: SplitRules) -> Splits:
-    """All but the test split in folds. Raises UserError where that gives fewer than two."""
-    if isinstance(config.folds, FoldsBy):
-        folds = _by_site(rest, config.folds.by, config)
-    else:
-        assert config.folds is not None
-        folds = cutter.folds(rest, config.folds)
+def _of_folds(folds: Sequence[list[Unit]], test: list[Unit]) -> Splits:
     return fold_of(Splits(train=(), validation=(), test=_ids(test), folds=tuple(map(_ids, folds))), 0)
 
 
-def _by_site(units: list[Unit], column: str, config: SplitRules) -> list[list[Unit]]:
+def _folds(
+    units: list[Unit], folds: int | FoldsBy, cutter: "_Cutter", config: SplitRules, field: str
+) -> list[list[Unit]]:
+    """Units in folds, as `field` of `config` says. Raises UserError where that gives fewer than two."""
+    if isinstance(folds, FoldsBy):
+        return _by_site(units, folds.by, config, f"data.split.{field}.by")
+    if len(units) < folds:
+        where = "outside the test split" if field == "folds" else "there"
+        raise UserError(f"data.split.{field}: {folds} is not allowed: {len(units)} subjects are {where}")
+    return cutter.folds(units, folds)
+
+
+def _by_site(units: list[Unit], column: str, config: SplitRules, field: str) -> list[list[Unit]]:
     """Units by their value of a column, in the order of the values; scans without one are left out."""
     found: defaultdict[SplitValue, list[Unit]] = defaultdict(list)
     for unit in units:
         told = [scan for scan in unit if scan.split_cells[column]]
         if told:
-            site = _only({scan.split_cells[column] for scan in told}, told, config, "data.split.folds.by")
+            site = _only({scan.split_cells[column] for scan in told}, told, config, field)
             found[_key(site)].append(told)
     if len(found) < 2:
         has = ", ".join(map(str, found)) or "none"
-        raise UserError(f"data.split.folds.by: column '{column}' has {has} besides the test split; two are needed")
+        besides = " besides the test split" if field == "data.split.folds.by" else ""
+        raise UserError(f"{field}: column '{column}' has {has}{besides}; two are needed")
     return [found[site] for site in sorted(found, key=lambda site: (isinstance(site, str), site))]
 
 
@@ -391,13 +439,9 @@ class _Cutter:
         return [units[place] for place in sorted(kept)], [units[place] for place in sorted(out)]
 
     def folds(self, units: list[Unit], count: int) -> list[list[Unit]]:
-        """`units` in `count` parts of nearly one size. Raises UserError where there are fewer units."""
+        """`units` in `count` parts of nearly one size; there are at least so many units."""
         from sklearn.model_selection import StratifiedKFold
 
-        if len(units) < count:
-            raise UserError(
-                f"data.split.folds: {count} is not allowed: {len(units)} subjects are outside the test split"
-            )
         folds = StratifiedKFold(count, shuffle=True, random_state=self.seed)
         merged = self._merged(units, count)
         return [[units[place] for place in out] for _, out in folds.split(merged, merged)]

@@ -18,7 +18,7 @@ import yaml
 
 from services import cli
 from services.cli.transport import settings_for, verbs
-from services.records.answers import Leaderboard, Planned, Sweep, Trial
+from services.records.answers import Comparison, Leaderboard, Planned, Sweep, Trial
 from services.records.folder import SweepFolder
 from services.settings import Settings
 from services.spec.spec import load_spec
@@ -276,6 +276,41 @@ def some_sweep(study: Study) -> SweepFolder:
     leave(Path(settings.storage_path) / folder.sweep_id, 0, {0: [5.0] * 4, 1: [6.0] * 4, 2: [7.0] * 4})
     folder.log.write_text("one\n[two]\n")
     return folder
+
+
+def test_sweeps_side_by_side(study: Study, contrasweep: Run) -> None:
+    first = some_sweep(study).sweep_id
+    study.change("search/spaces", ["simclr"])
+    study.change("name", "other")
+    second = some_sweep(study).sweep_id
+    ended = contrasweep("compare", "study", "other", "--html", "page.html")
+    assert (ended.code, ended.err) == (0, "")
+    assert re.search(r'search.spaces +\["dynlocrep", "supremix"\] +\["simclr"\]', ended.out), ended.out
+    assert re.search(rf"the best +{second} +0 +6.0 ± 1.0 +3/3 +complete +0.000 ± 0.000 over 3 runs", ended.out)
+    assert first in (study.folder / "page.html").read_text()
+    document = Comparison.model_validate_json(contrasweep("compare", "study", "other", "--json").out)
+    assert [one.progress.epochs for one in document.sweeps] == [[12], [12]]
+    for arguments, said in (
+        (["study"], f"compare: '{first}' alone is not allowed: two sweeps or more"),
+        (["study", "othr"], f"no sweep 'othr' in .*{second}"),
+    ):
+        ended = contrasweep("compare", *arguments)
+        assert (ended.code, ended.err.count("\n"), bool(re.match(f"error: {said}", ended.err))) == (2, 1, True), (
+            ended.err
+        )
+
+
+def test_a_space_that_cannot_be_added_is_one_line(study: Study, contrasweep: Run) -> None:
+    study.change("search/sampler", "gp")
+    study.change("search/spaces", ["dynlocrep"])
+    some_sweep(study)
+    check = [("simclrr", "--add-space: unknown method 'simclrr'; did you mean 'simclr'"), ("simclr", ".*gp")]
+    for space, said in check:
+        ended = contrasweep("extend", "study", "--add-space", space)
+        assert (ended.code, ended.err.count("\n"), bool(re.match(f"error: {said}", ended.err))) == (2, 1, True), (
+            ended.err
+        )
+    assert SweepFolder.find(Settings(), "study").load().spec.search.spaces == ("dynlocrep",)
 
 
 def test_documents(study: Study, contrasweep: Run) -> None:

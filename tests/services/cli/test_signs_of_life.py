@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -36,9 +36,10 @@ class Study:
     def environment(self) -> dict[str, str]:
         return {**os.environ, "CONTRASWEEP_HOME": str(self.settings.home), "TERM": "xterm", "COLUMNS": "120"}
 
-    def leave_finished(self) -> str:
+    def leave_finished(self, name: str = "small") -> str:
         """A sweep of it that is done; its id."""
-        folder = SweepFolder.create(self.settings, self.loaded)
+        named = replace(self.loaded, spec=self.loaded.spec.model_copy(update={"name": name}))
+        folder = SweepFolder.create(self.settings, named)
         leave(Path(self.settings.storage_path) / folder.sweep_id, 0, {0: [5.0] * 3, 1: [6.0] * 3})
         with folder.driving() as state:
             state.state = FINISHED
@@ -142,7 +143,8 @@ def test_a_sweep_on_a_terminal_never_stands_still(study: Study) -> None:
 def test_commands_that_only_look_load_nothing_that_takes_seconds(study: Study) -> None:
     sweep_id = study.leave_finished()
     commands = ["--help", "--version", "list", "explain", "explain finetune", f"status {sweep_id}"]
-    commands += [f"trials {sweep_id}", f"logs {sweep_id}", f"run {study.loaded.path}"]
+    other = study.leave_finished("other")
+    commands += [f"trials {sweep_id}", f"compare {sweep_id} {other}", f"logs {sweep_id}", f"run {study.loaded.path}"]
     for command in commands:
         program = [sys.executable, "-X", "importtime", *PROGRAM[1:], *command.split()]
         ended = subprocess.run(program, capture_output=True, text=True, env=study.environment)

@@ -62,6 +62,17 @@ def test_a_patient_and_a_family_on_two_sides_are_leaks_in_folds_too(tmp_path: Pa
     assert leaks(store, Splits(train=("s00", "s01", "s02"), validation=(), test=("s04", "s05"))) == []
 
 
+def test_what_is_in_two_outer_folds_is_a_leak(tmp_path: Path) -> None:
+    store = store_of(tmp_path / "v", images(6), {f"s{row:02d}": {"subject": f"p{row // 2}"} for row in range(6)})
+    searches = (
+        Splits(train=("s03", "s04"), validation=("s05",), test=("s00", "s01", "s02")),
+        Splits(train=("s00", "s01"), validation=("s02",), test=("s03", "s04", "s05")),
+    )
+    cut = fold_of(Splits(train=(), validation=(), test=(), folds=(searches[0].test, searches[1].test)), 0)
+    (leak,) = leaks(store, cut.model_copy(update={"outer": searches}))
+    assert leak.text == "one subject in several splits (1): s02 (outer fold 0), s03 (outer fold 1)"
+
+
 @pytest.mark.parametrize(
     ("splits", "told"),
     [

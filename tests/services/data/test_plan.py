@@ -34,6 +34,22 @@ def test_the_plan(scans: Path) -> None:
     assert not (scans / "home").exists(), "planning leaves nothing behind"
 
 
+def test_a_search_in_each_outer_fold_is_planned(scans: Path) -> None:
+    split = {"outer": 4, "folds": 3}
+    loaded = of(scans, data={"split": split, "train": {"size": 0.5}}, search={"trials": 5, "seeds": [0, 1]})
+    planned = make_plan(loaded, Settings(home=scans / "home"), [local_node()])
+    assert (planned.outer, planned.folds, planned.train) == (4, 3, 10), "of 40 are 10 tested, 10 validated on"
+    assert "5 configurations x 2 seeds x 3 folds x 4 outer folds = 120 runs of 2 epochs" in printed(
+        loaded, scans / "home"
+    )
+    alone = make_plan(
+        of(scans, data={"split": {"folds": 3, "test": 0.25}}, search={"trials": 5, "seeds": [0, 1]}),
+        Settings(home=scans / "home"),
+        [local_node()],
+    )
+    assert planned.disk_gb / alone.disk_gb == pytest.approx(4, rel=0.1)
+
+
 def test_volumes_of_cohorts_are_counted(scans: Path) -> None:
     cohort = {"name": "young", "participants": "participants.tsv", "image": "{participant_id}.nii.gz"}
     loaded = of(scans, data={"external": [{**cohort, "where": {"age": {"max": 29}}}]})
@@ -91,3 +107,6 @@ def test_the_estimate_multiplies_what_was_measured(monkeypatch: pytest.MonkeyPat
     assert cost.epoch_s == 3.0
     assert cost.hours == pytest.approx(3 * 4 * 10 / 4 / 3600)
     assert cost.disk_gb == pytest.approx(0.02)
+    fresh = spec(training={"workers": 2}, trials=5, seeds=[0, 1], parallel=2, racing={"judged_on": "fresh"})
+    with_finals = estimate(fresh, fresh.plan, Allotment(2, {}), (1, 32), [100])
+    assert with_finals.hours == pytest.approx(3 * 4 * (10 + 3 * 2) / 4 / 3600), "three finalists, two seeds each"

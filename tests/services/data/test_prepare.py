@@ -358,7 +358,7 @@ def test_what_is_trained_on_makes_no_other_store_and_all_that_is_fitted_is_fitte
 def test_what_is_left_to_train_on_is_printed(scans: Path, tmp_path: Path) -> None:
     file = io.StringIO()
     for train in ({}, {"size": 6}):
-        print_prepared(Console(file=file), prepare(config(train=train), scans, tmp_path / "v", quiet), 1.0)
+        print_prepared(Console(file=file), {(): prepare(config(train=train), scans, tmp_path / "v", quiet)}, 1.0)
     assert [line for line in file.getvalue().splitlines() if line.startswith("train")] == ["training  6 of 24 scans"]
 
 

@@ -41,6 +41,12 @@ def test_counts_shapes_and_labels(scans: Path) -> None:
     assert lines[4] == f"{loaded.path} is valid; sweep id {loaded.spec.sweep_id}"
 
 
+def test_outer_folds_are_told_with_the_splits_of_each(scans: Path) -> None:
+    lines = printed(of(scans, data={"split": {"outer": 4, "folds": 3}}))
+    assert lines[3] == "split     outer fold 0 10, outer fold 1 10, outer fold 2 10, outer fold 3 10"
+    assert lines[4:8] == [f"outer     fold {n}: fold 0 10, fold 1 10, fold 2 10, test 10" for n in range(4)]
+
+
 def second(scans: Path, affine: NDArray[np.float64] | None = None, *numbers: int) -> None:
     """A second image of the numbered scans, `sNN_t2.nii.gz`: of all, where none is said."""
     for number in numbers or range(40):

@@ -5,11 +5,21 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from services.records.folder import BROKEN, FINISHED, INTERRUPTED, RUNNING, STOPPED, SweepFolder
+from services.records.folder import (
+    BROKEN,
+    FINISHED,
+    INTERRUPTED,
+    RUNNING,
+    STOPPED,
+    OuterFolder,
+    SweepFolder,
+    recognised,
+)
 from services.settings import Settings
 from services.spec.spec import LoadedSpec
 from services.verbs.local import describe
@@ -54,6 +64,18 @@ def test_the_spec_comes_back_with_its_base(settings: Settings) -> None:
     assert create(settings).path == folder.path
 
 
+def test_a_sweep_that_got_a_space_is_known_by_its_spec_before_and_after(settings: Settings) -> None:
+    folder = create(settings)
+    before, larger = spec(trials=30), spec(spaces=["dynlocrep", "simclr"], trials=30)
+    folder.keep(replace(folder.load(), spec=larger.searching(trials=60)))
+    for given in (before, larger):
+        found = recognised(LoadedSpec(given, Path("study.yaml"), settings.home), settings)
+        assert (found.sweep_id, found.spec.search.spaces) == (folder.sweep_id, ("dynlocrep", "simclr"))
+        assert found.spec.search.trials == 60
+    other = recognised(LoadedSpec(spec(spaces=["simclr"]), Path("study.yaml"), settings.home), settings)
+    assert other.sweep_id != folder.sweep_id
+
+
 def test_found_by_the_beginning_of_its_id(settings: Settings) -> None:
     alpha, beta = create(settings, "alpha"), create(settings, "alps")
     assert SweepFolder.find(settings, "alph").path == alpha.path
@@ -80,6 +102,40 @@ def test_an_unknown_id(settings: Settings) -> None:
 def test_every_sweep_by_id(settings: Settings) -> None:
     ids = [create(settings, name).sweep_id for name in ("beta", "alpha")]
     assert [folder.sweep_id for folder in SweepFolder.every(settings)] == ids[::-1]
+
+
+def in_outer_folds(settings: Settings, count: int = 2) -> SweepFolder:
+    """A sweep with the searches of so many outer folds."""
+    whole = create(settings)
+    for number in range(count):
+        OuterFolder(whole, number).keep(whole.load())
+    return whole
+
+
+def test_the_search_in_an_outer_fold_is_found_and_not_listed(settings: Settings) -> None:
+    whole = in_outer_folds(settings, 11)
+    assert [one.number for one in whole.searches] == list(range(11)), "in the order of numbers"
+    assert [one.path for one in SweepFolder.every(settings)] == [whole.path]
+    second = SweepFolder.find(settings, "study.1")
+    assert (second.sweep_id, second.load().sweep_id) == (f"{whole.sweep_id}.1", f"{whole.sweep_id}.1")
+    assert second.searches == []
+    with pytest.raises(UserError, match=f"no outer fold '{whole.sweep_id}.11'; .*allowed: .*{whole.sweep_id}.0"):
+        SweepFolder.find(settings, f"{whole.sweep_id}.11")
+    with pytest.raises(UserError, match=f"no outer fold '{create(settings, 'plain').sweep_id}.0'; none has begun"):
+        SweepFolder.find(settings, "plain.0")
+    with pytest.raises(UserError, match=f"outer fold; ask this of the whole sweep: {whole.sweep_id}$"):
+        SweepFolder.find_whole(settings, f"{whole.sweep_id}.0")
+
+
+def test_an_outer_fold_is_stopped_with_its_sweep_and_tells_of_its_states(settings: Settings) -> None:
+    whole, heard = in_outer_folds(settings), []
+    search = OuterFolder(whole, 1, lambda number, state: heard.append((number, state.state)))
+    whole.ask_to_stop(3)
+    with search.driving(attempt=3) as state:
+        assert search.is_asked_to_stop(3) and not search.is_asked_to_stop(2)
+        state.state = STOPPED
+    assert heard == [(1, RUNNING), (1, STOPPED)]
+    assert whole.is_asked_to_stop(3), "the wish is the sweep's, and stays until that has ended"
 
 
 def test_one_that_was_only_half_created_is_no_sweep(settings: Settings) -> None:

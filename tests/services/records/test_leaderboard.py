@@ -9,8 +9,8 @@ from scipy.stats import t as student
 
 from services.records.answers import Counts, Trial
 from services.records.leaderboard import counts, leaderboard, student_95, tied, told
-from services.records.trial_record import read_records
-from services.spec.spec import SweepSpec
+from services.records.trial_record import keep_race, read_records
+from services.spec.spec import SeedPlan, SweepSpec
 from tests.services.past import by_seed, leave, spec
 from trainers.history import PRUNED
 
@@ -100,3 +100,40 @@ def test_one_seed_tells_nothing_from_anything(tmp_path: Path) -> None:
         leave(tmp_path, number, {0: [5.0 + number] * 4})
     assert tied(read_records(tmp_path, spec(seeds=[0]).plan)) == {0, 1, 2}
     assert tied([]) == frozenset()
+
+
+def finals(sweep: Path) -> SeedPlan:
+    """A race that 0 won before 1 and 2; by fresh seeds 1 is before 0, which 2 has not run to their end yet."""
+    plan = spec(seeds=[0, 1], racing={"finalists": 3, "judged_on": "fresh"}).plan
+    for number, raced in enumerate((4.0, 5.0, 6.0)):
+        leave(sweep, number, {0: [raced] * 4, 1: [raced] * 4}, planned=[0, 1])
+    for number, fresh in ((0, {1000: [9.0] * 4, 1001: [9.0] * 4}), (1, {1000: [7.0] * 4, 1001: [8.0] * 4})):
+        keep_race(sweep, number, plan)
+        leave(sweep, number, fresh, planned=plan.fresh)
+    keep_race(sweep, 2, plan)
+    leave(sweep, 2, {1000: [1.0] * 4}, planned=plan.fresh)
+    return plan
+
+
+def test_finalists_are_ranked_by_fresh_seeds_once_they_have_run_them(tmp_path: Path) -> None:
+    plan = finals(tmp_path)
+    leave(tmp_path, 3, {0: [4.5] * 4, 1: [4.5] * 4}, planned=[0, 1])
+    records = read_records(tmp_path, plan)
+    ranked = told(records)
+    assert [(trial.number, trial.objective, trial.fresh) for trial in ranked] == [
+        (1, 7.5, True),
+        (0, 9.0, True),
+        (3, 4.5, False),
+        (2, 6.0, False),
+    ]
+    assert ranked[0].seeds == by_seed({1000: 7.0, 1001: 8.0})
+    assert tied(records) <= {0, 1}, "the others were behind them in the race"
+    assert counts(records) == Counts(ended=4, seed_runs=13, saved=0, best=7.5)
+
+
+def test_one_that_fails_by_a_fresh_seed_cannot_win_and_its_race_stays(tmp_path: Path) -> None:
+    plan = finals(tmp_path)
+    leave(tmp_path, 1, {}, planned=plan.fresh, failure="Diverged: nan")
+    records = read_records(tmp_path, plan)
+    assert [record.number for record in leaderboard(records)] == [0, 2, 1]
+    assert records[1].as_raced().objective == 5.0 and not records[1].as_raced().failure

@@ -32,3 +32,11 @@ def test_sweeps_that_look_at_the_same_moment_are_all_kept(tmp_path: Path) -> Non
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda n: Looks(Settings(home=tmp_path), "v1", TEST).add(f"s-{n}", 0, 0), range(100)))
     assert len(Looks(Settings(home=tmp_path), "v1", TEST).all()) == 100
+
+
+def test_a_sweep_that_reads_several_stores_looks_at_all_of_them(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    assert Looks(settings, "v1 v2", TEST).add("one-1", phase=0, trial=3) == 1
+    assert Looks(settings, "v2", TEST).add("two-2", phase=0, trial=3) == 2
+    assert len(Looks(settings, "v1", TEST).all()) == 1
+    assert len(Looks(settings, "v1 v2", TEST).all()) == 2, "one look at both counts once"

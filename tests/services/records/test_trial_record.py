@@ -82,3 +82,16 @@ def test_other_folders_are_left_alone(tmp_path: Path) -> None:
     trial_folder(tmp_path, 2).mkdir()
     history([5.0]).write(run_folder(tmp_path, 4, Replicate(0)))
     assert [record.number for record in read_records(tmp_path, PLAN)] == [1, 3], "one without trial.json has not begun"
+
+
+def test_a_record_has_epochs_of_its_own(tmp_path: Path) -> None:
+    own = SeedPlan((0,), judged_epochs=2, earlier_epochs=5)
+    write_configuration(tmp_path, 0, Configuration("dynlocrep", {}), own)
+    history([5.0, 4.0]).write(run_folder(tmp_path, 0, Replicate(0)))
+    record = read_record(tmp_path, 0, PLAN)
+    assert record and record.plan == own
+    assert (record.state, record.values) == ("complete", {Replicate(0): 4.0})
+    assert record.told().epochs == {Replicate(0): 7}
+    leave(tmp_path, 1, {0: [5.0]})
+    before = read_record(tmp_path, 1, PLAN)
+    assert before and before.plan.judged_epochs == PLAN.judged_epochs, "of a version that did not write it"

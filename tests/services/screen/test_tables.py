@@ -8,10 +8,11 @@ import pytest
 from rich.console import Console
 
 from search_spaces import Value
-from services.records.answers import Final, SampleFigures, Sweep, Trial, fields_of
+from services.records.answers import Final, OuterFold, Pooled, SampleFigures, Spread, Sweep, Trial, fields_of
 from services.records.leaderboard import told
 from services.records.trial_record import read_records
 from services.screen.tables import leaderboard_text, print_leaderboard, print_status, print_table, sweeps_table
+from services.spec.spec import Extent
 from tests.services.past import leave, spec
 from trainers.history import PRUNED
 from trainers.interval import Interval
@@ -124,6 +125,14 @@ def test_status(tmp_path: Path) -> None:
     ]
 
 
+def test_phases_say_of_which_spaces_they_were_where_there_are_others_now(tmp_path: Path) -> None:
+    now = Extent(trials=60, seeds=(0, 1), spaces=("simclr", "vanilla"))
+    first = Extent(trials=20, seeds=(0,))
+    phases = (first, first.model_copy(update={"spaces": ("simclr",)}), now.model_copy(update={"trials": 40}))
+    lines = shown(sweep=SWEEP.model_copy(update={"extent": now, "phases": phases}), trials_of=tmp_path / "none")
+    assert lines[1] == "extended  after 20 x 1 seed, 20 x 1 seed of simclr, 40 x 2 seeds"
+
+
 def test_the_final_figure(tmp_path: Path) -> None:
     lines = shown(sweep=SWEEP.model_copy(update={"final": FINAL}), trials_of=tmp_path)
     assert lines[-4:] == [
@@ -163,3 +172,45 @@ def test_list() -> None:
     assert listed(SWEEP.model_copy(update={"state": "queued", "position": 3}))[1][1:3] == ["queued", "(3)"]
     theirs = SWEEP.model_copy(update={"user": "ada"})
     assert [line[-1] for line in listed(SWEEP, theirs)] == ["user", "age", "ada"]
+
+
+def pooled() -> Pooled:
+    """What two outer folds say together."""
+    metrics = {"mae": Interval(4.5, 4.0, 5.0)}
+    folds = tuple(
+        OuterFold(
+            id=f"s-00000000.{number}",
+            trial=number + 7,
+            method=method,
+            params={},
+            validation_mae=4.0,
+            metrics={"mae": mae},
+            external_mae={"adni": mae + 1},
+            sample="40 subjects",
+        )
+        for number, (method, mae) in enumerate([("supremix", 4.0), ("dynlocrep", 5.0)])
+    )
+    figures = {"seed_mae": {"0": 4.4, "1": 4.6}, "sd": 0.1, "ensemble_mae": 4.3, "baseline_mae": 15.0}
+    between = {"mae": Spread(mean=4.5, sd=0.71), "external adni": Spread(mean=5.5, sd=0.71)}
+    known = {"metrics": metrics, **figures, "sample": "80 subjects", "outer": folds, "between": between}
+    return Pooled.model_validate(known)
+
+
+def test_outer_folds_and_what_they_say_together() -> None:
+    one = {"label": "age", "trials": 30, "seeds": 2}
+    searches = tuple(
+        Sweep(id=f"s-00000000.{number}", state="finished", ended=30, best=4.0, test_mae=4.0 + number, **one)
+        for number in range(2)
+    )
+    sweep = Sweep(id="s-00000000", state="finished", outer=2, ended=60, final=pooled(), searches=searches, **one)
+    file = io.StringIO()
+    print_status(Console(file=file, width=200, no_color=True), sweep, [])
+    lines = [" ".join(line.split()) for line in file.getvalue().splitlines()]
+    assert lines[2] == "s-00000000.0 finished 30/30 4.000 4.000 7 supremix 40 subjects"
+    assert lines[3] == "s-00000000.1 finished 30/30 4.000 5.000 8 dynlocrep 40 subjects"
+    assert lines[5].startswith("final test MAE 4.500 [4.000, 5.000] age over 80 subjects, 4.50 ± 0.10 over 2 seeds")
+    assert "over 2 outer folds mae 4.50 ± 0.71 · external adni 5.50 ± 0.71" in lines
+    assert "won: supremix in 1, dynlocrep in 1" in lines
+    (listed,) = sweeps_table([sweep]).lines
+    assert listed.cells[3] == "60/60"
+    assert Sweep.model_validate_json(sweep.model_dump_json()) == sweep, "a final figure of either kind is read back"

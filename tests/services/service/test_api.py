@@ -12,8 +12,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from services.records.folder import SweepFolder
+from services.service.api import Kind
+from services.service.bounds import read_spec
+from services.spec.spec import LoadedSpec
 from tests.services.service.processes import Processes
 from tests.services.service.running import Running, as_yaml, running, spec, wait
+from trainers.errors import UserError
 
 
 @pytest.fixture
@@ -232,6 +236,26 @@ def test_the_report_takes_nothing_from_elsewhere(up: Running) -> None:
     assert str(up.settings.home) not in answer.text
 
 
+def test_a_space_is_added_where_the_whole_spec_is_in_order_with_it(tmp_path: Path) -> None:
+    def admit(body: bytes, kind: Kind) -> LoadedSpec:
+        spec = read_spec(body, kind)
+        if "mae" in spec.search.spaces:
+            raise UserError("spec: model.encoder: resnet18 is not allowed: mae needs vit")
+        return LoadedSpec(spec, Path("spec.yaml"), tmp_path)
+
+    with running(tmp_path, admit=admit) as up:
+        name = submitted(up)
+        up.ask("POST", f"/sweeps/{name}/stop?now=true")
+        up.until(name, "stopped")
+        for spaces, said in ((["simclrr"], "did you mean 'simclr'"), (["simclr", "mae"], "mae needs vit")):
+            answer = up.ask("POST", f"/sweeps/{name}/extend", json={"add_spaces": spaces})
+            assert (answer.status_code, said in answer.json()["detail"]) == (422, True)
+        assert up.ask("GET", f"/sweeps/{name}").json()["extent"]["spaces"] == ["dynlocrep"]
+        answer = up.ask("POST", f"/sweeps/{name}/extend", json={"add_spaces": ["simclr"]})
+        assert (answer.status_code, answer.json()["sweep"]["extent"]["spaces"]) == (202, ["dynlocrep", "simclr"])
+        assert answer.json()["sweep"]["trials"] == 8
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
@@ -245,6 +269,9 @@ def test_the_report_takes_nothing_from_elsewhere(up: Running) -> None:
         ("DELETE", "/sweeps", 405),
         ("POST", "/sweeps/nobody/stop", 404),
         ("POST", "/sweeps/nobody/stop?now=perhaps", 422),
+        ("GET", "/sweeps/nobody/compare", 422),
+        ("GET", "/sweeps/nobody/compare?with=anybody", 404),
+        ("GET", f"/sweeps/nobody/compare?{'with=a&' * 21}", 422),
         ("GET", "/sweeps/nobody/logs?trial=99999999999999999999", 422),
     ],
 )
@@ -326,9 +353,6 @@ def test_drivers_of_other_programs_are_not_ours(tmp_path: Path) -> None:
     """A sweep that ran by hand in the same folders is shown, and only an admin stops it."""
     with running(tmp_path) as up:
         cluster = Processes(up.settings)
-        from services.service.bounds import read_spec
-        from services.spec.spec import LoadedSpec
-
         by_hand = LoadedSpec(read_spec(as_yaml(spec()), "yaml"), Path("spec.yaml"), tmp_path)
         cluster.start(by_hand, "", 1)
         name = by_hand.spec.sweep_id

@@ -92,6 +92,13 @@ def test_nothing_is_asked_for_beyond_bounds(field: str, value: Any) -> None:
     assert "through the service" in refusal(as_json(changed(field, value)))
 
 
+def test_nor_by_an_option() -> None:
+    long = {"a": {}, "b": {"training": {"epochs": 100_001}}}
+    assert refusal(as_json(changed("search/choices", {"length": long}))) == (
+        "spec: search.choices.length.b: training.epochs: 100001 is not allowed: up to 100000 through the service"
+    )
+
+
 def test_every_bound_is_of_a_field() -> None:
     """A field that is renamed would take its bound with it."""
     document = parsed({**MINIMAL, "probe": "linear"}).model_dump()

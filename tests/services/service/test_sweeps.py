@@ -10,10 +10,10 @@ import optuna
 import pytest
 
 from services.records.answers import Planned, asked_by
-from services.records.folder import BROKEN, FINISHED, STOPPED, SweepFolder
+from services.records.folder import BROKEN, FINISHED, STOPPED, OuterFolder, SweepFolder
 from services.service.ledger import Entry
 from services.service.queue import Observed
-from services.service.refusals import Conflict, Forbidden, Unavailable
+from services.service.refusals import Conflict, Forbidden, Missing, Unavailable
 from services.service.sweeps import Service
 from services.service.tokens import Identity
 from services.settings import Settings
@@ -159,6 +159,22 @@ def test_a_finished_sweep_is_extended_once_however_many_ask(settings: Settings) 
     assert service.submit(ADA, loaded(settings)).outcome == "done", "it went as far, and further"
 
 
+def test_a_space_is_added_once_however_many_ask(settings: Settings) -> None:
+    cluster, service, sweep_id = finished(settings)
+    given, more = loaded(settings), More(add_spaces=("simclr",))
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: service.extend(ADA, sweep_id, more), range(8)))
+    assert sorted(answer.outcome for answer in answers) == ["queued"] * 7 + ["resumed"]
+    for _ in range(2):
+        service.loop.tick()
+    assert (service.status(sweep_id).state, service.status(sweep_id).trials) == ("finished", 8)
+    larger = replace(given, spec=given.spec.searching(spaces=("dynlocrep", "simclr"), trials=8))
+    for again in (given, larger):
+        asked = service.submit(ADA, again)
+        assert (asked.outcome, asked.sweep.id) == ("done", sweep_id)
+    assert list(cluster.started) == [(sweep_id, 1), (sweep_id, 2)]
+
+
 def test_the_same_spec_with_larger_numbers_extends(settings: Settings) -> None:
     cluster, service, sweep_id = finished(settings)
     given = loaded(settings)
@@ -188,7 +204,7 @@ def test_who_may_not_extend(settings: Settings) -> None:
         service.extend(Identity("eve", "submitter"), sweep_id, More(trials=99))
     with pytest.raises(UserError, match=r"spec: search.trials: 10001 is not allowed: up to 10000 through the service"):
         service.extend(ADA, sweep_id, More(trials=10_001))
-    with pytest.raises(UserError, match="--trials, --seeds, --finalists or --all says to what"):
+    with pytest.raises(UserError, match="--trials, --seeds, --finalists, --add-space or --all says to what"):
         service.extend(ADA, sweep_id, More())
 
 
@@ -244,6 +260,28 @@ def test_the_report_of_a_killed_sweep_does_not_say_that_it_runs(settings: Settin
     service.loop.observed = type(service.loop.observed)(service.loop._folders.look())
     assert "stopped" in service.report(folder.sweep_id)
     assert "it is running" not in service.report(folder.sweep_id)
+
+
+def test_outer_folds_are_read_and_never_asked_to_do_anything(settings: Settings) -> None:
+    _, service, sweep_id = finished(settings)
+    whole = SweepFolder(settings.sweeps / sweep_id)
+    search = OuterFolder(whole, 0)
+    search.keep(loaded(settings))
+    with search.driving("ada") as state:
+        state.take({"ended": 3, "trials": 4})
+        state.state = STOPPED
+    search.log.write_text("a line")
+    assert service.status(f"{sweep_id}.0").ended == 3
+    assert [one.id for one in service.with_details(service.status(sweep_id)).searches] == [f"{sweep_id}.0"]
+    assert service.trials(f"{sweep_id}.0") == []
+    assert service.log(f"{sweep_id}.0", None, False).read_text() == "a line"
+    assert not service.is_active(f"{sweep_id}.0")
+    assert [sweep.id for sweep in service.sweeps()] == [sweep_id]
+    with pytest.raises(Missing, match=f"no outer fold '{sweep_id}.7'"):
+        service.status(f"{sweep_id}.7")
+    for verb in (service.stop, service.resume):
+        with pytest.raises(Conflict, match=f"{sweep_id}.0 is an outer fold; ask this of the whole sweep: {sweep_id}"):
+            verb(ADA, f"{sweep_id}.0")
 
 
 def test_the_log_says_who_did_what(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:

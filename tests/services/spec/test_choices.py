@@ -8,8 +8,8 @@ import pytest
 
 from search_spaces import Configuration
 from services.spec import methods
-from services.spec.checks import check_against_data, check_image_shape, check_spec
-from services.spec.spec import LoadedSpec, SweepSpec
+from services.spec.checks import check_against_data, check_image_shape, check_image_shapes, check_spec
+from services.spec.spec import LoadedSpec, Options, SweepSpec
 from services.stores.optuna import open_study
 from services.sweep.trial import run_config
 from tests.services.spec.test_ids import spec
@@ -26,9 +26,10 @@ def choosing(choices: dict[str, Any], **search: Any) -> SweepSpec:
 
 
 def drawn(study_spec: SweepSpec, number: int = 20) -> list[Configuration]:
-    study = open_study("", optuna.storages.InMemoryStorage(), methods.starts(study_spec, 60.0))
+    label_ranges = dict.fromkeys(study_spec.readings, 60.0)
+    study = open_study("", optuna.storages.InMemoryStorage(), methods.starts(study_spec, label_ranges))
     study.sampler = optuna.samplers.RandomSampler(seed=0)
-    return [methods.draw(study.ask(), study_spec, 60.0) for _ in range(number)]
+    return [methods.draw(study.ask(), study_spec, label_ranges) for _ in range(number)]
 
 
 def test_an_option_is_drawn_of_each_axis_the_first_to_begin_with() -> None:
@@ -75,7 +76,18 @@ def test_choices_and_their_order_are_part_of_the_id() -> None:
     ("choices", "search", "said"),
     [
         ({"encoder": {"a": {}}}, {}, "encoder has 1 options; two are needed"),
-        ({"encoder": {"a": {}, "b": {"data": {}}}}, {}, "'?data'?"),
+        ({"encoder": {"a": {}, "b": {"serach": {}}}}, {}, "serach"),
+        (
+            {"encoder": {"a": {}, "b": {"data": {"split": {"test": 0.1}}}}},
+            {},
+            r"choices.encoder.b.data: 'split' is not allowed: .*; allowed: transforms, train, normalize, dtype",
+        ),
+        (
+            {"encoder": {"a": {}, "b": {"data": {"dtype": "int8"}}}},
+            {},
+            "search.choices.encoder.b.data.dtype: int8 is not",
+        ),
+        ({"encoder": {"a": {}, "b": {"data": {"train": {"size": 0}}}}}, {}, "b.data.train.size: 0 is not allowed"),
         ({"encoder": {"a": {}, "b": {"model": {"encodr": "x"}}}}, {}, "search.choices.encoder.b.model.*encodr"),
         ({"lr": {"a": {}, "b": {}}}, {}, "'lr' is not allowed: it is a field of training"),
         (
@@ -83,7 +95,21 @@ def test_choices_and_their_order_are_part_of_the_id() -> None:
             {},
             "search.choices.b.b: training.workers is not allowed",
         ),
-        ({"b": {"a": {}, "b": {"training": {"epochs": 2}}}}, {}, "b.b: is not allowed: all .* be judged as long"),
+        (
+            {"b": {"a": {}, "b": {"training": {"epochs": 5}}}},
+            {"racing": {"rungs": [5]}},
+            "rungs: 5 is not allowed: must be below search.choices.b.b.training.epochs 5",
+        ),
+        (
+            {"b": {"a": {}, "b": {"probe": {"finetune": {"epochs": 4}}}}},
+            {"racing": {"rungs": [5]}},
+            "rungs: 5 is not allowed: must be below search.choices.b.b.probe.finetune.epochs 4",
+        ),
+        (
+            {"b": {"a": {}, "b": {"training": {"epochs": 5}}}, "c": {"a": {}, "b": {"training": {"warmup_epochs": 6}}}},
+            {},
+            "search.choices.b.b with c.b: training.warmup_epochs 6 must be below epochs 5",
+        ),
         ({"b": {"a": {}, "b": {"model": {"init_from": "x"}}}}, {}, "b.b: model.init_from is not allowed"),
         (
             {"encoder": ENCODERS},
@@ -187,3 +213,74 @@ def test_a_name_is_of_one_point() -> None:
 def test_a_point_that_cannot_be_trained_is_named(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         check_spec(loaded(choosing({}, points=[{"name": "one", "method": "dynlocrep", **changes}])))
+
+
+DATA: dict[str, Any] = {
+    "size": {"full": {}, "half": {"data": {"transforms": [{"Resize": {"spatial_size": [8, 8, 8]}}]}}},
+    "people": {"all": {}, "some": {"data": {"train": {"size": 20}}, "training": {"batch_size": 16}}},
+    "batch": LARGE,
+}
+
+
+def test_what_is_read_is_known_by_the_options_that_change_the_data() -> None:
+    study = choosing(DATA, choices_for={"people": ["vanilla"]})
+    readings = study.readings
+    assert {options: (spec.data.train.size, len(spec.data.transforms)) for options, spec in readings.items()} == {
+        (("size", "full"),): (1.0, 0),
+        (("size", "half"),): (1.0, 1),
+        (("size", "full"), ("people", "all")): (1.0, 0),
+        (("size", "full"), ("people", "some")): (20, 0),
+        (("size", "half"), ("people", "all")): (1.0, 1),
+        (("size", "half"), ("people", "some")): (20, 1),
+    }
+    for options, reading in readings.items():
+        assert reading.search.spaces == (("vanilla",) if len(options) == 2 else ("dynlocrep",))
+        assert {*reading.search.choices} == {"batch"}, "the rest is still to be chosen"
+    for one in drawn(study):
+        assert study.search.reading(one.choices) in readings
+        assert study.choosing(one.choices).data == readings[study.search.reading(one.choices)].data
+
+
+def test_where_no_option_changes_the_data_all_read_the_same() -> None:
+    study = choosing({"encoder": ENCODERS})
+    assert study.readings == {(): study}
+    assert study.search.reading({"encoder": "sfcn"}) == ()
+
+
+def test_a_configuration_has_a_plan_of_its_own() -> None:
+    lengths = {"short": {}, "long": {"training": {"epochs": 70}}}
+    probes = {"ridge": {}, "tuned": {"probe": {"finetune": {"epochs": 7}}}}
+    study = choosing({"length": lengths, "probe": probes})
+
+    def planned(**choices: str) -> tuple[int, int, int]:
+        plan = study.plan_of(Configuration("vanilla", {}, {}, choices), 3)
+        return plan.earlier_epochs, plan.judged_epochs, plan.folds
+
+    assert planned(length="short", probe="ridge") == (0, 50, 3)
+    assert planned(length="long", probe="tuned") == (70, 7, 3)
+    assert sorted(plan.seed_epochs for plan in study.plans) == [50, 57, 70, 77]
+    assert choosing({"encoder": ENCODERS}).plans == [study.plan]
+
+
+def test_every_reading_is_checked() -> None:
+    narrow = {"a": {"data": {"transforms": []}}, "b": {"data": {"transforms": [{"Resise": {}}]}}}
+    with pytest.raises(UserError, match=r"search.choices.size.b: .*'Resise'; did you mean 'Resize'"):
+        check_spec(loaded(choosing({"size": narrow})))
+    shapes = {options: (1, 16, 16, 16) for options in choosing(DATA).readings}
+    check_image_shapes(loaded(choosing(DATA)), shapes)
+    flat = {options: shape[:3] if dict(options)["size"] == "half" else shape for options, shape in shapes.items()}
+    said = r"study.yaml: search.choices: size.half, people.all: model.spatial_dims: 3 is not allowed: prepared images"
+    with pytest.raises(UserError, match=said):
+        check_image_shapes(loaded(choosing(DATA)), flat)
+    paired = {"volume": {}, "slice": {"data": {"transforms": [{"Slice": {}}]}, "model": {"spatial_dims": 2}}}
+    both: dict[Options, tuple[int, ...]] = {(("cut", "volume"),): (1, 16, 16, 16), (("cut", "slice"),): (1, 16, 16)}
+    check_image_shapes(loaded(choosing({"cut": paired})), both)
+
+
+def test_a_searched_training_field_suits_every_option() -> None:
+    study = choosing(
+        {"length": {"long": {}, "short": {"training": {"epochs": 5}}}},
+        override={"training.warmup_epochs": {"low": 0, "high": 6}},
+    )
+    with pytest.raises(UserError, match=r"search.choices.length.short: search.override: training.warmup_epochs 6 must"):
+        check_spec(loaded(study))

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from services.spec.extent import More, extended, seeds_in
-from services.spec.spec import LoadedSpec
+from services.spec.spec import Extent, LoadedSpec
 from tests.services.spec.test_ids import spec
 from trainers.errors import UserError
 
@@ -30,21 +30,55 @@ def test_a_spec_goes_beyond_another_where_it_asks_for_more() -> None:
 
 def test_what_was_run_is_never_less() -> None:
     on = loaded(trials=10, seeds=[7, 2], racing={"finalists": 5}).spec.going_on_from(loaded().spec)
-    assert on.extent.model_dump() == {"trials": 30, "seeds": (0, 1, 2, 7), "new_seeds": "finalists", "finalists": 5}
+    assert on.extent == Extent(trials=30, seeds=(0, 1, 2, 7), finalists=5, spaces=("dynlocrep",))
+    fewer, more = loaded(spaces=["dynlocrep"]).spec, loaded(spaces=["simclr", "dynlocrep"]).spec
+    assert fewer.going_on_from(more).search.spaces == ("simclr", "dynlocrep")
+    assert more.going_on_from(fewer).search.spaces == ("dynlocrep", "simclr"), "in the order in which they came"
 
 
 def test_more_of_a_sweep() -> None:
     more = extended(loaded(), More(trials=60, seeds=(0, 1, 2, 3, 4), finalists=5, all=True))
-    assert more.spec.extent.model_dump() == {"trials": 60, "seeds": (0, 1, 2, 3, 4), "new_seeds": "all", "finalists": 5}
+    assert more.spec.extent == Extent(
+        trials=60, seeds=(0, 1, 2, 3, 4), new_seeds="all", finalists=5, spaces=("dynlocrep",)
+    )
     assert more.sweep_id == loaded().sweep_id
+
+
+def test_a_space_that_is_added_brings_its_share_of_trials() -> None:
+    search = extended(
+        loaded(spaces=["dynlocrep", "supremix"]), More(add_spaces=("simclr", "vanilla", "simclr"))
+    ).spec.search
+    assert (search.spaces, search.trials) == (("dynlocrep", "supremix", "simclr", "vanilla"), 60)
+    assert extended(loaded(), More(add_spaces=("simclr",), trials=31)).spec.search.trials == 31
+    three = loaded(spaces=["dynlocrep", "supremix", "simclr"], trials=10)
+    assert extended(three, More(add_spaces=("vanilla",))).spec.search.trials == 14, "rounded up"
+    assert extended(three, More(add_spaces=("simclr",), trials=10)).spec == three.spec, "it is there"
+
+
+def test_a_sweep_that_has_more_spaces_covers_one_with_fewer() -> None:
+    one, more = loaded().spec, loaded(spaces=["dynlocrep", "simclr"]).spec
+    assert more.goes_beyond(one) and not one.goes_beyond(more)
+    unknown = one.extent.model_copy(update={"spaces": ()})
+    assert unknown.covers(more.extent) and more.extent.covers(unknown), "of a version that could add none"
 
 
 @pytest.mark.parametrize(
     ("more", "search", "said"),
     [
-        (More(), {}, "extend study-9d651063: --trials, --seeds, --finalists or --all says to what"),
+        (More(), {}, "extend study-9d651063: --trials, --seeds, --finalists, --add-space or --all says to what"),
         (More(trials=20), {}, "--trials: 20 is not allowed: sweep study-9d651063 has 30 already"),
+        (
+            More(seeds=(0, 1000)),
+            {"racing": {"judged_on": "fresh"}},
+            "--seeds: 1000 is not allowed: with racing.judged_on: fresh, seeds from 1000 on are the finalists'",
+        ),
         (More(finalists=2), {}, "--finalists: 2 is not allowed: sweep study-9d651063 has 3 already"),
+        (
+            More(trials=30, add_spaces=("simclr",)),
+            {},
+            "--trials: 30 is not allowed: sweep study-9d651063 has 30 already",
+        ),
+        (More(add_spaces=("simclrr",)), {}, "--add-space: unknown method 'simclrr'; did you mean 'simclr'"),
         (More(finalists=5), {"racing": None}, "has no racing, every configuration runs all its seeds"),
     ],
 )

@@ -45,6 +45,7 @@ DEFAULTS: dict[str, Any] = {
     "data.split.seed": 0,
     "data.split.family": None,
     "data.split.folds": None,
+    "data.split.outer": None,
     "data.train.size": 1.0,
     "data.train.seed": 0,
     "data.train.drop": (),

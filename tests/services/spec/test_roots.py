@@ -117,6 +117,13 @@ def test_no_field_of_a_cohort_names_a_file_outside(roots: list[Path], field: str
     assert said.startswith("spec: data.external (adni): ") and field in said
 
 
+def test_no_option_names_a_file_outside(roots: list[Path]) -> None:
+    steps = [{"AffineRegistration": {"template": "link.tsv"}}]
+    choices = {"grid": {"own": {}, "common": {"data": {"transforms": steps}}}}
+    said = "spec: search.choices.grid.common.data.transforms[0].AffineRegistration.template: 'link.tsv' is not allowed"
+    assert refusal(changed("search/choices", choices), roots).startswith(said)
+
+
 def test_cohorts_inside_are_allowed(roots: list[Path]) -> None:
     cohort = {"name": "adni", "participants": str(roots[1] / "study" / "second.tsv"), "image": "{participant_id}.npy"}
     confine(placed(changed("data/external", [cohort]), roots), roots)

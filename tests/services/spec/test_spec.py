@@ -96,6 +96,10 @@ SPLITS: list[dict[str, Any]] = [
     {"files": {"train": "a.txt", "test": "ids.txt"}},
     {"folds": 5, "stratify": ["sex"]},
     {"folds": {"by": "site"}},
+    {"outer": 5, "folds": 4},
+    {"outer": {"by": "site"}, "validation": 0.3},
+    {"column": "site", "validation": ["B"], "outer": 3},
+    {"files": {"train": "a.txt"}, "outer": 3},
 ]
 
 
@@ -219,13 +223,13 @@ def test_the_id_is_name_and_hash() -> None:
             "data/split",
             {"colum": "Split"},
             "data.split.colum: unknown key; did you mean 'column'? "
-            "allowed: by, column, family, files, folds, seed, stratify, test, validation",
+            "allowed: by, column, family, files, folds, outer, seed, stratify, test, validation",
         ),
         (
             "data/split",
             {"column": "Split", "trian": ["A"]},
             "data.split.trian: unknown key; did you mean 'train'? "
-            "allowed: column, family, folds, seed, stratify, test, train, validation",
+            "allowed: column, family, folds, outer, seed, stratify, test, train, validation",
         ),
         ("data/split", {"column": "Split", "test": "TEST"}, "data.split.test: TEST is not allowed: must be a list"),
         (
@@ -241,7 +245,11 @@ def test_the_id_is_name_and_hash() -> None:
             {"files": {"tset": "a"}},
             "data.split.files.tset: unknown key; did you mean 'test'? allowed: te",
         ),
-        ("data/split", {"files": {"train": "a.txt"}}, "data.split.files.test: is missing"),
+        ("data/split", {"files": {"train": "a.txt"}}, "data.split: files.test is missing"),
+        ("data/split", {"outer": 1}, "data.split.outer: 1 is not allowed: must be greater than or equal to 2"),
+        ("data/split", {"outer": 5, "test": 0.3}, "data.split: test is not allowed with outer: each outer fold"),
+        ("data/split", {"by": "s", "test": ["A"], "outer": 2}, "data.split: test is not allowed with outer"),
+        ("data/split", {"files": {"test": "t"}, "outer": 2}, "data.split: files.test is not allowed with outer"),
         ("data/split", {"folds": 1}, "data.split.folds: 1 is not allowed: must be greater than or equal to 2"),
         ("data/split", {"folds": "five"}, "data.split.folds: five is not allowed: must be a whole number"),
         ("data/split", {"folds": {"site": "A"}}, "data.split.folds.site: unknown key; allowed: by"),
@@ -362,3 +370,12 @@ def test_rungs_are_epochs_of_fine_tuning_where_there_is_any() -> None:
 
 def test_json_is_yaml() -> None:
     assert parse_spec(json.dumps(MINIMAL), "study.json") == parsed(MINIMAL)
+
+
+def test_seeds_of_finalists_are_kept_for_them() -> None:
+    fresh = {"search": {**MINIMAL["search"], "racing": {"judged_on": "fresh"}, "seeds": [0, 5, 7]}}
+    assert parsed({**MINIMAL, **fresh}).plan.fresh == (1000, 1001, 1002)
+    fresh["search"]["seeds"] = [0, 1000]
+    with pytest.raises(UserError, match=r"seeds: 1000 is not allowed: with racing\.judged_on: fresh"):
+        parsed({**MINIMAL, **fresh})
+    assert parsed({**MINIMAL, "search": {**MINIMAL["search"], "seeds": [0, 1000]}}).plan.fresh == ()

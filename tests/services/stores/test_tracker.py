@@ -69,7 +69,7 @@ def _small_sweep(tracker: Tracker) -> None:
         for epoch in range(3):
             tracker.epoch(0, Replicate(seed), _row(epoch, 9.0 - epoch + seed))
         tracker.run_ended(0, Replicate(seed), "complete", "")
-    tracker.trial_ended(0, "complete", "", 7.5, by_seed({0: 7.0, 1: 8.0}))
+    tracker.trial_ended(0, "complete", "", 7.5, by_seed({0: 7.0, 1: 8.0}), 2)
 
 
 def test_a_sweep_is_a_tree_of_runs_that_are_all_closed(tracker: Tracker, client: MlflowClient) -> None:
@@ -77,9 +77,9 @@ def test_a_sweep_is_a_tree_of_runs_that_are_all_closed(tracker: Tracker, client:
     tracker.trial_started(1, "supremix", {"window": 5})
     tracker.epoch(1, Replicate(0), _row(0, 30.0))
     tracker.run_ended(1, Replicate(0), "pruned", "cannot beat trial 0")
-    tracker.trial_ended(1, "pruned", "cannot beat trial 0", None, {})
+    tracker.trial_ended(1, "pruned", "cannot beat trial 0", None, {}, 0)
     tracker.trial_started(2, "vanilla", {})
-    tracker.trial_ended(2, "failed", "loss is nan at epoch 3", None, {})
+    tracker.trial_ended(2, "failed", "loss is nan at epoch 3", None, {}, 0)
     tracker.trial_started(3, "vanilla", {})
     tracker.epoch(3, Replicate(0), _row(0, 20.0))
     assert tracker.finish("complete", timeout_s=20) == 0
@@ -134,7 +134,7 @@ def _prune_in_the_second_seed(tracker: Tracker) -> None:
     tracker.history(0, Replicate(0), [_row(0, 8.0), _row(1, 6.0)])
     tracker.epoch(0, Replicate(1), _row(0, 30.0))
     tracker.run_ended(0, Replicate(1), "pruned", "")
-    tracker.trial_ended(0, "pruned", "", 6.0, by_seed({0: 6.0}))
+    tracker.trial_ended(0, "pruned", "", 6.0, by_seed({0: 6.0}), 1)
 
 
 def test_a_seed_cut_short_does_not_count_in_the_mean_by_epoch(tracker: Tracker, client: MlflowClient) -> None:
@@ -160,7 +160,7 @@ def test_a_pruned_configuration_can_go_on_as_a_finalist(tracker: Tracker, client
     tracker.epoch(0, Replicate(1), _row(1, 10.0))  # heard of after the end
     tracker.history(0, Replicate(0), [_row(0, 8.0), _row(1, 6.0)])
     tracker.history(0, Replicate(1), [_row(0, 30.0), _row(1, 10.0)])
-    tracker.trial_ended(0, "complete", "", 8.0, by_seed({0: 6.0, 1: 10.0}))
+    tracker.trial_ended(0, "complete", "", 8.0, by_seed({0: 6.0, 1: 10.0}), 2)
     assert tracker.flush(10) == 0
     runs = _runs(client)
     assert runs[f"{SWEEP}/0/1"].info.status == "FINISHED"
@@ -197,7 +197,7 @@ def test_resume_finds_the_runs_again_and_logs_nothing_twice(uri: str, tmp_path: 
     running = {key for key, run in _runs(client).items() if run.info.status == "RUNNING"}
     assert running == {SWEEP, f"{SWEEP}/1", f"{SWEEP}/1/0"}
     second.run_ended(1, Replicate(0), "complete", "")
-    second.trial_ended(1, "complete", "", 4.0, by_seed({0: 4.0}))
+    second.trial_ended(1, "complete", "", 4.0, by_seed({0: 4.0}), 1)
     second.best(1, 4.0)
     assert second.finish("complete", timeout_s=10) == 0
 
@@ -405,7 +405,7 @@ def test_finish_returns_in_time_and_says_what_is_undelivered(
 
 def test_names_that_mlflow_refuses_are_changed_and_long_values_cut(tracker: Tracker, client: MlflowClient) -> None:
     tracker.trial_started(0, "dynlocrep", {"weights[0]": "x" * 10_000})
-    tracker.trial_ended(0, "failed", "trace " * 5000, None, {})
+    tracker.trial_ended(0, "failed", "trace " * 5000, None, {}, 0)
     assert tracker.flush(10) == 0
     child = _runs(client)[f"{SWEEP}/0"]
     assert child.data.params["weights_0_"].startswith("xxx")

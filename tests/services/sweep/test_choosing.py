@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from services.data.prepare import find_prepared_each
 from services.records.final_report import FinalReport
-from services.records.folder import FINISHED
+from services.records.folder import FINISHED, SweepFolder
 from services.records.trial_record import read_records
+from services.spec.replicate import Replicate
 from services.sweep.run import run_sweep
 from services.verbs.local import Local
 from tests.services.small_study import settings_in, write_study
@@ -32,6 +34,68 @@ SEARCH: dict[str, Any] = {
     "choices_for": {"batch": ["exponential"]},
     "points": [{"name": "wide vanilla", "method": "vanilla", "choices": {"net": "wide"}}],
 }
+
+
+DATA: dict[str, Any] = {
+    "spaces": ["exponential", "vanilla"],
+    "trials": 9,
+    "seeds": [0],
+    "parallel": 1,
+    "racing": {"rungs": [1], "finalists": 1},
+    "choices": {
+        "length": {"brief": {}, "long": {"training": {"epochs": 5}}},
+        "people": {"all": {}, "some": {"data": {"train": {"size": 20}, "normalize": "training"}}},
+        "size": {
+            "full": {},
+            "half": {"data": {"transforms": [{"Resize": {"spatial_size": [8, 8]}}]}, "training": {"batch_size": 8}},
+        },
+    },
+    "choices_for": {"people": ["exponential"]},
+    "points": [
+        {"name": "most", "method": "exponential", "choices": {"length": "long", "people": "some", "size": "half"}},
+        {"name": "few", "method": "exponential", "choices": {"people": "some"}},
+    ],
+}
+
+
+def test_a_sweep_over_images_training_splits_and_epochs(tmp_path: Path, ray_local: None) -> None:
+    cohort = {"name": "again", "participants": "participants.tsv", "image": "images/{participant_id}.npy"}
+    loaded = write_study(tmp_path, search=DATA, data={"external": [cohort]})
+    settings = settings_in(tmp_path / "home")
+    assert run_sweep(loaded, settings, Console(file=io.StringIO(), width=200)).state == FINISHED
+    storage = Path(settings.storage_path) / loaded.sweep_id
+    records = {record.number: record for record in read_records(storage, loaded.spec.plan)}
+    assert [records[number].configuration.choices for number in (0, 1, 3)] == [
+        {"length": "long", "people": "some", "size": "half"},
+        {"length": "brief", "people": "some", "size": "full"},
+        {"length": "brief", "size": "full"},
+    ]
+    prepared = find_prepared_each(loaded, settings.volumes)
+    assert prepared is not None
+    assert {options: (one.store.image_shape, len(one.first.splits.train)) for options, one in prepared.items()} == {
+        (("people", "all"), ("size", "full")): ((1, 16, 16), 48),
+        (("people", "all"), ("size", "half")): ((1, 8, 8), 48),
+        (("people", "some"), ("size", "full")): ((1, 16, 16), 20),
+        (("people", "some"), ("size", "half")): ((1, 8, 8), 20),
+        (("size", "full"),): ((1, 16, 16), 48),
+        (("size", "half"),): ((1, 8, 8), 48),
+    }
+    for record in records.values():
+        choices = record.configuration.choices
+        assert record.plan.judged_epochs == {"brief": 3, "long": 5}[choices["length"]]
+        if record.state == "complete":
+            assert len(record.histories[Replicate(0)].epochs) == record.plan.judged_epochs
+        weights = checkpoint.load(storage / f"trial-{record.number:04d}/seed-0/best.pt")
+        assert (weights["normalization"] is not None) == (choices.get("people") == "some")
+    report = FinalReport.read(settings.sweeps / loaded.sweep_id / "final.json")
+    assert report.external["again"].scans
+    side = {"full": 16, "half": 8}[report.choices["size"]]
+    model = mlflow.pyfunc.load_model(str(settings.sweeps / loaded.sweep_id / "model"))
+    assert model.predict(np.zeros((2, 1, side, side), dtype=np.float32)).shape == (2,)
+    again = write_study(tmp_path, search={**DATA, "trials": 1, "racing": None}, data={"external": [cohort]})
+    assert run_sweep(again, settings, Console(file=io.StringIO())).state == FINISHED
+    assert again.sweep_id != loaded.sweep_id
+    assert SweepFolder.find(settings, again.sweep_id).read_state().taken == 1, "what reads the same is there already"
 
 
 def test_a_sweep_over_encoders_and_batch_sizes(tmp_path: Path, ray_local: None) -> None:

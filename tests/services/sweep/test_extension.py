@@ -26,6 +26,8 @@ from services.spec.spec import LoadedSpec
 from services.sweep.run import run_sweep
 from services.verbs.local import Local
 from tests.services.small_study import results, settings_in, write_study
+from trainers import losses
+from trainers.errors import UserError
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -68,6 +70,42 @@ def test_trials_that_come_later_are_those_of_a_longer_sweep(tmp_path: Path, ray_
     study = optuna.load_study(study_name=long.sweep_id, storage=grown.optuna_storage)
     assert [phase["trials"] for phase in study.user_attrs["phases"]] == [4]
     assert run(short, grown) == run(long, grown) == "", "it has been done as far as either asks"
+
+
+def test_a_space_that_comes_later_is_tried_at_its_published_point_and_searched(tmp_path: Path, ray_local: None) -> None:
+    small = write_study(tmp_path, search={**SEARCH, "spaces": ["exponential"]})
+    settings = settings_in(tmp_path / "home")
+    run(small, settings)
+    before = json.loads(results(small, settings))
+    kept = SweepFolder.find(settings, "small")
+    printed = run(extended(kept.load(), More(add_spaces=("simclr",))), settings)
+    assert "8/8 trials" in printed and "test split read 2 times" in printed
+    after = json.loads(results(small, settings))
+    assert after[:4] == before, "the earlier ones are as they were"
+    assert {one["configuration"]["method"] for one in after[4:]} == {"exponential", "simclr"}
+    assert after[4]["configuration"]["params"] == losses.parameters("simclr")
+    study = optuna.load_study(study_name=small.sweep_id, storage=settings.optuna_storage)
+    assert [trial.params.get("method") for trial in study.trials[:5]] == [None] * 4 + ["simclr"]
+    status = Local(settings).status("small")
+    assert [phase.spaces for phase in status.phases] == [("exponential",)]
+    assert status.extent and status.extent.spaces == ("exponential", "simclr")
+    assert "simclr" in (settings.reports / f"{small.sweep_id}.html").read_text()
+    larger = write_study(tmp_path, search={**SEARCH, "spaces": ["exponential", "simclr"]})
+    assert larger.sweep_id != small.sweep_id
+    assert run(small, settings) == run(larger, settings) == "", "it has been done as far as either asks"
+    run(extended(kept.load(), More(add_spaces=("vanilla",), trials=9)), settings)
+    found = json.loads(results(small, settings))
+    assert (found[:8], found[8]["configuration"]["method"]) == (after, "vanilla")
+    assert [sweep.id for sweep in Local(settings).sweeps()] == [small.sweep_id]
+
+
+def test_a_space_that_does_not_go_with_the_data_leaves_the_sweep_as_it_is(tmp_path: Path, ray_local: None) -> None:
+    settings = settings_in(tmp_path / "home")
+    kept = SweepFolder.create(settings, write_study(tmp_path, search=SEARCH))
+    with pytest.raises(UserError, match="vit"):
+        run(extended(kept.load(), More(add_spaces=("mae",))), settings)
+    assert kept.load().spec.search.spaces == ("exponential", "supremix")
+    assert kept.read_state().phases == ()
 
 
 @pytest.mark.parametrize("moment", ["as it begins", "in the middle"])

@@ -20,10 +20,10 @@ from search_spaces import Configuration
 from services.data.prepare import Prepared, Stored, View
 from services.records.final_report import FinalReport
 from services.records.looks import Looks
-from services.records.trial_record import run_folder, write_configuration
+from services.records.trial_record import keep_race, run_folder, write_configuration
 from services.settings import Settings
 from services.spec.replicate import Replicate
-from services.spec.spec import SweepSpec, parse_spec
+from services.spec.spec import RacingConfig, SweepSpec, parse_spec
 from services.stores.tracker import Tracker
 from services.sweep.finalize import choose_winner, export_model, finalize
 from services.sweep.trial import run_config
@@ -89,7 +89,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Study:
     return Study(
         spec,
         folder / "storage",
-        Prepared(store, views={None: View(splits)}, rejected=(), reused=True, external=external),
+        Prepared(store, views={None: View(splits)}, whole=splits, rejected=(), reused=True, external=external),
     )
 
 
@@ -117,7 +117,9 @@ def finalized(trained: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("final")
     tracker = Tracker(f"sqlite:///{folder}/mlflow.db", None, "small", "small-1c2e")
     tracker.start("name: small\n", {}, {})
-    finalize(trained.spec, folder / "final.json", trained.storage, trained.prepared, tracker, looks(trained, folder))
+    finalize(
+        trained.spec, folder / "final.json", trained.storage, {(): trained.prepared}, tracker, looks(trained, folder)
+    )
     assert tracker.finish("complete", timeout_s=60) == 0
     return folder
 
@@ -192,7 +194,7 @@ def test_an_end_to_end_winner_predicts_by_its_own_head(
     monkeypatch.setattr("services.sweep.finalize.export_model", lambda *_: None)
     _worsen(study.storage, 0)
     report = finalize(
-        study.spec, tmp_path / "final.json", study.storage, study.prepared, tracker, looks(study, tmp_path)
+        study.spec, tmp_path / "final.json", study.storage, {(): study.prepared}, tracker, looks(study, tmp_path)
     )
     assert report.method == "vanilla"
     assert math.isfinite(report.metrics["mae"].value)
@@ -204,6 +206,17 @@ def test_a_configuration_that_failed_or_finished_no_seed_cannot_win(study: Study
     shutil.rmtree(study.storage / "trial-0001")
     with pytest.raises(UserError, match="no configuration finished a seed"):
         choose_winner(study.spec, study.spec.plan, study.storage)
+
+
+def test_a_winner_by_fresh_seeds_is_evaluated_by_their_runs(study: Study) -> None:
+    spec = study.spec.searching(racing=RacingConfig(judged_on="fresh"))
+    keep_race(study.storage, 1, spec.plan)
+    for seed, fresh in zip(spec.search.seeds, spec.plan.fresh, strict=True):
+        shutil.copytree(run_folder(study.storage, 1, Replicate(seed)), run_folder(study.storage, 1, Replicate(fresh)))
+    write_configuration(study.storage, 1, CONFIGURATIONS[1], spec.plan.finals)
+    winner = choose_winner(spec, spec.plan, study.storage)
+    assert winner.record.number == 1
+    assert [run.seed for run in winner.members] == list(spec.plan.fresh)
 
 
 def test_the_test_split_is_opened_once(
@@ -218,7 +231,7 @@ def test_the_test_split_is_opened_once(
     monkeypatch.setattr("services.sweep.finalize.load_test", opened)
     monkeypatch.setattr("services.sweep.finalize.load_external", opened)
     final = tmp_path / "sweep/final.json"
-    report = finalize(trained.spec, final, trained.storage, trained.prepared, tracker, looks(trained, tmp_path))
+    report = finalize(trained.spec, final, trained.storage, {(): trained.prepared}, tracker, looks(trained, tmp_path))
     assert report == FinalReport.read(final)
     assert final.read_bytes() == written
 
@@ -263,7 +276,12 @@ def test_the_winner_is_registered_once_and_again_after_no_loss(finalized: Path, 
     uri = f"sqlite:///{finalized}/mlflow.db"
     again = Tracker(uri, None, "small", "small-1c2e")
     finalize(
-        trained.spec, finalized / "final.json", trained.storage, trained.prepared, again, looks(trained, finalized)
+        trained.spec,
+        finalized / "final.json",
+        trained.storage,
+        {(): trained.prepared},
+        again,
+        looks(trained, finalized),
     )
     assert again.finish("complete", timeout_s=60) == 0
     (registered,) = MlflowClient(tracking_uri=uri).search_model_versions("name = 'small'")

@@ -4,6 +4,7 @@ import io
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from search_spaces import Configuration
 from services.screen.progress import Meter
+from services.spec.replicate import Replicate
 from services.spec.spec import SweepSpec
 from services.stores.tracker import Tracker
 from services.sweep.monitor import Monitor
@@ -49,7 +51,8 @@ class Shown(Meter):
 
 def monitoring(sweep: Path, study: SweepSpec = SPEC) -> tuple[Monitor, Told, Shown]:
     told, shown = Told(), Shown()
-    return Monitor(study.search.trials, study.plan, sweep, cast(Tracker, told), shown), told, shown
+    plan_of = partial(study.plan_of, folds=0)
+    return Monitor(study.search, study.plan, plan_of, sweep, cast(Tracker, told), shown), told, shown
 
 
 def test_a_configuration_from_start_to_end(tmp_path: Path) -> None:
@@ -64,7 +67,7 @@ def test_a_configuration_from_start_to_end(tmp_path: Path) -> None:
     monitor.trial_ended(0, "complete")
     assert told.of("run_ended") == [("run_ended", 0, FIRST, "complete", ""), ("run_ended", 0, SECOND, "complete", "")]
     assert told.of("trial_ended", "best") == [
-        ("trial_ended", 0, "complete", "", 5.5, {FIRST: 5.0, SECOND: 6.0}),
+        ("trial_ended", 0, "complete", "", 5.5, {FIRST: 5.0, SECOND: 6.0}, 2),
         ("best", 0, 5.5),
     ]
     assert "dynlocrep" in told.of("leaderboard")[0][1]
@@ -79,7 +82,7 @@ def test_one_that_was_stopped(tmp_path: Path) -> None:
         ("run_ended", 0, FIRST, "complete", ""),
         ("run_ended", 0, SECOND, "pruned", "3 behind"),
     ]
-    assert told.of("trial_ended", "best") == [("trial_ended", 0, "pruned", "3 behind", 5.0, {FIRST: 5.0})]
+    assert told.of("trial_ended", "best") == [("trial_ended", 0, "pruned", "3 behind", 5.0, {FIRST: 5.0}, 1)]
     assert shown.last == (8, 32, "1/4 trials · 1 seed run · 1 saved by pruning")
 
 
@@ -87,7 +90,7 @@ def test_a_finalist_has_no_reason_any_more(tmp_path: Path) -> None:
     monitor, told, _ = monitoring(tmp_path)
     leave(tmp_path, 0, {0: [5.0] * 4, 1: [6.0] * 4}, state=PRUNED, reason="3 behind")
     monitor.trial_ended(0, "complete")
-    assert told.of("trial_ended") == [("trial_ended", 0, "complete", "", 5.5, {FIRST: 5.0, SECOND: 6.0})]
+    assert told.of("trial_ended") == [("trial_ended", 0, "complete", "", 5.5, {FIRST: 5.0, SECOND: 6.0}, 2)]
 
 
 def test_one_that_failed_and_one_that_paused(tmp_path: Path) -> None:
@@ -97,8 +100,8 @@ def test_one_that_failed_and_one_that_paused(tmp_path: Path) -> None:
     monitor.trial_ended(0, "failed")
     monitor.trial_ended(1, "running")
     assert told.of("trial_ended") == [
-        ("trial_ended", 0, "failed", "Diverged: nan", None, {}),
-        ("trial_ended", 1, "stopped", "", None, {}),
+        ("trial_ended", 0, "failed", "Diverged: nan", None, {}, 0),
+        ("trial_ended", 1, "stopped", "", None, {}, 0),
     ]
 
 
@@ -157,3 +160,15 @@ def test_ends_and_events_come_from_two_threads(tmp_path: Path) -> None:
     thread.join()
     assert broken == []
     assert shown.last[2].startswith("15/15 trials")
+
+
+def test_each_configuration_counts_by_its_own_epochs(tmp_path: Path) -> None:
+    """Of 4 configurations with 2 seeds one trains for 4 epochs, one for 8; the others are taken to be between them."""
+    choices = {"length": {"short": {}, "long": {"training": {"epochs": 2 * EPOCHS}}}}
+    monitor, _, shown = monitoring(tmp_path, spec(trials=4, seeds=[0, 1], choices=choices))
+    for number, option in enumerate(("short", "long")):
+        monitor.trial_started(number, Configuration("dynlocrep", {}, {}, {"length": option}))
+    row = rows([5.0] * EPOCHS)[-1]
+    monitor.follow([Event(0, Replicate(0), row), Event(1, Replicate(0), row)])
+    assert shown.last[:2] == (2 * EPOCHS, 2 * EPOCHS + 4 * EPOCHS + 2 * 3 * EPOCHS)
+    assert monitor.counts().seed_runs == 1, "the long one's is not whole"

@@ -1,16 +1,18 @@
 """The referee: whom it stops, whom it does not, and that its verdicts depend on nothing but the past."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import t as student
 
-from services.records.trial_record import run_folder
+from search_spaces import Configuration
+from services.records.trial_record import run_folder, write_configuration
 from services.spec.replicate import Replicate
 from services.spec.spec import SeedPlan
-from services.sweep.racing import Histories, Referee, Rule
+from services.sweep.racing import Racer, Referee, Rule
 from tests.services.past import EPOCHS, by_seed, history, leave, rows
 from trainers.history import EpochMetrics, History, Verdict
 
@@ -19,8 +21,12 @@ FIRST = Replicate(0)
 RULE = Rule(PLAN, rungs=(2,), confidence=0.9)
 
 
-def seeds(*values: list[float]) -> dict[Replicate, History]:
-    return by_seed({seed: history(mae, seed=seed) for seed, mae in enumerate(values)})
+def racer(histories: Mapping[Replicate, History], epochs: int = EPOCHS) -> Racer:
+    return Racer(histories, epochs)
+
+
+def seeds(*values: list[float], epochs: int = EPOCHS) -> Racer:
+    return racer(by_seed({seed: history(mae, seed=seed) for seed, mae in enumerate(values)}), epochs)
 
 
 GOOD = seeds([9.0, 8.0, 7.0, 6.0], [9.2, 8.2, 7.2, 6.2], [8.8, 7.8, 6.8, 5.8])
@@ -30,10 +36,10 @@ GOOD = seeds([9.0, 8.0, 7.0, 6.0], [9.2, 8.2, 7.2, 6.2], [8.8, 7.8, 6.8, 5.8])
 
 
 @pytest.mark.parametrize("own", [seeds([50.0, 50.0]), seeds([50.0] * 4), seeds([50.0] * 4, [50.0] * 4)])
-def test_never_stops_without_a_whole_rival(own: Histories) -> None:
+def test_never_stops_without_a_whole_rival(own: Racer) -> None:
     half = seeds([9.0, 8.0, 7.0, 6.0], [9.0, 8.0])
     assert RULE.hopeless(own, []) == ""
-    assert RULE.hopeless(own, [half, {}]) == ""
+    assert RULE.hopeless(own, [half, racer({})]) == ""
     assert RULE.hopeless(own, [half, GOOD]) != ""
 
 
@@ -59,13 +65,13 @@ def test_a_slow_starter_that_won_a_seed_is_not_stopped_early_in_the_next() -> No
     assert RULE.hopeless(seeds(slow, slow[:2]), [GOOD]) == "", "behind at the rung, as it was in the seed that it won"
     assert RULE.hopeless(seeds(slow[:2]), [GOOD]) != "", "it has won nothing yet"
     assert RULE.hopeless(seeds(slow, [40.0, 30.0, 20.0, 19.0]), [GOOD]) != "", "at the end of a seed it is judged"
-    assert RULE.hopeless(seeds([40.0, 30.0, 20.0, 6.7], slow[:2]), [GOOD]) != "", "it lost the first"
+    assert RULE.hopeless(seeds([40.0, 30.0, 20.0, 12.0], slow[:2]), [GOOD]) != "", "it lost the first"
 
 
 def test_pairs_are_of_the_same_seed_and_the_same_epoch() -> None:
     hard = seeds([90.0, 60.0, 50.0, 40.0], [9.0, 6.0, 5.0, 4.0], [9.0, 6.0, 5.0, 4.0])
     assert RULE.hopeless(seeds([90.0, 60.5]), [hard]) == "", "even with the best at that epoch, far above its end"
-    assert RULE.hopeless(by_seed({1: history([9.0, 20.0, 20.0, 20.0], seed=1)}), [hard]) != "", (
+    assert RULE.hopeless(racer(by_seed({1: history([30.0, 20.0, 20.0, 20.0], seed=1)})), [hard]) != "", (
         "a bad run of the easy seed"
     )
     assert RULE.hopeless(seeds([90.0, 60.0, 50.0, 40.0]), [hard]) == "", "a fair run of the hard one"
@@ -75,14 +81,16 @@ def test_pairs_are_of_the_same_fold() -> None:
     plan = SeedPlan((0,), EPOCHS, folds=2)
     rule = Rule(plan, rungs=(2,), confidence=0.9)
     easy, hard = plan.replicates
-    best = {easy: history([9.0, 6.0, 5.0, 4.0]), hard: history([90.0, 60.0, 50.0, 40.0])}
+    best = racer({easy: history([9.0, 6.0, 5.0, 4.0]), hard: history([90.0, 60.0, 50.0, 40.0])})
     whole = history([9.0, 6.0, 5.0, 4.1])
-    assert rule.hopeless({easy: whole, hard: history([90.0, 60.5])}, [best]) == "", (
+    assert rule.hopeless(racer({easy: whole, hard: history([90.0, 60.5])}), [best]) == "", (
         "even with the best on the hard fold"
     )
-    stopped = rule.hopeless({easy: whole, hard: history([95.0, 90.0])}, [best])
+    stopped = rule.hopeless(racer({easy: whole, hard: history([95.0, 90.0])}), [best])
     assert "over 2 paired runs" in stopped
-    assert rule.hopeless({easy: history([90.0, 60.0])}, [best]) != "", "fair on the hard fold, and bad on the easy one"
+    assert rule.hopeless(racer({easy: history([90.0, 60.0])}), [best]) != "", (
+        "fair on the hard fold, and bad on the easy one"
+    )
 
 
 def test_the_best_value_so_far_counts_not_the_last() -> None:
@@ -91,25 +99,53 @@ def test_the_best_value_so_far_counts_not_the_last() -> None:
 
 def test_epochs_without_an_evaluation_are_no_evidence() -> None:
     blank: list[EpochMetrics] = [{"epoch": 0, "loss": 1.0}, {"epoch": 1, "loss": 1.0}]
-    unevaluated = {FIRST: History(0, epochs=blank)}
-    rival = {run: History(run.seed, epochs=[*blank, *rows([5.0, 5.0], first=2)]) for run in PLAN.replicates}
+    unevaluated = racer({FIRST: History(0, epochs=blank)})
+    rival = racer({run: History(run.seed, epochs=[*blank, *rows([5.0, 5.0], first=2)]) for run in PLAN.replicates})
     assert RULE.hopeless(unevaluated, [rival]) == ""
 
 
 def test_the_bound_by_hand() -> None:
     """One rival beside the best, 1, 2 and 3 behind it: squares 1 + 0 + 1 over 3 - 1 degrees of freedom.
 
-    The prior adds two degrees with variance (10 % of 6)^2 = 0.36, so s^2 = (2 * 0.36 + 2) / 4 = 0.68.
+    The prior adds two degrees with variance (10 % of 6)^2 = 0.36, so s^2 = (2 * 0.36 + 2) / 4 = 0.68. Three seeds with
+    a rung are looked at five times before the end, each with a fifth of 0.1: t(0.98, 4) = 2.9985. The best of two
+    equals is z(1.625 / 2.25) = 0.5895 standard errors lucky, and that of a mean over three seeds is s / sqrt(2 * 3).
     """
     best, other = seeds([6.0] * 4, [6.0] * 4, [6.0] * 4), seeds([7.0] * 4, [8.0] * 4, [9.0] * 4)
-    bound = student.ppf(0.9, 4) * math.sqrt(0.68) / math.sqrt(2)
-    assert bound == pytest.approx(1.5332063 * 0.82462113 / 1.41421356)
+    bound = math.sqrt(0.68) * (2.9985 / math.sqrt(2) + 0.5895 / math.sqrt(6))
     behind = [seeds([6 + bound + d - 0.1] * 4, [6 + bound + d + 0.1] * 4) for d in (-0.01, 0.01)]
     assert RULE.hopeless(behind[0], [best, other]) == ""
-    assert (
-        RULE.hopeless(behind[1], [best, other])
-        == "0.9040 behind the best over 2 paired seeds; 0.8940 would still be open"
-    )
+    said = RULE.hopeless(behind[1], [best, other])
+    assert said == "1.957 behind the best over 2 paired seeds; 1.947 would still be open"
+
+
+def test_a_first_difference_at_a_rung_may_yet_change() -> None:
+    """The rival was 4 behind the best after two epochs and ended equal: a mean square of (2 * 0.36 + 3 * 16) / 5."""
+    best, late = seeds(*[[8.0, 7.0, 6.0, 6.0]] * 3), seeds(*[[12.0, 11.0, 6.0, 6.0]] * 3)
+    s = math.sqrt(2 * 0.36 / 4)
+    bound = s * 0.5895 / math.sqrt(6) + 2.9985 * math.sqrt(s**2 + (2 * 0.36 + 3 * 16) / 5)
+    assert RULE.hopeless(seeds([7 + bound - 0.01] * 2), [best, late]) == ""
+    assert RULE.hopeless(seeds([7 + bound + 0.01] * 2), [best, late]) != ""
+
+
+@pytest.mark.parametrize("rungs", [(), (1, 2)])
+def test_one_as_good_as_the_best_is_rarely_stopped(rungs: tuple[int, ...]) -> None:
+    """The best is the luckiest of eight equals; of 200 that are as good in truth at most a tenth is to be stopped."""
+    rng, rule = np.random.default_rng(0), Rule(PLAN, rungs, 0.9)
+
+    def run() -> Racer:
+        return seeds(*(list(level + rng.normal(0, 0.2, 4)) for level in rng.normal(7, 0.3, 3)))
+
+    stopped = 0
+    for _ in range(200):
+        others, whole, own = [run() for _ in range(8)], run().histories, dict[Replicate, History]()
+        looks = [(replicate, stop) for replicate in whole for stop in (*rungs, EPOCHS)]
+        for replicate, stop in looks:
+            own[replicate] = whole[replicate].up_to(stop, "")
+            if rule.hopeless(racer(own), others):
+                stopped += 1
+                break
+    assert stopped <= 0.13 * 200, "a tenth, and two standard errors"
 
 
 @pytest.mark.parametrize(("noise", "share"), [(0.3, 0.9), (1.0, 0.75)])
@@ -128,10 +164,10 @@ def test_a_race_keeps_the_true_best_and_saves_runs(noise: float, share: float) -
                 final = mean + easy[run.seed] + rng.normal(0, noise)
                 curve = [final * (1 + 0.5 * 0.4**epoch) for epoch in range(EPOCHS - 1)] + [final]
                 own[run] = history(curve[:2], seed=run.seed)
-                if RULE.hopeless(own, list(past)):
+                if RULE.hopeless(racer(own), list(map(racer, past))):
                     break
                 own[run] = history(curve, seed=run.seed)
-                if RULE.hopeless(own, list(past)):
+                if RULE.hopeless(racer(own), list(map(racer, past))):
                     break
             past.append(own)
             spent += sum(len(one.epochs) for one in own.values())
@@ -139,6 +175,18 @@ def test_a_race_keeps_the_true_best_and_saves_runs(noise: float, share: float) -
         kept += int(np.argmin(quality)) in whole
     assert kept >= share * repeats
     assert spent <= 0.75 * repeats * configurations * EPOCHS * len(PLAN.seeds)
+
+
+def test_a_whole_run_is_one_by_its_own_epochs() -> None:
+    """Who trains for 4 epochs meets a best of 8, and the other way round."""
+    long = seeds(*[[9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0]] * 3, epochs=8)
+    assert RULE.hopeless(seeds([9.0, 8.0]), [long]) == "", "as good at that epoch"
+    assert RULE.hopeless(seeds([9.0, 8.0, 7.0, 6.0]), [long]) != "", "its 6.0 is its end, that of the best is 2.0"
+    assert RULE.hopeless(seeds([9.0, 8.0, 7.0, 6.0], epochs=8), [long]) == "", "it has not ended, and no rung is at 4"
+    assert RULE.hopeless(seeds(*[[9.0, 8.0, 7.0, 6.0]] * 3, epochs=8), [GOOD]) == "", "nothing of it has ended"
+    assert RULE.hopeless(seeds([50.0] * 2), [seeds(*[[9.0, 8.0, 7.0, 6.0]] * 3, epochs=8)]) == "", (
+        "nor is a rival whole"
+    )
 
 
 # the referee
@@ -169,6 +217,13 @@ def test_stops_a_worse_configuration_at_a_rung_and_after_a_seed(tmp_path: Path) 
     assert run_seed(referee, tmp_path, 2, 1, [12.0] * 4) == [GO, PRUNE]
     only_ends = Referee(Rule(PLAN, (), 0.9), PLAN, 1, tmp_path)
     assert run_seed(only_ends, tmp_path, 3, 0, [20.0] * 4) == [GO, GO, GO, PRUNE]
+
+
+def test_a_referee_knows_how_long_each_trains(tmp_path: Path) -> None:
+    leave(tmp_path, 0, BEST, planned=PLAN.seeds)
+    write_configuration(tmp_path, 1, Configuration("dynlocrep", {}), replace(PLAN, judged_epochs=6))
+    ends = Referee(Rule(PLAN, (), 0.9), PLAN, 1, tmp_path)
+    assert run_seed(ends, tmp_path, 1, 0, [20.0] * 6) == [GO] * 5 + [PRUNE]
 
 
 def test_the_reason_is_told(tmp_path: Path) -> None:
@@ -209,7 +264,7 @@ def test_a_referee_made_again_says_the_same(tmp_path: Path) -> None:
     lasting = Referee(RULE, PLAN, 2, tmp_path)
     for number in range(8):
         for run in PLAN.replicates:
-            values = [float(rng.uniform(5, 30))] * 4
+            values = [float(5 * 2 ** rng.uniform(0, 6))] * 4
             for epoch, row in enumerate(rows(values)):
                 fresh = Referee(RULE, PLAN, 2, tmp_path)
                 verdict = lasting.judge(number, run, row, True)

@@ -85,7 +85,7 @@ def test_there_is_none(runs: SeedRuns, tmp_path: Path) -> None:
 
 def test_what_is_there_is_counted_up_to_the_first_that_is_not(tmp_path: Path) -> None:
     study, found = spec(trials=4, seeds=[0, 1], parallel=2), SeedRuns(tmp_path, "data")
-    assert count_there(study, study.plan, {None: found}, 60.0) == 0
+    assert count_there(study, 0, {((), None): found}, {(): 60.0}) == 0
     first = configurations(study)
     for number, seeds in ((0, (0, 1)), (1, (1,)), (3, (0, 1))):
         for seed in seeds:
@@ -93,7 +93,7 @@ def test_what_is_there_is_counted_up_to_the_first_that_is_not(tmp_path: Path) ->
             history(MAES, seed=seed).write(folder)
             (folder / "best.pt").touch()
             found.add(run_config(study, first[number], seed), folder)
-    assert count_there(study, study.plan, {None: found}, 60.0) == 3
+    assert count_there(study, 0, {((), None): found}, {(): 60.0}) == 3
 
 
 def configurations(study: SweepSpec) -> list[Configuration]:
@@ -103,9 +103,9 @@ def configurations(study: SweepSpec) -> list[Configuration]:
     from services.sweep.sampling import make_sampler
 
     search = study.search
-    asked = open_study("", optuna.storages.InMemoryStorage(), methods.starts(study, 60.0))
+    asked = open_study("", optuna.storages.InMemoryStorage(), methods.starts(study, {(): 60.0}))
     drawn = []
     for number in range(search.trials):
         asked.sampler = make_sampler(search.sampler, number)
-        drawn.append(methods.draw(asked.ask(), study, 60.0))
+        drawn.append(methods.draw(asked.ask(), study, {(): 60.0}))
     return drawn

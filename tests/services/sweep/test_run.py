@@ -24,6 +24,7 @@ from upath import UPath
 
 import search_spaces
 from services.data.prepare import prepare
+from services.records.answers import Final
 from services.records.final_report import FinalReport
 from services.records.folder import FINISHED, INTERRUPTED, STOPPED, SweepFolder
 from services.records.leaderboard import counts
@@ -82,7 +83,7 @@ def test_cohorts_are_evaluated_beside_the_test_split(finished: tuple[LoadedSpec,
     assert f"external: young\n  warning  images that the study has, too ({len(young.scans)}): sub-" in printed
     assert f"external  young MAE {number(young.metrics['mae'].value)}" in printed
     told = Local(settings).status(loaded.spec.sweep_id)
-    assert told.final and told.final.external["young"].sample == young.sample
+    assert isinstance(told.final, Final) and told.final.external["young"].sample == young.sample
     digests = json.loads((settings.sweeps / loaded.spec.sweep_id / "drivers.json").read_text())[-1]["digests"]
     assert digests["external_young"] != digests["volumes"]
 

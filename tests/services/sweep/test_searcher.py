@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import optuna
@@ -18,9 +19,10 @@ from services.records.trial_record import keep_race, read_record, read_records, 
 from services.spec import methods
 from services.spec.replicate import REFIT, Replicate
 from services.spec.spec import SeedPlan, SweepSpec
-from services.stores.optuna import open_study
-from services.sweep.sampling import make_sampler
+from services.stores.optuna import line_up, open_study
+from services.sweep.sampling import Scratch, make_sampler
 from services.sweep.searcher import SweepSearcher
+from services.sweep.spaces import Spaces, add_spaces
 from tests.services.past import EPOCHS, history, spec
 from trainers import losses
 from trainers.history import COMPLETE, PRUNED
@@ -47,18 +49,22 @@ class Heard:
 class Bench:
     """A sweep without Ray: a searcher on a study, and trials that end when told to."""
 
-    def __init__(self, home: Path, spec: SweepSpec, storage: BaseStorage | None = None) -> None:
-        self.spec, self.sweep = spec, home / spec.sweep_id
+    def __init__(self, home: Path, spec: SweepSpec, storage: BaseStorage | None = None, sweep_id: str = "") -> None:
+        self.spec, self.sweep = spec, home / (sweep_id or spec.sweep_id)
         self.storage = storage or InMemoryStorage()
-        first = methods.starts(spec, 60.0)[: spec.search.trials]
-        self.study = open_study(spec.sweep_id, self.storage, first)
+        starts = methods.starts(spec, {(): 60.0})
+        self.study = open_study(sweep_id or spec.sweep_id, self.storage, starts[: spec.search.trials])
+        line_up(
+            self.study, [start for start in starts if start.method in Spaces.of(self.study, spec.search.spaces).added]
+        )
         self.heard = Heard()
         search = spec.search
         self.searcher = SweepSearcher(
             self.study,
-            lambda trial: methods.draw(trial, spec, 60.0),
+            lambda trial, spaces: methods.draw(trial, spec.searching(spaces=spaces), {(): 60.0}),
             search,
             spec.plan,
+            lambda configuration: spec.plan_of(configuration, 0),
             self.sweep,
             self.heard,
         )
@@ -92,7 +98,8 @@ class Bench:
         self.searcher.on_trial_complete(trial_id)
 
     def plan_of(self, told: dict[str, Any]) -> SeedPlan:
-        return replace(self.spec.plan, seeds=tuple(told["seeds"]))
+        configuration = Configuration(told["method"], told["params"], told["training"], told["choices"])
+        return replace(self.spec.plan_of(configuration, 0), seeds=tuple(told["seeds"]))
 
     def numbers(self) -> list[int]:
         return [told["number"] for told in self.open.values()]
@@ -230,16 +237,32 @@ def test_every_sampler_draws_from_a_conditional_space(
     assert not [w for w in recwarn if issubclass(w.category, optuna.exceptions.ExperimentalWarning)]
 
 
-def test_a_configuration_is_never_run_twice(tmp_path: Path) -> None:
+def test_a_configuration_is_never_run_twice_and_numbers_have_no_gaps(tmp_path: Path) -> None:
+    """`vanilla` has one point: a random sampler draws it in every second configuration."""
     bench = Bench(tmp_path, spec(spaces=["exponential", "vanilla"], sampler="random", trials=8, parallel=2, seeds=[0]))
     bench.run()
     run = [record.configuration for record in read_records(bench.sweep, bench.spec.plan)]
-    assert len(run) == 8
+    assert len(run) == len(bench.study.get_trials()) == 8
     assert [one.method for one in run].count("vanilla") == 1
-    vanilla = next(t for t in bench.study.get_trials() if t.params["method"] == "vanilla")
-    repeats = [t for t in bench.study.get_trials() if t.user_attrs.get("repeats") == vanilla.number]
-    assert repeats
-    assert {t.value for t in repeats if t.state is TrialState.COMPLETE} <= {vanilla.value}
+    assert [trial.params["method"] for trial in bench.study.get_trials()] == [one.method for one in run]
+
+
+def test_a_study_with_gaps_goes_on(tmp_path: Path) -> None:
+    """Earlier versions told repeats as trials; one was under way over that when its driver died."""
+    study = spec(trials=4, parallel=1, seeds=[0])
+    old = Bench(tmp_path, study)
+    for _ in range(2):
+        old.run_one()
+    for state in (TrialState.COMPLETE, TrialState.RUNNING):
+        trial = old.study.ask()
+        trial.set_user_attr("repeats", 1)
+        if state.is_finished():
+            old.study.tell(trial, 5.0)
+    resumed = Bench(tmp_path, study, old.storage)
+    resumed.run()
+    assert resumed.heard.starts == [4, 5]
+    assert [record.number for record in read_records(resumed.sweep, study.plan)] == [0, 1, 4, 5]
+    assert all(resumed.state(number).is_finished() for number in (2, 3))
 
 
 def test_a_space_with_one_point_is_tried_once(tmp_path: Path) -> None:
@@ -400,6 +423,117 @@ def test_what_is_reinvested_counts_pretraining_before_fine_tuning(tmp_path: Path
     assert len(bench.study.get_trials()) == 4
 
 
+def test_what_is_reinvested_counts_epochs_of_each(tmp_path: Path) -> None:
+    """Points of 4, 8 and 4 epochs, two seeds each, are 32; the last two stop after 2 epochs.
+
+    After 12 the best, a short one, has 6 to run as a finalist: that leaves no room for another of up to 16.
+    """
+    choices = {"length": {"short": {}, "long": {"training": {"epochs": 2 * EPOCHS}}}}
+    points = [
+        {"name": str(number), "method": "dynlocrep", "params": {"lam": 1.0 + number}, "choices": {"length": option}}
+        for number, option in enumerate(("short", "long", "short"))
+    ]
+    racing = {"finalists": 1, "reinvest": True}
+    study = spec(trials=3, seeds=[0, 1], parallel=1, racing=racing, choices=choices, points=points)
+    bench = Bench(tmp_path, study)
+    bench.run(lambda n, race: "pruned" if n and race else "complete", slots=1)
+    assert (len(bench.study.get_trials()), epochs_of(bench)) == (3, 12 + 6)
+
+
+@pytest.mark.parametrize("parallel", [1, 4, 8])
+def test_what_racing_frees_is_spent_whatever_runs_at_once(tmp_path: Path, parallel: int) -> None:
+    """Twelve of 2 x 4 epochs are 96. The first `parallel` run whole, the others stop after 2 epochs; the last stays."""
+    racing = {"finalists": 2, "reinvest": True}
+    study = spec(trials=12, seeds=[0, 1], parallel=parallel, racing=racing)
+    runs = []
+    for slots in (1, 3, 8):
+        bench = Bench(tmp_path / str(slots), study)
+        bench.run(lambda n, race: "pruned" if n >= parallel and race else "complete", slots=slots, seed=slots)
+        runs.append(bench.suggestions())
+        assert 96 - study.plan.epochs < epochs_of(bench) <= 96
+    assert runs[0] == runs[1] == runs[2]
+
+
+def test_fresh_seeds_of_finalists_are_paid_for_by_what_racing_frees(tmp_path: Path) -> None:
+    """Of 96 epochs two finalists take 16; 8 are whole, 2 a configuration after that, and one must fit in: 33 more."""
+    racing = {"finalists": 2, "reinvest": True, "judged_on": "fresh"}
+    bench = Bench(tmp_path, spec(trials=12, seeds=[0, 1], parallel=1, racing=racing))
+    bench.run(lambda n, race: "pruned" if n and race else "complete", slots=1)
+    assert epochs_of(bench) <= 96
+    assert len(bench.study.get_trials()) == 1 + (96 - 16 - 8 - 8) // 2 + 1
+
+
+def epochs_of(bench: Bench) -> int:
+    """All that was run."""
+    records = read_records(bench.sweep, bench.spec.plan)
+    return sum(len(history.epochs) for record in records for history in record.histories.values())
+
+
+FRESH = {"finalists": 2, "judged_on": "fresh"}
+
+
+def test_finalists_run_fresh_seeds_and_the_search_hears_nothing_of_them(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, spec(trials=4, parallel=4, racing=FRESH))
+    for _ in range(4):
+        bench.suggest()
+    for number, outcome in enumerate(("complete", "complete", "complete", "pruned")):
+        bench.end(number, outcome)
+    ranked = sorted(range(4), key=lambda n: bench.maes(n)[0] + (0.1 if n < 3 else 0))
+    chosen = [bench.suggest(), bench.suggest()]
+    assert bench.suggest() == Searcher.FINISHED
+    assert bench.numbers() == ranked[:2]
+    assert [(told["seeds"], told["race"]) for told in chosen if isinstance(told, dict)] == [
+        ([1000, 1001, 1002], False)
+    ] * 2
+    for number in ranked[:2]:
+        for run in bench.spec.plan.finals.replicates:
+            history([20.0] * EPOCHS, seed=run.seed).write(run_folder(bench.sweep, number, run))
+        bench.searcher.on_trial_complete(next(key for key, told in bench.open.items() if told["number"] == number))
+    bench.searcher.settle()
+    records = [read_record(bench.sweep, number, bench.spec.plan) for number in range(4)]
+    assert [record.is_fresh for record in records if record] == [number in ranked[:2] for number in range(4)]
+    assert [record.objective for record in records if record and record.is_fresh] == [20.0, 20.0]
+    values = [trial.value for trial in bench.study.get_trials()]
+    raced = [pytest.approx(mean(bench.maes(number))) for number in range(3)]
+    assert values[:3] == raced, "of the race, where that was whole"
+    assert {*bench.study.user_attrs["fresh"]} == {str(number) for number in ranked[:2]}
+    told = {record.number: record.state for record in records if record}
+    assert {n: bench.state(n).name.lower() for n in told} == told, "Optuna says the same as the leaderboard"
+    again = Bench(tmp_path, bench.spec, bench.storage)
+    assert again.suggest() == Searcher.FINISHED
+
+
+def test_a_finalist_whose_driver_died_goes_on_with_its_fresh_seeds(tmp_path: Path) -> None:
+    study = spec(trials=3, parallel=3, racing=FRESH)
+    killed = Bench(tmp_path, study)
+    for _ in range(3):
+        killed.suggest()
+    for number, outcome in enumerate(("complete", "pruned", "pruned")):
+        killed.end(number, outcome)
+    killed.suggest()
+    killed.suggest()
+    resumed = Bench(tmp_path, study, killed.storage)
+    told = [resumed.suggest(), resumed.suggest()]
+    assert [(one["seeds"], one["race"]) for one in told if isinstance(one, dict)] == [([1000, 1001, 1002], False)] * 2
+    assert sorted(resumed.heard.starts) == sorted(killed.numbers())
+
+
+def test_more_seeds_are_more_fresh_ones_for_finalists(tmp_path: Path) -> None:
+    """Those that went before into the finals are chosen by their race again, and run what they lack."""
+    short = Bench(tmp_path, spec(trials=4, parallel=2, seeds=[0, 1], racing=FRESH))
+    short.run()
+    short.searcher.settle()
+    short.study.set_user_attr("finalists", None)
+    longer = Bench(tmp_path, spec(trials=4, parallel=2, seeds=[0, 1, 2], racing=FRESH), short.storage)
+    longer.run()
+    finalists = short.heard.starts[4:]
+    assert longer.heard.starts == finalists
+    for number in finalists:
+        record = read_record(longer.sweep, number, longer.spec.plan)
+        assert record and [run.seed for run in record.ended] == [0, 1, 1000, 1001, 1002]
+        assert record.as_raced().plan.seeds == (0, 1)
+
+
 @pytest.mark.parametrize("trials", [2, 8])
 def test_a_sweep_in_which_everything_fails_is_given_up(tmp_path: Path, trials: int) -> None:
     bench = Bench(tmp_path, spec(trials=trials, parallel=1))
@@ -459,6 +593,115 @@ def test_a_sweep_that_is_extended_draws_what_one_at_once_does(tmp_path: Path, sa
     assert extended.suggestions() == at_once.suggestions()
     assert len(extended.suggestions()) == 26
     assert raced(extended) == raced(at_once)
+
+
+def with_space(bench: Bench, space: str, trials: int) -> Bench:
+    """A driver of the sweep of `bench` after it was extended by a space."""
+    spaces = bench.spec.search.spaces
+    add_spaces(bench.study, spaces, (*spaces, space))
+    longer = bench.spec.searching(spaces=(*spaces, space), trials=trials)
+    return Bench(bench.sweep.parent, longer, bench.storage, bench.sweep.name)
+
+
+@pytest.mark.parametrize("spaces", [["dynlocrep"], ["dynlocrep", "supremix"]])
+@pytest.mark.parametrize("sampler", ["tpe", "qmc"])
+def test_a_space_that_is_added_is_tried_at_its_published_point_and_then_searched(
+    tmp_path: Path, sampler: str, spaces: list[str]
+) -> None:
+    study = spec(spaces=spaces, sampler=sampler, trials=8, parallel=2, seeds=[0])
+    runs = []
+    for slots in (1, 2):
+        home = tmp_path / str(slots)
+        bench = Bench(home, study)
+        bench.run(slots=slots)
+        before = bench.suggestions()
+        bench = with_space(bench, "exponential", 16)
+        bench.run(slots=slots)
+        assert bench.suggestions()[:8] == before
+        end = len(bench.suggestions())
+        bench = with_space(bench, "vanilla", 18)
+        bench.run(slots=slots)
+        runs.append(bench.suggestions())
+    assert runs[0] == runs[1], "it does not depend on timing"
+    drawn = {record.number: record.configuration for record in read_records(bench.sweep, bench.spec.plan)}
+    assert {drawn[number].method for number in range(8)} == {*spaces}
+    assert drawn[8] == Configuration("exponential", losses.parameters("exponential"))
+    later = {drawn[number].method for number in range(9, end) if number in drawn}
+    assert later > {"exponential"}, "the old ones are searched on"
+    assert drawn[end] == Configuration("vanilla", losses.parameters("vanilla"))
+
+
+@pytest.mark.parametrize("spaces", [["dynlocrep"], ["dynlocrep", "supremix"]])
+def test_a_sampler_sees_all_that_came_before_a_space_was_added(tmp_path: Path, spaces: list[str]) -> None:
+    bench = Bench(tmp_path, spec(spaces=spaces, trials=4, parallel=1, seeds=[0]))
+    bench.run()
+    bench = with_space(bench, "exponential", 7)
+    for _ in range(3):
+        bench.run_one()
+    records = {record.number: record for record in read_records(bench.sweep, bench.spec.plan)}
+    scratch = Scratch(bench.study, 6, records, "tpe", Spaces.of(bench.study, bench.spec.search.spaces))
+    *before, own = scratch.trial.study.get_trials()
+    assert [trial.params["method"] for trial in before] == [r.configuration.method for r in records.values()][:6]
+    assert [trial.value for trial in before] == [record.objective for record in records.values()][:6]
+    assert {trial.distributions["method"].choices for trial in before} == {(*spaces, "exponential")}  # type: ignore[attr-defined]
+    assert own.state == TrialState.RUNNING
+
+
+def test_an_optuna_storage_on_disk_takes_a_space_that_is_added(tmp_path: Path) -> None:
+    """It refuses other choices of a parameter."""
+    storage = RDBStorage(f"sqlite:///{tmp_path}/optuna.db")
+    bench = Bench(tmp_path, spec(spaces=["dynlocrep", "supremix"], trials=2, parallel=1, seeds=[0]), storage)
+    bench.run()
+    bench = with_space(bench, "exponential", 4)
+    bench.run()
+    assert [{*trial.params} & {"method", "method of 3"} for trial in bench.study.get_trials()] == [
+        {"method"},
+        {"method"},
+        {"method of 3"},
+        {"method of 3"},
+    ]
+
+
+def test_a_space_that_is_added_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+    study = spec(spaces=["dynlocrep"], trials=6, parallel=2, seeds=[0])
+    undisturbed = Bench(tmp_path / "undisturbed", study)
+    undisturbed.run()
+    undisturbed = with_space(undisturbed, "exponential", 16)
+    undisturbed.run()
+    killed = Bench(tmp_path / "killed", study)
+    killed.run()
+    killed = with_space(killed, "exponential", 16)
+    for _ in range(4):
+        killed.run_one()
+    killed.suggest()
+    killed.study.ask()
+    resumed = Bench(tmp_path / "killed", killed.spec, killed.storage, killed.sweep.name)
+    resumed.run()
+    assert resumed.suggestions() == undisturbed.suggestions()
+
+
+def test_what_was_in_line_before_a_space_was_added_is_drawn_from_those_before(tmp_path: Path) -> None:
+    override = {"dynlocrep.sigma": {"low": 1.0, "high": 2.0}}
+    point = {"name": "one", "method": "dynlocrep", "params": {"sigma": 1.5}}
+    study = spec(spaces=["dynlocrep"], trials=6, parallel=1, seeds=[0], points=[point], override=override)
+    undisturbed = Bench(tmp_path / "undisturbed", study)
+    undisturbed.run()
+    killed = Bench(tmp_path / "killed", study)
+    killed.study.ask()
+    more = with_space(killed, "simclr", 9)
+    more.run()
+    assert more.suggestions()[:2] == undisturbed.suggestions()[:2], "of which the second was still in line"
+    drawn = [record.configuration.method for record in read_records(more.sweep, more.spec.plan)]
+    assert (drawn[:3], len(drawn)) == (["dynlocrep", "dynlocrep", "simclr"], 9)
+
+
+def test_an_exhausted_space_is_no_end_where_another_is_added(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, spec(spaces=["vanilla"], trials=5, parallel=2, seeds=[0]))
+    bench.run()
+    bench = with_space(bench, "exponential", 8)
+    bench.run()
+    methods_run = [record.configuration.method for record in read_records(bench.sweep, bench.spec.plan)]
+    assert (len(methods_run), methods_run.count("vanilla")) == (8, 1)
 
 
 def raced(bench: Bench) -> list[dict[Replicate, list[Any]]]:
@@ -524,31 +767,6 @@ def test_those_that_ended_untold_are_told_and_one_whose_process_died_is_tried_ag
     assert resumed.heard.starts == [3, 4, 5]
     states = [resumed.state(n) for n in range(4)]
     assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.COMPLETE]
-
-
-@pytest.mark.parametrize("told", [False, True])
-def test_a_repeat_whose_driver_died_over_it_is_passed_over_on_resume(tmp_path: Path, told: bool) -> None:
-    study = spec(spaces=["vanilla", "exponential"], sampler="random", trials=12, parallel=2, seeds=[0])
-    killed = Bench(tmp_path, study)
-    for _ in range(11):
-        killed.run_one()
-    twins = repeats(killed)[-1:]
-    trial = killed.study.get_trials()[twins[0]]
-    storage = killed.study._storage
-    assert isinstance(storage, InMemoryStorage)
-    frozen = storage._get_trial(trial._trial_id)
-    frozen.state, frozen.values, frozen.datetime_complete = TrialState.RUNNING, None, None
-    if not told:
-        del frozen.user_attrs["repeats"]
-    resumed = Bench(tmp_path, study, killed.storage)
-    resumed.run()
-    assert twins[0] in repeats(resumed)
-    assert twins[0] not in resumed.heard.starts
-    assert resumed.state(twins[0]).is_finished()
-
-
-def repeats(bench: Bench) -> list[int]:
-    return [trial.number for trial in bench.study.get_trials() if "repeats" in trial.user_attrs]
 
 
 def test_finalists_under_way_when_the_driver_died_go_on(tmp_path: Path) -> None:

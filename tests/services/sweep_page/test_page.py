@@ -205,7 +205,7 @@ def test_pictures_that_are_gone_leave_a_word(tmp_path: Path) -> None:
 
 def test_write_replaces_the_page_in_the_folder_of_reports(left: Left) -> None:
     for _ in range(2):
-        path = write(left.settings, left.folder)
+        path, _ = write(left.settings, left.folder)
     assert path == left.settings.reports / f"{left.folder.sweep_id}.html"
     assert [other.name for other in path.parent.iterdir()] == [path.name]
     assert path.read_text().startswith("<!doctype html>")

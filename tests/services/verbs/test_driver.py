@@ -36,6 +36,8 @@ def test_answers(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert call(monkeypatch, capsys, "ask", "sweeps", "--code", code_digest()) == [{"answer": []}, answered]
     assert call(monkeypatch, capsys, "ask", "sweeps", "--code", "0" * 64) == [{"end": "other code"}]
     assert call(monkeypatch, capsys, "ask", "known", "small-00000000") == [{"answer": None}, answered]
+    [unknown] = call(monkeypatch, capsys, "ask", "compare", "small,large")
+    assert str(unknown["reason"]).startswith("no sweep 'small'")
     [refused] = call(monkeypatch, capsys, "ask", "status", "small")
     assert refused["end"] == "refused"
     assert str(refused["reason"]).startswith("no sweep 'small'")

@@ -51,6 +51,18 @@ def test_every_verb(up: Running) -> None:
     assert ada.stop(name, now=True).state in ("stopping", "stopped")
 
 
+def test_sweeps_are_compared(up: Running) -> None:
+    ada = client(up)
+    names = [ada.submit(loaded(next(_names))).sweep.id for _ in range(2)]
+    for name in names:
+        wait(lambda name=name: ada.status(name), lambda sweep: sweep.state == "running")  # type: ignore[misc]
+    compared = ada.compare(names)
+    assert [(one.sweep.id, one.sweep.user) for one in compared.sweeps] == [(name, "ada") for name in names]
+    assert list(compared.fields) == ["name"]
+    for name in names:
+        ada.stop(name, now=True)
+
+
 def test_a_followed_log_comes_as_it_is_written(up: Running) -> None:
     ada = client(up)
     name = ada.submit(loaded(next(_names))).sweep.id
@@ -67,6 +79,7 @@ def test_what_the_service_refuses_is_one_line(up: Running) -> None:
     asked: list[tuple[Callable[[], object], str]] = [
         (lambda: ada.status("nobody"), "no sweep 'nobody'"),
         (lambda: ada.status("../../etc/passwd"), "no sweep '../../etc/passwd'"),
+        (lambda: ada.compare(["nobody", "anybody"]), "no sweep 'nobody'"),
         (lambda: list(ada.logs("nobody", follow=True)), "no sweep 'nobody'"),
         (lambda: client(up, "eve").submit(loaded("eves")), f"{up.url}: not allowed: your role is viewer"),
     ]

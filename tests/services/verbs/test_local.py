@@ -101,6 +101,23 @@ def test_trials(settings: Settings, folder: SweepFolder) -> None:
     ]
 
 
+def test_sweeps_are_compared_that_there_are(settings: Settings, folder: SweepFolder) -> None:
+    leave(storage(settings, folder), 0, {0: [5.0] * 4, 1: [6.0] * 4})
+    other = spec(seeds=[0, 1], spaces=["simclr"])
+    second = SweepFolder.create(settings, LoadedSpec(other, Path("study.yaml"), settings.home.parent))
+    compared = Local(settings).compare([folder.sweep_id, second.sweep_id])
+    assert compared.fields == {"search.spaces": [["dynlocrep"], ["simclr"]]}
+    assert [one.sweep.id for one in compared.sweeps] == [folder.sweep_id, second.sweep_id]
+    assert compared.sweeps[0].best and compared.sweeps[0].sweep.best == 5.5
+    for asked, said in (
+        ([folder.sweep_id], f"compare: '{folder.sweep_id}' alone is not allowed: two sweeps or more"),
+        ([folder.sweep_id] * 2, f"'{folder.sweep_id}' is named 2 times; two different sweeps or more"),
+        ([folder.sweep_id, second.sweep_id[:-2] + "zz"], f"did you mean '{second.sweep_id}'"),
+    ):
+        with pytest.raises(UserError, match=said):
+            Local(settings).compare(asked)
+
+
 def test_logs(settings: Settings, folder: SweepFolder) -> None:
     verbs = Local(settings)
     assert list(verbs.logs("study")) == []

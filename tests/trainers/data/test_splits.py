@@ -275,6 +275,85 @@ def test_labels_of_a_test_split_that_is_named_decide_nothing(kind: str, cohort: 
     assert made(kind, poisoned, stratify=["age"]) == splits
 
 
+OUTER: dict[str, dict[str, Any]] = {
+    "fractions": {"outer": 3, "family": "family", "stratify": ["age"]},
+    "half of the rest": {"outer": 2, "validation": 0.5},
+    "folds": {"outer": 3, "folds": 2, "family": "family"},
+    "sites": {"outer": {"by": "site"}},
+    "sites in sites": {"outer": {"by": "site"}, "folds": {"by": "site"}},
+    "column": {"outer": 2, "column": "side", "train": ["TRAIN", "VAL"], "validation": 0.3},
+    "by": {"outer": 2, "by": "site", "validation": 0.4},
+}
+
+
+@pytest.mark.parametrize("kind", OUTER)
+@EXAMPLES
+@given(cohort=cohorts())
+def test_everyone_is_tested_on_in_one_outer_fold(kind: str, cohort: list[StoredSubject]) -> None:
+    splits = make_splits(cohort, split(**OUTER[kind]))
+    tested = [name for search in splits.outer for name in search.test]
+    outside = {one.id for one in cohort if one.id not in tested}
+    assert len(splits.outer) >= 2 and len(set(tested)) == len(tested)
+    if kind == "column":
+        assert outside == {one.id for one in cohort if one.split_cells["side"] not in ("TRAIN", "VAL")}
+    elif "site" in str(OUTER[kind]):
+        assert outside == {one.id for one in cohort if not one.split_cells["site"]}
+    else:
+        assert not outside
+    of = {name: {one.id: one.split_cells[name] for one in cohort} for name in ("family", "site")}
+    for search in splits.outer:
+        assert sorted(sum(search.parts.values(), ())) == sorted(tested), "whoever is not tested on is trained on"
+        assert all(search.parts.values())
+        for one_run in [fold_of(search, number) for number in range(len(search.folds))] or [search]:
+            assert one_run.train and one_run.validation
+        assert not on_two_sides(search, {one.id: one.subject for one in cohort})
+        if "family" in OUTER[kind]:
+            assert not on_two_sides(search, of["family"])
+        if "sites" in kind:
+            assert not {of["site"][name] for name in search.test} & {
+                of["site"][name] for name in (*search.train, *search.validation)
+            }
+    assert splits.parts == {f"outer fold {n}": search.test for n, search in enumerate(splits.outer)}
+
+
+@pytest.mark.parametrize(
+    "given_split",
+    [
+        {"outer": 3, "family": "family"},
+        {"outer": {"by": "site"}},
+        {"outer": 3, "folds": 2},
+        {"outer": {"by": "site"}, "folds": {"by": "site"}},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("seed", range(5))
+def test_no_scan_without_a_label_is_of_someone_in_the_outer_fold(given_split: dict[str, Any], seed: int) -> None:
+    scans = with_unlabelled(60, seed)
+    by_id = {scan.id: scan for scan in scans}
+    splits = make_splits(scans, split(**given_split))
+    assert splits.without_label
+    for search in splits.outer:
+        assert search.without_label
+        tested, trained = ([by_id[name] for name in ids] for ids in (search.test, search.without_label))
+        assert not {one.subject for one in tested} & {one.subject for one in trained}
+        if "family" in given_split:
+            families = ({one.split_cells["family"] for one in part} - {""} for part in (tested, trained))
+            assert not set.intersection(*families)
+        if isinstance(given_split["outer"], dict):
+            assert not {one.split_cells["site"] for one in tested} & {one.split_cells["site"] for one in trained}
+        assert {*search.without_label} <= {*splits.without_label}
+
+
+def test_named_validation_stays_what_it_is_where_it_is_not_tested_on() -> None:
+    sides = ["train"] * 6 + ["validation"] * 6 + [""]
+    cohort = [scan(f"s{n:02d}", f"s{n:02d}", **{FILES: side, "site": "AB"[n % 2]}) for n, side in enumerate(sides)]
+    splits = make_splits(cohort, split(files={"train": "a", "validation": "b"}, outer={"by": "site"}))
+    odd, even = splits.outer[1].test, splits.outer[0].test
+    assert (even, odd) == (tuple(f"s{n:02d}" for n in range(0, 12, 2)), tuple(f"s{n:02d}" for n in range(1, 12, 2)))
+    assert (splits.outer[0].train, splits.outer[0].validation) == (odd[:3], odd[3:])
+    assert left_out(cohort, splits) == ["s12"]
+
+
 def published(*sides: str) -> list[StoredSubject]:
     return [scan(f"s{number:02d}", f"s{number:02d}", Split=side) for number, side in enumerate(sides)]
 
@@ -346,6 +425,14 @@ def test_a_family_without_a_name_is_one_person() -> None:
         ({"folds": {"by": "Split"}}, "AAAAA", "data.split.folds.by: column 'Split' has A besides the test split"),
         ({"folds": 5}, "AAAAA", "data.split.folds: 5 is not allowed: 4 subjects are outside the test split"),
         ({"folds": 2, "test": 0.1}, "AAA", "data.split.test: 0.1 of 3 subjects to train on are 0"),
+        ({"outer": 5}, "AAAA", "data.split.outer: 5 is not allowed: 4 subjects are there"),
+        ({"outer": {"by": "Split"}}, "AAAA", "data.split.outer.by: column 'Split' has A; two are needed"),
+        ({"outer": 2}, "AAAA", r"data.split.outer: with outer fold 0 as the test split: .*validation: 0.2 of 2"),
+        (
+            {"by": "Split", "validation": ["B"], "outer": {"by": "Split"}},
+            "AAABBB",
+            "data.split.outer: with outer fold 0 as the test split: .*no scan is left for the train split",
+        ),
     ],
 )
 def test_what_cannot_be_split_is_refused(said: dict[str, Any], sides: Sequence[str], message: str) -> None:
@@ -369,6 +456,19 @@ def test_who_would_be_on_two_sides_is_named(other: str, said: dict[str, Any], me
     others = [scan(f"o{number}", f"o{number}", Split="ABC"[number % 3], family="") for number in range(9)]
     with pytest.raises(UserError, match=message):
         make_splits([*both, *others], split(**said))
+
+
+def test_the_stores_file_holds_all_outer_folds(store: VolumeStore) -> None:
+    config = split(outer=3, folds=2, stratify=["age"])
+    splits = store_splits(store, config)
+    (path,) = store.folder.glob("splits-*.json")
+    assert read_splits(path) == splits == store_splits(store, config)
+    assert [len(search.folds) for search in splits.searches] == [2, 2, 2]
+    content = json.loads(path.read_text())
+    content["splits"]["outer"][1]["test"].append(content["splits"]["outer"][1]["train"][0])
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="is no list of splits"):
+        read_splits(path)
 
 
 def test_the_stores_file_holds_all_folds(store: VolumeStore) -> None:

@@ -1,0 +1,55 @@
+"""One search of a session with the cluster: from prepared data to the final figure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from optuna.storages import BaseStorage
+from rich.console import Console
+
+from services.cluster.places import Allotment
+from services.data.open import open_data
+from services.data.prepare import Prepared, versions_of, with_refit
+from services.data.resumed import check_training, check_volumes
+from services.data.weights import InitialWeights
+from services.records.folder import FINISHED, STOPPED, SweepFolder, SweepState
+from services.screen.waiting import waiting
+from services.settings import Settings
+from services.spec.spec import LoadedSpec, Options
+from services.sweep.drive import Drive
+
+
+@dataclass(frozen=True)
+class Session:
+    """What all searches of a driver have in common; `start` are the weights that training starts from."""
+
+    settings: Settings
+    storage: BaseStorage
+    console: Console
+    allotment: Allotment
+    start: InitialWeights | None
+
+
+def search(
+    session: Session, loaded: LoadedSpec, folder: SweepFolder, state: SweepState, prepared: Mapping[Options, Prepared]
+) -> SweepState:
+    """Search and evaluate, or go on with it; the state, which is returned, says how it ended.
+
+    Raises UserError where the data are not those that it began on, and as `Drive` does.
+    """
+    console, settings = session.console, session.settings
+    with waiting(console, "opening the data"):
+        if loaded.spec.search.refit:
+            data = {options: spec.data for options, spec in loaded.spec.readings.items()}
+            prepared = {options: with_refit(one, data[options]) for options, one in prepared.items()}
+        feeds = open_data(loaded, settings, prepared)
+        state.folds = next(iter(prepared.values())).folds
+        state.volumes = check_volumes(folder.sweep_id, state.volumes, versions_of(prepared))
+        views = [view.splits for one in prepared.values() for view in one.views.values()]
+        state.training = check_training(views, folder.sweep_id, state.training)
+    drive = Drive(loaded.spec, settings, session.storage, folder, console, feeds, prepared, session.start)
+    with drive.tracking(state):
+        drive.search(session.allotment, state)
+        if state.state != STOPPED:
+            drive.finish(state)
+            state.state = FINISHED
+    return state

@@ -1,0 +1,114 @@
+"""The page of a sweep with outer folds: what they say together, and the leaderboard of each."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.pages.drawing import address_of
+from services.pages.tables import Line, Table
+from services.pages.templates import pages
+from services.records.answers import Sweep
+from services.records.drivers import Driver, read_drivers
+from services.records.final_report import PooledReport, read_report
+from services.records.folder import SweepFolder, SweepState
+from services.screen.tables import outer_table
+from services.settings import Settings
+from services.spec.spec import SweepSpec
+from services.sweep_page.content import Content, read_content
+from services.sweep_page.tables import METRICS, figures_table, leaderboard_table
+from services.text import interval, moment, number, parameter, spread
+
+_TEMPLATE = "nested.html"
+
+
+@dataclass(frozen=True)
+class Nested:
+    """A sweep with outer folds as it stands; `searches` are those that have begun, `picture` a PNG of all predictions.
+
+    `reason` is without the machine's own folders.
+    """
+
+    sweep: Sweep
+    spec: SweepSpec
+    reason: str
+    searches: Sequence[Content]
+    drivers: Sequence[Driver]
+    final: PooledReport | None
+    picture: bytes
+
+
+def read_nested(settings: Settings, folder: SweepFolder, state: SweepState | None = None) -> Nested:
+    """Read what the sweep of `folder` has left; `state`, if given, is how it stands."""
+    searches = [read_content(settings, part) for part in folder.searches]
+    report = read_report(folder.final) if folder.final.exists() else None
+    final = report if isinstance(report, PooledReport) else None
+    picture = folder.path / "figures/predicted-against-true.png"
+    stands = (state or folder.read_state()).told()
+    told = {"searches": tuple(one.state.told() for one in searches), "final": final.told() if final else None}
+    return Nested(
+        sweep=stands.model_copy(update=told),
+        spec=folder.load().spec,
+        reason=searches[0].told(stands.reason),
+        searches=searches,
+        drivers=read_drivers(folder),
+        final=final,
+        picture=picture.read_bytes() if picture.exists() else b"",
+    )
+
+
+def render_nested(nested: Nested) -> str:
+    """The page of what was read."""
+    final = nested.final
+    return (
+        pages()
+        .get_template(_TEMPLATE)
+        .render(
+            nested=nested,
+            final=final,
+            now=moment(time.time()),
+            outer=outer_table(nested.sweep),
+            pooled=figures_table("Everyone, pooled", final) if final else None,
+            between=_between_table(final) if final else None,
+            winners=_winners_table(final) if final else None,
+            predicted=address_of(nested.picture) if nested.picture else "",
+            leaderboards={one.sweep_id: leaderboard_table(one) for one in nested.searches},
+        )
+    )
+
+
+def nested_summary(nested: Nested) -> str:
+    """The sweep in a few lines of Markdown."""
+    sweep, final = nested.sweep, nested.final
+    lines = [f"**{sweep.state}** · {len(nested.searches)} of {sweep.outer} outer folds begun"]
+    if final:
+        lines += [
+            f"**Test MAE {interval(final.metrics['mae'])}** over {final.sample}, each by the search that never saw it; "
+            f"predict-the-mean {number(final.baseline_mae)}"
+        ]
+        lines += [f"{fold.id}: {fold.method}, test MAE {number(fold.metrics['mae'])}" for fold in final.outer]
+    return "\n".join(f"{line}  " for line in lines)
+
+
+def _between_table(final: PooledReport) -> Table:
+    lines = [Line((METRICS.get(name, name), spread(told.mean, told.sd))) for name, told in final.between.items()]
+    titles = ("figure", "mean ± sd over outer folds")
+    return Table("Between outer folds", titles, tuple(lines), figures=frozenset({1}))
+
+
+def _winners_table(final: PooledReport) -> Table:
+    lines = [
+        Line(
+            (
+                fold.id,
+                str(fold.trial),
+                fold.method,
+                number(fold.validation_mae),
+                number(fold.metrics["mae"]),
+                str(fold.looks),
+                " · ".join(f"{name} {parameter(value)}" for name, value in fold.params.items()),
+            )
+        )
+        for fold in final.outer
+    ]
+    titles = ("outer fold", "trial", "method", "validation MAE", "test MAE", "read", "parameters")
+    return Table("Who won in each outer fold", titles, tuple(lines), figures=frozenset({1, 3, 4, 5}))
