@@ -192,12 +192,12 @@ def list_each(loaded: LoadedSpec, roots: Sequence[Path]) -> dict[Options, tuple[
     """What `list_scans` gives of each of the spec's `readings`; raises as `check_table` does."""
     found = {}
     for together in by_store(loaded):
-        (first, reading), *_ = together.items()
+        (first, reading), *others = together.items()
         with naming_options(first, loaded.path):
             found[first] = list_scans(reading, roots)
-        for options, reading in together.items():
+        for options, reading in others:
+            found[options] = found[first]
             with naming_options(options, loaded.path):
-                found[options] = found[first]
                 _check_counts(reading, *found[first])
     check_same_scans({options: [scan.id for scan in scans] for options, (scans, _) in found.items()})
     return {options: found[options] for options in loaded.readings}

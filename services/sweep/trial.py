@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -182,14 +183,15 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
 
 def run_replicates(task: Task, device: torch.device) -> None:
     """Make the runs in order; stop where one is pruned or asked to pause. Every worker of a group calls this."""
-    feeds = {fold: source.open_feed() for fold, source in task.sources.items()}
+    sources = task.sources
+    feed_of = cache(lambda fold: sources[fold].open_feed())  # a race may end before it comes to the others
     for replicate in task.replicates:
         folder = task.folder(replicate)
         known = History.read(folder)
         if task.race and known and known.state == PRUNED:
             return
         referee = RefereeClient(task.setup.referee, task.number, replicate, task.race)
-        history = taken_or_trained(task, replicate, feeds[replicate.fold], device, referee)
+        history = taken_or_trained(task, replicate, feed_of(replicate.fold), device, referee)
         if history.state == PRUNED and referee.reason and rank() == 0:
             history.reason = referee.reason
             history.write(folder)

@@ -503,13 +503,19 @@ def test_finalists_run_fresh_seeds_and_the_search_hears_nothing_of_them(tmp_path
     assert again.suggest() == Searcher.FINISHED
 
 
+def after_a_race(home: Path, study: SweepSpec) -> Bench:
+    """Three configurations have raced, of which the first is whole."""
+    bench = Bench(home, study)
+    for _ in range(3):
+        bench.suggest()
+    for number, outcome in enumerate(("complete", "pruned", "pruned")):
+        bench.end(number, outcome)
+    return bench
+
+
 def test_a_finalist_whose_driver_died_goes_on_with_its_fresh_seeds(tmp_path: Path) -> None:
     study = spec(trials=3, parallel=3, racing=FRESH)
-    killed = Bench(tmp_path, study)
-    for _ in range(3):
-        killed.suggest()
-    for number, outcome in enumerate(("complete", "pruned", "pruned")):
-        killed.end(number, outcome)
+    killed = after_a_race(tmp_path, study)
     killed.suggest()
     killed.suggest()
     resumed = Bench(tmp_path, study, killed.storage)
@@ -771,11 +777,7 @@ def test_those_that_ended_untold_are_told_and_one_whose_process_died_is_tried_ag
 
 def test_finalists_under_way_when_the_driver_died_go_on(tmp_path: Path) -> None:
     study = spec(trials=3, parallel=3, racing={"finalists": 3})
-    killed = Bench(tmp_path, study)
-    for _ in range(3):
-        killed.suggest()
-    for number, outcome in enumerate(("complete", "pruned", "pruned")):
-        killed.end(number, outcome)
+    killed = after_a_race(tmp_path, study)
     killed.suggest()
     (under_way,) = killed.numbers()
     history([5.0] * EPOCHS, seed=0).write(
