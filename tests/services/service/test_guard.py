@@ -186,7 +186,7 @@ def test_a_body_that_dribbles_is_cut_off(served: Served) -> None:
         opened.sendall(b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nx")
         received = answer(opened)
         assert status(received) == 408
-        assert time.monotonic() - started < 20 * WAIT_S
+        assert time.monotonic() - started < 100 * WAIT_S
     assert served.alive()
 
 
@@ -196,7 +196,7 @@ def test_a_head_that_does_not_end_is_cut_off(served: Served, beginning: bytes) -
         started = time.monotonic()
         opened.sendall(beginning)
         assert answer(opened) == b""
-        assert WAIT_S / 2 < time.monotonic() - started < 20 * WAIT_S
+        assert WAIT_S / 2 < time.monotonic() - started < 100 * WAIT_S
 
 
 def test_a_second_head_that_does_not_end_is_cut_off(served: Served) -> None:
@@ -206,7 +206,7 @@ def test_a_second_head_that_does_not_end_is_cut_off(served: Served) -> None:
         opened.sendall(b"GET /healthz HTTP/1.1\r\nho")
         started = time.monotonic()
         assert answer(opened).count(b"HTTP/1.1 200") == 1
-        assert time.monotonic() - started < 20 * WAIT_S
+        assert time.monotonic() - started < 100 * WAIT_S
 
 
 def test_a_connection_may_be_used_again(served: Served) -> None:
