@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from trainers.objectives import DEFAULT
 from trainers.parameters import BelowOne, Count, Fraction, Positive, Several
 
 Factor = Annotated[float, Field(gt=0, le=100)]
@@ -626,7 +627,8 @@ def finetuning(probe: Named) -> FinetuneConfig | None:
 class RunConfig(Frozen):
     """One configuration and one seed: all that `trainers.pretrain` is told.
 
-    It ends after `stop_after` epochs, on the schedules of all of them.
+    It ends after `stop_after` epochs, on the schedules of all of them. The first of `objectives` chooses the best
+    epoch, in both stages of two; all are measured, and so are `costs`.
     """
 
     model: ModelConfig
@@ -634,6 +636,8 @@ class RunConfig(Frozen):
     method: MethodConfig
     probe: Named = {"ridge": {}}
     seed: int = 0
+    objectives: tuple[str, ...] = (DEFAULT,)
+    costs: tuple[str, ...] = ()
     stop_after: Count | None = None
 
     @property
@@ -656,5 +660,7 @@ class RunConfig(Frozen):
             training=self.training.model_copy(update=training),
             method=MethodConfig(name=tune.method, params=tune.params),
             seed=self.seed,
+            objectives=self.objectives,
+            costs=self.costs,
             stop_after=self.stop_after,
         )

@@ -33,7 +33,7 @@ def train_seed(
     first = folder / FIRST_STAGE
     history = pretrain(run.pretraining(), feed, first, device=device, on_epoch=_renamed(on_earlier_epoch))
     if history.state != COMPLETE:
-        return History(run.seed)
+        return History(run.seed, objective=run.objectives[0])
     tuned = run.finetuning(str(first / "best.pt"))
     return pretrain(tuned, feed.by_table(), folder, device=device, on_epoch=on_epoch)
 

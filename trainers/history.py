@@ -1,12 +1,14 @@
 """What one seed run has done so far: metrics by epoch and how it ended."""
 
 import json
-from dataclasses import asdict, dataclass, field
+import math
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Final
 
 from trainers.atomic import write_atomically
+from trainers.objectives import DEFAULT, OBJECTIVES
 
 EpochMetrics = dict[str, float]
 """What was measured in one epoch of a seed, by name; `epoch` counts from 0."""
@@ -27,8 +29,8 @@ class Verdict(Enum):
 class History:
     """Metrics of one seed run, one entry for each epoch, and its state: running, complete or pruned.
 
-    `taken` names the run that it is a copy of, where it was not trained anew. With `last`, the model of the last epoch
-    counts, not of the best.
+    `taken` names the run that it is a copy of, where it was not trained anew. The model of the epoch that is best by
+    `objective` counts (see `trainers.objectives`), or, with `last`, that of the last epoch.
     """
 
     seed: int
@@ -37,26 +39,45 @@ class History:
     epochs: list[EpochMetrics] = field(default_factory=list)
     taken: str = ""
     last: bool = False
+    objective: str = DEFAULT
 
     @property
     def best(self) -> float:
-        """The validation MAE of the model that counts so far, in label units; infinite before the first evaluation."""
+        """What the model that counts so far reached, as it is ranked: less is better; infinite before there is any."""
         return self.best_until(len(self.epochs))
+
+    @property
+    def score(self) -> float:
+        """The best so far as it was measured; not finite before there is any."""
+        return OBJECTIVES[self.objective].turned(self.best)
+
+    @property
+    def best_row(self) -> EpochMetrics:
+        """The metrics of the epoch of the model that counts so far; none before the first evaluation."""
+        return self._counting(len(self.epochs))
 
     def best_until(self, epochs: int) -> float:
         """The same within the first `epochs` epochs."""
-        found = [row["validation_mae"] for row in self.epochs[:epochs] if "validation_mae" in row]
-        return min(found[-1:] if self.last else found, default=float("inf"))
+        return self.ranked(self._counting(epochs))
 
     @property
     def best_epoch(self) -> int:
-        """The epoch of the model that counts, from 0. Raises ValueError before the first evaluation."""
-        evaluated = [row for row in self.epochs if "validation_mae" in row]
-        return int((evaluated[-1] if self.last else min(evaluated, key=lambda row: row["validation_mae"]))["epoch"])
+        """The epoch of the model that counts, from 0. Raises KeyError before the first evaluation."""
+        return int(self.best_row["epoch"])
+
+    def ranked(self, row: EpochMetrics) -> float:
+        """What counts of an epoch, less being better; infinite where it was not measured."""
+        objective = OBJECTIVES[self.objective]
+        return objective.turned(row[objective.key]) if objective.key in row else math.inf
+
+    def _counting(self, epochs: int) -> EpochMetrics:
+        """The epoch that counts among the first `epochs`, the first of equals; none where none was evaluated."""
+        evaluated = [row for row in self.epochs[:epochs] if math.isfinite(self.ranked(row))]
+        return min(evaluated[-1:] if self.last else evaluated, key=self.ranked, default={})
 
     def up_to(self, epochs: int, state: str) -> "History":
         """The first `epochs` epochs, as if it had ended there in `state`."""
-        return History(self.seed, state, epochs=self.epochs[:epochs], last=self.last)
+        return replace(self, state=state, reason="", taken="", epochs=self.epochs[:epochs])
 
     def write(self, folder: Path) -> None:
         """Write `history.json` in one step: a reader sees the old or the new one, whole."""

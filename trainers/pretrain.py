@@ -17,6 +17,7 @@ from trainers.errors import Diverged, UserError
 from trainers.evaluate import evaluate
 from trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
 from trainers.losses import Rows, Samples
+from trainers.objectives import OBJECTIVES
 from trainers.schedule import learning_rate
 from trainers.seeding import fold
 from trainers.state import TrainState
@@ -53,12 +54,14 @@ def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, 
         called again goes on; one pruned after its last epoch is whole, and stays.
 
     Raises:
-        Diverged: the loss or the embedding became NaN or infinite.
+        Diverged: the loss or the embedding became NaN or infinite, or no epoch has an objective.
         UserError: the loss refuses its parameters or the batch.
     """
     make_deterministic(run.training.cpus_per_worker, feed.image_shape)
     augment = Augmenter(run.training.augmentations, feed.image_shape, run.seed)
     state = TrainState.start(run, feed, folder, device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     history, epochs = state.history, run.epochs
     while len(history.epochs) < epochs:
         epoch, started = len(history.epochs), time.monotonic()
@@ -69,9 +72,11 @@ def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, 
         if ends or (feed.validates and (epoch + 1) % run.training.evaluate_every == 0):
             metrics, probe = evaluate(state.evaluated, feed, run, device)
             row |= metrics
-            if ends if history.last else row["validation_mae"] < history.best:
+            if ends if history.last else history.ranked(row) < history.best:
                 state.save_best(folder, probe, row)
         history.epochs.append(row | {"epoch_s": time.monotonic() - started})
+        if ends and feed.validates and math.isinf(history.ranked(row) if history.last else history.best):
+            raise Diverged(f"{OBJECTIVES[history.objective].heading} is undefined in every epoch of seed {run.seed}")
         verdict = agree(on_epoch, history.epochs[-1], device)
         finished = COMPLETE if len(history.epochs) == epochs else RUNNING
         history.state = PRUNED if verdict is Verdict.PRUNE else finished

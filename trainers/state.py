@@ -67,7 +67,7 @@ class TrainState:
             optimizer=torch.optim.Adam(parameter_groups(model, config.weight_decay), lr=config.lr),
             scaler=torch.amp.GradScaler(device.type, enabled=config.precision == "fp16"),
             device=device,
-            history=History(seed=run.seed, last=config.checkpoint == "last"),
+            history=History(seed=run.seed, last=config.checkpoint == "last", objective=run.objectives[0]),
             normalization=feed.normalization,
             covariates=feed.covariates,
         )

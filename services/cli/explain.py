@@ -10,7 +10,9 @@ from rich.console import Console
 from services import recipes
 from services.screen.waiting import waiting
 from trainers.config import FINETUNE, FinetuneConfig
+from trainers.costs import COSTS
 from trainers.errors import UserError, nearest
+from trainers.objectives import OBJECTIVES
 from trainers.parameters import rule, rules_of
 from trainers.registry import declared
 
@@ -49,6 +51,8 @@ def _list(kinds: Mapping[str, list[str]], console: Console) -> None:
     for field, names in kinds.items():
         more = f", {_MONAI}" if field == "data.transforms" else ""
         console.print(f"{field:24} {', '.join(names)}{more}", soft_wrap=True, markup=False)
+    console.print(f"{'search.objective':24} {', '.join(OBJECTIVES)}", soft_wrap=True, markup=False)
+    console.print(f"{'search.constraints':24} {', '.join(COSTS)}", soft_wrap=True, markup=False)
     console.print(f"{'init --recipe':24} {', '.join(recipes.names())}", soft_wrap=True, markup=False)
 
 

@@ -8,6 +8,7 @@ from services.records.parameters import Parameters
 from services.spec.replicate import Run
 from services.spec.spec import Extent, SweepSpec
 from trainers.interval import Interval, Number
+from trainers.objectives import DEFAULT
 
 State = Literal["queued", "starting", "running", "stopping", "stopped", "finished", "failed", "interrupted"]
 """How a sweep stands. `interrupted`: its driver died; `starting`: it has been handed to the cluster."""
@@ -75,7 +76,7 @@ class OuterFold(Answer):
 
     Attributes:
         id: what `trials`, `logs`, `status` and `report` are asked of it by.
-        validation_mae: what the winner was chosen by.
+        objective: what the winner reached on the validation split, by which it was chosen.
         metrics: as in `Figures`, on the outer fold, without intervals; `external_mae` is on each external cohort.
         sample: the outer fold's size in words; `looks` says how often it has been read as a test split.
     """
@@ -84,7 +85,7 @@ class OuterFold(Answer):
     trial: int
     method: str
     params: Parameters
-    validation_mae: float | None
+    objective: float | None
     metrics: dict[str, Number]
     external_mae: dict[str, Number] = {}
     sample: str
@@ -117,6 +118,7 @@ class Submission(Answer):
         user: who submitted it; empty where it was run by hand.
         submitted: seconds since 1970; 0 where it has not happened.
         label, trials, seeds: of its spec: what is predicted, how many configurations with how many seeds each.
+        objective: what configurations are compared by, the first foremost: see `trainers.objectives`.
         folds: on how many folds each seed runs; 0 where the split has none, or nobody counted them yet.
         outer: in how many outer folds there is a whole search; 0 as in `folds`.
         extent: how far it goes, in full; null where a version that could extend no sweep wrote it down.
@@ -128,6 +130,7 @@ class Submission(Answer):
     label: str = ""
     trials: int = 0
     seeds: int = 0
+    objective: tuple[str, ...] = (DEFAULT,)
     folds: int = 0
     outer: int = 0
     extent: Extent | None = None
@@ -158,8 +161,8 @@ class Counts(Answer):
         seed_runs: runs that are whole, of a seed and, where there are folds, on one of them each.
         saved: runs that racing saved.
         taken: runs that another sweep had trained already.
-        best: least mean validation MAE over all runs, in the label's unit; None before there is any. With outer folds
-            the mean over those that have one.
+        best: what the best configuration that made all its runs reached, in the mean; None before there is any. With
+            outer folds the mean over those that have one.
     """
 
     ended: int = 0
@@ -199,7 +202,7 @@ class Sweep(Submission, Counts):
 
 
 class Trial(Answer):
-    """One configuration: `objective` and `sd` are over its whole runs, which `seeds` has, in the label's unit.
+    """One configuration: `objective`, which it is ranked by, and `sd` are over its whole runs, as `seeds` has them.
 
     Where no run is whole, `objective` is the mean of what they reached and `sd` is null. A parameter that is not
     finite is text in JSON, such as "inf".
@@ -210,6 +213,7 @@ class Trial(Answer):
     state: Literal["complete", "pruned", "failed", "running"]
     reason: str = ""
     objective: float | None = None
+    objectives: Annotated[dict[str, float | None], Field(description="each objective by its name")] = {}
     sd: float | None = None
     seeds: dict[Run, float | None] = Field(
         default_factory=dict,
@@ -219,6 +223,9 @@ class Trial(Answer):
     params: Parameters = Field(default_factory=dict)
     tied: Annotated[bool, Field(description="cannot be told from the best, or is it")] = False
     fresh: Annotated[bool, Field(description="judged on seeds that no race used")] = False
+    costs: Annotated[dict[str, float], Field(description="figures that the search bounds, as they were measured")] = {}
+    infeasible: Annotated[str, Field(description="which bounds it breaks, and by how much")] = ""
+    front: Annotated[int | None, Field(description="its Pareto front, 1 the first, of several objectives")] = None
 
 
 class Submitted(Answer):
@@ -351,7 +358,7 @@ def asked_by(spec: SweepSpec) -> dict[str, Any]:
     outer = spec.data.split.outer
     counted = {"trials": spec.search.trials, "seeds": len(spec.search.seeds), "folds": spec.plan.folds}
     counted["outer"] = outer if isinstance(outer, int) else 0
-    return {"label": spec.data.label, **counted, "extent": spec.extent}
+    return {"label": spec.data.label, "objective": spec.search.objective, **counted, "extent": spec.extent}
 
 
 def fields_of(kind: type[Answer], answer: Answer) -> dict[str, Any]:

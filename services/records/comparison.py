@@ -11,10 +11,9 @@ from typing import Any
 from services.records.answers import Compared, Comparison, Difference, Progress, Standing, Sweep
 from services.records.final_report import Evaluation, read_report
 from services.records.folder import SweepFolder, SweepState
-from services.records.leaderboard import leaderboard, told
+from services.records.leaderboard import competes, leaderboard, told
 from services.records.trial_record import TrialRecord, finite, read_records
 from services.spec.spec import SweepSpec
-from trainers.history import COMPLETE
 
 REPEATS = 2000
 """Resamples of the bootstrap."""
@@ -123,8 +122,8 @@ def _of(method: str, records: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 
 def between_runs(one: TrialRecord, other: TrialRecord) -> Difference:
-    """Validation errors of `one` less those of `other`, over whole runs of the same seed and fold."""
-    mine, theirs = one.values, other.values
+    """Objectives of `one` less those of `other`, as measured, over whole runs of the same seed and fold."""
+    mine, theirs = one.scores, other.scores
     differences = [mine[run] - theirs[run] for run in mine if run in theirs]
     return Difference(
         pairs=len(differences),
@@ -163,8 +162,9 @@ def progress(records: Sequence[TrialRecord]) -> Progress:
     """How a search went on, by records in the order of their numbers."""
     raced = [record.as_raced() for record in records]
     epochs = accumulate(sum(record.told().epochs.values()) for record in raced)
-    best = accumulate((record.objective if record.state == COMPLETE else inf for record in raced), min)
-    return Progress(epochs=list(epochs), best=[finite(value) for value in best])
+    best = accumulate((record.objective if competes(record) else inf for record in raced), min)
+    turned = (record.plan.objective.turned(value) for record, value in zip(raced, best, strict=True))
+    return Progress(epochs=list(epochs), best=[finite(value) for value in turned])
 
 
 def _apart(side: Side, first: Side) -> dict[str, str]:
@@ -172,8 +172,15 @@ def _apart(side: Side, first: Side) -> dict[str, str]:
     labels = [one.spec.data.label for one in (first, side)]
     if _differ(labels):
         return dict.fromkeys(("validation", "test"), f"other label: {labels[0]} and {labels[1]}")
-    reasons = {"validation": _other_split(side, first), "test": _other_test(side, first)}
+    validation = _other_objective(side, first) or _other_split(side, first)
+    reasons = {"validation": validation, "test": _other_test(side, first)}
     return {what: why for what, why in reasons.items() if why}
+
+
+def _other_objective(side: Side, first: Side) -> str:
+    """Why what configurations are compared by is not the same figure."""
+    before, now = (one.spec.plan.objective.title for one in (first, side))
+    return f"other objective: {before} and {now}" if before != now else ""
 
 
 def _other_split(side: Side, first: Side) -> str:

@@ -12,28 +12,59 @@ _STUDENT = (6.3138, 2.9200, 2.3534, 2.1318, 2.0150, 1.9432, 1.8946, 1.8595, 1.83
 
 
 def leaderboard(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """As they are judged, best first: those with fresh seeds, by the number of whole runs, then by objective.
+    """As they are judged, best first: those with fresh seeds, by the number of whole runs, by Pareto front where there
+    are several objectives, then by the first.
 
-    Failed ones come last.
+    Infeasible ones come after them, and failed ones are last.
     """
     judged = [record.as_judged() for record in records]
-    return sorted(judged, key=lambda r: (bool(r.failure), not r.is_fresh, -len(r.whole), r.objective))
+    front = fronts(judged)
+
+    def rank(record: TrialRecord) -> tuple[float, ...]:
+        lost = bool(record.failure), bool(record.infeasible), not record.is_fresh
+        return *lost, -len(record.whole), front.get(record.number, 0), record.objective
+
+    return sorted(judged, key=rank)
+
+
+def fronts(records: Iterable[TrialRecord]) -> dict[int, int]:
+    """The Pareto front of each feasible complete configuration by its number, where they have several objectives.
+
+    On the first nobody is beaten: no other is as good in every objective and better in one. On the second nobody is,
+    once those of the first are left out, and so on.
+    """
+    left = {record.number: record.ranked for record in records if len(record.plan.objectives) > 1 and competes(record)}
+    found: dict[int, int] = {}
+    while left:
+        unbeaten = [n for n, own in left.items() if not any(_beats(other, own) for other in left.values())]
+        found |= dict.fromkeys(unbeaten, max(found.values(), default=0) + 1)
+        left = {number: own for number, own in left.items() if number not in found}
+    return found
+
+
+def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one != other and all(mine <= theirs for mine, theirs in zip(one, other, strict=True))
 
 
 def best(records: Iterable[TrialRecord]) -> TrialRecord | None:
-    """The best configuration that made all its runs."""
-    return next((record for record in leaderboard(records) if record.state == COMPLETE), None)
+    """The best configuration that made all its runs and breaks no bound."""
+    return next(filter(competes, leaderboard(records)), None)
+
+
+def competes(record: TrialRecord) -> bool:
+    """Whether a configuration may win: it made all its runs and breaks no bound."""
+    return record.state == COMPLETE and not record.infeasible
 
 
 def tied(records: Iterable[TrialRecord]) -> frozenset[int]:
-    """Numbers of the complete configurations that cannot be told from the best, and the best's.
+    """Numbers of the configurations that compete and cannot be told from the best, and the best's.
 
     A configuration can be told from it where the mean of its paired differences to the best - of the same seed and
     fold - is above the one-sided 95 % bound of Student's t, with the variance of all configurations' differences
     pooled. By one run alone none can be told from any other. The best is chosen, and so a little lucky: more are
     tied than are named. Where finalists are judged on fresh seeds, the others were behind them in the race.
     """
-    whole = [record for record in leaderboard(records) if record.state == COMPLETE]
+    whole = list(filter(competes, leaderboard(records)))
     whole = [record for record in whole if record.is_fresh == whole[0].is_fresh]
     if not whole or not whole[0].values:
         return frozenset()
@@ -60,8 +91,11 @@ def student_95(freedom: int) -> float:
 def told(records: Iterable[TrialRecord]) -> list[Trial]:
     """What the verbs answer of configurations, the best first."""
     ranked = leaderboard(records)
-    best_ones = tied(ranked)
-    return [record.told().model_copy(update={"tied": record.number in best_ones}) for record in ranked]
+    best_ones, front = tied(ranked), fronts(ranked)
+    return [
+        record.told().model_copy(update={"tied": record.number in best_ones, "front": front.get(record.number)})
+        for record in ranked
+    ]
 
 
 def counts(records: Iterable[TrialRecord]) -> Counts:
@@ -75,5 +109,5 @@ def counts(records: Iterable[TrialRecord]) -> Counts:
         seed_runs=sum(len(record.ended) for record in known),
         saved=sum(len(record.plan.replicates) - len(record.whole) for record in pruned),
         taken=sum(bool(history.taken) for record in known for history in record.histories.values()),
-        best=finite(first.objective) if first else None,
+        best=finite(first.score) if first else None,
     )

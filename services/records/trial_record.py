@@ -3,6 +3,7 @@
 import json
 import math
 import traceback
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median, stdev
@@ -13,8 +14,11 @@ from services.records.answers import Trial
 from services.records.parameters import from_json, to_json
 from services.spec.replicate import REFIT, Replicate, replicate_named
 from services.spec.spec import SeedPlan
+from services.text import number as shown
 from trainers.atomic import write_atomically
+from trainers.costs import COSTS
 from trainers.history import COMPLETE, PRUNED, RUNNING, History
+from trainers.objectives import OBJECTIVES
 
 FAILED: Final = "failed"
 REPEATABLE = ("Diverged: ", "UserError: ")
@@ -84,7 +88,7 @@ class TrialRecord:
 
     @property
     def values(self) -> dict[Replicate, float]:
-        """The objective of every whole run, the least validation MAE; none where nobody was validated on."""
+        """The objective of every whole run, as it is ranked: less is better; none where nobody was validated on."""
         return {run: best for run in self.whole if math.isfinite(best := self.histories[run].best)}
 
     @property
@@ -103,15 +107,51 @@ class TrialRecord:
 
     @property
     def objective(self) -> float:
-        """Mean of what its runs reached: whole ones where there are any, else those that were cut short."""
-        values = list(self.values.values()) or [h.best for h in self.histories.values()]
+        """Mean of what its runs reached, as it is ranked: whole ones where there are any, else those cut short."""
+        values = [history.best for history in self._judged]
         return fmean(values) if values else math.inf
+
+    @property
+    def objectives(self) -> dict[str, float]:
+        """Each objective as it was measured, over the same runs, each at its best epoch by the first of them."""
+        rows, wanted = [history.best_row for history in self._judged], (OBJECTIVES[n] for n in self.plan.objectives)
+        return {one.name: fmean(row.get(one.key, math.nan) for row in rows) if rows else math.nan for one in wanted}
+
+    @property
+    def ranked(self) -> tuple[float, ...]:
+        """Each objective as it is ranked, less being better; infinite where it is undefined."""
+        measured = self.objectives.items()
+        return tuple(OBJECTIVES[name].turned(v) if math.isfinite(v) else math.inf for name, v in measured)
+
+    @property
+    def costs(self) -> dict[str, float]:
+        """What it cost, of each figure that is bounded: the least that any epoch measured."""
+        return costs_of(self.histories.values(), self.plan.bounds)
+
+    @property
+    def infeasible(self) -> str:
+        """Which bounds it breaks, and by how much; empty where it breaks none that is known."""
+        return broken(self.costs, self.plan.bounds)
+
+    @property
+    def score(self) -> float:
+        """The objective as it was measured; not finite before there is any."""
+        return self.plan.objective.turned(self.objective)
+
+    @property
+    def scores(self) -> dict[Replicate, float]:
+        """The objective of every whole run as it was measured."""
+        return {run: self.plan.objective.turned(value) for run, value in self.values.items()}
 
     @property
     def sd(self) -> float | None:
         """Standard deviation over whole runs; 0 for one, None for none."""
         values = list(self.values.values())
         return stdev(values) if len(values) > 1 else 0.0 if values else None
+
+    @property
+    def _judged(self) -> list[History]:
+        return [self.histories[run] for run in self.values or self.histories]
 
     @property
     def refit_epochs(self) -> int | None:
@@ -128,13 +168,29 @@ class TrialRecord:
             method=self.configuration.method,
             state=self.state,
             reason="" if self.state == COMPLETE else self.reason,
-            objective=finite(self.objective),
+            objective=finite(self.score),
+            objectives={name: finite(value) for name, value in self.objectives.items()},
             sd=self.sd,
-            seeds={run: finite(self.histories[run].best) for run in self.whole},
+            costs=self.costs,
+            infeasible=self.infeasible,
+            seeds={run: finite(self.histories[run].score) for run in self.whole},
             epochs={run: earlier + len(history.epochs) for run, history in self.histories.items()},
             params=self.parameters,
             fresh=self.is_fresh,
         )
+
+
+def costs_of(histories: Iterable[History], names: Iterable[str]) -> dict[str, float]:
+    """The least of each figure in any epoch, for what was measured: noise makes times longer, and never shorter."""
+    rows = [row for history in histories for row in history.epochs]
+    found = {name: [row[COSTS[name].key] for row in rows if COSTS[name].key in row] for name in names}
+    return {name: min(values) for name, values in found.items() if values}
+
+
+def broken(costs: Mapping[str, float], bounds: Mapping[str, float]) -> str:
+    """Which bounds are broken, in words."""
+    over = (name for name, cost in costs.items() if cost > bounds[name])
+    return "; ".join(f"{name} {shown(costs[name])} is above {shown(bounds[name])}" for name in over)
 
 
 def finite(value: float) -> float | None:

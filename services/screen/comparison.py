@@ -10,8 +10,9 @@ from rich.console import Console
 
 from services.pages.tables import Line, Table
 from services.records.answers import Compared, Comparison, Difference, Final, Progress, Standing, Sweep
-from services.screen.tables import SHOWN_STATES, print_table
+from services.screen.tables import print_table, shown_state
 from services.text import count, ends, interval, number, over_seeds, spread
+from trainers.objectives import DEFAULT
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 40
@@ -44,14 +45,14 @@ def standings_table(comparison: Comparison) -> Table:
     for method in methods:
         lines += [_stood(method, one.sweep, one.methods[method]) for one in sweeps if method in one.methods]
     lines += [_finally(one) for one in sweeps if one.sweep.final]
-    titles = ("", "sweep", "trial", "MAE", "runs", "state", "difference, paired")
+    titles = ("", "sweep", "trial", _figure(comparison), "runs", "state", "difference, paired")
     return Table(
         "The best on the validation split, and on the test split", titles, tuple(lines), figures=frozenset({2, 3, 4, 6})
     )
 
 
 def progress_table(comparison: Comparison) -> Table:
-    """The best objective so far, as bars of one scale for each label."""
+    """The best objective so far, as bars of one scale for each label and objective."""
     sweeps = comparison.sweeps
     epochs = max((epoch for one in sweeps for epoch in one.progress.epochs), default=0)
     trials = max(len(one.progress.epochs) for one in sweeps)
@@ -59,12 +60,12 @@ def progress_table(comparison: Comparison) -> Table:
     for one in sweeps:
         seen = [value for value in one.progress.best if value is not None]
         if seen:
-            scale = _scale(one.sweep.label, sweeps)
+            scale = _scale(one.sweep, sweeps)
             by_trial = _bars(range(1, len(one.progress.best) + 1), one.progress, trials, scale)
             by_epoch = _bars(one.progress.epochs, one.progress, epochs, scale)
             reached = f"{count(len(one.progress.best), 'trial')}, {count(one.progress.epochs[-1], 'epoch')}"
             lines.append(Line((one.sweep.id, by_trial, by_epoch, f"{number(seen[0])} to {number(seen[-1])}", reached)))
-    titles = ("sweep", "by trials", "by epochs spent", "validation MAE", "over")
+    titles = ("sweep", "by trials", "by epochs spent", f"validation {_figure(comparison)}", "over")
     return Table("The best so far", titles, tuple(lines))
 
 
@@ -74,8 +75,13 @@ def doubts(comparison: Comparison) -> list[str]:
     pairs = [(one.sweep.id, what, why) for one in others for what, why in one.apart.items()]
     lines = [f"{sweep} is not paired with {first.sweep.id} on the {what} split: {why}" for sweep, what, why in pairs]
     if any((one.best and one.best.difference) or one.test for one in others):
-        lines.append(f"differences are to {first.sweep.id}: below 0 its error is the larger one")
+        lines.append(f"differences are to {first.sweep.id}: below 0 its figure is the larger one")
     return lines
+
+
+def _figure(comparison: Comparison) -> str:
+    """What the sweeps are compared by, where that is one thing and that of the test split, too."""
+    return "MAE" if all(one.sweep.objective[0] == DEFAULT for one in comparison.sweeps) else "figure"
 
 
 def _value(value: Any) -> str:
@@ -91,7 +97,7 @@ def _stood(what: str, sweep: Sweep, standing: Standing) -> Line:
             str(trial.number),
             over_seeds(trial.objective, trial.sd, len(trial.seeds)),
             f"{len(trial.seeds)}/{sweep.runs}",
-            SHOWN_STATES.get(trial.state, trial.state),
+            shown_state(trial),
             _difference(standing.difference, "run"),
         )
     )
@@ -116,8 +122,9 @@ def _difference(difference: Difference | None, pair: str) -> str:
     return f"{told} over {count(difference.pairs, pair)}"
 
 
-def _scale(label: str, sweeps: Sequence[Compared]) -> tuple[float, float]:
-    values = [value for one in sweeps if one.sweep.label == label for value in one.progress.best if value is not None]
+def _scale(sweep: Sweep, sweeps: Sequence[Compared]) -> tuple[float, float]:
+    alike = [o for o in sweeps if (o.sweep.label, o.sweep.objective[0]) == (sweep.label, sweep.objective[0])]
+    values = [value for one in alike for value in one.progress.best if value is not None]
     return min(values), max(values)
 
 

@@ -20,6 +20,7 @@ from services.spec.replicate import Replicate
 from services.spec.spec import Extent
 from services.text import count, duration, interval, moment, number, over_seeds, parameter, read_times, spread
 from trainers.history import RUNNING
+from trainers.objectives import DEFAULT, OBJECTIVES, Objective
 
 SHORT = {"temperature": "tau", "nn_step_size": "step", "distance": "dist", "weight_decay": "decay"}
 """Parameters by the names that the leaderboard's columns have."""
@@ -32,19 +33,37 @@ SHOWN_STATES = {RUNNING: "unfinished"}
 
 
 def leaderboard_table(trials: Sequence[Trial], runs: int) -> Table:
-    """Configurations as they come, the best first: mean and standard deviation over whole runs out of `runs`, and the
-    parameters that differ.
+    """Configurations as they come, the best first: mean and standard deviation over whole runs out of `runs`, the means
+    of further objectives and the Pareto front, where there are several, and the parameters that differ.
 
     A figure in brackets is of runs that were cut short.
     """
     names = _varying(sorted(trials, key=lambda trial: trial.number))
     shown = (SHORT.get(name, name) for name in names)
+    headings = [one.heading for one in objectives_of(trials)]
+    front = ["front"] if len(headings) > 1 else []
     return Table(
         "Configurations, the best first",
-        ("rank", "trial", "method", "validation MAE", _counted(trials), "state", *shown),
+        ("rank", "trial", "method", *headings, *front, _counted(trials), "state", *shown),
         tuple(_ranked(rank, trial, runs, names) for rank, trial in enumerate(trials, start=1)),
-        figures=frozenset({0, 1, 3, 4}),
+        figures=frozenset({0, 1, *range(3, 4 + len(headings) + len(front))}),
     )
+
+
+def objectives_of(trials: Sequence[Trial]) -> list[Objective]:
+    """What configurations are compared by, the first foremost."""
+    return [OBJECTIVES[name] for name in (trials[0].objectives if trials else ()) or (DEFAULT,)]
+
+
+def further(trial: Trial) -> list[str]:
+    """What a configuration has of further objectives, and its Pareto front, where there are several."""
+    _, *others = trial.objectives.values() or [None]
+    return [*map(number, others), str(trial.front or "–")] if others else []
+
+
+def shown_state(trial: Trial) -> str:
+    """How a configuration stands, in a word."""
+    return "infeasible" if trial.infeasible else SHOWN_STATES.get(trial.state, trial.state)
 
 
 def _counted(trials: Sequence[Trial]) -> str:
@@ -59,8 +78,9 @@ def _ranked(rank: int, trial: Trial, runs: int, names: Sequence[str]) -> Line:
             str(trial.number),
             trial.method,
             over_seeds(trial.objective, trial.sd, len(trial.seeds)),
+            *further(trial),
             f"{len(trial.seeds)}/{runs}" + FRESH * trial.fresh,
-            SHOWN_STATES.get(trial.state, trial.state),
+            shown_state(trial),
             *(parameter(trial.params[name]) if name in trial.params else "" for name in names),
         )
     )
@@ -93,27 +113,32 @@ def print_leaderboard(console: Console, trials: Sequence[Trial], runs: int) -> N
         console.print("no configuration has begun yet")
         return
     print_table(console, leaderboard_table(trials, runs))
-    if tied := [trial.number for trial in trials if trial.tied]:
-        fresh = trials[0].seeds if trials[0].fresh else ()
-        console.print("\n".join(doubts(tied, fresh)), soft_wrap=True, markup=False)
+    for line in doubts(trials):
+        console.print(line, soft_wrap=True, markup=False)
     for trial in sorted(trials, key=lambda trial: trial.number):
         if trial.state == "failed":
             console.print(f"trial {trial.number} failed: {trial.reason}", soft_wrap=True, markup=False)
 
 
-def doubts(tied: Sequence[int], fresh: Iterable[Replicate] = ()) -> list[str]:
-    """By what configurations are ranked, and which of them cannot be told from the best, the first of `tied`.
+def doubts(trials: Sequence[Trial]) -> list[str]:
+    """By what configurations are ranked, and which cannot be told from the best, once there is one; and which break
+    bounds.
 
-    `fresh` are the best's runs where they are of seeds that no race used.
+    `trials` come the best first.
     """
-    lines = ["ranked by MAE on the validation split, each run by the model that it keeps"]
-    if fresh := tuple(fresh):
-        lines.append(f"finalists come first, by {seeds_of(fresh)}, which no race used")
+    tied, (first, *others) = [trial.number for trial in trials if trial.tied], objectives_of(trials)
+    bounds = [f"trial {trial.number} is infeasible: {trial.infeasible}" for trial in trials if trial.infeasible]
+    if not tied:
+        return bounds
+    front = f"Pareto front of {' and '.join(one.title for one in (first, *others))}, then by " if others else ""
+    lines = [f"ranked by {front}{first.title} on the validation split, each run by the model that it keeps"]
+    if trials[0].fresh:
+        lines.append(f"finalists come first, by {seeds_of(trials[0].seeds)}, which no race used")
     if len(tied) > 1:
         more = " and more" if len(tied) > MOST_TIED + 1 else ""
-        others = ", ".join(map(str, tied[1 : MOST_TIED + 1])) + more
-        lines.append(f"trial {tied[0]} cannot be told from {others} (95 %, compared run by run)")
-    return lines
+        alike = ", ".join(map(str, tied[1 : MOST_TIED + 1])) + more
+        lines.append(f"trial {tied[0]} cannot be told from {alike} (95 %, compared run by run)")
+    return lines + bounds
 
 
 def seeds_of(runs: Iterable[Replicate]) -> str:
@@ -269,16 +294,25 @@ def _reached(phase: Extent, spaces: Sequence[str]) -> str:
 
 
 def sweeps_table(sweeps: Sequence[Sweep]) -> Table:
-    """All sweeps: id, state with the place in the queue, when each began, configurations ended, best objective; and
-    whose each is, where that is known of any.
+    """All sweeps: id, state with the place in the queue, when each began, configurations ended, best objective; of
+    what that is, where any has another than MAE, and whose each is, where that is known of any.
     """
-    users = any(sweep.user for sweep in sweeps)
-    titles = ("sweep", "state", "began", "trials", "best", "label", *(["user"] if users else []))
-    lines = tuple(_listed(sweep, users) for sweep in sweeps)
+    users, mixed = any(sweep.user for sweep in sweeps), any(sweep.objective != (DEFAULT,) for sweep in sweeps)
+    titles = (
+        "sweep",
+        "state",
+        "began",
+        "trials",
+        "best",
+        *(["of"] if mixed else []),
+        "label",
+        *(["user"] if users else []),
+    )
+    lines = tuple(_listed(sweep, users, mixed) for sweep in sweeps)
     return Table("Sweeps", titles, lines, figures=frozenset({3, 4}))
 
 
-def _listed(sweep: Sweep, users: bool) -> Line:
+def _listed(sweep: Sweep, users: bool, mixed: bool) -> Line:
     return Line(
         (
             sweep.id,
@@ -286,6 +320,7 @@ def _listed(sweep: Sweep, users: bool) -> Line:
             moment(sweep.started),
             f"{sweep.ended}/{sweep.configurations}",
             number(sweep.best),
+            *([OBJECTIVES[sweep.objective[0]].title] if mixed else []),
             sweep.label,
             *([sweep.user] if users else []),
         )

@@ -187,10 +187,10 @@ def _check_search_keys(spec: SweepSpec) -> None:
 
     search = spec.search
     unlike = "racing" if search.racing else "several spaces" if len(search.spaces) > 1 else ""
-    if search.sampler == "gp" and unlike:
+    if search.sampler in ("gp", "nsga2") and unlike:
         raise UserError(
-            f"search.sampler: gp is not allowed with {unlike}: it models what ran whole and has the same parameters, "
-            f"and would draw at random; use tpe, or racing: null and one space"
+            f"search.sampler: {search.sampler} is not allowed with {unlike}: it draws from what ran whole and has the "
+            f"same parameters, and would draw at random; use tpe, or racing: null and one space"
         )
     own = [f"{name}.{key}" for name, params in methods.parameters_of(spec.search.spaces).items() for key in params]
     training = [f"training.{field}" for field in search_spaces.TRAINING]

@@ -1,5 +1,6 @@
 """The spec: what a sweep studies, and nothing of where it runs. Its hash is the sweep's identity."""
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -10,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from search_spaces import TRAINING, Configuration, Context, Range
 from services.complaints import complaint
@@ -26,7 +27,9 @@ from trainers.config import (
     TrainingConfig,
     finetuning,
 )
+from trainers.costs import COSTS
 from trainers.errors import UserError, nearest
+from trainers.objectives import DEFAULT, OBJECTIVES, Objective
 from trainers.parameters import Count, Positive
 
 EXTENT = ("trials", "seeds", "new_seeds")
@@ -70,6 +73,10 @@ class RacingConfig(Frozen):
         return self
 
 
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+
 class Patch(Frozen):
     """What an option changes of a spec: fields of `data` (`READ`), `model` and `training`, and the whole `probe`."""
 
@@ -88,6 +95,12 @@ class Patch(Frozen):
                     f"allowed: {', '.join(READ)}"
                 )
         return data
+
+
+class BoundConfig(Frozen):
+    """What a figure may be at most."""
+
+    max: Positive
 
 
 class PointConfig(Frozen):
@@ -110,6 +123,15 @@ class SearchConfig(Frozen):
     against, the results of configurations up to n - parallel, so that a sweep's outcome does not depend on
     the machine or on timing. `racing: null` turns racing off.
 
+    `objective` is what they are compared by: a figure of the validation split, or several, of which the first chooses
+    each seed's best epoch, where the others are read, and what is evaluated of the Pareto front.
+
+    `constraints` bound what a configuration may cost, such as `seconds_per_scan: {max: 2}`: see `trainers.costs`. The
+    least that its epochs measured counts, of speed above all, which is noisy: with whatever else a machine does, a
+    configuration near a bound may be feasible on one and not on another. What was measured is kept with the epochs,
+    so that the verdict on what has run stays. One that breaks a bound is kept, but wins nothing and is nobody's rival,
+    and racing stops it.
+
     `choices` names axes and, of each, options to choose from, such as `encoder: {resnet18: {}, sfcn: {model: {encoder:
     sfcn}}}`; `choices_for` says for which methods an axis is there, where it is not for all. `points` are tried first.
 
@@ -125,7 +147,9 @@ class SearchConfig(Frozen):
     choices: dict[Word, dict[Word, Patch]] = Field(default_factory=dict)
     choices_for: dict[Word, tuple[str, ...]] = Field(default_factory=dict)
     points: tuple[PointConfig, ...] = ()
-    sampler: Literal["tpe", "random", "qmc", "gp"] = "tpe"
+    objective: Annotated[tuple[str, ...], BeforeValidator(_listed)] = (DEFAULT,)
+    sampler: Literal["tpe", "random", "qmc", "gp", "nsga2"] = "tpe"
+    constraints: dict[str, BoundConfig] = Field(default_factory=dict)
     trials: Count = 30
     seeds: tuple[Seed, ...] = (0, 1, 2)
     new_seeds: Literal["finalists", "all"] = "finalists"
@@ -134,7 +158,7 @@ class SearchConfig(Frozen):
     parallel: Count = 4
     racing: RacingConfig | None = RacingConfig()
 
-    @field_validator("spaces", "seeds")
+    @field_validator("spaces", "seeds", "objective")
     @classmethod
     def _are_distinct(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         if not values:
@@ -142,6 +166,28 @@ class SearchConfig(Frozen):
         if len(set(values)) < len(values):
             raise ValueError(f"{list(values)} repeats {next(v for v in values if values.count(v) > 1)}")
         return values
+
+    @field_validator("objective")
+    @classmethod
+    def _are_objectives(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in OBJECTIVES:
+                raise ValueError(f"unknown objective '{name}'; {nearest(name, OBJECTIVES)}")
+        return names
+
+    @field_validator("constraints")
+    @classmethod
+    def _bounds_what_is_measured(cls, bounds: dict[str, BoundConfig]) -> dict[str, BoundConfig]:
+        for name in bounds:
+            if name not in COSTS:
+                raise ValueError(f"unknown figure '{name}'; {nearest(name, COSTS)}")
+        return bounds
+
+    @model_validator(mode="after")
+    def _races_by_one_objective(self) -> "SearchConfig":
+        if self.racing and len(self.objective) > 1:
+            raise ValueError("racing is not allowed with several objectives: it stops by one alone; set racing: null")
+        return self
 
     @model_validator(mode="after")
     def _fixes_or_overrides(self) -> "SearchConfig":
@@ -270,6 +316,8 @@ class SeedPlan:
         folds: how many there are; 0 where the split has none.
         last: whether the model of the last epoch counts, not of the best.
         fresh: seeds that finalists are judged on, where those are others.
+        objectives: what they are compared by, the first foremost.
+        bounds: the most that each figure of `trainers.costs` may be, for those that are bounded.
     """
 
     seeds: tuple[int, ...]
@@ -278,6 +326,13 @@ class SeedPlan:
     folds: int = 0
     last: bool = False
     fresh: tuple[int, ...] = ()
+    objectives: tuple[str, ...] = (DEFAULT,)
+    bounds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def objective(self) -> Objective:
+        """The first of the objectives, which chooses each run's best epoch."""
+        return OBJECTIVES[self.objectives[0]]
 
     @cached_property
     def replicates(self) -> tuple[Replicate, ...]:
@@ -330,6 +385,23 @@ class SweepSpec(Frozen):
             except ValidationError as error:
                 raise ValueError(f"{FINETUNE}.{complaint(error, FinetuneConfig)}") from error
         return probe
+
+    @model_validator(mode="after")
+    def _has_the_groups_that_it_compares(self) -> "SweepSpec":
+        for name in self.search.objective:
+            if OBJECTIVES[name].grouped and self.data.group is None:
+                raise ValueError(f"search.objective: {name} is not allowed: it needs data.group, which is not set")
+        return self
+
+    @model_validator(mode="after")
+    def _measures_what_it_bounds(self) -> "SweepSpec":
+        for name in self.search.constraints:
+            if COSTS[name].gpu and not self.training.gpus_per_worker:
+                raise ValueError(
+                    f"search.constraints: {name} is not allowed: it is measured on a GPU, and training.gpus_per_worker "
+                    f"is 0"
+                )
+        return self
 
     @model_validator(mode="after")
     def _rungs_are_inside_training(self) -> "SweepSpec":
@@ -440,9 +512,17 @@ class SweepSpec(Frozen):
     def plan_over(self, folds: int) -> SeedPlan:
         """What a configuration is to run where nothing is chosen, and the split has so many folds; 0 is for none."""
         earlier = self.training.epochs if FINETUNE in self.probe else 0
-        seeds = self.search.seeds
-        fresh = tuple(range(FIRST_FRESH, FIRST_FRESH + len(seeds))) if self.search.judges_fresh else ()
-        return SeedPlan(seeds, self.judged_epochs, earlier, folds, self.training.checkpoint == "last", fresh)
+        fresh = tuple(range(FIRST_FRESH, FIRST_FRESH + len(self.search.seeds))) if self.search.judges_fresh else ()
+        return SeedPlan(
+            self.search.seeds,
+            self.judged_epochs,
+            earlier,
+            folds,
+            self.training.checkpoint == "last",
+            fresh,
+            self.search.objective,
+            {name: bound.max for name, bound in self.search.constraints.items()},
+        )
 
     @property
     def plans(self) -> list[SeedPlan]:
@@ -602,7 +682,7 @@ def patched(section: Section, *changes: Mapping[str, Any]) -> Section:
 
 
 def _without_retired(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The document without `search.objective: validation_mae`, which never had another value and is no field now."""
+    """The document without `search.objective: validation_mae`, which old specs have, and which is the default."""
     search = document.get("search")
     if not isinstance(search, dict) or search.get("objective") != "validation_mae":
         return document

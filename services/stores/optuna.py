@@ -4,15 +4,14 @@ import warnings
 from collections.abc import Sequence
 
 import optuna
+from optuna.study import StudyDirection
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.settings import Settings
 from services.spec.methods import POINT, Start
 from services.text import one_line
 from trainers.errors import UserError
-
-METRIC = "validation MAE"
-"""What a study minimises."""
+from trainers.objectives import OBJECTIVES
 
 
 def open_storage(settings: Settings) -> optuna.storages.BaseStorage:
@@ -24,14 +23,21 @@ def open_storage(settings: Settings) -> optuna.storages.BaseStorage:
         raise UserError(f"CONTRASWEEP_OPTUNA_STORAGE: the storage cannot be opened: {one_line(error)}") from error
 
 
-def open_study(sweep_id: str, storage: optuna.storages.BaseStorage, first: Sequence[Start]) -> optuna.Study:
-    """The sweep's study; where it is new, those of `first` are the first in line."""
+def open_study(
+    sweep_id: str,
+    storage: optuna.storages.BaseStorage,
+    first: Sequence[Start],
+    objectives: Sequence[str],
+) -> optuna.Study:
+    """The sweep's study, of `objectives` as they are measured; where it is new, those of `first` are first in line."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(study_name=sweep_id, storage=storage, load_if_exists=True)
+    wanted = [OBJECTIVES[name] for name in objectives]
+    directions = [StudyDirection.MAXIMIZE if one.higher else StudyDirection.MINIMIZE for one in wanted]
+    study = optuna.create_study(study_name=sweep_id, storage=storage, directions=directions, load_if_exists=True)
     if study.metric_names is None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names([METRIC])
+            study.set_metric_names([one.heading for one in wanted])
     waiting = study.get_trials(deepcopy=False)
     if all(trial.state == optuna.trial.TrialState.WAITING for trial in waiting):
         in_line = {trial.user_attrs.get(POINT) for trial in waiting}

@@ -12,8 +12,7 @@ from typing import Any
 from services.spec.replicate import Replicate
 from services.stores.mlflow import SWEEP, Metrics, RunKey, RunState, SweepRuns, is_refused
 from services.stores.outbox import Outbox
-
-_OBJECTIVE = "validation_mae"
+from trainers.objectives import DEFAULT, OBJECTIVES
 
 log = logging.getLogger("contrasweep.tracking")
 
@@ -23,10 +22,18 @@ class Tracker:
 
     On resume the runs are found again by their tag `contrasweep.key` ("<sweep>/<trial>/<replicate>"), and no
     (run, metric, step) is logged twice. Without an `artifact_location` the server decides on it; beside a
-    SQLite store it is the folder `artifacts`.
+    SQLite store it is the folder `artifacts`. `objective` is the metric that configurations are compared by.
     """
 
-    def __init__(self, tracking_uri: str, artifact_location: str | None, sweep_name: str, sweep_id: str) -> None:
+    def __init__(
+        self,
+        tracking_uri: str,
+        artifact_location: str | None,
+        sweep_name: str,
+        sweep_id: str,
+        objective: str = OBJECTIVES[DEFAULT].key,
+    ) -> None:
+        self._objective = objective
         self._runs = SweepRuns(tracking_uri, artifact_location, sweep_name, sweep_id)
         self._outbox = Outbox("MLflow", is_refused, self._runs.forget)
         self._lock = threading.Lock()
@@ -133,7 +140,7 @@ class Tracker:
 
     def _queue_rows(self, number: int, replicate: Replicate, rows: Sequence[Metrics]) -> None:
         for row in rows:
-            if (value := row.get(_OBJECTIVE)) is not None:
+            if (value := row.get(self._objective)) is not None:
                 self._objectives[number][replicate][int(row["epoch"] or 0)] = value
         with self._lock:
             self._unsent[number, replicate] += _stamped(rows)
@@ -168,21 +175,22 @@ class Tracker:
             del self._unsent[key][:count]
 
     def _log_over_runs(self, number: int) -> None:
-        stamped = _stamped(_over_runs(list(self._objectives.pop(number, {}).values())))
+        stamped = _stamped(_over_runs(self._objective, list(self._objectives.pop(number, {}).values())))
         self._outbox.put(lambda: self._runs.log_rows((number,), stamped))
 
 
-def _over_runs(curves: Sequence[Mapping[int, float]]) -> list[Metrics]:
+def _over_runs(metric: str, curves: Sequence[Mapping[int, float]]) -> list[Metrics]:
     """Mean and sd by epoch of the runs that got furthest: one cut short would put a step into the mean."""
     last = max((max(curve) for curve in curves), default=0)
     furthest = [curve for curve in curves if last in curve]
-    return [_mean_and_sd(epoch, [c[epoch] for c in furthest if epoch in c]) for epoch in sorted(set().union(*furthest))]
+    epochs = sorted(set().union(*furthest))
+    return [_mean_and_sd(metric, epoch, [c[epoch] for c in furthest if epoch in c]) for epoch in epochs]
 
 
-def _mean_and_sd(epoch: int, values: Sequence[float]) -> Metrics:
-    row: dict[str, float | None] = {"epoch": epoch, f"{_OBJECTIVE}_mean": statistics.fmean(values)}
+def _mean_and_sd(metric: str, epoch: int, values: Sequence[float]) -> Metrics:
+    row: dict[str, float | None] = {"epoch": epoch, f"{metric}_mean": statistics.fmean(values)}
     if len(values) > 1:
-        row[f"{_OBJECTIVE}_sd"] = statistics.stdev(values)
+        row[f"{metric}_sd"] = statistics.stdev(values)
     return row
 
 

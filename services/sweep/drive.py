@@ -133,7 +133,7 @@ class Drive:
     def _searcher(self, monitor: Monitor) -> SweepSearcher:
         search, label_ranges = self._spec.search, {o: one.label_range for o, one in self._prepared.items()}
         starts = methods.starts(self._spec, label_ranges)
-        study = open_study(self._folder.sweep_id, self._study_storage, starts[: search.trials])
+        study = open_study(self._folder.sweep_id, self._study_storage, starts[: search.trials], search.objective)
         line_up(study, [start for start in starts if start.method in Spaces.of(study, search.spaces).added])
         return SweepSearcher(
             study,

@@ -90,15 +90,21 @@ def finalize(
 
 
 def choose_winner(spec: SweepSpec, plan: SeedPlan, storage: Path) -> Winner:
-    """The first of the leaderboard and its finished runs. Raises UserError where no seed finished.
+    """The first of the leaderboard and its finished runs: where there are several objectives, the best by the first.
 
     Where it was judged on fresh seeds, its runs are theirs, and not those of the race: validation and test figure are
     then of the same runs, neither of which it was chosen out of many by.
+
+    Raises UserError where no seed finished of a configuration that breaks no bound.
     """
     ranked = leaderboard(read_records(storage, plan))
     record = next((record for record in ranked if record.whole and not record.failure), None)
     if record is None:
         raise UserError(f"sweep {storage.name}: no configuration finished a seed; there is nothing to evaluate")
+    if record.infeasible:
+        raise UserError(
+            f"sweep {storage.name}: no configuration keeps search.constraints; there is nothing to evaluate"
+        )
     validated = {
         replicate: (
             run_config(spec, record.configuration, replicate.seed),
@@ -284,7 +290,10 @@ def _draw(
     drawn = {
         "predicted-against-true": draw_evaluation(report, label, title),
         "learning-curves": figures.learning_curves(
-            {run.words: record.histories[run].epochs for run in record.whole}, title=title
+            {run.words: record.histories[run].epochs for run in record.whole},
+            metric=record.plan.objective.key,
+            label=record.plan.objective.heading,
+            title=title,
         ),
     }
     for run, (features, predictions) in inferred.items():

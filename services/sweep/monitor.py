@@ -72,7 +72,7 @@ class Monitor:
             self._track_end(record, cast(RunState, "stopped" if state == RUNNING else state))
             first = self.best()
             if first:
-                self._tracker.best(first.number, first.objective)
+                self._tracker.best(first.number, first.score)
             self._tracker.leaderboard(leaderboard_text(list(self._records.values()), len(self._plan.replicates)))
             self._show()
         log.info("trial %d %s", number, " · ".join(self._words(record, state)))
@@ -100,22 +100,18 @@ class Monitor:
     def _words(self, record: TrialRecord, state: str) -> list[str]:
         values = record.values
         words = ["paused" if state == RUNNING else state]
-        words += (
-            [f"{number(record.objective)} over {count(len(values), 'run' if self._plan.folds else 'seed')}"]
-            if values
-            else []
-        )
+        runs = count(len(values), "run" if self._plan.folds else "seed")
+        words += [f"{number(record.score)} over {runs}"] if values else []
         words += [record.reason] if state in (PRUNED, FAILED) else []
         return [*words, self.summary()]
 
     def _track_end(self, record: TrialRecord, state: RunState) -> None:
-        reason = "" if state == COMPLETE else record.reason
+        reason = record.infeasible if state == COMPLETE else record.reason
         for run, history in record.histories.items():
             whole = len(history.epochs) == record.plan.judged_epochs
             self._tracker.run_ended(record.number, run, "complete" if whole else state, "" if whole else reason)
-        values = record.values
-        objective = record.objective if values else None
-        self._tracker.trial_ended(record.number, state, reason, objective, values, len(record.ended))
+        objective = record.score if record.values else None
+        self._tracker.trial_ended(record.number, state, reason, objective, record.scores, len(record.ended))
 
     def _show(self) -> None:
         begun = {number: plan.epochs for number, plan in self._plans.items()}

@@ -144,7 +144,7 @@ def _outer_fold(session: Session, loaded: LoadedSpec, folder: OuterFolder, repor
         trial=report.trial,
         method=report.method,
         params=record.parameters,
-        validation_mae=finite(record.objective),
+        objective=finite(record.score),
         metrics={name: interval.value for name, interval in report.metrics.items()},
         external_mae={name: cohort.metrics["mae"].value for name, cohort in report.external.items()},
         sample=report.sample,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from scipy.stats import t as student
 
-from services.records.trial_record import read_record
+from services.records.trial_record import broken, costs_of, read_record
 from services.spec.replicate import Replicate
 from services.spec.spec import SeedPlan
 from services.text import count, number
@@ -31,6 +31,10 @@ class Racer:
         """Whether a run is whole."""
         return run in self.histories and len(self.histories[run].epochs) >= self.epochs
 
+    def infeasible(self, plan: SeedPlan) -> str:
+        """Which bounds it breaks, as far as is known."""
+        return broken(costs_of(self.histories.values(), plan.bounds), plan.bounds)
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -51,14 +55,18 @@ class Rule:
     confidence: float
 
     def hopeless(self, own: Racer, others: Sequence[Racer]) -> str:
-        """Why a configuration cannot beat the best of `others` any more; empty while it can.
+        """Why a configuration cannot beat the best of `others` any more, or ever; empty while it can.
 
         Its differences to the best, of the same seed and fold, have a Student bound whose variance is that of all such
-        pairs among `others`, shrunk to a prior of 10 % of the best (with three seeds a rank test could never stop
-        anything).
+        pairs among `others`, shrunk to a prior of 10 % of the best, or of what differences to it are in proportion to
+        (with three seeds a rank test could never stop anything). All are ranked: less is better.
         """
         whole = [other for other in others if self._is_whole(other)]
-        if not whole or self._is_whole(own) or not self._is_judged(own):
+        if self._is_whole(own) or not self._is_judged(own):
+            return ""
+        if over := own.infeasible(self.plan):
+            return f"infeasible: {over}"
+        if not whole:
             return ""
         best = min(whole, key=self._objective)
         rivals = [other for other in others if other is not best]
@@ -108,16 +116,17 @@ class Rule:
         ended = self._ended(own, best)
         differences = list(ended.values())
         for run, history in own.histories.items():
-            if run in best.histories and not own.has_ended(run) and math.isfinite(history.best):
+            if run in best.histories and not own.has_ended(run):
                 reached = len(history.epochs)
                 caught_up = [self._lag(own, best, earlier, reached) for earlier in ended]
                 differences.append(history.best - best.histories[run].best_until(reached) - fmean(caught_up or [0.0]))
-        return differences
+        return list(filter(math.isfinite, differences))
 
     def _ended(self, own: Racer, best: Racer) -> dict[Replicate, float]:
-        """The differences to the best at the ends of runs."""
+        """The differences to the best at the ends of runs, where both have a figure."""
         ended = (run for run in own.histories if run in best.histories and own.has_ended(run))
-        return {run: own.histories[run].best - best.histories[run].best for run in ended}
+        found = {run: own.histories[run].best - best.histories[run].best for run in ended}
+        return {run: difference for run, difference in found.items() if math.isfinite(difference)}
 
     def _lag(self, own: Racer, best: Racer, run: Replicate, reached: int) -> float:
         """How much further behind a run was after so many epochs than at its end."""
@@ -137,7 +146,8 @@ class Rule:
         return math.sqrt((self._prior(best) + math.fsum(squares)) / freedom), freedom
 
     def _prior(self, best: Racer) -> float:
-        return PRIOR_PAIRS * (PRIOR_SPREAD * self._objective(best)) ** 2
+        objective = self.plan.objective
+        return PRIOR_PAIRS * (PRIOR_SPREAD * objective.scale(objective.turned(self._objective(best)))) ** 2
 
 
 class Event(NamedTuple):
@@ -169,7 +179,8 @@ class Referee:
         if number not in self._running:
             self._running[number] = self._read(number)
         own = self._running[number]
-        history = own.histories.get(replicate, History(replicate.seed, last=self._plan.last))
+        fresh = History(replicate.seed, last=self._plan.last, objective=self._plan.objectives[0])
+        history = own.histories.get(replicate, fresh)
         history.epochs = [*history.epochs[: int(row["epoch"])], row]
         self._running[number] = replace(own, histories={**own.histories, replicate: history})
         reason = self._reason(number) if race else ""
@@ -199,7 +210,7 @@ class Referee:
         if self._rule is None:
             return ""
         rivals = range(number - self._parallel + 1)
-        self._ended |= {rival: self._read(rival) for rival in rivals if rival not in self._ended}
+        self._ended |= {rival: self._read_rival(rival) for rival in rivals if rival not in self._ended}
         return self._rule.hopeless(self._running[number], [self._ended[rival] for rival in rivals])
 
     def _read(self, number: int) -> Racer:
@@ -209,3 +220,8 @@ class Referee:
         if raced is None or raced.failure:
             return Racer({}, self._plan.judged_epochs)
         return Racer(raced.histories, raced.plan.judged_epochs)
+
+    def _read_rival(self, number: int) -> Racer:
+        """The same; nothing where it breaks a bound, either."""
+        racer = self._read(number)
+        return replace(racer, histories={}) if racer.infeasible(self._plan) else racer

@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from statistics import fmean
 
 import optuna
 
 from services.data.open import Reads
 from services.data.prepare import Prepared
 from services.records.seed_runs import SeedRuns
+from services.records.trial_record import TrialRecord
 from services.settings import Settings
 from services.spec import methods
 from services.spec.spec import Options, SweepSpec
 from services.stores.optuna import open_study
-from services.sweep.sampling import make_sampler
+from services.sweep.sampling import as_attributes, make_sampler, told
 from services.sweep.trial import run_config
 from trainers.data.splits import Splits
 from trainers.data.store import json_digest
@@ -49,22 +49,24 @@ def count_there(
     What is drawn after that depends on what it will come to. Where racing stops configurations, more may be there.
     """
     search, found = spec.search, 0
-    study = open_study("", optuna.storages.InMemoryStorage(), methods.starts(spec, label_ranges)[: search.trials])
-    ended: list[tuple[optuna.Trial, float]] = []
+    first = methods.starts(spec, label_ranges)[: search.trials]
+    study = open_study("", optuna.storages.InMemoryStorage(), first, search.objective)
+    ended: list[TrialRecord] = []
     for number in range(search.trials):
-        while ended and ended[0][0].number <= number - search.parallel:
-            study.tell(*ended.pop(0))
+        while ended and ended[0].number <= number - search.parallel:
+            record = ended.pop(0)
+            outcome = told(record)
+            for key, value in as_attributes(outcome.excess).items():
+                study._storage.set_trial_system_attr(record.number, key, value)
+            study.tell(record.number, outcome.values, state=outcome.state)
         study.sampler = make_sampler(search.sampler, number)
         trial = study.ask()
         configuration = methods.draw(trial, spec, label_ranges)
-        read = search.reading(configuration.choices)
-        there = [
-            runs[read, one.fold].find(run_config(spec, configuration, one.seed))
-            for one in spec.plan_of(configuration, folds).replicates
-        ]
+        read, plan = search.reading(configuration.choices), spec.plan_of(configuration, folds)
+        there = [runs[read, one.fold].find(run_config(spec, configuration, one.seed)) for one in plan.replicates]
         histories = [history for folder in there if folder and (history := History.read(folder))]
         found += len(histories)
         if len(histories) < len(there):
             break
-        ended.append((trial, fmean(history.best for history in histories)))
+        ended.append(TrialRecord(number, configuration, "", dict(zip(plan.replicates, histories, strict=True)), plan))
     return found

@@ -2,23 +2,29 @@
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
 import optuna
 from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 
 from services.records.trial_record import FAILED, TrialRecord
 from services.sweep.spaces import METHOD, Spaces
 from trainers.history import COMPLETE
+from trainers.objectives import OBJECTIVES, Objective
 from trainers.seeding import fold
 
+POPULATION = 16
+"""Of NSGA-II; the first ones are drawn at random. It does not depend on the number of trials, which may grow."""
 REPEATS = "repeats"
 """Attribute of an Optuna trial that was not run, of versions that told repeats as trials: what it repeats."""
 
 
 def make_sampler(name: str, number: int, attempt: int = 0) -> optuna.samplers.BaseSampler:
-    """The sampler of configuration `number`, by its name in the spec: tpe, random, qmc or gp.
+    """The sampler of configuration `number`, by its name in the spec: tpe, random, qmc, gp or nsga2.
 
     Each `attempt` at the number has random numbers of its own.
     """
@@ -29,6 +35,8 @@ def make_sampler(name: str, number: int, attempt: int = 0) -> optuna.samplers.Ba
             return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
         if name == "gp":
             return optuna.samplers.GPSampler(seed=seed, deterministic_objective=False, warn_independent_sampling=False)
+        if name == "nsga2":
+            return optuna.samplers.NSGAIISampler(population_size=POPULATION, seed=seed)
         independent = optuna.samplers.RandomSampler(seed=seed)
         if name == "qmc":  # one sequence for all; what depends on the method is outside it
             return optuna.samplers.QMCSampler(
@@ -66,14 +74,15 @@ class Scratch:
         self._number, self._real, self._method = number, study, spaces.parameter(number)
         self._storage, self._study_id = study._storage, study._study_id
         memory = InMemoryStorage()
-        self._study = optuna.create_study(storage=memory, sampler=make_sampler(sampler, number, attempt))
+        sampling = make_sampler(sampler, number, attempt)
+        self._study = optuna.create_study(storage=memory, sampler=sampling, directions=study.directions)
         _copy_attributes(self._storage, self._study_id, memory, self._study._study_id)
         bad = _worse_than_all(known)
         trials = [spaces.seen(trial, number) for trial in study.get_trials(deepcopy=False)[: number + 1]]
         for trial in trials[:number]:
             memory.create_new_trial(self._study._study_id, _as_known(trial, known, bad))
         in_line = trials[number] if attempt == 0 and number < len(trials) else None
-        own = _again(in_line, TrialState.RUNNING) if in_line else None
+        own = _again(in_line, Told(TrialState.RUNNING)) if in_line else None
         self.trial = optuna.Trial(self._study, memory.create_new_trial(self._study._study_id, own))
 
     def keep(self) -> None:
@@ -85,55 +94,84 @@ class Scratch:
             if kept not in real.params:
                 value = distribution.to_internal_repr(drawn.params[name])
                 self._storage.set_trial_param(real._trial_id, kept, value, distribution)
+        for key, noted in drawn.system_attrs.items():  # such as which generation it is of
+            if key not in real.system_attrs:
+                self._storage.set_trial_system_attr(real._trial_id, key, noted)
 
 
-def told(record: TrialRecord | None) -> tuple[TrialState, float | None, dict[int, float]]:
-    """State, value and intermediate values of a configuration, as Optuna has them."""
+class Told(NamedTuple):
+    """How a configuration stands, as Optuna has it: its objectives as measured, or what it reached by when.
+
+    `excess` is by which share each figure is above its bound, or, below 0, under it.
+    """
+
+    state: TrialState
+    values: Sequence[float] | None = None
+    reached: Mapping[int, float] = MappingProxyType({})
+    excess: Mapping[str, float] = MappingProxyType({})
+
+
+def told(record: TrialRecord | None) -> Told:
+    """How a configuration stands. One that lacks one of several objectives has failed: Optuna has no place for it."""
     if record is None or record.state == FAILED:
-        return TrialState.FAIL, None, {}
+        return Told(TrialState.FAIL)
+    objectives = (OBJECTIVES[name] for name in record.plan.objectives)
+    values = [one.turned(ranked) for one, ranked in zip(objectives, record.ranked, strict=True)]
+    excess = {name: cost / record.plan.bounds[name] - 1 for name, cost in record.costs.items()}
     if record.state == COMPLETE:
-        return TrialState.COMPLETE, record.objective, {}
-    reached = sum(len(history.epochs) for history in record.histories.values())
-    return TrialState.PRUNED, None, {reached: record.objective} if math.isfinite(record.objective) else {}
+        lacks = len(values) > 1 and not all(map(math.isfinite, values))
+        return Told(TrialState.FAIL) if lacks else Told(TrialState.COMPLETE, values, excess=excess)
+    if len(values) > 1 or not math.isfinite(values[0]):  # Optuna has intermediate values of one objective only
+        return Told(TrialState.PRUNED, excess=excess)
+    epochs = sum(len(history.epochs) for history in record.histories.values())
+    return Told(TrialState.PRUNED, None, {epochs: values[0]}, excess)
 
 
-def _as_known(trial: FrozenTrial, known: Mapping[int, TrialRecord | None], bad: float | None) -> FrozenTrial:
+def as_attributes(excess: Mapping[str, float]) -> dict[str, float]:
+    """Constraints as the system attributes of an Optuna trial, as `optuna.Trial.set_constraint` writes them."""
+    return {f"{_CONSTRAINTS_KEY}:{name}": share for name, share in excess.items()}
+
+
+def _as_known(trial: FrozenTrial, known: Mapping[int, TrialRecord | None], bad: Sequence[float]) -> FrozenTrial:
     if REPEATS in trial.user_attrs and trial.state.is_finished():
-        return _again(trial, trial.state, trial.value, trial.intermediate_values)
+        return _again(trial, Told(trial.state, trial.values, trial.intermediate_values, trial.constraints))
     if trial.number not in known:
-        return _again(trial, TrialState.RUNNING)
+        return _again(trial, Told(TrialState.RUNNING))
     record = known[trial.number]
-    if record is not None and record.failed_by_itself and bad is not None:
-        return _again(trial, TrialState.COMPLETE, bad)
-    return _again(trial, *told(record))
+    if record is not None and record.failed_by_itself and bad:
+        return _again(trial, Told(TrialState.COMPLETE, bad))
+    return _again(trial, told(record))
 
 
-def _again(
-    trial: FrozenTrial,
-    state: TrialState,
-    value: float | None = None,
-    intermediate_values: Mapping[int, float] | None = None,
-) -> FrozenTrial:
+def _again(trial: FrozenTrial, outcome: Told) -> FrozenTrial:
     """A trial with another outcome."""
     return optuna.trial.FrozenTrial(
         number=trial.number,
         trial_id=trial.number,
-        state=state,
-        value=value,
+        state=outcome.state,
+        value=None,
+        values=outcome.values,
         datetime_start=trial.datetime_start,
-        datetime_complete=trial.datetime_start if state.is_finished() else None,
+        datetime_complete=trial.datetime_start if outcome.state.is_finished() else None,
         params=trial.params,
         distributions=trial.distributions,
         user_attrs=trial.user_attrs,
-        system_attrs=trial.system_attrs,
-        intermediate_values=dict(intermediate_values or {}),
+        system_attrs=trial.system_attrs | as_attributes(outcome.excess),
+        intermediate_values=dict(outcome.reached),
     )
 
 
-def _worse_than_all(known: Mapping[int, TrialRecord | None]) -> float | None:
-    """As far beyond the worst as that is from the best; None before there is any."""
-    values = [r.objective for r in known.values() if r and not r.failure and math.isfinite(r.objective)]
-    return 2 * max(values) - min(values) if values else None
+def _worse_than_all(known: Mapping[int, TrialRecord | None]) -> list[float]:
+    """Of each objective, as far beyond the worst as that is from the best; none before there is any."""
+    seen = [
+        r.objectives for r in known.values() if r and not r.failure and all(map(math.isfinite, r.objectives.values()))
+    ]
+    return [_beyond(OBJECTIVES[name], [one[name] for one in seen]) for name in (seen[0] if seen else ())]
+
+
+def _beyond(objective: Objective, values: Sequence[float]) -> float:
+    ranked = list(map(objective.turned, values))
+    return objective.turned(2 * max(ranked) - min(ranked))
 
 
 def _copy_attributes(source: BaseStorage, source_id: int, target: BaseStorage, target_id: int) -> None:

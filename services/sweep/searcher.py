@@ -19,7 +19,7 @@ from services.records.trial_record import (
     write_configuration,
 )
 from services.spec.spec import RacingConfig, SearchConfig, SeedPlan
-from services.sweep.sampling import REPEATS, Scratch, told
+from services.sweep.sampling import REPEATS, Scratch, as_attributes, told
 from services.sweep.spaces import Spaces
 from trainers.history import COMPLETE, PRUNED, RUNNING
 
@@ -220,7 +220,8 @@ class SweepSearcher(Searcher):
         Seeds that came later are for them alone, or for every complete configuration.
         """
         if self._study.user_attrs.get(FINALISTS) is None:
-            records = [record for record in read_records(self._sweep, self._plan) if not record.failure]
+            records = read_records(self._sweep, self._plan)
+            records = [record for record in records if not (record.failure or record.infeasible)]
             candidates = self._candidates(records)
             chosen = [record.number for record in candidates[: self._finalists_wanted()]]
             if self._search.new_seeds == "all":
@@ -230,8 +231,9 @@ class SweepSearcher(Searcher):
         return list(self._study.user_attrs[FINALISTS])
 
     def _candidates(self, records: Iterable[TrialRecord]) -> list[TrialRecord]:
-        """Those who did not fail, the best of the search first; by fresh seeds nobody comes into the finals again."""
-        raced = [record.as_raced() if self._plan.fresh else record for record in records if not record.failure]
+        """Those who may win, the best of the search first; by fresh seeds nobody comes into the finals again."""
+        able = (record for record in records if not (record.failure or record.infeasible))
+        raced = [record.as_raced() if self._plan.fresh else record for record in able]
         return sorted(raced, key=lambda record: record.objective)
 
     def _finalists_wanted(self) -> int:
@@ -282,12 +284,14 @@ class SweepSearcher(Searcher):
                 self._tell(number, record)
 
     def _tell(self, number: int, record: TrialRecord | None) -> None:
-        state, value, reached = told(record)
+        state, values, reached, excess = told(record)
         if state is not TrialState.COMPLETE:
             self._note(number, "reason", (record.reason or "the sweep ended before it") if record else "it never began")
         for step, objective in reached.items():
             self._study._storage.set_trial_intermediate_value(self._trial_id(number), step, objective)
-        self._study.tell(number, value, state=state)
+        for key, value in as_attributes(excess).items():
+            self._study._storage.set_trial_system_attr(self._trial_id(number), key, value)
+        self._study.tell(number, values, state=state)
 
     def _note(self, number: int, key: str, value: Any) -> None:
         self._study._storage.set_trial_user_attr(self._trial_id(number), key, value)

@@ -33,7 +33,7 @@ class Tracked:
     ) -> None:
         self._spec, self._folder, self._console = spec, folder, console
         self._prepared, self._start = prepared, start
-        self.tracker = Tracker(settings.tracking_uri, None, spec.name, folder.sweep_id)
+        self.tracker = Tracker(settings.tracking_uri, None, spec.name, folder.sweep_id, spec.plan.objective.key)
         self.page = PageWriter(settings, folder, self.tracker)
         self.ended: RunState = "failed"
 
@@ -44,7 +44,7 @@ class Tracked:
         Where it does not answer, the sweep is not finished: `resume` has only the rest to deliver.
         """
         digests = {"volumes": versions_of(self._prepared), "code": code_digest()}
-        params = {"contrasweep": version("contrasweep")}
+        params = {"contrasweep": version("contrasweep"), "objective": ", ".join(self._spec.search.objective)}
         for name in self._spec.data.cohorts:
             digests[f"external_{name}"] = versions_of({o: one.external[name] for o, one in self._prepared.items()})
         if self._start:

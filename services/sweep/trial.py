@@ -83,7 +83,15 @@ def run_config(spec: SweepSpec, configuration: Configuration, seed: int, init_fr
     model = spec.model.model_copy(update={"init_from": str(init_from) if init_from else None})
     training = spec.training.model_validate(spec.training.model_dump() | configuration.training)
     method = MethodConfig(name=configuration.method, params=configuration.params)
-    return RunConfig(model=model, training=training, method=method, probe=spec.probe, seed=seed)
+    return RunConfig(
+        model=model,
+        training=training,
+        method=method,
+        probe=spec.probe,
+        seed=seed,
+        objectives=spec.search.objective,
+        costs=tuple(spec.search.constraints),
+    )
 
 
 def refit_config(spec: SweepSpec, record: TrialRecord, seed: int, init_from: Path | None = None) -> RunConfig:
@@ -213,7 +221,7 @@ def taken_or_trained(
         found = STATES.index(replayed(runs, run, folder, referee) if take and rank() == 0 else "")
         state = STATES[first_says(found, device)]
         if state:
-            return History.read(folder) or History(run.seed, state)
+            return History.read(folder) or History(run.seed, state, objective=run.objectives[0])
         history = train_seed(run, feed, folder, device=device, on_epoch=referee, on_earlier_epoch=referee.hear)
         if history.state == COMPLETE and rank() == 0:
             runs.add(run, folder)
@@ -231,7 +239,7 @@ def replayed(runs: SeedRuns, run: RunConfig, folder: Path, referee: "RefereeClie
         return ""
     for row in earlier_epochs(source):
         referee.hear(row)
-    history = History(run.seed, taken=runs.name_of(source), last=whole.last)
+    history = History(run.seed, taken=runs.name_of(source), last=whole.last, objective=whole.objective)
     for row in whole.epochs:
         history.epochs.append(row)
         verdict = referee(row)
@@ -249,7 +257,9 @@ def replayed(runs: SeedRuns, run: RunConfig, folder: Path, referee: "RefereeClie
 
 def _words(history: History) -> list[str]:
     words = ["paused" if history.state == RUNNING else history.state, count(len(history.epochs), "epoch")]
-    return words + [word for word in (f"best {number(history.best)}" if history.epochs else "", history.reason) if word]
+    return words + [
+        word for word in (f"best {number(history.score)}" if history.epochs else "", history.reason) if word
+    ]
 
 
 def run_group(task: Task) -> None:

@@ -11,6 +11,7 @@ from services.pages.templates import pages
 from services.records.answers import Comparison
 from services.screen.comparison import doubts, fields_table, standings_table
 from services.text import moment
+from trainers.objectives import OBJECTIVES
 
 _TEMPLATE = "comparison.html"
 
@@ -26,13 +27,13 @@ def render(comparison: Comparison) -> str:
             fields=fields_table(comparison),
             standings=standings_table(comparison),
             doubts=doubts(comparison),
-            progress=inline(best_so_far(comparison), "The least validation MAE so far, of each sweep"),
+            progress=inline(best_so_far(comparison), "What was the best so far, of each sweep"),
         )
     )
 
 
 def best_so_far(comparison: Comparison) -> Figure:
-    """The least validation MAE of a complete configuration, against configurations and against epochs spent."""
+    """What the best complete configuration reached, against configurations and against epochs spent."""
     figure = canvas(4.0)
     for place, title in enumerate(("configurations", "epochs spent"), start=1):
         axes = axes_of(figure, (1, 2, place))
@@ -50,6 +51,7 @@ def best_so_far(comparison: Comparison) -> Figure:
         axes.set_xlabel(title)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y", color=FAINT, linewidth=0.8)
-    figure.axes[0].set_ylabel("validation MAE")
+    headings = dict.fromkeys(OBJECTIVES[one.sweep.objective[0]].heading for one in comparison.sweeps)
+    figure.axes[0].set_ylabel(" or ".join(headings))
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3, frameon=False)
     return figure

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.records.drivers import Driver, read_drivers
 from services.records.final_report import FinalReport
 from services.records.folder import SweepFolder, SweepState
-from services.records.leaderboard import leaderboard
+from services.records.leaderboard import best, leaderboard
 from services.records.trial_record import TrialRecord, read_records, run_folder
 from services.settings import Settings
 from services.spec.replicate import Replicate
@@ -20,7 +20,8 @@ from services.spec.roots import without_folders
 from services.spec.spec import SeedPlan, SweepSpec
 from services.stores.optuna import open_storage
 from trainers.errors import UserError
-from trainers.history import COMPLETE, EpochMetrics, History
+from trainers.history import EpochMetrics, History
+from trainers.objectives import Objective
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,19 @@ class Content:
     told: Callable[[str], str]
 
     @property
+    def objective(self) -> Objective:
+        """What configurations are compared by, before all else."""
+        return self.spec.plan.objective
+
+    @property
+    def several(self) -> bool:
+        """Whether there are further objectives."""
+        return len(self.spec.search.objective) > 1
+
+    @property
     def best(self) -> TrialRecord | None:
-        """The best configuration that made all its runs."""
-        return next((record for record in self.records if record.state == COMPLETE), None)
+        """The best configuration that made all its runs and breaks no bound."""
+        return best(self.records)
 
 
 def read_content(settings: Settings, folder: SweepFolder, state: SweepState | None = None) -> Content:

@@ -21,6 +21,7 @@ from services.sweep_page.figures import error_axis
 from services.sweep_page.parameters import Parameter
 from services.text import parameter
 from trainers.history import COMPLETE
+from trainers.objectives import Objective
 
 _LINE_BREAK = 13
 
@@ -57,13 +58,13 @@ class Scale:
 def parallel_coordinates(content: Content, records: Sequence[TrialRecord], parameters: Sequence[Parameter]) -> Figure:
     """Complete configurations coloured by their objective, the same for every method; those cut short grey."""
     scales = [_scale(parameter) for parameter in parameters]
-    objective = Scale("validation MAE", *_ends(content.records))
+    objective = Scale(content.objective.heading, *_ends(content.records, content.objective))
     figure = canvas(3.3, min(WIDTH_IN, 3 + 1.1 * len(scales)))
     axes = figure.add_subplot()
     whole = [record for record in content.records if record.state == COMPLETE]
-    colours, norm = _colours(), Normalize(*_ends(whole))
+    colours, norm = _colours(content.objective), Normalize(*_ends(whole, content.objective))
     for record in reversed(records):  # the best is drawn last, above the others
-        value = record.objective
+        value = record.score
         if record.failure or not math.isfinite(value):
             continue
         places = [s.place(p.value(record)) for s, p in zip(scales, parameters, strict=True)] + [objective.place(value)]
@@ -82,10 +83,10 @@ def parallel_coordinates(content: Content, records: Sequence[TrialRecord], param
     return figure
 
 
-def _ends(records: Sequence[TrialRecord]) -> tuple[float, float]:
+def _ends(records: Sequence[TrialRecord], objective: Objective) -> tuple[float, float]:
     """From the best to what the better nine of ten reached: one that went astray would leave no room to the rest."""
     reached = [value for record in records if math.isfinite(value := record.objective)] or [0.0]
-    low, high = min(reached), float(np.quantile(reached, 0.9))
+    low, high = sorted(map(objective.turned, (min(reached), float(np.quantile(reached, 0.9)))))
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
@@ -116,6 +117,9 @@ def _broken(title: str) -> str:
     return f"{title[:middle]}\n{title[middle:]}"
 
 
-def _colours() -> Colormap:
-    """The colour map without its yellow, which does not show on white."""
-    return LinearSegmentedColormap.from_list("page", mpl.colormaps[GRADED](np.linspace(0, 0.88, 64)))
+def _colours(objective: Objective) -> Colormap:
+    """The colour map without its yellow, which does not show on white; what is better is darker."""
+    shades = np.linspace(0, 0.88, 64)
+    return LinearSegmentedColormap.from_list(
+        "page", mpl.colormaps[GRADED](shades[::-1] if objective.higher else shades)
+    )

@@ -11,11 +11,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from services.pages.drawing import COLOURS, DIM, FAINT, INK, MARKERS, PALE, axes_of, canvas, colour_of, plain
+from services.records.leaderboard import fronts
 from services.records.trial_record import TrialRecord
 from services.spec.spec import SeedPlan
 from services.sweep_page.content import Content
 from services.sweep_page.importance import Importance
 from services.sweep_page.intervals import mean_interval
+from trainers.objectives import OBJECTIVES, Objective
 
 MOST_ROWS = 15
 MOST_CURVES = 5
@@ -31,7 +33,7 @@ def seed_spread(content: Content) -> Figure:
     axes = axes_of(figure)
     for row, record in enumerate(shown):
         colour = colour_of(record.configuration.method, methods)
-        values = record.values
+        values = record.scores
         mean, low, high = mean_interval(list(values.values()))
         axes.plot([low, high], [row, row], color=colour, alpha=0.35, linewidth=6, solid_capstyle="butt")
         axes.plot([mean, mean], [row - 0.32, row + 0.32], color=colour, linewidth=2)
@@ -40,7 +42,7 @@ def seed_spread(content: Content) -> Figure:
     axes.set_yticks(range(len(shown)), [plain(_name(record)) for record in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlabel(error_axis(content))
-    axes.set_xlim(*_around([value for record in shown for value in record.values.values()]))
+    axes.set_xlim(*_around([value for record in shown for value in record.scores.values()]))
     axes.grid(axis="x", color=FAINT, linewidth=0.8)
     axes.tick_params(axis="y", length=0)
     figure.legend(handles=_seed_keys(plan), loc="outside upper right", ncols=8, frameon=False, fontsize=8.5)
@@ -48,7 +50,7 @@ def seed_spread(content: Content) -> Figure:
 
 
 def learning_curves(content: Content) -> Figure:
-    """Validation MAE by epoch: the best configurations, each run thin and their mean bold; all others grey."""
+    """The objective by epoch: the best configurations, each run thin and their mean bold; all others grey."""
     curves = [(record, curves_of(record)) for record in content.records]
     shown = [(record, own) for record, own in curves if own][:MOST_CURVES]
     best = {record.number for record, _ in shown}
@@ -70,12 +72,35 @@ def learning_curves(content: Content) -> Figure:
     axes.set_ylabel(error_axis(content))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y", color=FAINT, linewidth=0.8)
-    axes.set_ylim(*_seen([value for _, own in shown for curve in own for _, value in curve]))
+    axes.set_ylim(*_seen([value for _, own in shown for curve in own for _, value in curve], content.objective))
     figure.legend(handles=_curve_keys(shown, bool(others)), loc="outside right upper", frameon=False, fontsize=8.5)
     return figure
 
 
-def importance_bars(found: Sequence[Importance]) -> Figure:
+def pareto(content: Content) -> Figure:
+    """Complete configurations by the first objective against each further one; the front in colour, with numbers."""
+    first, *others = (OBJECTIVES[name] for name in content.spec.search.objective)
+    front = fronts(content.records)
+    figure = canvas(3.6, 4.8 * len(others))
+    for place, other in enumerate(others, start=1):
+        axes = axes_of(figure, (1, len(others), place))
+        for record in content.records:
+            if record.number in front:
+                _dot(axes, record, (first.name, other.name), content, on_front=front[record.number] == 1)
+        axes.set_xlabel(error_axis(content))
+        axes.set_ylabel(axis_of(other, content))
+    return figure
+
+
+def _dot(axes: Axes, record: TrialRecord, names: tuple[str, str], content: Content, *, on_front: bool) -> None:
+    x, y = (record.objectives[name] for name in names)
+    colour = colour_of(record.configuration.method, content.spec.search.spaces) if on_front else PALE
+    axes.plot(x, y, "o", color=colour, markersize=7 if on_front else 5, zorder=3 if on_front else 2)
+    if on_front:
+        axes.annotate(str(record.number), (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8.5, color=INK)
+
+
+def importance_bars(found: Sequence[Importance], objective: Objective) -> Figure:
     """Shares of variance, method by method."""
     rows = [(one, name, share) for one in found for name, share in one.shares.items()]
     figure = canvas(0.8 + 0.3 * len(rows) + 0.4 * len(found), 6.6)
@@ -91,15 +116,21 @@ def importance_bars(found: Sequence[Importance]) -> Figure:
             place += 1
         place += 0.3
     axes.set_yticks([at for at, _ in ticks], [name for _, name in ticks])
-    axes.set(ylim=(place - 0.5, -0.7), xlim=(0, 1.08), xlabel="share of the variance of the validation MAE")
+    axes.set(ylim=(place - 0.5, -0.7), xlim=(0, 1.08), xlabel=f"share of the variance of the {objective.heading}")
     axes.xaxis.set_major_formatter("{x:.0%}")
     axes.tick_params(axis="y", length=0)
     return figure
 
 
 def error_axis(content: Content) -> str:
-    """The title of an axis of validation errors."""
-    return f"validation MAE (units of {plain(content.spec.data.label)})"
+    """The title of an axis of what configurations are compared by."""
+    return axis_of(content.objective, content)
+
+
+def axis_of(objective: Objective, content: Content) -> str:
+    """The title of an axis of an objective, with its unit where it has one."""
+    unit = ("", "units of {}", "squared units of {}")[objective.power].format(plain(content.spec.data.label))
+    return f"{objective.heading} ({unit})" if unit else objective.heading
 
 
 def _name(record: TrialRecord) -> str:
@@ -130,16 +161,9 @@ def _curve_keys(shown: Sequence[tuple[TrialRecord, object]], others: bool) -> li
 
 
 def curves_of(record: TrialRecord) -> list[list[tuple[float, float]]]:
-    """(epoch, error) of each run that was ever evaluated."""
-    rows = (history.epochs for history in record.histories.values())
-    curves = (
-        [
-            (row["epoch"] + 1, row["validation_mae"])
-            for row in seed
-            if math.isfinite(row.get("validation_mae", math.nan))
-        ]
-        for seed in rows
-    )
+    """(epoch, objective) of each run that was ever evaluated."""
+    rows, key = (history.epochs for history in record.histories.values()), record.plan.objective.key
+    curves = ([(row["epoch"] + 1, row[key]) for row in run if math.isfinite(row.get(key, math.nan))] for run in rows)
     return [curve for curve in curves if curve]
 
 
@@ -168,8 +192,11 @@ def _around(values: Sequence[float]) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _seen(values: Sequence[float]) -> tuple[float, float]:
-    """What to show of errors by epoch: all of the best, and not all of how badly training began."""
-    low, high = min(values), float(np.quantile(values, 0.98))
+def _seen(values: Sequence[float], objective: Objective) -> tuple[float, float]:
+    """What to show of an objective by epoch: all of the best, and not all of how badly training began."""
+    ends = min(values), float(np.quantile(values, 0.98))
+    if objective.higher:
+        ends = float(np.quantile(values, 0.02)), max(values)
+    low, high = ends
     margin = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
     return low - margin, high + margin

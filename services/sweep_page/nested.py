@@ -15,8 +15,9 @@ from services.screen.tables import outer_table
 from services.settings import Settings
 from services.spec.spec import SweepSpec
 from services.sweep_page.content import Content, read_content
-from services.sweep_page.tables import METRICS, figures_table, leaderboard_table
+from services.sweep_page.tables import figures_table, leaderboard_table, title_of
 from services.text import interval, moment, number, parameter, spread
+from trainers.objectives import Objective
 
 _TEMPLATE = "nested.html"
 
@@ -69,7 +70,7 @@ def render_nested(nested: Nested) -> str:
             outer=outer_table(nested.sweep),
             pooled=figures_table("Everyone, pooled", final) if final else None,
             between=_between_table(final) if final else None,
-            winners=_winners_table(final) if final else None,
+            winners=_winners_table(final, nested.spec.plan.objective) if final else None,
             predicted=address_of(nested.picture) if nested.picture else "",
             leaderboards={one.sweep_id: leaderboard_table(one) for one in nested.searches},
         )
@@ -90,19 +91,19 @@ def nested_summary(nested: Nested) -> str:
 
 
 def _between_table(final: PooledReport) -> Table:
-    lines = [Line((METRICS.get(name, name), spread(told.mean, told.sd))) for name, told in final.between.items()]
+    lines = [Line((title_of(name), spread(told.mean, told.sd))) for name, told in final.between.items()]
     titles = ("figure", "mean ± sd over outer folds")
     return Table("Between outer folds", titles, tuple(lines), figures=frozenset({1}))
 
 
-def _winners_table(final: PooledReport) -> Table:
+def _winners_table(final: PooledReport, objective: Objective) -> Table:
     lines = [
         Line(
             (
                 fold.id,
                 str(fold.trial),
                 fold.method,
-                number(fold.validation_mae),
+                number(fold.objective),
                 number(fold.metrics["mae"]),
                 str(fold.looks),
                 " · ".join(f"{name} {parameter(value)}" for name, value in fold.params.items()),
@@ -110,5 +111,5 @@ def _winners_table(final: PooledReport) -> Table:
         )
         for fold in final.outer
     ]
-    titles = ("outer fold", "trial", "method", "validation MAE", "test MAE", "read", "parameters")
+    titles = ("outer fold", "trial", "method", objective.heading, "test MAE", "read", "parameters")
     return Table("Who won in each outer fold", titles, tuple(lines), figures=frozenset({1, 3, 4, 5}))

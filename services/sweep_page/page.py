@@ -11,7 +11,7 @@ from services.pages.drawing import address_of, inline
 from services.pages.templates import pages
 from services.records.final_report import FinalReport
 from services.records.folder import FINISHED, RUNNING, SweepFolder, SweepState
-from services.records.leaderboard import tied
+from services.records.leaderboard import fronts, told
 from services.records.trial_record import FAILED
 from services.screen.tables import doubts, seeds_of
 from services.settings import Settings
@@ -79,11 +79,9 @@ def _counts(content: Content) -> dict[str, int]:
 
 
 def _tables(content: Content) -> dict[str, Any]:
-    best = tied(content.records)
-    fresh = content.records[0].values if content.records and content.records[0].is_fresh else ()
     return {
         "leaderboard": tables.leaderboard_table(content),
-        "doubts": doubts([record.number for record in content.records if record.number in best], fresh) if best else [],
+        "doubts": doubts(told(content.records)),
         "methods": tables.methods_table(content),
         "pruned": tables.pruned_table(content),
         "failures": tables.failures_table(content),
@@ -98,10 +96,13 @@ def _figures(content: Content) -> dict[str, Any]:
     shares = [one for one in found if one.shares]
     return {
         "seed_spread": inline(figures.seed_spread(content), _spread_words(content)) if whole else "",
+        "pareto": inline(figures.pareto(content), _pareto_words(content)) if content.several and whole else "",
         "curves": inline(figures.learning_curves(content), _curves_words(content)) if begun else "",
         "coordinates": _coordinates(content) if begun else {},
         "importances": found,
-        "importance_bars": inline(figures.importance_bars(shares), "Bars: each parameter's share") if shares else "",
+        "importance_bars": inline(figures.importance_bars(shares, content.objective), "Bars: each parameter's share")
+        if shares
+        else "",
         "fewest": FEWEST,
     }
 
@@ -158,10 +159,20 @@ def _external(content: Content, pictures: Mapping[str, str]) -> list[dict[str, A
 
 def _spread_words(content: Content) -> str:
     shown = [record for record in content.records if record.values][: figures.MOST_ROWS]
-    means = ", ".join(f"trial {record.number} {number(record.objective)}" for record in shown)
-    return f"Validation MAE of each run of the best configurations; means: {means}"
+    means = ", ".join(f"trial {record.number} {number(record.score)}" for record in shown)
+    return f"{_capital(content)} of each run of the best configurations; means: {means}"
 
 
 def _curves_words(content: Content) -> str:
     names = [f"trial {record.number}" for record in content.records if figures.curves_of(record)][: figures.MOST_CURVES]
-    return f"Validation MAE by epoch of {', '.join(names)}, for each run and in the mean, above all others in grey"
+    return f"{_capital(content)} by epoch of {', '.join(names)}, for each run and in the mean, above all others in grey"
+
+
+def _pareto_words(content: Content) -> str:
+    on = [str(number) for number, front in fronts(content.records).items() if front == 1]
+    return f"Objectives of complete configurations against each other; on the Pareto front: trials {', '.join(on)}"
+
+
+def _capital(content: Content) -> str:
+    heading = content.objective.heading
+    return heading[0].upper() + heading[1:]

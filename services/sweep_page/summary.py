@@ -32,14 +32,21 @@ def _headline(content: Content) -> list[str]:
     for name, cohort in final.external.items() if final else ():
         lines += [f"{_literal(name)} MAE {interval(cohort.metrics['mae'])} over {cohort.sample}"]
     if best:
-        fresh = f", over {seeds_of(best.values)}, which no race used" if best.is_fresh else ""
-        lines += [f"Best validation MAE {number(best.objective)} {label}: trial {best.number}{fresh}"]
+        objective, fresh = (
+            content.objective,
+            f", over {seeds_of(best.values)}, which no race used" if best.is_fresh else "",
+        )
+        unit = f" {label}" if objective.power == 1 else ""
+        lines += [f"Best {objective.heading} {number(best.score)}{unit}: trial {best.number}{fresh}"]
     lines += ["Everything else is in the artifact `report.html`."]
     return [f"{line}  " for line in lines]
 
 
 def _leaderboard(content: Content) -> list[str]:
-    table, titles = leaderboard_table(content), ["trial", "method", "validation MAE", runs_of(content), "state"]
+    table, titles = (
+        leaderboard_table(content),
+        ["trial", "method", content.objective.heading, runs_of(content), "state"],
+    )
     columns = [table.titles.index(title) for title in titles]
     rows = [[_literal(line.cells[column]) for column in columns] for line in table.lines[:SHOWN]]
     written = (f"| {' | '.join(cells)} |" for cells in (titles, ["---"] * len(titles), *rows))

@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from statistics import median
 
 from services.pages.tables import Line, Table
-from services.records.answers import Figures
+from services.records.answers import Figures, Trial
 from services.records.final_report import FinalReport
+from services.records.leaderboard import competes, told
 from services.records.trial_record import FAILED, TrialRecord
-from services.screen.tables import FRESH, SHOWN_STATES
+from services.screen.tables import FRESH, further, shown_state
 from services.sweep_page.content import Content
 from services.sweep_page.cost import plan_of, saved_by
 from services.sweep_page.intervals import mean_interval
 from services.sweep_page.parameters import by_method, searched, values
 from services.text import duration, ends, moment, number, over_seeds, parameter, read_times
 from trainers.history import COMPLETE, PRUNED
-
-METRICS = {"mae": "MAE", "mse": "MSE", "gm": "geometric mean error", "pearson": "Pearson's r", "r2": "R²"}
+from trainers.objectives import OBJECTIVES
 
 
 def leaderboard_table(content: Content) -> Table:
@@ -25,11 +25,14 @@ def leaderboard_table(content: Content) -> Table:
         for method, records in by_method(content).items()
     }
     lines = [
-        _ranked(content, rank, record, names[record.configuration.method])
-        for rank, record in enumerate(content.records, start=1)
+        _ranked(content, rank, record, trial, names[record.configuration.method])
+        for rank, (record, trial) in enumerate(zip(content.records, told(content.records), strict=True), start=1)
     ]
-    titles = ("rank", "trial", "method", "validation MAE", "95 % interval", runs_of(content), "state", "parameters")
-    return Table("Configurations, the best first", titles, tuple(lines), head=1, figures=frozenset({0, 1, 3, 4, 5}))
+    first, *others = (OBJECTIVES[name].heading for name in content.spec.search.objective)
+    more = [*others, "front"] if others else []
+    titles = ("rank", "trial", "method", first, "95 % interval", *more, runs_of(content), "state", "parameters")
+    figures = frozenset({0, 1, *range(3, 6 + len(more))})
+    return Table("Configurations, the best first", titles, tuple(lines), head=1, figures=figures)
 
 
 def runs_of(content: Content) -> str:
@@ -42,20 +45,20 @@ def methods_table(content: Content) -> Table:
     lines = []
     for method, records in by_method(content).items():
         states = [record.state for record in records]
-        whole = sorted(r.objective for r, s in zip(records, states, strict=True) if s == COMPLETE)
+        whole = sorted(record.objective for record in records if competes(record))
         counts = (len(records), *(states.count(state) for state in (COMPLETE, PRUNED, FAILED)))
-        best = (number(whole[0]), number(median(whole))) if whole else ("–", "–")
+        turned = content.objective.turned
+        best = (number(turned(whole[0])), number(turned(median(whole)))) if whole else ("–", "–")
         lines.append((whole[:1] or [float("inf")], Line((method, *map(str, counts), *best))))
     ordered = tuple(line for _, line in sorted(lines, key=lambda pair: pair[0]))
-    titles = ("method", "configurations", "complete", "pruned", "failed", "best MAE", "median MAE")
+    title = content.objective.title
+    titles = ("method", "configurations", "complete", "pruned", "failed", f"best {title}", f"median {title}")
     return Table("Methods, the best first", titles, ordered, figures=frozenset(range(1, 7)))
 
 
 def figures_table(title: str, evaluated: Figures) -> Table:
     """Figures of the final evaluation with their intervals."""
-    lines = [
-        Line((METRICS.get(name, name), number(m.value), ends(m.low, m.high))) for name, m in evaluated.metrics.items()
-    ]
+    lines = [Line((title_of(name), number(m.value), ends(m.low, m.high))) for name, m in evaluated.metrics.items()]
     lines += [Line((f"MAE of {run.words}", number(value), "")) for run, value in evaluated.seed_mae.items()]
     lines += [Line(("MAE of their mean prediction", number(evaluated.ensemble_mae), ""))]
     lines += [
@@ -66,6 +69,11 @@ def figures_table(title: str, evaluated: Figures) -> Table:
     if isinstance(evaluated, FinalReport):
         lines += [Line(("the test split was", read_times(evaluated.looks), ""))]
     return Table(title, ("figure", "value", "95 % interval"), tuple(lines), figures=frozenset({1, 2}))
+
+
+def title_of(figure: str) -> str:
+    """What a figure is called, whose name is a metric's or its own."""
+    return OBJECTIVES[figure].title if figure in OBJECTIVES else figure
 
 
 def winner_table(final: FinalReport) -> Table:
@@ -81,9 +89,17 @@ def pruned_table(content: Content) -> Table:
         if record.state == PRUNED:
             saved = saved_by(content, record)
             done = plan_of(content, record).epochs - saved.epochs
-            figures = (str(done), str(saved.epochs), duration(saved.hours), number(record.objective))
+            figures = (str(done), str(saved.epochs), duration(saved.hours), number(record.score))
             lines.append(Line((str(record.number), record.configuration.method, *figures, content.told(record.reason))))
-    titles = ("trial", "method", "epochs run", "epochs saved", "time saved", "MAE reached", "reason")
+    titles = (
+        "trial",
+        "method",
+        "epochs run",
+        "epochs saved",
+        "time saved",
+        f"{content.objective.title} reached",
+        "reason",
+    )
     return Table("Configurations that racing stopped", titles, tuple(lines), figures=frozenset({0, 2, 3, 4, 5}))
 
 
@@ -102,21 +118,22 @@ def drivers_table(content: Content) -> Table:
     return Table("Drivers", ("attempt", "began", "user", "code"), tuple(lines), figures=frozenset({0}))
 
 
-def _ranked(content: Content, rank: int, record: TrialRecord, names: Sequence[str]) -> Line:
-    state, whole, given = record.state, record.values, values(record)
+def _ranked(content: Content, rank: int, record: TrialRecord, trial: Trial, names: Sequence[str]) -> Line:
+    state, whole, given = record.state, record.scores, values(record)
     chosen = content.final is not None and content.final.trial == record.number
     return Line(
         (
             str(rank),
             str(record.number),
             record.configuration.method,
-            over_seeds(record.objective, record.sd, len(record.values)),
+            over_seeds(trial.objective, trial.sd, len(whole)),
             _interval(list(whole.values())),
+            *further(trial),
             f"{len(record.whole)}/{len(content.plan.replicates)}" + FRESH * record.is_fresh,
-            SHOWN_STATES.get(state, state) + (", evaluated" if chosen else ""),
+            shown_state(trial) + (", evaluated" if chosen else ""),
             " · ".join(f"{name} {parameter(given[name])}" for name in names),
         ),
-        "best" if chosen else state,
+        "best" if chosen else PRUNED if trial.infeasible else state,
     )
 
 

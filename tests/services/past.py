@@ -20,15 +20,27 @@ def by_seed(values: Mapping[int, Of]) -> dict[Replicate, Of]:
     return {Replicate(seed): value for seed, value in values.items()}
 
 
-def rows(values: Sequence[float], first: int = 0) -> list[EpochMetrics]:
-    """An epoch for each validation MAE."""
-    return [{"epoch": first + i, "loss": 1.0, "validation_mae": value} for i, value in enumerate(values)]
+def rows(
+    values: Sequence[float], first: int = 0, *, objective: str = "mae", also: EpochMetrics | None = None
+) -> list[EpochMetrics]:
+    """An epoch for each validation MAE, or for each of another objective; all have the metrics of `also`, too."""
+    key = f"validation_{objective}"
+    return [{"epoch": first + i, "loss": 1.0, key: value, **(also or {})} for i, value in enumerate(values)]
 
 
-def history(values: Sequence[float], *, seed: int = 0, state: str = "", reason: str = "") -> History:
+def history(
+    values: Sequence[float],
+    *,
+    seed: int = 0,
+    state: str = "",
+    reason: str = "",
+    objective: str = "mae",
+    also: EpochMetrics | None = None,
+) -> History:
     """A seed with these validation MAEs; complete where it has all its epochs, if nothing else is said."""
     reached = COMPLETE if len(values) >= EPOCHS else RUNNING
-    return History(seed, state or reached, reason, rows(values))
+    epochs = rows(values, objective=objective, also=also)
+    return History(seed, state or reached, reason, epochs, objective=objective)
 
 
 def leave(
@@ -42,9 +54,12 @@ def leave(
     state: str = "",
     reason: str = "",
     planned: Sequence[int] | None = None,
+    objective: str = "mae",
+    also: EpochMetrics | None = None,
 ) -> None:
     """A configuration's folder: validation MAEs by its runs or seeds; `state` and `reason` are of the last.
 
+    Or figures of another `objective`; metrics of `also` are in each epoch beside them.
     Without `planned` it does not say which seeds it is to run, nor for how long, as before sweeps could be extended.
     """
     write_configuration(
@@ -60,17 +75,27 @@ def leave(
     told = [(run if isinstance(run, Replicate) else Replicate(run), values) for run, values in runs.items()]
     for place, (run, values) in enumerate(told, start=1):
         ended = {"state": state, "reason": reason} if state and place == len(told) else {}
-        history(values, seed=run.seed, **ended).write(run_folder(sweep, number, run))
+        one = history(values, seed=run.seed, objective=objective, also=also, **ended)
+        one.write(run_folder(sweep, number, run))
 
 
 def spec(
-    *, spaces: Sequence[str] = ("dynlocrep",), training: Mapping[str, Any] | None = None, **search: Any
+    *,
+    spaces: Sequence[str] = ("dynlocrep",),
+    training: Mapping[str, Any] | None = None,
+    group: str | None = None,
+    **search: Any,
 ) -> SweepSpec:
     """A small spec of EPOCHS epochs."""
     return SweepSpec.model_validate(
         {
             "name": "study",
-            "data": {"participants": "participants.tsv", "image": "{participant_id}.png", "label": "age"},
+            "data": {
+                "participants": "participants.tsv",
+                "image": "{participant_id}.png",
+                "label": "age",
+                "group": group,
+            },
             "training": {"epochs": EPOCHS, "batch_size": 16, **(training or {})},
             "search": {"spaces": spaces, "racing": None, **search},
         }

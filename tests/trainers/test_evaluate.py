@@ -1,6 +1,8 @@
 """Evaluation on the frozen embedding."""
 
 import math
+import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,8 @@ import torch
 from torch import nn
 
 from tests.trainers import tiny
+from trainers.covariates import Covariates
+from trainers.data import store
 from trainers.data.feeds.resident import ResidentFeed
 from trainers.errors import Diverged
 from trainers.evaluate import Embedding, embed, evaluate, judge
@@ -109,6 +113,39 @@ def test_an_end_to_end_network_is_judged_by_its_own_head() -> None:
     expected = np.abs(20 * whole.images.mean((1, 2, 3)) + 3 - whole.labels).mean()
     assert isinstance(probe, Line) and "train_mae" not in row
     assert row["validation_mae"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_is_asked_for_is_measured_and_nothing_else() -> None:
+    feed, model = tiny.feed(validation=20), built()
+    usual, _ = evaluate(model, feed, tiny.run(), CPU)
+    asked = {"objectives": ("worst_group_mae", "site"), "costs": ("parameters", "seconds_per_scan", "epoch_seconds")}
+    began = time.perf_counter()
+    row, probe = evaluate(model, feed, tiny.run().model_copy(update=asked), CPU)
+    took = time.perf_counter() - began
+    added = {"validation_worst_group_mae", "validation_site", "parameters", "seconds_per_scan"}
+    assert row.keys() - usual.keys() == added
+    assert {key: row[key] for key in usual} == usual
+    validation = embed(model.network, feed.evaluation("validation", batch_size=8, rank=0, world_size=1))
+    errors = (probe.predict(validation.features) - validation.labels).abs()
+    assert row["validation_worst_group_mae"] == pytest.approx(float(max(errors[::2].mean(), errors[1::2].mean())))
+    assert row["parameters"] == sum(p.numel() for p in model.network.encoder.parameters())
+    assert 0 < row["seconds_per_scan"] * 20 < took
+
+
+def test_covariates_say_nothing_of_what_the_embedding_knows() -> None:
+    """The group is a covariate here, which a probe reads beside the embedding."""
+    train, validation = tiny.split(18, first_row=0, seed=1), tiny.split(20, first_row=1, seed=2)
+    covariates = Covariates.fit(["site"], [{"site": "A"}, {"site": "B"}])
+
+    def told(rows: store.Rows) -> store.Rows:
+        assert rows.groups is not None
+        return replace(rows, covariates=covariates.encode([{"site": "AB"[group]} for group in rows.groups]))
+
+    beside = tiny.resident(told(train), told(validation), covariates=covariates)
+    run = tiny.run().model_copy(update={"objectives": ("mae", "site")})
+    with_covariates, _ = evaluate(built(), ResidentFeed(beside), run, CPU)
+    without, _ = evaluate(built(), ResidentFeed(tiny.resident(train, validation)), run, CPU)
+    assert with_covariates["validation_site"] == without["validation_site"]
 
 
 def test_predictions_that_are_not_finite() -> None:

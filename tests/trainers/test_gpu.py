@@ -83,3 +83,11 @@ def test_the_last_model_of_a_run_that_nobody_validates_predicts(method: str, tmp
     new = tiny.split(32, first_row=1, seed=3)
     predicted = Predictor.load(run, tmp_path / "best.pt", feed.image_shape, CUDA).infer(new.images).predictions
     assert abs(predicted - new.labels).mean() < 10, "guessing the mean is off by 15 years"
+
+
+def test_memory_is_a_runs_own_and_not_what_the_process_took_before(tmp_path: Path) -> None:
+    before = torch.zeros(2**28, device="cuda")
+    del before
+    run = tiny.run(gpus_per_worker=1).model_copy(update={"costs": ("gpu_memory_gb", "seconds_per_scan")})
+    history = pretrain(run, tiny.feed(), tmp_path, device=CUDA)
+    assert all(0 < row["gpu_memory_gb"] < 0.5 and row["seconds_per_scan"] > 0 for row in history.epochs)

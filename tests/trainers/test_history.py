@@ -20,14 +20,10 @@ def test_nothing_written_is_not_begun(tmp_path: Path) -> None:
 def test_the_file_is_plain_json(tmp_path: Path) -> None:
     History(seed=3, epochs=[{"epoch": 0, "loss": 0.5}]).write(tmp_path)
     content = json.loads((tmp_path / "history.json").read_text())
-    assert content == {
-        "seed": 3,
-        "state": "running",
-        "reason": "",
-        "epochs": [{"epoch": 0, "loss": 0.5}],
-        "taken": "",
-        "last": False,
-    }
+    said = {"seed": 3, "state": "running", "reason": "", "epochs": [{"epoch": 0, "loss": 0.5}], "taken": ""}
+    assert content == said | {"last": False, "objective": "mae"}
+    (tmp_path / "history.json").write_text(json.dumps(said))
+    assert History.read(tmp_path) == History(**content), "of a version that knew neither"
 
 
 def test_best_skips_epochs_without_evaluation() -> None:
@@ -35,6 +31,15 @@ def test_best_skips_epochs_without_evaluation() -> None:
     history = History(seed=0, epochs=[{} if value is None else {"validation_mae": value} for value in maes])
     assert history.best == 3.0
     assert [history.best_until(epochs) for epochs in range(5)] == [float("inf"), 5.0, 5.0, 3.0, 3.0]
+
+
+def test_the_best_is_the_most_where_more_is_better() -> None:
+    rows = [{"epoch": epoch, "validation_pearson": r} for epoch, r in enumerate([0.2, 0.7, 0.7, 0.5])]
+    history = History(seed=0, epochs=[{"epoch": -1}, *rows], objective="pearson")
+    assert (history.best, history.score) == (-0.7, 0.7)
+    assert history.best_until(2) == -0.2
+    assert history.best_row["epoch"] == 1, "the first of equals, which is what the checkpoint has"
+    assert History(seed=0).best_row == {}
 
 
 def test_two_histories_share_no_rows() -> None:

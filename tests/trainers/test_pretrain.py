@@ -284,6 +284,24 @@ def test_best_checkpoint_predicts_what_the_history_says(method: str, tmp_path: P
     assert best["validation_mae"] == pytest.approx(error_of(run, feed, best), rel=1e-12)
 
 
+@pytest.mark.parametrize("method", ["exponential", "vanilla"])
+def test_the_best_checkpoint_is_of_the_objectives_best_epoch(method: str, tmp_path: Path) -> None:
+    run = tiny.run(method, epochs=5, lr=0.01).model_copy(update={"objectives": ("pearson", "worst_group_mae")})
+    history = train(run, tmp_path)
+    reached = [row["validation_pearson"] for row in history.epochs]
+    assert history.score == max(reached)
+    assert checkpoint.load(tmp_path / "best.pt")["epoch"] == reached.index(max(reached))
+    assert all(row["validation_worst_group_mae"] >= row["validation_mae"] for row in history.epochs)
+
+
+def test_an_objective_that_is_never_defined(tmp_path: Path) -> None:
+    same = replace(tiny.split(10, first_row=1, seed=2), labels=np.full(10, 50.0))
+    alike = ResidentFeed(tiny.resident(tiny.split(18, first_row=0, seed=1), same))
+    run = tiny.run().model_copy(update={"objectives": ("pearson",)})
+    with pytest.raises(Diverged, match="validation Pearson's r is undefined in every epoch of seed 0"):
+        train(run, tmp_path, feed=alike)
+
+
 def error_of(run: RunConfig, feed: ResidentFeed, best: dict[str, Any]) -> float:
     """The validation MAE of a model built from nothing but `best.pt`."""
     network = build_network(run, feed.image_shape)

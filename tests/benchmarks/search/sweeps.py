@@ -108,7 +108,7 @@ class Sweep:
         spec = make_spec(**search)
         self._world, self._plan, self._memory = world, spec.plan, Memory()
         first = methods.starts(spec, LABEL_RANGES)[: spec.search.trials]
-        study = open_study("world", InMemoryStorage(), first)
+        study = open_study("world", InMemoryStorage(), first, spec.search.objective)
         self._searcher = SweepSearcher(
             study,
             lambda trial, spaces: draw(trial),

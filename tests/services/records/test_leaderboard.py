@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import t as student
 
 from services.records.answers import Counts, Trial
-from services.records.leaderboard import counts, leaderboard, student_95, tied, told
+from services.records.leaderboard import counts, fronts, leaderboard, student_95, tied, told
 from services.records.trial_record import keep_race, read_records
 from services.spec.spec import SeedPlan, SweepSpec
 from tests.services.past import by_seed, leave, spec
@@ -137,3 +137,81 @@ def test_one_that_fails_by_a_fresh_seed_cannot_win_and_its_race_stays(tmp_path: 
     records = read_records(tmp_path, plan)
     assert [record.number for record in leaderboard(records)] == [0, 2, 1]
     assert records[1].as_raced().objective == 5.0 and not records[1].as_raced().failure
+
+
+# other objectives, and bounds
+
+
+def test_more_is_better_and_told_as_it_is(tmp_path: Path) -> None:
+    study = spec(seeds=[0, 1], objective="pearson")
+    leave(tmp_path, 0, {0: [0.5, 0.6, 0.6, 0.1], 1: [0.2, 0.4, 0.4, 0.4]}, objective="pearson")
+    leave(tmp_path, 1, {0: [0.9] * 4, 1: [0.7] * 4}, objective="pearson")
+    records = read_records(tmp_path, study.plan)
+    best, other = told(records)
+    assert (best.number, best.seeds) == (1, by_seed({0: 0.9, 1: 0.7}))
+    assert [trial.objective for trial in (best, other)] == [pytest.approx(0.8), pytest.approx(0.5)]
+    assert other.objectives == {"pearson": other.objective}
+    assert best.sd == pytest.approx(0.1 * math.sqrt(2))
+    assert counts(records).best == pytest.approx(0.8)
+    assert [record.objective for record in leaderboard(records)] == [pytest.approx(-0.8), pytest.approx(-0.5)]
+
+
+def objectives(sweep: Path, number: int, mae: float, site: float) -> None:
+    leave(sweep, number, {0: [9.0, mae, 9.5, 9.0]}, also={"validation_site": site})
+
+
+SEVERAL = spec(seeds=[0], objective=["mae", "site"], group="site")
+
+
+def test_fronts_by_hand(tmp_path: Path) -> None:
+    """0, 1 and 4 are beaten by nobody; 2 by 1; 3 by 2, too."""
+    for number, figures in enumerate([(5.0, 0.9), (6.0, 0.5), (7.0, 0.6), (8.0, 0.7), (6.0, 0.5)]):
+        objectives(tmp_path, number, *figures)
+    leave(tmp_path, 5, {0: [1.0, 1.0]}, also={"validation_site": 0.1}, state=PRUNED)
+    records = read_records(tmp_path, SEVERAL.plan)
+    assert fronts(records) == {0: 1, 1: 1, 4: 1, 2: 2, 3: 3}
+    assert [(t.number, t.front) for t in told(records)] == [(0, 1), (1, 1), (4, 1), (2, 2), (3, 3), (5, None)]
+    assert fronts(read_records(tmp_path, SPEC.plan)) == {}, "of one objective"
+
+
+def test_a_front_goes_before_the_first_objective(tmp_path: Path) -> None:
+    for number, figures in enumerate([(5.0, 0.9), (5.5, 0.95), (8.0, 0.2)]):
+        objectives(tmp_path, number, *figures)
+    assert [record.number for record in leaderboard(read_records(tmp_path, SEVERAL.plan))] == [0, 2, 1]
+
+
+def test_others_are_read_at_the_first_ones_best_epoch(tmp_path: Path) -> None:
+    leave(tmp_path, 0, {0: [9.0, 4.0, 4.0, 5.0]})
+    for epoch, r in enumerate([0.9, 0.3, 0.4, 0.8]):
+        path = tmp_path / "trial-0000/seed-0/history.json"
+        content = json.loads(path.read_text())
+        content["epochs"][epoch]["validation_r2"] = r
+        path.write_text(json.dumps(content))
+    (record,) = read_records(tmp_path, spec(seeds=[0], objective=["mae", "r2"]).plan)
+    assert record.objectives == {"mae": 4.0, "r2": 0.3}
+    (trial,) = told([record])
+    assert trial.objectives == {"mae": 4.0, "r2": 0.3}
+
+
+def test_an_objective_that_is_undefined_beats_nothing(tmp_path: Path) -> None:
+    leave(tmp_path, 0, {0: [5.0] * 4})
+    objectives(tmp_path, 1, 5.0, 0.9)
+    records = read_records(tmp_path, SEVERAL.plan)
+    assert fronts(records) == {1: 1, 0: 2}
+    assert told(records)[1].objectives == {"mae": 5.0, "site": None}
+
+
+def test_an_infeasible_configuration_is_kept_and_wins_nothing(tmp_path: Path) -> None:
+    study = spec(seeds=[0, 1], constraints={"parameters": {"max": 100}, "epoch_seconds": {"max": 60}})
+    leave(tmp_path, 0, {0: [1.0] * 4, 1: [1.0] * 4}, also={"parameters": 200.0, "epoch_s": 61.0})
+    leave(tmp_path, 1, {0: [5.0] * 4, 1: [5.0] * 4}, also={"parameters": 100.0, "epoch_s": 59.0})
+    leave(tmp_path, 2, {0: [3.0] * 2}, also={"parameters": 100.0}, state=PRUNED)
+    leave(tmp_path, 3, {}, failure="Diverged: nan")
+    records = read_records(tmp_path, study.plan)
+    assert [record.number for record in leaderboard(records)] == [1, 2, 0, 3]
+    assert tied(records) == {1}
+    assert counts(records).best == 5.0
+    trial = told(records)[2]
+    assert (trial.state, trial.costs) == ("complete", {"parameters": 200.0, "epoch_seconds": 61.0})
+    assert trial.infeasible == "parameters 200.0 is above 100.0; epoch_seconds 61.00 is above 60.00"
+    assert not told(records)[0].infeasible

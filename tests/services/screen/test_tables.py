@@ -12,7 +12,7 @@ from services.records.answers import Final, OuterFold, Pooled, SampleFigures, Sp
 from services.records.leaderboard import told
 from services.records.trial_record import read_records
 from services.screen.tables import leaderboard_text, print_leaderboard, print_status, print_table, sweeps_table
-from services.spec.spec import Extent
+from services.spec.spec import Extent, SweepSpec
 from tests.services.past import leave, spec
 from trainers.history import PRUNED
 from trainers.interval import Interval
@@ -183,7 +183,7 @@ def pooled() -> Pooled:
             trial=number + 7,
             method=method,
             params={},
-            validation_mae=4.0,
+            objective=4.0,
             metrics={"mae": mae},
             external_mae={"adni": mae + 1},
             sample="40 subjects",
@@ -214,3 +214,58 @@ def test_outer_folds_and_what_they_say_together() -> None:
     (listed,) = sweeps_table([sweep]).lines
     assert listed.cells[3] == "60/60"
     assert Sweep.model_validate_json(sweep.model_dump_json()) == sweep, "a final figure of either kind is read back"
+
+
+# other objectives, and bounds
+
+
+def shown_of(study: SweepSpec, sweep: Path) -> list[list[str]]:
+    file = io.StringIO()
+    ranked = told(read_records(sweep, study.plan))
+    print_leaderboard(Console(file=file, width=300, highlight=False), ranked, len(study.search.seeds))
+    return [line.split() for line in file.getvalue().splitlines()]
+
+
+def test_another_objective_is_named_and_shown_as_it_is(tmp_path: Path) -> None:
+    leave(tmp_path, 0, {0: [0.5] * 4, 1: [0.75] * 4}, objective="pearson")
+    header, line, ranked = shown_of(spec(seeds=[0, 1], objective="pearson"), tmp_path)
+    assert header[3:6] == ["validation", "Pearson's", "r"]
+    assert line[3:6] == ["0.62", "±", "0.18"]
+    assert " ".join(ranked) == "ranked by Pearson's r on the validation split, each run by the model that it keeps"
+    sweep = SWEEP.model_copy(update={"objective": ("pearson",), "best": 0.625})
+    assert listed(sweep, SWEEP) == [
+        ["sweep", "state", "began", "trials", "best", "of", "label"],
+        ["study-1c2e", "stopped", "–", "3/30", "0.6250", "Pearson's", "r", "age"],
+        ["study-1c2e", "stopped", "–", "3/30", "4.250", "MAE", "age"],
+    ]
+
+
+def test_several_objectives_have_a_column_each_and_a_front(tmp_path: Path) -> None:
+    for number, (mae, site) in enumerate([(5.0, 0.9), (6.0, 0.5), (7.0, 0.6)]):
+        leave(tmp_path, number, {0: [mae] * 4}, also={"validation_site": site})
+    leave(tmp_path, 3, {})
+    study = spec(seeds=[0], objective=["mae", "site"], group="site")
+    header, *lines = shown_of(study, tmp_path)
+    assert header == [
+        "rank",
+        "trial",
+        "method",
+        *["validation", "MAE", "validation", "site", "accuracy", "front", "seeds", "state"],
+    ]
+    assert [line[3:7] for line in lines[:4]] == [
+        ["5.000", "0.9000", "1", "1/1"],
+        ["6.000", "0.5000", "1", "1/1"],
+        ["7.000", "0.6000", "2", "1/1"],
+        ["–", "–", "–", "0/1"],
+    ]
+    assert " ".join(lines[4]).startswith(
+        "ranked by Pareto front of MAE and site accuracy, then by MAE on the validation"
+    )
+
+
+def test_what_breaks_a_bound_says_so(tmp_path: Path) -> None:
+    leave(tmp_path, 0, {0: [5.0] * 4}, also={"parameters": 30e6})
+    study = spec(seeds=[0], constraints={"parameters": {"max": 20e6}})
+    _, line, said = shown_of(study, tmp_path)
+    assert line[-1] == "infeasible"
+    assert " ".join(said) == "trial 0 is infeasible: parameters 30,000,000 is above 20,000,000"

@@ -182,12 +182,13 @@ def test_only_methods_that_need_none_count_scans_without_a_label() -> None:
 
 
 @pytest.mark.parametrize("search", [{"racing": {}}, {"racing": None, "spaces": ["dynlocrep", "supremix"]}])
-def test_refuses_gp_where_it_would_draw_at_random(search: dict[str, Any]) -> None:
+@pytest.mark.parametrize("sampler", ["gp", "nsga2"])
+def test_refuses_samplers_where_they_would_draw_at_random(search: dict[str, Any], sampler: str) -> None:
     with pytest.raises(
-        UserError, match=r"^study.yaml: search.sampler: gp is not allowed with (racing|several spaces): it"
+        UserError, match=rf"^study.yaml: search.sampler: {sampler} is not allowed with (racing|several spaces): it"
     ):
-        check_spec(loaded(changed("search", {"spaces": ["dynlocrep"], "sampler": "gp", **search})))
-    check_spec(loaded(changed("search", {"spaces": ["dynlocrep"], "sampler": "gp", "racing": None})))
+        check_spec(loaded(changed("search", {"spaces": ["dynlocrep"], "sampler": sampler, **search})))
+    check_spec(loaded(changed("search", {"spaces": ["dynlocrep"], "sampler": sampler, "racing": None})))
 
 
 def test_refuses_labels_without_a_range() -> None:

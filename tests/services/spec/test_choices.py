@@ -27,7 +27,8 @@ def choosing(choices: dict[str, Any], **search: Any) -> SweepSpec:
 
 def drawn(study_spec: SweepSpec, number: int = 20) -> list[Configuration]:
     label_ranges = dict.fromkeys(study_spec.readings, 60.0)
-    study = open_study("", optuna.storages.InMemoryStorage(), methods.starts(study_spec, label_ranges))
+    first = methods.starts(study_spec, label_ranges)
+    study = open_study("", optuna.storages.InMemoryStorage(), first, study_spec.search.objective)
     study.sampler = optuna.samplers.RandomSampler(seed=0)
     return [methods.draw(study.ask(), study_spec, label_ranges) for _ in range(number)]
 

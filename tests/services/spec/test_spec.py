@@ -271,7 +271,7 @@ def test_the_id_is_name_and_hash() -> None:
         ("data/transforms", ["Resize"], "data.transforms[0]: Resize is not allowed: must be a mapping"),
         ("name", "My study", "name: 'My study' is not allowed: must be 1 to 63 of a-z"),
         ("name", "../x", "name: '../x' is not allowed"),
-        ("search/sampler", "tpf", "search.sampler: tpf is not allowed; did you mean 'tpe'? allowed: gp, qmc"),
+        ("search/sampler", "tpf", "search.sampler: tpf is not allowed; did you mean 'tpe'? allowed: gp, nsga2, qmc"),
         ("search/trials", 0, "search.trials: 0 is not allowed: must be greater than or equal to 1"),
         ("search/seeds", [], "search.seeds: is empty; at least one is needed"),
         ("search/seeds", [0, 1, 0], "search.seeds: [0, 1, 0] repeats 0"),
@@ -379,3 +379,54 @@ def test_seeds_of_finalists_are_kept_for_them() -> None:
     with pytest.raises(UserError, match=r"seeds: 1000 is not allowed: with racing\.judged_on: fresh"):
         parsed({**MINIMAL, **fresh})
     assert parsed({**MINIMAL, "search": {**MINIMAL["search"], "seeds": [0, 1000]}}).plan.fresh == ()
+
+
+# what configurations are compared by
+
+
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        (
+            {"objective": "person"},
+            "search.objective: unknown objective 'person'; did you mean 'pearson'? allowed: gm, ",
+        ),
+        ({"objective": []}, "search.objective: is empty; at least one is needed"),
+        ({"objective": ["mae", "mae"]}, "search.objective: ['mae', 'mae'] repeats mae"),
+        ({"objective": "site"}, "search.objective: site is not allowed: it needs data.group, which is not set"),
+        ({"objective": ["mae", "worst_group_mae"], "racing": None}, "search.objective: worst_group_mae is not allowed"),
+        (
+            {"objective": ["mae", "r2"]},
+            "search: racing is not allowed with several objectives: it stops by one alone; set racing: null",
+        ),
+        ({"constraints": {"parameter": {"max": 1}}}, "search.constraints: unknown figure 'parameter'; did you mean"),
+        ({"constraints": {"parameters": {"max": 0}}}, "search.constraints.parameters.max: 0 is not allowed"),
+        ({"constraints": {"parameters": {"min": 1}}}, "search.constraints.parameters.min: unknown key; allowed: max"),
+        (
+            {"constraints": {"gpu_memory_gb": {"max": 8}}},
+            "search.constraints: gpu_memory_gb is not allowed: it is m",
+        ),
+    ],
+)
+def test_refuses_what_cannot_be_compared_or_bounded(search: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError) as refused:
+        parsed(changed("search", {"spaces": ["dynlocrep"], **search}))
+    assert str(refused.value).startswith(f"study.yaml: {said}")
+    assert "\n" not in str(refused.value)
+
+
+def test_objectives_and_bounds_count_and_the_default_does_not() -> None:
+    plain = parsed(MINIMAL)
+    assert plain.search.objective == ("mae",)
+    assert parsed(changed("search/objective", "mae")) == parsed(changed("search/objective", ["mae"])) == plain
+    said = [
+        ("search/objective", "r2"),
+        ("search/objective", "mse"),
+        ("search/constraints", {"parameters": {"max": 1e6}}),
+        ("search/constraints", {"parameters": {"max": 2e6}}),
+    ]
+    specs = [parsed(changed(*one)) for one in said]
+    assert len({spec.sweep_id for spec in [plain, *specs]}) == 5
+    for spec in specs:
+        assert parse_spec(spec.to_yaml(), "copy.yaml") == spec
+    assert specs[3].plan.bounds == {"parameters": 2e6}

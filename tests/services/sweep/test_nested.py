@@ -47,7 +47,7 @@ def of_fold(number: int, labels: Sequence[float], errors: dict[int, float], base
 def outer_fold(number: int, mae: float) -> OuterFold:
     metrics = {"mae": mae}
     return OuterFold(
-        id=f"s.{number}", trial=number, method="m", params={}, validation_mae=1.0, metrics=metrics, sample="2 subjects"
+        id=f"s.{number}", trial=number, method="m", params={}, objective=1.0, metrics=metrics, sample="2 subjects"
     )
 
 

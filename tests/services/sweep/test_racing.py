@@ -1,7 +1,7 @@
 """The referee: whom it stops, whom it does not, and that its verdicts depend on nothing but the past."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -187,6 +187,65 @@ def test_a_whole_run_is_one_by_its_own_epochs() -> None:
     assert RULE.hopeless(seeds([50.0] * 2), [seeds(*[[9.0, 8.0, 7.0, 6.0]] * 3, epochs=8)]) == "", (
         "nor is a rival whole"
     )
+
+
+# other objectives, and bounds
+
+PEARSON = replace(PLAN, objectives=("pearson",))
+
+
+def correlations(*values: list[float]) -> Racer:
+    return racer(by_seed({seed: history(r, seed=seed, objective="pearson") for seed, r in enumerate(values)}))
+
+
+def test_more_is_better_where_it_is() -> None:
+    rule, best = Rule(PEARSON, (2,), 0.9), correlations(*[[0.5, 0.7, 0.9, 0.9]] * 3)
+    assert rule.hopeless(correlations([0.1, 0.2]), [best]).startswith("0.5000 behind the best over 1 paired seed; ")
+    assert rule.hopeless(correlations([0.1, 0.72]), [best]) == ""
+    assert rule.hopeless(correlations([0.95, 0.1]), [best]) == "", "its best so far counts"
+
+
+def test_a_correlations_prior_is_of_what_it_lacks() -> None:
+    """Of r = 0.9 a tenth of 1 - 0.81, for one pair, two degrees of freedom and a fifth of 0.1: t(0.98, 2) = 4.8487."""
+    rule, best = Rule(PEARSON, (2,), 0.9), correlations(*[[0.9] * 4] * 3)
+    bound = 4.8487 * 0.1 * (1 - 0.9**2)
+    assert rule.hopeless(correlations([0.9 - bound + 1e-3] * 4), [best]) == ""
+    assert rule.hopeless(correlations([0.9 - bound - 1e-3] * 4), [best]) != ""
+
+
+def test_an_epoch_at_which_either_is_undefined_is_no_evidence() -> None:
+    rule = Rule(PEARSON, (2,), 0.9)
+    epochs: list[EpochMetrics] = [{}, {}, *rows([0.9, 0.9], 2, objective="pearson")]
+    late = racer(by_seed({seed: History(seed, epochs=epochs, objective="pearson") for seed in range(3)}))
+    assert rule.hopeless(correlations([0.1, 0.1]), [late]) == "", "the best had no value yet"
+    assert rule.hopeless(correlations([0.1] * 4), [late]) != ""
+
+
+BOUNDED = replace(PLAN, bounds={"parameters": 100.0, "seconds_per_scan": 2.0})
+
+
+def sized(mae: float, parameters: float, *, seconds: Sequence[float] = (1.0, 1.0)) -> Racer:
+    """A seed of two epochs."""
+    also = [{"parameters": parameters, "seconds_per_scan": one} for one in seconds]
+    epochs = [row | more for row, more in zip(rows([mae] * len(seconds)), also, strict=True)]
+    return racer(by_seed({0: History(0, epochs=epochs)}))
+
+
+def test_an_infeasible_configuration_is_stopped_whoever_its_rivals_are() -> None:
+    rule = Rule(BOUNDED, (2,), 0.9)
+    assert rule.hopeless(sized(5.0, 100.0), []) == "", "at the bound"
+    assert rule.hopeless(sized(5.0, 101.0), []) == "infeasible: parameters 101.0 is above 100.0"
+    assert rule.hopeless(sized(5.0, 101.0, seconds=[1.0]), []) == "", "it is judged at rungs"
+    assert rule.hopeless(sized(5.0, 100.0, seconds=[9.0, 1.9]), []) == "", "the machine was slow once"
+    assert rule.hopeless(sized(5.0, 101.0, seconds=[9.0, 2.1]), []).endswith("; seconds_per_scan 2.100 is above 2.000")
+
+
+def test_an_infeasible_configuration_is_nobodys_rival(tmp_path: Path) -> None:
+    leave(tmp_path, 0, BEST, also={"parameters": 101.0})
+    leave(tmp_path, 1, {seed: [40.0] * 4 for seed in range(3)}, also={"parameters": 99.0})
+    referee = Referee(Rule(BOUNDED, (2,), 0.9), BOUNDED, 1, tmp_path)
+    assert run_seed(referee, tmp_path, 2, 0, [30.0] * 4) == [GO] * 4, "better than the best that is feasible"
+    assert run_seed(referee, tmp_path, 3, 0, [90.0] * 4) == [GO, PRUNE]
 
 
 # the referee

@@ -103,7 +103,7 @@ def configurations(study: SweepSpec) -> list[Configuration]:
     from services.sweep.sampling import make_sampler
 
     search = study.search
-    asked = open_study("", optuna.storages.InMemoryStorage(), methods.starts(study, {(): 60.0}))
+    asked = open_study("", optuna.storages.InMemoryStorage(), methods.starts(study, {(): 60.0}), search.objective)
     drawn = []
     for number in range(search.trials):
         asked.sampler = make_sampler(search.sampler, number)

@@ -31,7 +31,7 @@ from services.records.leaderboard import counts
 from services.records.trial_record import read_records, run_folder
 from services.settings import Settings
 from services.spec.replicate import Replicate
-from services.spec.spec import LoadedSpec
+from services.spec.spec import LoadedSpec, load_spec
 from services.stores.tracker import Tracker
 from services.sweep.run import run_sweep
 from services.text import number
@@ -42,7 +42,7 @@ from trainers import checkpoint, losses
 from trainers.data.splits import read_splits
 from trainers.data.store import VolumeStore, read_manifest, write_manifest
 from trainers.errors import UserError
-from trainers.history import History
+from trainers.history import COMPLETE, History
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -449,3 +449,71 @@ def test_a_sweep_that_mlflow_has_not_heard_of_whole_says_why_it_is_stopped(
         STOPPED,
         "3 updates did not reach MLflow; the next `resume` delivers them",
     )
+
+
+def small_and_large(tmp_path: Path, **search: Any) -> tuple[LoadedSpec, Settings]:
+    """Two sites that show in the images of 80 people."""
+    loaded = write_study(tmp_path)
+    lines = (tmp_path / "participants.tsv").read_text().splitlines()
+    sites = ["site", *("AB"[row % 2] for row in range(len(lines) - 1))]
+    (tmp_path / "participants.tsv").write_text("\n".join("\t".join(pair) for pair in zip(lines, sites, strict=True)))
+    spec = loaded.spec
+    wanted = {"spaces": ["exponential", "vanilla"], "trials": 3, "seeds": [0, 1], "parallel": 2, **search}
+    data = spec.data.model_copy(update={"group": "site"})
+    document = spec.model_copy(update={"data": data}).model_dump(mode="json") | {"search": wanted}
+    (tmp_path / "study.yaml").write_text(json.dumps(document))
+    return load_spec(tmp_path / "study.yaml"), settings_in(tmp_path / "home")
+
+
+@pytest.mark.slow
+def test_a_sweep_for_the_highest_correlation(tmp_path: Path, ray_local: None) -> None:
+    loaded, settings = small_and_large(tmp_path, objective="pearson", racing={"rungs": [1], "finalists": 2})
+    printed = run_quietly(loaded, settings)
+    assert "validation Pearson's r" in printed and "test MAE" in printed
+    sweep_id = loaded.spec.sweep_id
+    records = read_records(Path(settings.storage_path) / sweep_id, loaded.spec.plan)
+    winner = max((r for r in records if r.state == COMPLETE), key=lambda record: record.score)
+    final = FinalReport.read(settings.sweeps / sweep_id / "final.json")
+    assert final.trial == winner.number
+    history = winner.histories[Replicate(0)]
+    folder = run_folder(Path(settings.storage_path) / sweep_id, winner.number, Replicate(0))
+    reached = [row["validation_pearson"] for row in history.epochs]
+    assert checkpoint.load(folder / "best.pt")["epoch"] == reached.index(max(reached))
+    assert Local(settings).status(sweep_id).best == pytest.approx(winner.score)
+    study = optuna.load_study(study_name=sweep_id, storage=settings.optuna_storage)
+    assert (study.direction.name, study.best_trial.number) == ("MAXIMIZE", winner.number)
+    client = mlflow.MlflowClient(tracking_uri=settings.tracking_uri)
+    experiment = client.get_experiment_by_name("small")
+    assert experiment
+    (run,) = client.search_runs([experiment.experiment_id], f"tags.`contrasweep.key` = '{sweep_id}'")
+    assert run.data.metrics["best_objective"] == pytest.approx(winner.score)
+    (child,) = client.search_runs([experiment.experiment_id], f"tags.`contrasweep.key` = '{sweep_id}/{winner.number}'")
+    assert "validation_pearson_mean" in child.data.metrics
+
+
+@pytest.mark.slow
+def test_a_sweep_with_two_objectives_and_a_bound(tmp_path: Path, ray_local: None) -> None:
+    large = {"encoder": {"small": {}, "wide": {"model": {"width": 0.125}}}}
+    points = [{"name": "wide", "method": "vanilla", "choices": {"encoder": "wide"}}]
+    bounds = {"parameters": {"max": 100_000}, "seconds_per_scan": {"max": 60}}
+    loaded, settings = small_and_large(
+        tmp_path, objective=["mae", "site"], racing=None, choices=large, points=points, constraints=bounds, trials=4
+    )
+    printed = run_quietly(loaded, settings)
+    assert "trial 0 is infeasible: parameters " in printed and "site accuracy" in printed
+    trials = Local(settings).trials(loaded.spec.sweep_id)
+    assert all(trial.objectives.keys() == {"mae", "site"} and trial.costs.keys() == bounds.keys() for trial in trials)
+    front = [trial for trial in trials if trial.front == 1]
+    assert front and not any(trial.infeasible for trial in front)
+    final = FinalReport.read(settings.sweeps / loaded.spec.sweep_id / "final.json")
+    assert final.trial == min(front, key=lambda trial: trial.objective or 0).number
+    study = optuna.load_study(study_name=loaded.spec.sweep_id, storage=settings.optuna_storage)
+    assert study.metric_names == ["validation MAE", "validation site accuracy"]
+    unbeaten = {trial.number for trial in study.best_trials if "repeats" not in trial.user_attrs}
+    assert unbeaten == {trial.number for trial in front}
+    assert study.get_trials()[0].constraints["parameters"] > 0
+    page = (settings.reports / f"{loaded.spec.sweep_id}.html").read_text()
+    assert "on the Pareto front" in page
+    before = Local(settings).trials(loaded.spec.sweep_id)
+    assert run_sweep(loaded, settings, Console(quiet=True)).state == FINISHED
+    assert Local(settings).trials(loaded.spec.sweep_id) == before

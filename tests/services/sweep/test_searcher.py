@@ -11,10 +11,12 @@ from typing import Any
 import optuna
 import pytest
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from search_spaces import Configuration
+from services.records.leaderboard import fronts, leaderboard
 from services.records.trial_record import keep_race, read_record, read_records, run_folder, write_configuration
 from services.spec import methods
 from services.spec.replicate import REFIT, Replicate
@@ -53,7 +55,8 @@ class Bench:
         self.spec, self.sweep = spec, home / (sweep_id or spec.sweep_id)
         self.storage = storage or InMemoryStorage()
         starts = methods.starts(spec, {(): 60.0})
-        self.study = open_study(sweep_id or spec.sweep_id, self.storage, starts[: spec.search.trials])
+        name = sweep_id or spec.sweep_id
+        self.study = open_study(name, self.storage, starts[: spec.search.trials], spec.search.objective)
         line_up(
             self.study, [start for start in starts if start.method in Spaces.of(self.study, spec.search.spaces).added]
         )
@@ -290,7 +293,7 @@ def test_an_infinite_choice_survives_sqlite(tmp_path: Path) -> None:
 def test_a_sampler_is_made_without_warnings() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for name in ("tpe", "random", "qmc", "gp"):
+        for name in ("tpe", "random", "qmc", "gp", "nsga2"):
             make_sampler(name, 3)
 
 
@@ -797,3 +800,119 @@ def test_a_finished_search_has_nothing_more(tmp_path: Path) -> None:
     again = Bench(tmp_path, study, bench.storage)
     assert again.suggest() == Searcher.FINISHED
     assert again.heard.starts == []
+
+
+# other objectives, and bounds
+
+
+class Measured(Bench):
+    """Trials that leave further figures in each epoch."""
+
+    def figures(self, number: int) -> dict[str, float]:
+        told = read_record(self.sweep, number, self.spec.plan)
+        assert told
+        drawn = fold(repr(told.configuration))
+        return {"validation_site": drawn % 97 / 97, "parameters": float(drawn % 89)}
+
+    def end(self, number: int, outcome: str = "complete") -> None:
+        trial_id = next(key for key, told in self.open.items() if told["number"] == number)
+        told = self.open.pop(trial_id)
+        (objective, *_), also = self.spec.search.objective, self.figures(number)
+        for seed, value in zip(told["seeds"], self.maes(number), strict=True):
+            measured = 1 / value if objective == "pearson" else value
+            whole = history([measured] * EPOCHS, seed=seed, objective=objective, also=also)
+            whole.write(run_folder(self.sweep, number, Replicate(seed)))
+        self.searcher.on_trial_complete(trial_id)
+
+
+def test_optuna_has_a_correlation_as_it_is_and_looks_for_more(tmp_path: Path) -> None:
+    bench = Measured(tmp_path, spec(trials=3, parallel=1, objective="pearson"))
+    bench.run()
+    bench.searcher.settle()
+    assert bench.study.direction is StudyDirection.MAXIMIZE
+    assert bench.study.metric_names == ["validation Pearson's r"]
+    by_hand = [sum(1 / mae for mae in bench.maes(number)) / 3 for number in range(3)]
+    assert [trial.value for trial in bench.study.get_trials()] == pytest.approx(by_hand)
+    best = max(range(3), key=lambda number: by_hand[number])
+    assert bench.study.best_trial.number == leaderboard(read_records(bench.sweep, bench.spec.plan))[0].number == best
+
+
+def test_one_that_failed_is_worse_than_all_in_every_objectives_own_direction(tmp_path: Path) -> None:
+    study = spec(trials=4, parallel=1, racing=None, objective=["pearson", "site"], group="site")
+    bench = Measured(tmp_path, study)
+    for number in range(3):
+        bench.suggest()
+        if number == 1:
+            Bench.end(bench, number, "failed")
+        else:
+            bench.end(number)
+    known = {number: read_record(bench.sweep, number, study.plan) for number in range(3)}
+    seen = Scratch(bench.study, 2, known, "tpe", Spaces.of(bench.study, study.search.spaces)).trial.study.get_trials()
+    r, site = zip(*(seen[number].values for number in (0, 1)), strict=True)
+    others = [record.objectives for record in known.values() if record and not record.failure]
+    assert r[1] == pytest.approx(2 * min(o["pearson"] for o in others) - max(o["pearson"] for o in others))
+    assert site[1] == pytest.approx(2 * max(o["site"] for o in others) - min(o["site"] for o in others))
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
+def test_several_objectives_are_searched_and_do_not_depend_on_timing(tmp_path: Path, sampler: str) -> None:
+    trials = 36 if sampler == "nsga2" else 14
+    study = spec(
+        trials=trials, parallel=3, racing=None, objective=["mae", "site"], group="site", seeds=[0], sampler=sampler
+    )
+    runs = []
+    for slots in (1, 3):
+        bench = Measured(tmp_path / str(slots), study)
+        bench.run(slots=slots, seed=slots)
+        bench.searcher.settle()
+        runs.append(bench.suggestions())
+    assert runs[0] == runs[1]
+    assert bench.study.metric_names == ["validation MAE", "validation site accuracy"]
+    records = read_records(bench.sweep, study.plan)
+    front = {number for number, at in fronts(records).items() if at == 1}
+    assert {trial.number for trial in bench.study.best_trials if "repeats" not in trial.user_attrs} == front
+    generations = {trial.system_attrs.get("NSGAIISampler:generation") for trial in bench.study.get_trials()}
+    assert generations >= {0, 1} if sampler == "nsga2" else generations == {None}
+
+
+def test_a_resumed_nsga2_goes_on_with_the_same_generations(tmp_path: Path) -> None:
+    study = spec(trials=36, parallel=2, racing=None, seeds=[0], sampler="nsga2")
+    whole = Measured(tmp_path / "whole", study)
+    whole.run()
+    first = Measured(tmp_path / "resumed", study)
+    for _ in range(20):
+        first.run_one()
+    resumed = Measured(tmp_path / "resumed", study, first.storage)
+    resumed.run()
+    assert resumed.suggestions() == whole.suggestions()
+
+
+def test_optuna_is_told_which_break_a_bound_and_by_how_much(tmp_path: Path) -> None:
+    study = spec(trials=8, parallel=1, seeds=[0], constraints={"parameters": {"max": 40}})
+    bench = Measured(tmp_path, study)
+    bench.run()
+    bench.searcher.settle()
+    records = read_records(bench.sweep, study.plan)
+    told = {trial.number: trial.constraints for trial in bench.study.get_trials() if "repeats" not in trial.user_attrs}
+    assert told == {
+        r.number: {"parameters": pytest.approx(bench.figures(r.number)["parameters"] / 40 - 1)} for r in records
+    }
+    assert {bool(record.infeasible) for record in records} == {True, False}
+    assert bench.study.best_trial.number == leaderboard(records)[0].number
+    seen = Scratch(
+        bench.study, 7, dict(enumerate(records[:6])), "tpe", Spaces.of(bench.study, study.search.spaces)
+    ).trial.study.get_trials()
+    assert [trial.constraints for trial in seen[:6]] == [told[number] for number in range(6)]
+
+
+def test_what_breaks_a_bound_is_no_finalist(tmp_path: Path) -> None:
+    study = spec(trials=6, parallel=6, racing={"finalists": 6}, constraints={"parameters": {"max": 40}})
+    bench = Measured(tmp_path, study)
+    for _ in range(6):
+        bench.suggest()
+    for number in range(6):
+        bench.end(number)
+    bench.run()
+    over = {record.number for record in read_records(bench.sweep, study.plan) if record.infeasible}
+    chosen = bench.study.user_attrs["finalists"]
+    assert over and set(chosen) == set(range(6)) - over

@@ -207,3 +207,34 @@ def test_write_replaces_the_page_in_the_folder_of_reports(left: Left) -> None:
     assert path == left.settings.reports / f"{left.folder.sweep_id}.html"
     assert [other.name for other in path.parent.iterdir()] == [path.name]
     assert path.read_text().startswith("<!doctype html>")
+
+
+def test_a_correlation_is_named_and_drawn_as_it_is(tmp_path: Path) -> None:
+    left = Left(tmp_path, study(objective="pearson"), state="stopped")
+    for number, r in enumerate([0.5, 0.8, 0.6]):
+        reached = {seed: [r - 0.3, r - 0.2, r - 0.1, r] for seed in (0, 1, 2)}
+        leave(left.sweep, number, reached, params={"temperature": 0.1 + number}, objective="pearson")
+    page = page_of(left)
+    assert "MAE" not in page.text.replace("Test MAE", "").replace("mae", ""), "it is not what they are compared by"
+    assert "Best validation Pearson's r" in page.text and "0.8000" in page.text and "-0.8" not in page.text
+    assert "worse than nine in ten are at the last axis' lower end" in page.text
+
+
+def test_several_objectives_have_a_scatter_with_the_front(tmp_path: Path) -> None:
+    left = Left(tmp_path, study(objective=["mae", "r2"], racing=None), state="stopped")
+    for number, (mae, r2) in enumerate([(5.0, 0.6), (6.0, 0.9), (7.0, 0.5)]):
+        leave(left.sweep, number, {seed: [mae] * EPOCHS for seed in (0, 1, 2)}, also={"validation_r2": r2})
+    page = page_of(left)
+    (scatter,) = [figure["aria-label"] for figure in page.of("svg") if "Pareto" in figure["aria-label"]]
+    assert scatter.endswith("on the Pareto front: trials 0, 1")
+    assert "validation R²" in page.text and "front" in page.text
+    assert "further objectives are read at the same epoch" in page.text
+
+
+def test_what_breaks_a_bound_is_on_the_page_with_the_reason(tmp_path: Path) -> None:
+    left = Left(tmp_path, study(constraints={"parameters": {"max": 100}}), state="stopped")
+    for number, parameters in enumerate([200.0, 50.0]):
+        leave(left.sweep, number, curves(5.0 + number), also={"parameters": parameters})
+    page = page_of(left)
+    assert "trial 0 is infeasible: parameters 200.0 is above 100.0." in page.text
+    assert "trial 1, dynlocrep" in page.text, "the best that keeps the bounds"

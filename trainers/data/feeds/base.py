@@ -97,8 +97,8 @@ class Parts:
 class Feed(ABC):
     """Batches of the training and validation splits. The test split is out of reach.
 
-    `validates` says whether anybody is validated on. `train_size` counts the scans with a label that are trained on,
-    `unlabelled_size` the others. `image_shape` is
+    `validates` says whether anybody is validated on; `validation_groups` [m] are their groups in the store's order, or
+    None. `train_size` counts the scans with a label that are trained on, `unlabelled_size` the others. `image_shape` is
     (C, *S). `train_labels`, which are trained on, and their range are in the label's unit: those that are taught, or
     else the table's, which are `table_labels`. `normalization` is applied to images on their way to a device
     (`arriving`); `covariates` made those of the batches.
@@ -112,6 +112,7 @@ class Feed(ABC):
         self._splits = {"train": train, "validation": parts.validation}
         self._train_shards, self._volume_nbytes = parts.train_shards, parts.volume_nbytes
         self._labelled = np.flatnonzero(np.isfinite(train.labels))
+        self.validation_groups = parts.validation.groups
         self.table_labels = tuple(train.labels[self._labelled].tolist())
         self.validates = len(parts.validation.rows) > 0
         self.train_size, self.unlabelled_size = len(self._labelled), len(train.rows) - len(self._labelled)
