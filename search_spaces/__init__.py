@@ -10,13 +10,15 @@ without a module stands at them.
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias, cast
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias, cast
 
 from search_spaces._space import Context, Range, Refused, Space, Suggests, Value
-from search_spaces._trials import Adjusted, Point, Ranges
+from search_spaces._trials import Adjusted, Point, Ranges, product
 
 __all__ = [
+    "LR",
+    "SIZES",
     "TRAINING",
     "Configuration",
     "Context",
@@ -28,6 +30,7 @@ __all__ = [
     "check",
     "names",
     "points",
+    "product",
     "published",
     "qualified",
     "ranges",
@@ -35,7 +38,22 @@ __all__ = [
     "suggest_method",
 ]
 
-TRAINING = ("clip_norm", "ema", "lr", "step_epochs", "step_factor", "warmup_epochs", "weight_decay")
+LR = "training.lr"
+"""What the range of the learning rate is called."""
+SIZES = ("training.batch_size", "training.epochs")
+"""What ranges are called that others depend on, by the context."""
+
+TRAINING = (
+    "batch_size",
+    "clip_norm",
+    "ema",
+    "epochs",
+    "lr",
+    "step_epochs",
+    "step_factor",
+    "warmup_epochs",
+    "weight_decay",
+)
 """Fields of the training configuration that an override may search, as `training.<field>`."""
 
 Parameters: TypeAlias = Mapping[str, Value]
@@ -76,8 +94,9 @@ def suggest(
 ) -> Configuration:
     """Draw one configuration: the method first, where there are several, then that method's parameters.
 
-    Parameters that a space does not search stand at their published value. `override` replaces ranges (and
-    searches `training.<field>` or what the space leaves alone); `fix` pins values, which are not asked for.
+    Batch size and epochs that are searched are drawn before them, in place of the context's. Parameters that a space
+    does not search stand at their published value. `override` replaces ranges (and searches `training.<field>` or what
+    the space leaves alone); `fix` pins values, which are not asked for.
 
     >>> import optuna
     >>> trial = optuna.create_study().ask()
@@ -85,13 +104,11 @@ def suggest(
     Configuration(method='vanilla', params={'kind': 'l1', 'bend': 1.0}, training={})
     """
     method = suggest_method(trial, list(methods))
-    params = _params(trial, method, methods[method], context, override, fix)
-    training = {
-        key.removeprefix("training."): override[key].suggest(trial, key, integer=override[key].is_integer())
-        for key in sorted(override)
-        if key.startswith("training.")
-    }
-    return Configuration(method, params, training)
+    sizes = _training(trial, override, SIZES)
+    params = _params(trial, method, methods[method], replace(context, **sizes), override, fix)
+    others = [key for key in sorted(override) if key.startswith("training.") and key not in SIZES]
+    fixed = {key.removeprefix("training."): value for key, value in fix.items() if key.startswith("training.")}
+    return Configuration(method, params, fixed | sizes | _training(trial, override, others))
 
 
 def suggest_method(trial: Suggests, methods: Sequence[str]) -> str:
@@ -146,6 +163,15 @@ def check(method: str, params: Mapping[str, Value], context: Context) -> None:
 def _space(method: str) -> Space | None:
     """The module of a method; None where nothing of it is searched."""
     return cast(Space, importlib.import_module(f"{__name__}.{method}")) if method in names() else None
+
+
+def _training(trial: Suggests, override: Mapping[str, Range], keys: Sequence[str]) -> dict[str, Any]:
+    """Fields of the training that are searched, by their own names."""
+    return {
+        key.removeprefix("training."): override[key].suggest(trial, key, integer=override[key].is_integer())
+        for key in keys
+        if key in override
+    }
 
 
 def _params(

@@ -97,7 +97,8 @@ class Range(BaseModel):
         if self.choices is not None:
             return self.choices
         if isinstance(self.low, int) and self.is_integer() and self.high != self.low:
-            return (self.low, min(self.low + int(self.step or 1), int(self.high or 0)), self.high)
+            step, high = int(self.step or 1), int(self.high or 0)
+            return (self.low, min(self.low + step, high), self.low + (high - self.low) // step * step)
         return (self.low, self.high)
 
     def numbers(self) -> tuple[Value, ...]:

@@ -2,9 +2,13 @@
 notes the ranges."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
-from search_spaces._space import Range, Suggests, Value
+from search_spaces._space import Range, Refused, Suggests, Value
+
+Answer = TypeVar("Answer", bound=Value)
+Drawn = TypeVar("Drawn")
 
 
 class Adjusted:
@@ -74,6 +78,49 @@ class Point:
         return answer
 
 
+class Walk:
+    """A trial that answers with the values that are at `path` among all that there are, and the first ones after it.
+
+    `questions` has the numbers of answers to each question, `asked` what was answered, and `endless` the names of what
+    has a range without steps.
+    """
+
+    def __init__(self, path: Sequence[int] = ()) -> None:
+        self._path = path
+        self.questions: list[int] = []
+        self.asked: dict[str, Value] = {}
+        self.endless: list[str] = []
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        return self._answer(name, range(low, high + 1, step))
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        if step is None and high > low:
+            self.endless.append(name)
+        return self._answer(
+            name, [low + k * step for k in range(math.floor((high - low) / step + 1e-9) + 1)] if step else [low]
+        )
+
+    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
+        return self._answer(name, choices)
+
+    def _answer(self, name: str, values: Sequence[Answer]) -> Answer:
+        place = len(self.questions)
+        self.questions.append(len(values))
+        value = values[self._path[place] if place < len(self._path) else 0]
+        self.asked[name] = value
+        return value
+
+    def next_path(self) -> list[int] | None:
+        """The path to the next values, of which the last change first; None at the end."""
+        path = [*self._path, *[0] * (len(self.questions) - len(self._path))]
+        while path and path[-1] == self.questions[len(path) - 1] - 1:
+            path.pop()
+        return [*path[:-1], path[-1] + 1] if path else None
+
+
 class Ranges:
     """A trial that notes in words from where it is asked to draw."""
 
@@ -96,6 +143,23 @@ class Ranges:
     def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
         self.words[name] = ", ".join(map(str, choices))
         return choices[0]
+
+
+def product(draw: Callable[[Suggests], Drawn]) -> Iterator[tuple[dict[str, Value], Drawn]]:
+    """All that `draw` may draw, with the values by name, in order.
+
+    Raises Refused where something has a range without steps.
+    """
+    path: list[int] | None = []
+    while path is not None:
+        trial = Walk(path)
+        drawn = draw(trial)
+        if trial.endless:
+            raise Refused(
+                f"{', '.join(trial.endless)}: has no steps to try one by one; give choices, a step or a value"
+            )
+        yield trial.asked, drawn
+        path = trial.next_path()
 
 
 def _inside(value: Value, low: float, high: float) -> float:

@@ -2,6 +2,7 @@
 
 import statistics
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -62,6 +63,7 @@ def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], wei
         decoded_gb=store_gb,
         feed="resident" if store_gb * 1e9 <= settings.resident_limit_bytes else "stream",
         trials=spec.search.trials,
+        methods=_shares(spec.search),
         seeds=len(spec.search.seeds),
         folds=folds,
         outer=len(whole.outer),
@@ -84,6 +86,15 @@ def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], wei
         racing=_idle_racing(spec.search),
         start=start,
     )
+
+
+def _shares(search: SearchConfig) -> dict[str, int]:
+    """How many configurations each of several methods gets, points included; empty where the sampler chooses."""
+    if not search.fair or len(search.spaces) == 1:
+        return {}
+    points = Counter(point.method for point in search.points[: search.trials])
+    whole, rest = divmod(search.trials - points.total(), len(search.spaces))
+    return {method: points[method] + whole + (place < rest) for place, method in enumerate(search.spaces)}
 
 
 def _idle_racing(search: SearchConfig) -> str:
@@ -145,7 +156,8 @@ def _cost(
             for splits in parts[options]
             for size in training_sizes(spec.search.spaces, len(splits.train), len(splits.unlabelled)).values()
         ]
-        cost = estimate(spec, spec.plan_over(folds), allotment, shapes[options], sizes)
+        largest = spec.sized({"batch_size": spec.largest_batch})
+        cost = estimate(largest, spec.plan_over(folds), allotment, shapes[options], sizes)
         costs.append(cost * len(parts[options]))
     return Estimate(*map(statistics.fmean, zip(*map(astuple, costs), strict=True)))
 

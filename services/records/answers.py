@@ -261,6 +261,9 @@ class Planned(Answer):
     decoded_gb: float
     feed: Literal["resident", "stream"]
     trials: int
+    methods: Annotated[
+        dict[str, int], Field(description="how many configurations each has; empty where the sampler chooses")
+    ] = {}
     seeds: int
     folds: Annotated[int, Field(description="of the split, on each of which every seed runs")] = 0
     outer: Annotated[int, Field(description="outer folds, each with a whole search; hours and disk are of all")] = 0

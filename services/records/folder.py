@@ -16,7 +16,7 @@ from pydantic import ConfigDict
 from services.records.answers import State, Sweep, fields_of
 from services.records.locks import try_lock
 from services.settings import Settings
-from services.spec.spec import LoadedSpec, parse_spec
+from services.spec.spec import LoadedSpec, kept_spec
 from services.text import without_secrets
 from trainers.atomic import write_atomically
 from trainers.errors import UserError, nearest
@@ -162,7 +162,7 @@ class SweepFolder:
         """The sweep's spec, with paths relative to where it was first given."""
         origin = json.loads((self.path / "origin.json").read_text())
         stored = self.path / "spec.yaml"
-        spec = parse_spec(stored.read_text(), str(stored))
+        spec = kept_spec(stored.read_text(), str(stored))
         return LoadedSpec(spec, Path(origin["path"]), Path(origin["base"]), self.sweep_id)
 
     def hashes_to(self) -> str:

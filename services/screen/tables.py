@@ -171,6 +171,7 @@ def print_plan(console: Console, planned: Planned) -> None:
         "data": f"{volumes}, {feed}; {planned.train} to train on{unlabelled}{untrained}",
         "external": external,
         "runs": f"{planned.trials} configurations x {planned.seeds} seeds{folds}{outer} = {runs}",
+        "methods": ", ".join(f"{name} {number}" for name, number in planned.methods.items()),
         "racing": planned.racing,
         "there": f"at least {count(planned.there, 'run')}, trained by other sweeps" if planned.there else "",
         "each": f"{workers}; about {planned.epoch_s:.2g} s an epoch with one worker on this CPU",

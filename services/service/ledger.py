@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.records.answers import Submission
 from services.service.bounds import SPEC
 from services.service.refusals import Unavailable
-from services.spec.spec import LoadedSpec, SweepSpec, parse_spec
+from services.spec.spec import LoadedSpec, SweepSpec, kept_spec
 from services.text import one_line
 from trainers.errors import UserError
 
@@ -70,7 +70,7 @@ class Entry(Submission):
 
     def load(self) -> LoadedSpec:
         """The spec, as it was last asked for. Raises UserError where another version of this program kept it."""
-        return LoadedSpec(parse_spec(self.spec, SPEC), Path("spec.yaml"), Path(self.base), self.id)
+        return LoadedSpec(kept_spec(self.spec, SPEC), Path("spec.yaml"), Path(self.base), self.id)
 
     def is_of(self, spec: SweepSpec) -> bool:
         """Whether it is the entry of the sweep that this version would call `spec.sweep_id`."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import search_spaces
-from search_spaces import Context, Refused
+from search_spaces import LR, SIZES, Context, Refused
 from services.spec.cohorts import naming_cohort
 from services.spec.readings import naming_options
 from services.spec.roots import confine
@@ -32,7 +32,9 @@ def check_spec(loaded: LoadedSpec, roots: Sequence[Path] = ()) -> None:
                 _check_transforms(variant, loaded.base)
                 _check_parts(variant)
                 _check_training_ranges(variant)
-                _check_methods(variant, variant.context())
+                for size in variant.sizes:
+                    _check_training_ranges(size)
+                    _check_methods(size, size.context())
         _check_points(spec)
 
 
@@ -40,17 +42,27 @@ def check_against_data(loaded: LoadedSpec, labelled: int, unlabelled: int, label
     """Check what depends on the prepared data: the sizes of the training split, and what its labels span."""
     from services.spec.methods import training_sizes
 
+    sizes = training_sizes(loaded.spec.search.spaces, labelled, unlabelled)
+    searched = "search.override" if SIZES[0] in loaded.spec.search.override else ""
     with _naming(loaded.path):
-        for where, spec in _each(loaded.spec):
-            with _under(where):
-                for method, size in training_sizes(spec.search.spaces, labelled, unlabelled).items():
-                    if spec.training.batch_size > size:
-                        besides = f" with a label, which {method} needs" if unlabelled else ""
-                        raise UserError(
-                            f"training.batch_size: {spec.training.batch_size} is not allowed: "
-                            f"the training split has {size} scans{besides}"
-                        )
-                _check_methods(spec, spec.context(label_range))
+        for where, variant in _each(loaded.spec):
+            for spec in variant.sizes:
+                with _under(where or searched):
+                    for method in spec.search.spaces:
+                        _check_batch(method, spec.training.batch_size, sizes[method], unlabelled)
+                with _under(where):
+                    _check_methods(spec, spec.context(label_range))
+        for point in loaded.spec.search.points:
+            with _under(f"search.points.{point.name}"):
+                _check_batch(point.method, point.training.get("batch_size", 0), sizes[point.method], unlabelled)
+
+
+def _check_batch(method: str, batch_size: float, size: int, unlabelled: int) -> None:
+    if batch_size > size:
+        besides = f" with a label, which {method} needs" if unlabelled else ""
+        raise UserError(
+            f"training.batch_size: {batch_size} is not allowed: the training split has {size} scans{besides}"
+        )
 
 
 def check_image_shape(loaded: LoadedSpec, image_shape: tuple[int, ...]) -> None:
@@ -186,18 +198,22 @@ def _check_search_keys(spec: SweepSpec) -> None:
     from services.spec import methods
 
     search = spec.search
-    unlike = "racing" if search.racing else "several spaces" if len(search.spaces) > 1 else ""
+    mixed = len(search.spaces) > 1 and not search.fair
+    unlike = "racing" if search.racing else "several spaces and fair: false" if mixed else ""
     if search.sampler in ("gp", "nsga2") and unlike:
         raise UserError(
             f"search.sampler: {search.sampler} is not allowed with {unlike}: it draws from what ran whole and has the "
-            f"same parameters, and would draw at random; use tpe, or racing: null and one space"
+            f"same parameters, and would draw at random; use tpe, or racing: null with one space or fair: true"
         )
     own = [f"{name}.{key}" for name, params in methods.parameters_of(spec.search.spaces).items() for key in params]
     training = [f"training.{field}" for field in search_spaces.TRAINING]
-    for key in spec.search.fix:
-        if key in training:
+    for key, value in spec.search.fix.items():
+        if key in training and key != LR:
             raise UserError(f"search.fix: '{key}' is fixed already: set it under training")
-        _known("search.fix", "parameter", key, own)
+        _known("search.fix", "parameter", key, [*own, LR])
+        if key == LR:
+            with _under("search.fix"):
+                _check_training(spec.training, {"lr": value})
     for key in spec.search.override:
         _known("search.override", "parameter", key, own + training)
 
@@ -211,11 +227,12 @@ def _check_points(spec: SweepSpec) -> None:
         with _under(f"search.points.{point.name}"):
             for key in point.params:
                 _known("params", f"parameter of {point.method}", key, list(losses.parameters(point.method)))
-            configuration = methods.configured(point, spec.search)
+            configuration = methods.configured(point, spec)
             chosen = spec.choosing(configuration.choices)
-            _check_training(chosen.training, configuration.training)
-            search_spaces.check(point.method, configuration.params, chosen.context())
-            methods.build(point.method, configuration.params, chosen.context())
+            training = _check_training(chosen.training, configuration.training)
+            context = chosen.sized(training.model_dump()).context()
+            search_spaces.check(point.method, configuration.params, context)
+            methods.build(point.method, configuration.params, context)
 
 
 def _check_training_ranges(spec: SweepSpec) -> None:
@@ -224,14 +241,16 @@ def _check_training_ranges(spec: SweepSpec) -> None:
         if not key.startswith("training."):
             continue
         field = key.removeprefix("training.")
-        for value in allowed.numbers():
+        if isinstance(getattr(spec.training, field), int) and isinstance(allowed.step, float):
+            raise UserError(f"search.override: {key}: step {allowed.step:g} is not allowed: must be a whole number")
+        for value in allowed.ends():
             with _under("search.override"):
                 _check_training(spec.training, {field: value})
 
 
-def _check_training(training: TrainingConfig, changes: Mapping[str, Any]) -> None:
+def _check_training(training: TrainingConfig, changes: Mapping[str, Any]) -> TrainingConfig:
     try:
-        patched(training, changes)
+        return patched(training, changes)
     except ValueError as error:
         raise UserError(str(error)) from error
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import search_spaces
-from search_spaces import Configuration, Context, Parameters, Range, Suggests, Value
+from search_spaces import LR, Configuration, Context, Parameters, Range, Suggests, Value
 from services.spec.spec import Options, PointConfig, SearchConfig, SweepSpec
 from trainers import losses
 from trainers.errors import UserError
@@ -29,12 +29,13 @@ def draw(trial: Suggests, spec: SweepSpec, label_ranges: Mapping[Options, float]
     search = spec.search
     for point in search.points:
         if point.name == getattr(trial, "user_attrs", {}).get(POINT):
-            return configured(point, search)
+            return configured(point, spec)
     method = search_spaces.suggest_method(trial, search.spaces)
     axes = search.axes_of(method).items()
     choices = {axis: str(trial.suggest_categorical(f"choices.{axis}", list(options))) for axis, options in axes}
-    context = spec.choosing(choices).context(label_ranges[search.reading(choices)])
-    drawn = search_spaces.suggest(trial, parameters_of(search.spaces), context, search.override, search.fix)
+    chosen = spec.choosing(choices)
+    context, ranges = chosen.context(label_ranges[search.reading(choices)]), chosen.ranges
+    drawn = search_spaces.suggest(trial, parameters_of(search.spaces), context, ranges, search.fix)
     return replace(drawn, choices=choices)
 
 
@@ -56,23 +57,33 @@ def starts(spec: SweepSpec, label_ranges: Mapping[Options, float]) -> list[Start
 
 def _asked(point: PointConfig, spec: SweepSpec, label_ranges: Mapping[Options, float]) -> dict[str, Value]:
     """What a trial is asked for that is drawn at a point, moved into the ranges."""
-    search, wanted = spec.search, configured(point, spec.search)
+    search, wanted = spec.search, configured(point, spec)
     chosen = spec.choosing(wanted.choices)
     asked: dict[str, Value] = {"method": point.method} if len(search.spaces) > 1 else {}
     asked |= {f"choices.{axis}": option for axis, option in wanted.choices.items()}
     training = {**chosen.training.model_dump(), **wanted.training}
     context = chosen.context(label_ranges[search.reading(wanted.choices)])
-    near = (point.method, wanted.params, context, search.override, search.fix, training)
+    near = (point.method, wanted.params, context, chosen.ranges, search.fix, training)
     return asked | search_spaces.published(*near)
 
 
-def configured(point: PointConfig, search: SearchConfig) -> Configuration:
-    """The configuration that a point is."""
-    first = {axis: next(iter(options)) for axis, options in search.axes_of(point.method).items()}
+def configured(point: PointConfig, spec: SweepSpec) -> Configuration:
+    """The configuration that a point is; where tuning is fair, it says of all that is searched where it stands."""
+    search = spec.search
     own = f"{point.method}."
     fixed = {key.removeprefix(own): value for key, value in search.fix.items() if key.startswith(own)}
     params = {**losses.parameters(point.method), **fixed, **point.params}
-    return Configuration(point.method, params, dict(point.training), {**first, **point.choices})
+    choices = search.options_at(point)
+    return Configuration(point.method, params, _training_at(point, spec.choosing(choices)), choices)
+
+
+def _training_at(point: PointConfig, chosen: SweepSpec) -> dict[str, Value]:
+    """Fields of the training at a point: what it says, and else what is fixed or, of what is searched, the spec's."""
+    stands = chosen.training.model_dump()
+    fields = [key.removeprefix("training.") for key in sorted(chosen.ranges) if key.startswith("training.")]
+    fixed = {"lr": chosen.search.fix[LR]} if LR in chosen.search.fix else {}
+    searched = {field: stands[field] for field in fields} if chosen.search.fair else {}
+    return {**searched, **fixed, **point.training}
 
 
 def typical(method: str, search: SearchConfig, context: Context) -> dict[str, Value]:

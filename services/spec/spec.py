@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
-from search_spaces import TRAINING, Configuration, Context, Range
+from search_spaces import LR, SIZES, TRAINING, Configuration, Context, Range, Value
 from services.complaints import complaint
 from services.spec.replicate import Replicate
 from services.spec.yaml import dump_mapping, load_mapping
@@ -47,6 +47,9 @@ _NAMES = {DataConfig: "data", ModelConfig: "model", TrainingConfig: "training"}
 FIRST_FRESH = 1000
 """The first of the seeds that finalists are judged on where those are fresh."""
 FRESH_ARE_KEPT = f"with racing.judged_on: fresh, seeds from {FIRST_FRESH} on are the finalists'"
+GRID = "grid"
+LR_FACTOR = 10
+"""How far from the spec's learning rate the one that is searched may be, either way."""
 _OF_ALL = ("workers", "cpus_per_worker", "gpus_per_worker", "checkpoint")
 """Fields of the training that no option may change."""
 
@@ -135,6 +138,9 @@ class SearchConfig(Frozen):
     `choices` names axes and, of each, options to choose from, such as `encoder: {resnet18: {}, sfcn: {model: {encoder:
     sfcn}}}`; `choices_for` says for which methods an axis is there, where it is not for all. `points` are tried first.
 
+    `fair` tunes all methods alike: each gets as many configurations as the others, and its learning rate is searched.
+    Without it the sampler chooses methods, too, as before there was the field.
+
     `trials`, `seeds` and the finalists may grow later: seeds that are added are run by the finalists, or, with
     `new_seeds: all`, by every configuration that was complete. A seed run that another sweep has trained already is
     taken from there, unless `fresh`. With `refit` the best configuration is trained once more, on all but the test
@@ -148,8 +154,9 @@ class SearchConfig(Frozen):
     choices_for: dict[Word, tuple[str, ...]] = Field(default_factory=dict)
     points: tuple[PointConfig, ...] = ()
     objective: Annotated[tuple[str, ...], BeforeValidator(_listed)] = (DEFAULT,)
-    sampler: Literal["tpe", "random", "qmc", "gp", "nsga2"] = "tpe"
+    sampler: Literal["tpe", "random", "qmc", "gp", "nsga2", "grid"] = "tpe"
     constraints: dict[str, BoundConfig] = Field(default_factory=dict)
+    fair: bool = True
     trials: Count = 30
     seeds: tuple[Seed, ...] = (0, 1, 2)
     new_seeds: Literal["finalists", "all"] = "finalists"
@@ -197,6 +204,14 @@ class SearchConfig(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _searches_whole_sizes(self) -> "SearchConfig":
+        for key in SIZES:
+            for value in self.override[key].numbers() if key in self.override else ():
+                if not isinstance(value, int) or isinstance(value, bool):
+                    raise ValueError(f"override: {key}: {value} is not allowed: must be a whole number")
+        return self
+
+    @model_validator(mode="after")
     def _leaves_fresh_seeds(self) -> "SearchConfig":
         for seed in self.seeds:
             if self.judges_fresh and seed >= FIRST_FRESH:
@@ -206,7 +221,7 @@ class SearchConfig(Frozen):
     @model_validator(mode="after")
     def _chooses_from_several(self) -> "SearchConfig":
         for axis, options in self.choices.items():
-            if axis in TRAINING:
+            if axis in self._training_fields:
                 raise ValueError(f"choices: '{axis}' is not allowed: it is a field of training")
             if len(options) < 2:
                 raise ValueError(f"choices: {axis} has {len(options)} options; two are needed")
@@ -248,6 +263,12 @@ class SearchConfig(Frozen):
         """How many configurations are judged on seeds that no race used."""
         return min(self.racing.finalists, self.trials) if self.racing and self.judges_fresh else 0
 
+    @property
+    def _training_fields(self) -> set[str]:
+        """Names of fields of the training that no axis may have; the sizes were none before they could be searched."""
+        given = {key.removeprefix("training.") for key in self.override} | {f for p in self.points for f in p.training}
+        return {field for field in TRAINING if f"training.{field}" not in SIZES or field in given}
+
     def axes_of(self, method: str) -> dict[str, dict[str, Patch]]:
         """The axes that a configuration of a method has, with their options."""
         return {
@@ -263,6 +284,10 @@ class SearchConfig(Frozen):
             for axis, options in self.choices.items()
             if axis in choices and any(patch.data for patch in options.values())
         )
+
+    def options_at(self, point: PointConfig) -> dict[str, str]:
+        """The option of each axis that a point has: what it says, or the first."""
+        return {axis: next(iter(options)) for axis, options in self.axes_of(point.method).items()} | point.choices
 
     def combinations(self, changes: Callable[[Patch], object]) -> dict[Options, tuple[str, ...]]:
         """All combinations of options of axes with any that `changes`, with the methods that may draw them."""
@@ -406,12 +431,13 @@ class SweepSpec(Frozen):
     @model_validator(mode="after")
     def _rungs_are_inside_training(self) -> "SweepSpec":
         rungs = self.search.racing.rungs if self.search.racing else ()
-        for where, variant in {"": self, **self.variants}.items():
-            if rungs and rungs[-1] >= variant.judged_epochs:
+        for where, variant in {"": self, **self.variants, **self._points}.items():
+            epochs = min(one.judged_epochs for one in variant.sizes)
+            if rungs and rungs[-1] >= epochs:
                 field = "probe.finetune.epochs" if FINETUNE in variant.probe else "training.epochs"
                 raise ValueError(
                     f"search.racing.rungs: {rungs[-1]} is not allowed: must be below "
-                    f"{f'{where}.' if where else ''}{field} {variant.judged_epochs}"
+                    f"{f'{where}.' if where else ''}{field} {epochs}"
                 )
         return self
 
@@ -495,6 +521,44 @@ class SweepSpec(Frozen):
         )
 
     @property
+    def ranges(self) -> dict[str, Range]:
+        """What is searched otherwise than the methods' spaces say: what is overridden, and the learning rate.
+
+        Of a grid that is no range: each method is tried at all of it, whatever is in it.
+        """
+        search, lr = self.search, self.training.lr
+        if not search.fair or search.sampler == GRID or LR in search.fix:
+            return search.override
+        return {LR: Range(low=lr / LR_FACTOR, high=lr * LR_FACTOR, log=True), **search.override}
+
+    @property
+    def sizes(self) -> list["SweepSpec"]:
+        """This spec; with each combination of what bounds batch size and epochs where these are searched."""
+        ends = {key: self.search.override[key].ends() for key in SIZES if key in self.search.override}
+        fields = [key.removeprefix("training.") for key in ends]
+        return [self.sized(dict(zip(fields, chosen, strict=True))) for chosen in product(*ends.values())]
+
+    def sized(self, training: Mapping[str, Value]) -> "SweepSpec":
+        """This spec with the batch size and the epochs of a configuration, where it says any; it searches neither."""
+        own = {field: training[field] for key in SIZES if (field := key.removeprefix("training.")) in training}
+        override = {key: allowed for key, allowed in self.search.override.items() if key not in SIZES}
+        return self.searching(override=override).model_copy(update={"training": self.training.model_copy(update=own)})
+
+    @property
+    def largest_batch(self) -> int:
+        """The largest batch that any configuration may have."""
+        specs = [*self.sizes, *(size for one in self.variants.values() for size in one.sizes), *self._points.values()]
+        return max(one.training.batch_size for one in specs)
+
+    @property
+    def _points(self) -> dict[str, "SweepSpec"]:
+        """The spec as each point has it, by the point's place."""
+        return {
+            f"search.points.{point.name}": self.choosing(self.search.options_at(point)).sized(point.training)
+            for point in self.search.points
+        }
+
+    @property
     def judged_epochs(self) -> int:
         """Epochs of the stage that configurations are compared by: fine-tuning where there is any."""
         tune = finetuning(self.probe)
@@ -526,23 +590,29 @@ class SweepSpec(Frozen):
 
     @property
     def plans(self) -> list[SeedPlan]:
-        """What configurations are to run, for each combination of options that bear on it."""
+        """What configurations are to run, for each combination of options that bear on it, and points that do."""
         found = self.search.combinations(lambda patch: "epochs" in patch.training or patch.probe)
-        return [self.choosing(dict(options)).plan for options in found]
+        chosen = [size for options in found for size in self.choosing(dict(options)).sizes]
+        return [one.plan for one in chosen] + [
+            self._points[f"search.points.{point.name}"].plan
+            for point in self.search.points
+            if "epochs" in point.training
+        ]
 
     def plan_of(self, configuration: Configuration, folds: int) -> SeedPlan:
         """What a configuration is to run: as `plan_over`, for as many epochs as it says."""
-        return self.choosing(configuration.choices).plan_over(folds)
+        return self.choosing(configuration.choices).sized(configuration.training).plan_over(folds)
 
     @property
     def sweep_id(self) -> str:
         """`name-` and 8 hex digits of the hash of what is said that bears on the result.
 
-        A field at its default is not in the hash, so that a field that is added later gives no sweep another id; nor
-        is how far it goes, which may grow (`EXTENT`), whether it trains what is there already (`fresh`), nor are
-        machines (`data.feed`, the budget, CPUs, GPUs and, where the result does not depend on them, workers). The order
-        of keys does not count, but for the augmentations, which apply in the order written, for several images of a
-        scan, whose channels do, and for choices, which are drawn in it.
+        A field at its default is not in the hash, so that a field that is added later gives no sweep another id - but
+        for `fair`, which is there where it is true, as no sweep was before there was the field; nor is how far it goes,
+        which may grow (`EXTENT`), whether it trains what is there already (`fresh`), nor are machines (`data.feed`, the
+        budget, CPUs, GPUs and, where the result does not depend on them, workers). The order of keys does not count,
+        but for the augmentations, which apply in the order written, for several images of a scan, whose channels do,
+        and for choices, which are drawn in it.
         """
         science = self.model_dump(
             exclude_defaults=True,
@@ -550,9 +620,11 @@ class SweepSpec(Frozen):
                 "data": {"feed"},
                 "budget": True,
                 "training": self._machines(),
-                "search": {**dict.fromkeys((*EXTENT, "fresh"), True), "racing": {"finalists"}},
+                "search": {**dict.fromkeys((*EXTENT, "fresh", "fair"), True), "racing": {"finalists"}},
             },
         )
+        if self.search.fair:
+            science["search"]["fair"] = True
         if self.search.racing and science["search"].get("racing") == {}:
             del science["search"]["racing"]
         training = science.pop("training", {})
@@ -585,6 +657,7 @@ class SweepSpec(Frozen):
             "trials": max(own.trials, past.trials),
             "seeds": past.seeds + added,
             "spaces": spaces,
+            "fair": past.fair,  # which the same sweep is in all versions
         }
         if not added and past.new_seeds == "all":
             changes["new_seeds"] = "all"
@@ -646,6 +719,17 @@ class LoadedSpec:
 def parse_spec(text: str | bytes, source: str) -> SweepSpec:
     """The spec written in `text`. Raises UserError, in one line that starts with `source`."""
     return spec_of(load_mapping(text, source), source)
+
+
+def kept_spec(text: str | bytes, source: str) -> SweepSpec:
+    """The spec that `SweepSpec.to_yaml` wrote, in this version or an earlier one, which knew of nothing `fair`.
+
+    Raises UserError as `parse_spec` does.
+    """
+    document = load_mapping(text, source)
+    if isinstance(document.get("search"), dict):
+        document["search"].setdefault("fair", False)
+    return spec_of(document, source)
 
 
 def spec_of(document: Mapping[str, Any], source: str) -> SweepSpec:

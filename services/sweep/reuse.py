@@ -5,6 +5,7 @@ from pathlib import Path
 
 import optuna
 
+from search_spaces import Configuration
 from services.data.open import Reads
 from services.data.prepare import Prepared
 from services.records.seed_runs import SeedRuns
@@ -13,7 +14,7 @@ from services.settings import Settings
 from services.spec import methods
 from services.spec.spec import Options, SweepSpec
 from services.stores.optuna import open_study
-from services.sweep.sampling import as_attributes, make_sampler, told
+from services.sweep.drawing import Drawing
 from services.sweep.trial import run_config
 from trainers.data.splits import Splits
 from trainers.data.store import json_digest
@@ -51,22 +52,25 @@ def count_there(
     search, found = spec.search, 0
     first = methods.starts(spec, label_ranges)[: search.trials]
     study = open_study("", optuna.storages.InMemoryStorage(), first, search.objective)
-    ended: list[TrialRecord] = []
+    drawing = Drawing(
+        study, lambda trial, spaces: methods.draw(trial, spec.searching(spaces=spaces), label_ranges), search
+    )
+    drawn: dict[int, Configuration] = {}
+    ended: dict[int, TrialRecord | None] = {}
     for number in range(search.trials):
-        while ended and ended[0].number <= number - search.parallel:
-            record = ended.pop(0)
-            outcome = told(record)
-            for key, value in as_attributes(outcome.excess).items():
-                study._storage.set_trial_system_attr(record.number, key, value)
-            study.tell(record.number, outcome.values, state=outcome.state)
-        study.sampler = make_sampler(search.sampler, number)
-        trial = study.ask()
-        configuration = methods.draw(trial, spec, label_ranges)
+        known = {n: record for n, record in ended.items() if n <= number - search.parallel}
+        scratch, configuration = drawing.next(number, drawn, known)
+        if configuration in drawn.values():
+            break
+        study.ask()
+        scratch.keep(configuration.method)
+        drawn[number] = configuration
         read, plan = search.reading(configuration.choices), spec.plan_of(configuration, folds)
         there = [runs[read, one.fold].find(run_config(spec, configuration, one.seed)) for one in plan.replicates]
         histories = [history for folder in there if folder and (history := History.read(folder))]
         found += len(histories)
         if len(histories) < len(there):
             break
-        ended.append(TrialRecord(number, configuration, "", dict(zip(plan.replicates, histories, strict=True)), plan))
+        whole = dict(zip(plan.replicates, histories, strict=True))
+        ended[number] = TrialRecord(number, configuration, "", whole, plan)
     return found

@@ -2,16 +2,19 @@
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from copy import copy
 from types import MappingProxyType
 from typing import NamedTuple
 
 import optuna
+from optuna.distributions import CategoricalDistribution
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 
 from services.records.trial_record import FAILED, TrialRecord
+from services.spec.methods import POINT
 from services.sweep.spaces import METHOD, Spaces
 from trainers.history import COMPLETE
 from trainers.objectives import OBJECTIVES, Objective
@@ -57,9 +60,10 @@ class Scratch:
         study: Optuna's own of the sweep.
         number: of the configuration.
         known: records by number, of all that may be known by then.
-        sampler: its name in the spec.
+        sampler: draws it.
         spaces: of each configuration.
-        attempt: how often it has been drawn already; what was in line under the number is asked for at first alone.
+        seen: numbers of those that the sampler sees, all of one method, where it is not to see all.
+        in_line: whether what is in line under the number is asked for.
     """
 
     def __init__(
@@ -67,32 +71,40 @@ class Scratch:
         study: optuna.Study,
         number: int,
         known: Mapping[int, TrialRecord | None],
-        sampler: str,
+        sampler: optuna.samplers.BaseSampler,
         spaces: Spaces,
-        attempt: int = 0,
+        *,
+        seen: Collection[int] | None = None,
+        in_line: bool = True,
     ) -> None:
-        self._number, self._real, self._method = number, study, spaces.parameter(number)
+        self._number, self._real, self._spaces = number, study, spaces
         self._storage, self._study_id = study._storage, study._study_id
         memory = InMemoryStorage()
-        sampling = make_sampler(sampler, number, attempt)
-        self._study = optuna.create_study(storage=memory, sampler=sampling, directions=study.directions)
+        self._study = optuna.create_study(storage=memory, sampler=sampler, directions=study.directions)
         _copy_attributes(self._storage, self._study_id, memory, self._study._study_id)
-        bad = _worse_than_all(known)
         trials = [spaces.seen(trial, number) for trial in study.get_trials(deepcopy=False)[: number + 1]]
-        for trial in trials[:number]:
+        before = trials[:number] if seen is None else [_of_its_method(trials[n]) for n in seen]
+        bad = _worse_than_all([known[trial.number] for trial in before if trial.number in known])
+        for trial in before:
             memory.create_new_trial(self._study._study_id, _as_known(trial, known, bad))
-        in_line = trials[number] if attempt == 0 and number < len(trials) else None
-        own = _again(in_line, Told(TrialState.RUNNING)) if in_line else None
+        own = _again(trials[number], Told(TrialState.RUNNING)) if in_line and number < len(trials) else None
         self.trial = optuna.Trial(self._study, memory.create_new_trial(self._study._study_id, own))
 
-    def keep(self) -> None:
-        """Write what was drawn into the sweep's own study, which has been asked for the configuration."""
-        real, drawn = (study.get_trials(deepcopy=False)[self._number] for study in (self._real, self._study))
+    def keep(self, method: str) -> None:
+        """Write what was drawn, of `method`, into the sweep's own study, which has been asked for the configuration."""
+        real, drawn = self._real.get_trials(deepcopy=False)[self._number], self._study.get_trials(deepcopy=False)[-1]
         _copy_attributes(self._study._storage, self._study._study_id, self._storage, self._study_id)
-        for name, distribution in drawn.distributions.items():
-            kept = self._method if name == METHOD else name
+        params, distributions = drawn.params, drawn.distributions
+        spaces = self._spaces.at(self._number)
+        if len(spaces) > 1 and POINT not in real.user_attrs:
+            params, distributions = (
+                {METHOD: method, **params},
+                {METHOD: CategoricalDistribution(spaces), **distributions},
+            )
+        for name, distribution in distributions.items():
+            kept = self._spaces.parameter(self._number) if name == METHOD else name
             if kept not in real.params:
-                value = distribution.to_internal_repr(drawn.params[name])
+                value = distribution.to_internal_repr(params[name])
                 self._storage.set_trial_param(real._trial_id, kept, value, distribution)
         for key, noted in drawn.system_attrs.items():  # such as which generation it is of
             if key not in real.system_attrs:
@@ -161,11 +173,17 @@ def _again(trial: FrozenTrial, outcome: Told) -> FrozenTrial:
     )
 
 
-def _worse_than_all(known: Mapping[int, TrialRecord | None]) -> list[float]:
+def _of_its_method(trial: FrozenTrial) -> FrozenTrial:
+    """A trial without its method, where the sampler sees no other."""
+    own = copy(trial)
+    own.params = {name: value for name, value in trial.params.items() if name != METHOD}
+    own.distributions = {name: one for name, one in trial.distributions.items() if name != METHOD}
+    return own
+
+
+def _worse_than_all(known: Iterable[TrialRecord | None]) -> list[float]:
     """Of each objective, as far beyond the worst as that is from the best; none before there is any."""
-    seen = [
-        r.objectives for r in known.values() if r and not r.failure and all(map(math.isfinite, r.objectives.values()))
-    ]
+    seen = [r.objectives for r in known if r and not r.failure and all(map(math.isfinite, r.objectives.values()))]
     return [_beyond(OBJECTIVES[name], [one[name] for one in seen]) for name in (seen[0] if seen else ())]
 
 

@@ -1,6 +1,6 @@
 """Optuna under Tune, over ask and tell, in an order that does not depend on timing."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,8 +19,8 @@ from services.records.trial_record import (
     write_configuration,
 )
 from services.spec.spec import RacingConfig, SearchConfig, SeedPlan
+from services.sweep.drawing import Draw, Drawing
 from services.sweep.sampling import REPEATS, Scratch, as_attributes, told
-from services.sweep.spaces import Spaces
 from trainers.history import COMPLETE, PRUNED, RUNNING
 
 HOPELESS = 2
@@ -29,8 +29,6 @@ FINALISTS, PHASES = "finalists", "phases"
 """Attributes of a study: the finalists' numbers, and how far the sweep went each time before it was extended."""
 FRESH = "fresh"
 """Attribute of a study: the objectives of finalists that were judged on fresh seeds, by number."""
-EXHAUSTED = 20
-"""Draws in a row that only repeat earlier configurations, after which there is nothing more to try."""
 
 
 class Listener(Protocol):
@@ -57,7 +55,7 @@ class SweepSearcher(Searcher):
 
     Args:
         study: Optuna's, named by the sweep id.
-        space: draws a configuration from an Optuna trial, out of some of the search's spaces.
+        draw: draws a configuration from an Optuna trial, out of some of the search's spaces.
         search: trials, parallel, sampler, seeds and racing of the spec.
         plan: what a configuration is to run where nothing is chosen.
         plan_of: what one is to run.
@@ -68,7 +66,7 @@ class SweepSearcher(Searcher):
     def __init__(
         self,
         study: optuna.Study,
-        space: Callable[[optuna.Trial, Sequence[str]], Configuration],
+        draw: Draw,
         search: SearchConfig,
         plan: SeedPlan,
         plan_of: Callable[[Configuration], SeedPlan],
@@ -76,8 +74,7 @@ class SweepSearcher(Searcher):
         listener: Listener,
     ) -> None:
         super().__init__(metric="state", mode="min")
-        self._study, self._space, self._search = study, space, search
-        self._spaces = Spaces.of(study, search.spaces)
+        self._study, self._search, self._drawing = study, search, Drawing(study, draw, search)
         study.sampler = optuna.samplers.RandomSampler()  # Scratch samples; asking alone draws nothing
         self._plan, self._plan_for, self._sweep, self._listener = plan, plan_of, sweep, listener
         self._number_of: dict[str, int] = {}
@@ -152,7 +149,7 @@ class SweepSearcher(Searcher):
             self._exhausted = True
             return None
         assert self._study.ask().number == number
-        scratch.keep()
+        scratch.keep(configuration.method)
         self._asked += 1
         self._drawn[number] = configuration
         return self._start(trial_id, number, self._plan.seeds, race=True)
@@ -162,23 +159,13 @@ class SweepSearcher(Searcher):
         record = read_record(self._sweep, number, self._plan)
         if record is None:
             scratch, configuration = self._draw(number)
-            scratch.keep()
+            scratch.keep(configuration.method)
         self._drawn[number] = record.configuration if record else configuration
 
     def _draw(self, number: int) -> tuple[Scratch, Configuration]:
-        """What is drawn as configuration `number`, whenever it is asked; an earlier one only where nothing else is.
-
-        What repeats an earlier one is drawn anew, at random: a sampler that is sure of the best would draw it for ever.
-        """
-        earlier = {n: drawn for n, drawn in self._drawn.items() if n < number}
-        known = {n: self._as_raced(n) for n in earlier if n <= number - self._search.parallel}
-        for attempt in range(EXHAUSTED + 1):
-            name = "random" if attempt else self._search.sampler
-            scratch = Scratch(self._study, number, known, name, self._spaces, attempt)
-            configuration = self._space(scratch.trial, self._spaces.at(number))
-            if configuration not in earlier.values():
-                break
-        return scratch, configuration
+        """What is drawn as configuration `number`, from all that ended before it."""
+        known = {n: self._as_raced(n) for n in self._drawn if n <= number - self._search.parallel}
+        return self._drawing.next(number, self._drawn, known)
 
     def _start(
         self, trial_id: str, number: int, seeds: tuple[int, ...], *, race: bool, refit: bool = False

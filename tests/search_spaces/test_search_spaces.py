@@ -74,6 +74,37 @@ def test_override_searches_training_fields_apart(study: optuna.Study) -> None:
     assert isinstance(configuration.training["step_epochs"], int)
 
 
+def test_a_batch_size_is_drawn_before_what_depends_on_it(study: optuna.Study) -> None:
+    """dynlocrep has at most as many neighbours as the batch others."""
+    override = {"training.batch_size": Range(choices=(4, 64)), "training.lr": Range(low=1e-4, high=1e-3)}
+    most: dict[Value, int] = {}
+    for _ in range(60):
+        trial = study.ask()
+        drawn = search_spaces.suggest(trial, own("dynlocrep"), YEARS, override, {})
+        size, neighbours = drawn.training["batch_size"], drawn.params["nn_final"]
+        assert isinstance(neighbours, int)
+        most[size] = max(most.get(size, 0), neighbours)
+        assert next(iter(trial.params)) == "training.batch_size"
+        assert drawn.training.keys() == {"batch_size", "lr"}
+    assert most[4] <= 4 < most[64] <= 64
+
+
+def test_published_follows_the_batch_size() -> None:
+    def published(low: int, high: int) -> dict[str, Value]:
+        override = {"training.batch_size": Range(low=low, high=high)}
+        parameters = losses.parameters("dynlocrep")
+        return search_spaces.published("dynlocrep", parameters, YEARS, override, {}, {"batch_size": 32})
+
+    within, below = published(16, 64), published(4, 8)
+    assert (within["training.batch_size"], within["dynlocrep.nn_final"]) == (32, 14)
+    assert (below["training.batch_size"], below["dynlocrep.nn_final"]) == (8, 8)
+
+
+def test_ends_are_values_of_the_range() -> None:
+    assert Range(low=16, high=60, step=16).ends() == (16, 32, 48)
+    assert Range(low=2, high=2).ends() == (2, 2)
+
+
 def test_fix_is_not_asked_for(study: optuna.Study) -> None:
     trial = study.ask()
     fix: dict[str, Value] = {"supremix.window": 5, "supremix.weight": "relative", "dynlocrep.nn_final": 3}

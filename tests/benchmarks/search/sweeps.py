@@ -21,7 +21,7 @@ from services.spec import methods
 from services.spec.replicate import Replicate
 from services.spec.spec import SeedPlan
 from services.stores.optuna import open_study
-from services.sweep import racing, sampling, searcher
+from services.sweep import drawing, racing, sampling, searcher
 from services.sweep.racing import Racer, Referee, Rule
 from services.sweep.searcher import SweepSearcher
 from tests.benchmarks.search.worlds import LABEL_RANGES, Floats, World, draw, make_spec
@@ -86,7 +86,7 @@ class Memory:
             patch.object(searcher, "read_record", self.read),
             patch.object(searcher, "read_records", self.read_all),
             patch.object(racing, "read_record", self.read),
-            patch.object(sampling, "make_sampler", lambda name, *of: make(name, of[0] + 1000 * stream, *of[1:])),
+            patch.object(drawing, "make_sampler", lambda name, *of: make(name, of[0] + 1000 * stream, *of[1:])),
         ):
             yield
 
@@ -111,7 +111,7 @@ class Sweep:
         study = open_study("world", InMemoryStorage(), first, spec.search.objective)
         self._searcher = SweepSearcher(
             study,
-            lambda trial, spaces: draw(trial),
+            draw,
             spec.search,
             spec.plan,
             lambda configuration: spec.plan,

@@ -55,9 +55,9 @@ def make_spec(**search: Any) -> SweepSpec:
 SPEC = make_spec()
 
 
-def draw(trial: Suggests) -> Configuration:
+def draw(trial: Suggests, spaces: Sequence[str] = SPACES) -> Configuration:
     """A configuration of the study, out of an Optuna trial."""
-    return methods.draw(trial, SPEC, LABEL_RANGES)
+    return methods.draw(trial, SPEC.searching(spaces=spaces), LABEL_RANGES)
 
 
 class Axis(NamedTuple):
@@ -121,7 +121,7 @@ def coordinates(configuration: Configuration) -> Floats:
 def _published(method: str) -> Configuration:
     start = next(s for s in methods.starts(SPEC, LABEL_RANGES) if s.values["method"] == method)
     chosen = PointConfig(name="published", method=method)
-    params = methods.configured(chosen, SPEC.search).params
+    params = methods.configured(chosen, SPEC).params
     own = {name.removeprefix(f"{method}."): value for name, value in start.values.items() if name.startswith(method)}
     return Configuration(method, params | own, {"lr": start.values["training.lr"]})
 

@@ -11,7 +11,7 @@ from services.data import plan
 from services.data.plan import estimate, make_plan
 from services.screen.tables import print_plan
 from services.settings import Settings
-from services.spec.spec import LoadedSpec
+from services.spec.spec import LoadedSpec, SweepSpec
 from tests.services.data.forty_scans import of, scans
 from tests.services.past import spec
 from trainers.errors import UserError
@@ -68,6 +68,24 @@ def test_scans_without_a_label_count_for_methods_that_need_none(scans: Path) -> 
     planned = make_plan(loaded, Settings(home=scans / "home"), [local_node()])
     assert (planned.train, planned.unlabelled) == (14, 16)
     assert "14 to train on, and 16 without a label" in printed(loaded, scans / "home")
+
+
+def test_the_largest_batch_is_planned_for(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    override = {"training.batch_size": {"choices": [4, 8]}}
+    point = {"name": "larger", "method": "dynlocrep", "training": {"batch_size": 12}}
+    choices = {"batch": {"a": {}, "b": {"training": {"batch_size": 16}}}}
+    assert of(scans, search={"override": override}).spec.largest_batch == 8
+    assert of(scans, search={"override": override, "points": [point]}).spec.largest_batch == 12
+    assert of(scans, search={"choices": choices, "points": [point]}).spec.largest_batch == 16
+    seen: list[int] = []
+
+    def rehearse(spec: SweepSpec, shape: tuple[int, ...]) -> tuple[float, int]:
+        seen.append(spec.training.batch_size)
+        return 1.0, 1
+
+    monkeypatch.setattr(plan, "_rehearse", rehearse)
+    make_plan(of(scans, search={"override": override}), Settings(home=scans / "home"), [local_node()])
+    assert seen == [8]
 
 
 def test_racing_that_can_stop_nothing_is_said(scans: Path) -> None:

@@ -67,7 +67,8 @@ def test_the_specs_beside_the_tests_are_sound(path: Path) -> None:
             "train",
             "data.unlabelled: train is not allowed: no method of search.spaces is one of mae, nnclr, simclr",
         ),
-        ("search/fix", {"training.lr": 3}, "search.fix: 'training.lr' is fixed already: set it under training"),
+        ("search/fix", {"training.ema": 0.9}, "search.fix: 'training.ema' is fixed already: set it under training"),
+        ("search/fix", {"training.lr": -3}, "search.fix: training.lr: -3 is not allowed: must be greater than 0"),
         (
             "search/fix",
             {"dynlocrep.nn_final": 33},
@@ -87,7 +88,24 @@ def test_the_specs_beside_the_tests_are_sound(path: Path) -> None:
         ("search/override", {"dynlocrep.nnfinal": {"low": 1, "high": 2}}, "did you mean 'dynlocrep.nn_final'?"),
         ("search/override", {"dynlocrep.nn_final": {"low": 2, "high": 33}}, "dynlocrep.nn_final: 33 is not allowed"),
         ("search/override", {"dynlocrep.distance": {"choices": ["manhatan"]}}, "did you mean 'manhattan'?"),
-        ("search/override", {"training.batch_size": {"low": 2, "high": 3}}, "unknown parameter 'training.batch_size'"),
+        ("search/override", {"training.epochs": {"low": 0, "high": 50}}, "training.epochs: 0 is not allowed"),
+        ("search/override", {"training.epochs": {"choices": [20, True]}}, "training.epochs: True is not allowed"),
+        ("search/override", {"training.epoch": {"low": 2, "high": 3}}, "did you mean 'training.epochs'?"),
+        (
+            "search/override",
+            {"training.batch_size": {"low": 1, "high": 32}},
+            "search.override: training.batch_size: 1 is not allowed",
+        ),
+        (
+            "search/override",
+            {"training.batch_size": {"low": 4, "high": 32, "step": 0.5}},
+            "search: override: training.batch_size: 0.5 is not allowed: must be a whole number",
+        ),
+        (
+            "search/override",
+            {"training.batch_size": {"low": 4.5, "high": 32}},
+            "training.batch_size: 4.5 is not allowed",
+        ),
         ("search/override", {"training.lr": {"low": 0, "high": 1}}, "search.override: training.lr: 0 is not allowed"),
         ("search/override", {"training.step_epochs": {"low": 1, "high": 2.5}}, "step_epochs: 2.5 is not allowed"),
         (
@@ -174,6 +192,43 @@ def test_refuses_a_batch_larger_than_the_training_split() -> None:
         check_against_data(loaded(MINIMAL), 31, 0, label_range=60.0)
 
 
+BATCHES = {"training.batch_size": {"low": 16, "high": 32, "step": 8}}
+
+
+def test_every_end_of_the_batch_sizes_is_checked() -> None:
+    document = changed("search/override", BATCHES)
+    check_spec(loaded(document))
+    check_against_data(loaded(document), 32, 0, label_range=60.0)
+    said = r"^study.yaml: search.override: training.batch_size: 32 is not allowed: the training split has 31 scans$"
+    with pytest.raises(UserError, match=said):
+        check_against_data(loaded(document), 31, 0, label_range=60.0)
+    with pytest.raises(UserError, match=r"override: training.batch_size 16 is not a multiple of workers 3"):
+        check_spec(loaded(document | {"training": {"workers": 3, "batch_size": 24}}))
+    document["search"]["fix"] = {"dynlocrep.nn_final": 20}
+    with pytest.raises(UserError, match=r"dynlocrep.nn_final: 20 is not allowed: must be a whole number of 0 to 16"):
+        check_spec(loaded(document))
+
+
+def test_the_batch_size_of_a_point_is_checked() -> None:
+    point: dict[str, Any] = {"name": "large", "method": "dynlocrep", "training": {"batch_size": 64}}
+    document = changed("search/points", [point])
+    check_spec(loaded(document))
+    with pytest.raises(UserError, match=r"search.points.large: training.batch_size: 64 is not allowed: the training"):
+        check_against_data(loaded(document), 40, 0, label_range=60.0)
+    point |= {"training": {"batch_size": 8}, "params": {"nn_final": 9}}
+    with pytest.raises(UserError, match=r"search.points.large: dynlocrep.nn_final: 9 is not allowed: .* 0 to 8"):
+        check_spec(loaded(document))
+
+
+def test_an_axis_may_not_be_called_like_a_field_that_is_searched() -> None:
+    axis = {"batch_size": {"small": {}, "large": {"training": {"batch_size": 64}}}}
+    document = changed("search/choices", axis)
+    check_spec(loaded(document))
+    document["search"]["override"] = BATCHES
+    with pytest.raises(UserError, match=r"choices: 'batch_size' is not allowed: it is a field of training"):
+        loaded(document)
+
+
 def test_only_methods_that_need_none_count_scans_without_a_label() -> None:
     check_against_data(loaded(changed("search", {"spaces": ["simclr"], "racing": None})), 16, 16, label_range=60.0)
     said = r"32 is not allowed: the training split has 16 scans with a label, which dynlocrep needs$"
@@ -181,14 +236,18 @@ def test_only_methods_that_need_none_count_scans_without_a_label() -> None:
         check_against_data(loaded(changed("search", {"spaces": ["simclr", "dynlocrep"]})), 16, 16, label_range=60.0)
 
 
-@pytest.mark.parametrize("search", [{"racing": {}}, {"racing": None, "spaces": ["dynlocrep", "supremix"]}])
+@pytest.mark.parametrize(
+    "search", [{"racing": {}}, {"racing": None, "spaces": ["dynlocrep", "supremix"], "fair": False}]
+)
 @pytest.mark.parametrize("sampler", ["gp", "nsga2"])
 def test_refuses_samplers_where_they_would_draw_at_random(search: dict[str, Any], sampler: str) -> None:
     with pytest.raises(
-        UserError, match=rf"^study.yaml: search.sampler: {sampler} is not allowed with (racing|several spaces): it"
+        UserError, match=rf"^study.yaml: search.sampler: {sampler} is not allowed with (racing|several spaces and fair: false): it"
     ):
         check_spec(loaded(changed("search", {"spaces": ["dynlocrep"], "sampler": sampler, **search})))
     check_spec(loaded(changed("search", {"spaces": ["dynlocrep"], "sampler": sampler, "racing": None})))
+    fair = {"spaces": ["dynlocrep", "supremix"], "sampler": sampler, "racing": None}
+    check_spec(loaded(changed("search", fair)))
 
 
 def test_refuses_labels_without_a_range() -> None:

@@ -65,18 +65,18 @@ def test_a_sweep_that_has_more_spaces_covers_one_with_fewer() -> None:
 @pytest.mark.parametrize(
     ("more", "search", "said"),
     [
-        (More(), {}, "extend study-9d651063: --trials, --seeds, --finalists, --add-space or --all says to what"),
-        (More(trials=20), {}, "--trials: 20 is not allowed: sweep study-9d651063 has 30 already"),
+        (More(), {}, "extend study-ba7900c5: --trials, --seeds, --finalists, --add-space or --all says to what"),
+        (More(trials=20), {}, "--trials: 20 is not allowed: sweep study-ba7900c5 has 30 already"),
         (
             More(seeds=(0, 1000)),
             {"racing": {"judged_on": "fresh"}},
             "--seeds: 1000 is not allowed: with racing.judged_on: fresh, seeds from 1000 on are the finalists'",
         ),
-        (More(finalists=2), {}, "--finalists: 2 is not allowed: sweep study-9d651063 has 3 already"),
+        (More(finalists=2), {}, "--finalists: 2 is not allowed: sweep study-ba7900c5 has 3 already"),
         (
             More(trials=30, add_spaces=("simclr",)),
             {},
-            "--trials: 30 is not allowed: sweep study-9d651063 has 30 already",
+            "--trials: 30 is not allowed: sweep study-ba7900c5 has 30 already",
         ),
         (More(add_spaces=("simclrr",)), {}, "--add-space: unknown method 'simclrr'; did you mean 'simclr'"),
         (More(finalists=5), {"racing": None}, "has no racing, every configuration runs all its seeds"),

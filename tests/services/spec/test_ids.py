@@ -4,9 +4,10 @@ import hashlib
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import BaseModel, create_model
 
-from services.spec.spec import BudgetConfig, RacingConfig, SearchConfig, SweepSpec
+from services.spec.spec import BudgetConfig, RacingConfig, SearchConfig, SweepSpec, kept_spec, parse_spec
 from tests.services.spec.test_spec import MINIMAL, parsed
 from trainers.config import DataConfig, ModelConfig, SplitConfig, TrainingConfig
 
@@ -22,7 +23,21 @@ PINNED: dict[str, dict[str, Any]] = {
     "study-95f7c1bc": {"search": {"racing": None, "seeds": [0, 1, 2, 3, 4], "fix": {"dynlocrep.sigma": 2}}},
     "study-865aa5ca": {"search": {"override": {"dynlocrep.nn_final": {"low": 2, "high": 9}}, "racing": {"rungs": [5]}}},
 }
-"""Ids are for ever: who has a sweep under one of these finds it again."""
+"""Ids are for ever: who has a sweep under one of these finds it again, whose `search.fair` is false."""
+
+FAIR: dict[str, dict[str, Any]] = {
+    "study-ba7900c5": {},
+    "study-5eb8a4a6": {"data": {"group": "sex", "split": {"seed": 1}}},
+    "study-d3727f9f": {"data": {"transforms": [{"NormalizeIntensity": {"nonzero": True}}], "dtype": "float16"}},
+    "study-e2a083dc": {"model": {"encoder": "vit", "spatial_dims": 2, "encoder_params": {"patch": 8}}},
+    "study-1e672903": {"training": {"epochs": 20, "lr": 1e-3, "augmentations": {"cutout": {}, "flip": {}}}},
+    "study-f30b0980": {"training": {"workers": 2}},
+    "study-0e5a3489": {"training": {"gpus_per_worker": 1, "precision": "bf16"}},
+    "study-1a0f2fd3": {"probe": {"finetune": {"method": "c_mixup", "epochs": 6}}},
+    "study-f409a1c5": {"search": {"racing": None, "seeds": [0, 1, 2, 3, 4], "fix": {"dynlocrep.sigma": 2}}},
+    "study-07004463": {"search": {"override": {"dynlocrep.nn_final": {"low": 2, "high": 9}}, "racing": {"rungs": [5]}}},
+}
+"""The same, tuned fairly, as they are where nothing is said of it."""
 
 
 DEFAULTS: dict[str, Any] = {
@@ -85,6 +100,7 @@ DEFAULTS: dict[str, Any] = {
     "search.override": {},
     "search.fix": {},
     "search.sampler": "tpe",
+    "search.fair": True,
     "search.trials": 30,
     "search.seeds": (0, 1, 2),
     "search.parallel": 4,
@@ -96,6 +112,11 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
+def unfair(changes: dict[str, Any]) -> SweepSpec:
+    """MINIMAL with sections changed, as it was before tuning was fair."""
+    return spec({**changes, "search": {**changes.get("search", {}), "fair": False}})
+
+
 def spec(changes: dict[str, Any]) -> SweepSpec:
     """MINIMAL with sections changed."""
     sections = {key: {**MINIMAL.get(key, {}), **value} for key, value in changes.items()}
@@ -104,7 +125,22 @@ def spec(changes: dict[str, Any]) -> SweepSpec:
 
 @pytest.mark.parametrize(("sweep_id", "changes"), PINNED.items())
 def test_ids_stay(sweep_id: str, changes: dict[str, Any]) -> None:
+    assert unfair(changes).sweep_id == sweep_id
+
+
+@pytest.mark.parametrize(("sweep_id", "changes"), FAIR.items())
+def test_ids_of_fair_ones_stay(sweep_id: str, changes: dict[str, Any]) -> None:
     assert spec(changes).sweep_id == sweep_id
+
+
+@pytest.mark.parametrize("changes", PINNED.values())
+def test_what_earlier_versions_kept_is_not_fair(changes: dict[str, Any]) -> None:
+    kept = yaml.safe_load(unfair(changes).to_yaml())
+    del kept["search"]["fair"]
+    text = yaml.safe_dump(kept)
+    assert kept_spec(text, "spec.yaml") == unfair(changes)
+    assert parse_spec(text, "spec.yaml") == spec(changes), "but a new one of the same words is"
+    assert kept_spec(spec(changes).to_yaml(), "spec.yaml") == spec(changes)
 
 
 def with_new_fields() -> type[SweepSpec]:
@@ -127,7 +163,7 @@ def with_new_fields() -> type[SweepSpec]:
 @pytest.mark.parametrize(("sweep_id", "changes"), PINNED.items())
 def test_a_field_that_is_added_changes_no_id(sweep_id: str, changes: dict[str, Any]) -> None:
     later = with_new_fields()
-    document = spec(changes).model_dump(mode="json", exclude_defaults=True)
+    document = unfair(changes).model_dump(mode="json", exclude_defaults=True)
     assert later.model_validate(document).sweep_id == sweep_id
     document["training"] = {**document.get("training", {}), "added": 8}
     assert later.model_validate(document).sweep_id != sweep_id, "but its value counts"
@@ -137,7 +173,7 @@ def test_what_is_hashed() -> None:
     """Of MINIMAL nothing but what it says, keys in order, and the section of training, always."""
     said = (
         '{"data":{"image":"{participant_id}.nii.gz","label":"age","participants":"participants.tsv"},'
-        '"name":"study","search":{"spaces":["dynlocrep"]},"training":{}}'
+        '"name":"study","search":{"fair":true,"spaces":["dynlocrep"]},"training":{}}'
     )
     assert spec({}).sweep_id == f"study-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
 

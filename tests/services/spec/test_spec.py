@@ -271,7 +271,11 @@ def test_the_id_is_name_and_hash() -> None:
         ("data/transforms", ["Resize"], "data.transforms[0]: Resize is not allowed: must be a mapping"),
         ("name", "My study", "name: 'My study' is not allowed: must be 1 to 63 of a-z"),
         ("name", "../x", "name: '../x' is not allowed"),
-        ("search/sampler", "tpf", "search.sampler: tpf is not allowed; did you mean 'tpe'? allowed: gp, nsga2, qmc"),
+        (
+            "search/sampler",
+            "tpf",
+            "search.sampler: tpf is not allowed; did you mean 'tpe'? allowed: gp, grid, nsga2, qmc",
+        ),
         ("search/trials", 0, "search.trials: 0 is not allowed: must be greater than or equal to 1"),
         ("search/seeds", [], "search.seeds: is empty; at least one is needed"),
         ("search/seeds", [0, 1, 0], "search.seeds: [0, 1, 0] repeats 0"),

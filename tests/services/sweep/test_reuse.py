@@ -10,6 +10,7 @@ from services.records.seed_runs import SeedRuns
 from services.spec import methods
 from services.spec.spec import SweepSpec
 from services.stores.optuna import open_study
+from services.sweep.drawing import Drawing
 from services.sweep.reuse import count_there
 from services.sweep.trial import replayed, run_config
 from tests.services.past import history, rows, spec
@@ -97,15 +98,15 @@ def test_what_is_there_is_counted_up_to_the_first_that_is_not(tmp_path: Path) ->
 
 
 def configurations(study: SweepSpec) -> list[Configuration]:
-    """What the sweep draws first, whatever comes of it."""
+    """What the sweep draws first, while nothing has ended."""
     import optuna
-
-    from services.sweep.sampling import make_sampler
 
     search = study.search
     asked = open_study("", optuna.storages.InMemoryStorage(), methods.starts(study, {(): 60.0}), search.objective)
-    drawn = []
+    drawing = Drawing(asked, lambda trial, spaces: methods.draw(trial, study, {(): 60.0}), search)
+    drawn: dict[int, Configuration] = {}
     for number in range(search.trials):
-        asked.sampler = make_sampler(search.sampler, number)
-        drawn.append(methods.draw(asked.ask(), study, {(): 60.0}))
-    return drawn
+        scratch, drawn[number] = drawing.next(number, drawn, {})
+        asked.ask()
+        scratch.keep(drawn[number].method)
+    return list(drawn.values())

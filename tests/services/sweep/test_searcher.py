@@ -235,14 +235,15 @@ def test_every_sampler_draws_from_a_conditional_space(
     assert len(drawn) == 36
     sampled = drawn[len(losses.names()) :]
     assert len({one.method for one in sampled}) > 2
-    temperatures = [one.params["temperature"] for one in sampled if "temperature" in one.params]
+    temperatures = [(one.method, one.params["temperature"]) for one in sampled if "temperature" in one.params]
     assert len(temperatures) == len(set(temperatures)) > 4
     assert not [w for w in recwarn if issubclass(w.category, optuna.exceptions.ExperimentalWarning)]
 
 
 def test_a_configuration_is_never_run_twice_and_numbers_have_no_gaps(tmp_path: Path) -> None:
     """`vanilla` has one point: a random sampler draws it in every second configuration."""
-    bench = Bench(tmp_path, spec(spaces=["exponential", "vanilla"], sampler="random", trials=8, parallel=2, seeds=[0]))
+    spaces = ["exponential", "vanilla"]
+    bench = Bench(tmp_path, spec(spaces=spaces, sampler="random", trials=8, parallel=2, seeds=[0], fair=False))
     bench.run()
     run = [record.configuration for record in read_records(bench.sweep, bench.spec.plan)]
     assert len(run) == len(bench.study.get_trials()) == 8
@@ -268,8 +269,34 @@ def test_a_study_with_gaps_goes_on(tmp_path: Path) -> None:
     assert all(resumed.state(number).is_finished() for number in (2, 3))
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc"])
+def test_every_method_gets_as_many_configurations(tmp_path: Path, sampler: str) -> None:
+    """A point is none of them."""
+    point = {"name": "one", "method": "vanilla", "training": {"lr": 0.01}}
+    spaces = ["supremix", "vanilla", "exponential"]
+    bench = Bench(tmp_path, spec(spaces=spaces, sampler=sampler, trials=14, parallel=2, seeds=[0], points=[point]))
+    bench.run()
+    drawn = [record.configuration for record in read_records(bench.sweep, bench.spec.plan)]
+    assert [one.method for one in drawn] == ["vanilla", *spaces * 4, "supremix"]
+    rates = [one.training["lr"] for one in drawn]
+    assert rates[:4] == [0.01, 1e-4, 1e-4, 1e-4], "the published points stand at the spec's"
+    assert len(set(rates[3:])) == 11
+    assert all(1e-5 <= float(rate or 0) <= 1e-3 for rate in rates[1:])
+
+
+def test_a_method_without_anything_more_to_try_leaves_the_rest_to_others(tmp_path: Path) -> None:
+    study = spec(spaces=["vanilla", "exponential"], trials=6, parallel=2, seeds=[0], fix={"training.lr": 1e-3})
+    bench = Bench(tmp_path, study)
+    bench.run()
+    drawn = [record.configuration for record in read_records(bench.sweep, bench.spec.plan)]
+    assert [one.method for one in drawn] == ["vanilla", *["exponential"] * 5]
+    assert {one.training["lr"] for one in drawn} == {1e-3}
+    resumed = Bench(tmp_path, study, bench.storage)
+    assert resumed.suggest() == Searcher.FINISHED
+
+
 def test_a_space_with_one_point_is_tried_once(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, spec(spaces=["vanilla"], trials=5, parallel=2, seeds=[0]))
+    bench = Bench(tmp_path, spec(spaces=["vanilla"], trials=5, parallel=2, seeds=[0], fair=False))
     bench.run()
     assert [record.number for record in read_records(bench.sweep, bench.spec.plan)] == [0]
     again = Bench(tmp_path, bench.spec, bench.storage)
@@ -412,14 +439,14 @@ def test_what_racing_saves_buys_more_configurations(tmp_path: Path, reinvest: bo
     8 + 4 x 2 = 16 are spent when the sixth starts, which may take 8; a seventh, at 18, might take too many.
     """
     racing = {"finalists": 1, "reinvest": reinvest}
-    bench = Bench(tmp_path, spec(trials=3, seeds=[0, 1], parallel=1, racing=racing))
+    bench = Bench(tmp_path, spec(trials=3, seeds=[0, 1], parallel=1, racing=racing, fair=False))
     bench.run(lambda n, race: "pruned" if n and race else "complete", slots=1)
     assert len(bench.study.get_trials()) == expected
 
 
 def test_what_is_reinvested_counts_pretraining_before_fine_tuning(tmp_path: Path) -> None:
     """Three of 2 x (4 + 4) epochs are 48; the others stop after 4 + 2: with 16 + 2 x 6 spent there is room for one."""
-    study = spec(trials=3, seeds=[0, 1], parallel=1, racing={"finalists": 1, "reinvest": True})
+    study = spec(trials=3, seeds=[0, 1], parallel=1, racing={"finalists": 1, "reinvest": True}, fair=False)
     tuned = study.model_copy(update={"probe": {"finetune": {"method": "c_mixup", "epochs": EPOCHS}}})
     bench = Bench(tmp_path, tuned)
     bench.run(lambda n, race: "pruned" if n and race else "complete", slots=1)
@@ -437,7 +464,7 @@ def test_what_is_reinvested_counts_epochs_of_each(tmp_path: Path) -> None:
         for number, option in enumerate(("short", "long", "short"))
     ]
     racing = {"finalists": 1, "reinvest": True}
-    study = spec(trials=3, seeds=[0, 1], parallel=1, racing=racing, choices=choices, points=points)
+    study = spec(trials=3, seeds=[0, 1], parallel=1, racing=racing, choices=choices, points=points, fair=False)
     bench = Bench(tmp_path, study)
     bench.run(lambda n, race: "pruned" if n and race else "complete", slots=1)
     assert (len(bench.study.get_trials()), epochs_of(bench)) == (3, 12 + 6)
@@ -617,7 +644,7 @@ def with_space(bench: Bench, space: str, trials: int) -> Bench:
 def test_a_space_that_is_added_is_tried_at_its_published_point_and_then_searched(
     tmp_path: Path, sampler: str, spaces: list[str]
 ) -> None:
-    study = spec(spaces=spaces, sampler=sampler, trials=8, parallel=2, seeds=[0])
+    study = spec(spaces=spaces, sampler=sampler, trials=8, parallel=2, seeds=[0], fair=False)
     runs = []
     for slots in (1, 2):
         home = tmp_path / str(slots)
@@ -640,6 +667,18 @@ def test_a_space_that_is_added_is_tried_at_its_published_point_and_then_searched
     assert drawn[end] == Configuration("vanilla", losses.parameters("vanilla"))
 
 
+def test_a_space_that_is_added_gets_as_many_configurations_as_the_others(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, spec(spaces=["dynlocrep", "supremix"], trials=8, parallel=2, seeds=[0]))
+    bench.run()
+    bench = with_space(bench, "exponential", 15)
+    bench.run()
+    drawn = [record.configuration for record in read_records(bench.sweep, bench.spec.plan)]
+    assert drawn[8] == Configuration("exponential", losses.parameters("exponential"), {"lr": 1e-4})
+    assert [one.method for one in drawn[8:]] == [*["exponential"] * 4, "dynlocrep", "supremix", "exponential"]
+    named = [trial.params.get("method", trial.params.get("method of 3")) for trial in bench.study.get_trials()]
+    assert named == [one.method for one in drawn], "Optuna's study knows the methods"
+
+
 @pytest.mark.parametrize("spaces", [["dynlocrep"], ["dynlocrep", "supremix"]])
 def test_a_sampler_sees_all_that_came_before_a_space_was_added(tmp_path: Path, spaces: list[str]) -> None:
     bench = Bench(tmp_path, spec(spaces=spaces, trials=4, parallel=1, seeds=[0]))
@@ -648,7 +687,7 @@ def test_a_sampler_sees_all_that_came_before_a_space_was_added(tmp_path: Path, s
     for _ in range(3):
         bench.run_one()
     records = {record.number: record for record in read_records(bench.sweep, bench.spec.plan)}
-    scratch = Scratch(bench.study, 6, records, "tpe", Spaces.of(bench.study, bench.spec.search.spaces))
+    scratch = Scratch(bench.study, 6, records, make_sampler("tpe", 6), Spaces.of(bench.study, bench.spec.search.spaces))
     *before, own = scratch.trial.study.get_trials()
     assert [trial.params["method"] for trial in before] == [r.configuration.method for r in records.values()][:6]
     assert [trial.value for trial in before] == [record.objective for record in records.values()][:6]
@@ -705,7 +744,7 @@ def test_what_was_in_line_before_a_space_was_added_is_drawn_from_those_before(tm
 
 
 def test_an_exhausted_space_is_no_end_where_another_is_added(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, spec(spaces=["vanilla"], trials=5, parallel=2, seeds=[0]))
+    bench = Bench(tmp_path, spec(spaces=["vanilla"], trials=5, parallel=2, seeds=[0], fair=False))
     bench.run()
     bench = with_space(bench, "exponential", 8)
     bench.run()
@@ -847,7 +886,8 @@ def test_one_that_failed_is_worse_than_all_in_every_objectives_own_direction(tmp
         else:
             bench.end(number)
     known = {number: read_record(bench.sweep, number, study.plan) for number in range(3)}
-    seen = Scratch(bench.study, 2, known, "tpe", Spaces.of(bench.study, study.search.spaces)).trial.study.get_trials()
+    spaces = Spaces.of(bench.study, study.search.spaces)
+    seen = Scratch(bench.study, 3, known, make_sampler("tpe", 3), spaces).trial.study.get_trials()
     r, site = zip(*(seen[number].values for number in (0, 1)), strict=True)
     others = [record.objectives for record in known.values() if record and not record.failure]
     assert r[1] == pytest.approx(2 * min(o["pearson"] for o in others) - max(o["pearson"] for o in others))
@@ -899,9 +939,8 @@ def test_optuna_is_told_which_break_a_bound_and_by_how_much(tmp_path: Path) -> N
     }
     assert {bool(record.infeasible) for record in records} == {True, False}
     assert bench.study.best_trial.number == leaderboard(records)[0].number
-    seen = Scratch(
-        bench.study, 7, dict(enumerate(records[:6])), "tpe", Spaces.of(bench.study, study.search.spaces)
-    ).trial.study.get_trials()
+    known, spaces = dict(enumerate(records[:6])), Spaces.of(bench.study, study.search.spaces)
+    seen = Scratch(bench.study, 7, known, make_sampler("tpe", 7), spaces).trial.study.get_trials()
     assert [trial.constraints for trial in seen[:6]] == [told[number] for number in range(6)]
 
 
