@@ -156,7 +156,8 @@ def product(draw: Callable[[Suggests], Drawn]) -> Iterator[tuple[dict[str, Value
         drawn = draw(trial)
         if trial.endless:
             raise Refused(
-                f"{', '.join(trial.endless)}: has no steps to try one by one; give choices, a step or a value"
+                f"{', '.join(trial.endless)}: no list of values; give choices or a step under search.override, or a "
+                f"value under search.fix"
             )
         yield trial.asked, drawn
         path = trial.next_path()

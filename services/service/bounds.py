@@ -128,8 +128,9 @@ def _check_number(number: float) -> None:
 
 def check_most(spec: SweepSpec) -> None:
     """Raise UserError where a field is larger than is allowed through the service."""
-    for where, one in {SPEC: spec, **{f"{SPEC}: {place}": one for place, one in spec.variants.items()}}.items():
-        _check_most(where, one.model_dump())
+    for place, one in {"": spec, **spec.variants, **spec.points}.items():
+        for size in one.sizes:
+            _check_most(f"{SPEC}: {place}" if place else SPEC, size.model_dump())
 
 
 def _check_most(where: str, document: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ from search_spaces import LR, SIZES, Context, Refused
 from services.spec.cohorts import naming_cohort
 from services.spec.readings import naming_options
 from services.spec.roots import confine
-from services.spec.spec import LoadedSpec, Options, SweepSpec, patched
+from services.spec.spec import GRID, LoadedSpec, Options, SweepSpec, patched
 from trainers.config import FINETUNE, ModelConfig, TrainingConfig, finetuning
 from trainers.errors import UserError, nearest
+
+MOST_OF_A_GRID = 10_000
 
 
 def check_spec(loaded: LoadedSpec, roots: Sequence[Path] = ()) -> None:
@@ -36,6 +39,7 @@ def check_spec(loaded: LoadedSpec, roots: Sequence[Path] = ()) -> None:
                     _check_training_ranges(size)
                     _check_methods(size, size.context())
         _check_points(spec)
+        _check_grid(spec)
 
 
 def check_against_data(loaded: LoadedSpec, labelled: int, unlabelled: int, label_range: float) -> None:
@@ -233,6 +237,24 @@ def _check_points(spec: SweepSpec) -> None:
             context = chosen.sized(training.model_dump()).context()
             search_spaces.check(point.method, configuration.params, context)
             methods.build(point.method, configuration.params, context)
+
+
+def _check_grid(spec: SweepSpec) -> None:
+    """A grid has steps, and ends with the trials."""
+    from services.spec import methods
+
+    search = spec.search
+    if search.sampler != GRID:
+        return
+    with _under("search.sampler: grid"):
+        tried = [methods.configured(point, spec) for point in search.points]
+        tried += [one for one in islice(methods.grid(spec), MOST_OF_A_GRID) if one not in tried]
+    if len(tried) != search.trials:
+        more = " or more" if len(tried) >= MOST_OF_A_GRID else ""
+        raise UserError(
+            f"search.trials: {search.trials} is not allowed with sampler: grid, which tries all {len(tried)}{more} "
+            f"configurations that there are: must be as many"
+        )
 
 
 def _check_training_ranges(spec: SweepSpec) -> None:

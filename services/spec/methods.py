@@ -1,7 +1,8 @@
 """Methods: a loss of `trainers` with what `search_spaces` searches of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import search_spaces
@@ -21,7 +22,7 @@ def parameters_of(methods: Sequence[str]) -> dict[str, Parameters]:
     return {method: losses.parameters(method) for method in methods}
 
 
-def draw(trial: Suggests, spec: SweepSpec, label_ranges: Mapping[Options, float]) -> Configuration:
+def draw(trial: Suggests, spec: SweepSpec, label_ranges: Mapping[Options, float | None]) -> Configuration:
     """A configuration of a sweep, out of an Optuna trial: method, options, and then what depends on them.
 
     `label_ranges` are of all that configurations may read.
@@ -65,6 +66,18 @@ def _asked(point: PointConfig, spec: SweepSpec, label_ranges: Mapping[Options, f
     context = chosen.context(label_ranges[search.reading(wanted.choices)])
     near = (point.method, wanted.params, context, chosen.ranges, search.fix, training)
     return asked | search_spaces.published(*near)
+
+
+def grid(spec: SweepSpec) -> Iterator[Configuration]:
+    """All of the product of what is searched, as far as it does not depend on the labels, one method after the other.
+
+    Raises Refused where something has a range without steps.
+    """
+    unknown = dict.fromkeys(spec.readings)
+    for method in spec.search.spaces:
+        one = spec.searching(spaces=(method,))
+        for _, configuration in search_spaces.product(partial(draw, spec=one, label_ranges=unknown)):
+            yield configuration
 
 
 def configured(point: PointConfig, spec: SweepSpec) -> Configuration:

@@ -431,7 +431,7 @@ class SweepSpec(Frozen):
     @model_validator(mode="after")
     def _rungs_are_inside_training(self) -> "SweepSpec":
         rungs = self.search.racing.rungs if self.search.racing else ()
-        for where, variant in {"": self, **self.variants, **self._points}.items():
+        for where, variant in {"": self, **self.variants, **self.points}.items():
             epochs = min(one.judged_epochs for one in variant.sizes)
             if rungs and rungs[-1] >= epochs:
                 field = "probe.finetune.epochs" if FINETUNE in variant.probe else "training.epochs"
@@ -547,11 +547,11 @@ class SweepSpec(Frozen):
     @property
     def largest_batch(self) -> int:
         """The largest batch that any configuration may have."""
-        specs = [*self.sizes, *(size for one in self.variants.values() for size in one.sizes), *self._points.values()]
+        specs = [*self.sizes, *(size for one in self.variants.values() for size in one.sizes), *self.points.values()]
         return max(one.training.batch_size for one in specs)
 
     @property
-    def _points(self) -> dict[str, "SweepSpec"]:
+    def points(self) -> dict[str, "SweepSpec"]:
         """The spec as each point has it, by the point's place."""
         return {
             f"search.points.{point.name}": self.choosing(self.search.options_at(point)).sized(point.training)
@@ -594,7 +594,7 @@ class SweepSpec(Frozen):
         found = self.search.combinations(lambda patch: "epochs" in patch.training or patch.probe)
         chosen = [size for options in found for size in self.choosing(dict(options)).sizes]
         return [one.plan for one in chosen] + [
-            self._points[f"search.points.{point.name}"].plan
+            self.points[f"search.points.{point.name}"].plan
             for point in self.search.points
             if "epochs" in point.training
         ]

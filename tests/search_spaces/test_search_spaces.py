@@ -177,3 +177,51 @@ def test_refuses_half_a_range(given_: dict[str, object]) -> None:
 def test_refuses_labels_without_a_range() -> None:
     with pytest.raises(Refused, match="label range is 0"):
         Context(32, 50, label_range=0.0)
+
+
+# all of a product
+
+
+def drawn(override: dict[str, Range], fix: dict[str, Value], *methods: str) -> list[dict[str, Value]]:
+    asked = search_spaces.product(lambda trial: search_spaces.suggest(trial, own(*methods), YEARS, override, fix))
+    found = list(asked)
+    assert all(values.items() >= {"method": one.method}.items() for values, one in found if len(methods) > 1)
+    return [{"method": one.method, **one.values} for _, one in found]
+
+
+def test_a_product_has_everything_once() -> None:
+    override = {
+        "training.batch_size": Range(choices=(8, 16)),
+        "training.ema": Range(low=0.5, high=0.9, step=0.2),
+        "vanilla.bend": Range(low=1, high=3, step=2),
+    }
+    found = drawn(override, {"vanilla.kind": "l1"}, "vanilla")
+    assert len(found) == len({str(one) for one in found}) == 2 * 3 * 2
+    assert {one["ema"] for one in found} == {0.5, 0.7, 0.9}
+    assert [one["batch_size"] for one in found] == [8] * 6 + [16] * 6, "the last changes first"
+
+
+def test_a_product_follows_what_depends_on_what() -> None:
+    """`exponential` has something to search, `vanilla` has not."""
+    fix: dict[str, Value] = {"exponential.temperature": 0.5, "exponential.sigma": 2.0}
+    found = drawn({"exponential.kernel": Range(choices=("rbf", "cauchy"))}, fix, "exponential", "vanilla")
+    assert [(one["method"], one.get("kernel")) for one in found] == [
+        ("exponential", "rbf"),
+        ("exponential", "cauchy"),
+        ("vanilla", None),
+    ]
+
+
+def test_a_product_needs_steps() -> None:
+    with pytest.raises(Refused, match=r"^exponential.\w+, exponential.\w+: no list of values; give choices or a step"):
+        drawn({}, {}, "exponential")
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=5))
+def test_a_product_is_itertools(sizes: list[int]) -> None:
+    import itertools
+
+    def draw(trial: search_spaces.Suggests) -> tuple[Value, ...]:
+        return tuple(trial.suggest_int(str(place), 0, size - 1) for place, size in enumerate(sizes))
+
+    assert [one for _, one in search_spaces.product(draw)] == list(itertools.product(*map(range, sizes)))

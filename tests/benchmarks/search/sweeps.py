@@ -25,7 +25,7 @@ from services.sweep import drawing, racing, sampling, searcher
 from services.sweep.racing import Racer, Referee, Rule
 from services.sweep.searcher import SweepSearcher
 from tests.benchmarks.search.worlds import LABEL_RANGES, Floats, World, draw, make_spec
-from trainers.history import COMPLETE, PRUNED, RUNNING, History, Verdict
+from trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ class Curve(History):
     @epochs.setter
     def epochs(self, rows: Any) -> None:
         self._length = len(rows)
+
+    @property
+    def best_row(self) -> EpochMetrics:
+        """The least, as it is measured."""
+        return {"validation_mae": self.best}
 
     def best_until(self, epochs: int) -> float:
         """The least of the first `epochs`."""

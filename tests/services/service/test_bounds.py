@@ -77,6 +77,8 @@ def test_refuses(body: bytes, kind: Kind, said: str) -> None:
         ("model/embedding", 65_537),
         ("training/epochs", 100_001),
         ("training/batch_size", 65_537),
+        ("search/override", {"training.epochs": {"low": 5, "high": 100_001}}),
+        ("search/points", [{"name": "one", "method": "dynlocrep", "training": {"batch_size": 65_537}}]),
         ("training/cpus_per_worker", 1_025),
         ("training/gpus_per_worker", 65),
         ("search/trials", 10_001),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from search_spaces import Configuration
 from services.spec.checks import check_against_data, check_image_shape, check_spec
 from services.spec.spec import load_spec
 from tests.services.spec.test_spec import MINIMAL, SPECS, changed, loaded
@@ -241,9 +242,8 @@ def test_only_methods_that_need_none_count_scans_without_a_label() -> None:
 )
 @pytest.mark.parametrize("sampler", ["gp", "nsga2"])
 def test_refuses_samplers_where_they_would_draw_at_random(search: dict[str, Any], sampler: str) -> None:
-    with pytest.raises(
-        UserError, match=rf"^study.yaml: search.sampler: {sampler} is not allowed with (racing|several spaces and fair: false): it"
-    ):
+    said = rf"^study.yaml: search.sampler: {sampler} is not allowed with (racing|several spaces and fair: false): it"
+    with pytest.raises(UserError, match=said):
         check_spec(loaded(changed("search", {"spaces": ["dynlocrep"], "sampler": sampler, **search})))
     check_spec(loaded(changed("search", {"spaces": ["dynlocrep"], "sampler": sampler, "racing": None})))
     fair = {"spaces": ["dynlocrep", "supremix"], "sampler": sampler, "racing": None}
@@ -257,3 +257,77 @@ def test_refuses_labels_without_a_range() -> None:
 
 def test_accepts_sound_data() -> None:
     check_against_data(loaded(MINIMAL), 32, 0, label_range=60.0)
+
+
+# a grid
+
+
+def grid(**search: Any) -> dict[str, Any]:
+    fixed = {"exponential.temperature": 0.5, "exponential.sigma": 2.0}
+    axes = {"encoder": {"resnet18": {}, "sfcn": {"model": {"encoder": "sfcn"}}}}
+    spaces = ["exponential", "vanilla"]
+    return changed("search", {"spaces": spaces, "sampler": "grid", "fix": fixed, "choices": axes, **search})
+
+
+def test_a_grid_is_as_long_as_its_trials() -> None:
+    check_spec(loaded(grid(trials=4)))
+    rates = {"training.lr": {"choices": [1e-3, 1e-4, 1e-5]}}
+    check_spec(loaded(grid(trials=12, override=rates)))
+    points = [{"name": "one", "method": "vanilla"}, {"name": "two", "method": "vanilla", "training": {"lr": 0.5}}]
+    check_spec(loaded(grid(trials=5, points=points)))
+    for trials in (3, 5, 30):
+        with pytest.raises(
+            UserError, match=rf"trials: {trials} is not allowed with sampler: grid, which tries all 4 c"
+        ):
+            check_spec(loaded(grid(trials=trials)))
+
+
+def test_a_grid_has_steps() -> None:
+    said = (
+        r"^study.yaml: search.sampler: grid: exponential.temperature, training.lr: no list of values; give choices or"
+    )
+    rates = {"training.lr": {"low": 1e-4, "high": 1e-3}}
+    with pytest.raises(UserError, match=said):
+        check_spec(loaded(grid(fix={"exponential.sigma": 2.0}, override=rates)))
+
+
+def test_a_grid_that_never_ends_is_not_counted_to_its_end() -> None:
+    steps = {"training.warmup_epochs": {"low": 0, "high": 40}, "training.step_epochs": {"low": 1, "high": 1_000_000}}
+    with pytest.raises(UserError, match=r"which tries all 10000 or more configurations"):
+        check_spec(loaded(grid(override=steps)))
+
+
+# epochs
+
+
+def test_epochs_are_drawn_before_what_depends_on_them() -> None:
+    epochs = {"training.epochs": {"low": 20, "high": 60, "step": 20}}
+    spec = loaded(changed("search/override", epochs)).spec
+    check_spec(loaded(changed("search/override", epochs)))
+    assert sorted({plan.judged_epochs for plan in spec.plans}) == [20, 40, 60]
+    drawn = Configuration("dynlocrep", {}, {"epochs": 40})
+    assert spec.plan_of(drawn, 0).judged_epochs == 40 and spec.plan_of(drawn, 3).epochs == 40 * 3 * 3
+    with pytest.raises(UserError, match=r"nn_step_size"):
+        check_spec(
+            loaded(
+                {
+                    **changed("search/override", epochs),
+                    "search": {**MINIMAL["search"], "override": epochs, "fix": {"dynlocrep.nn_step_size": 20}},
+                }
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        {"override": {"training.epochs": {"low": 9, "high": 60}}},
+        {"points": [{"name": "short", "method": "dynlocrep", "training": {"epochs": 9}}]},
+    ],
+)
+def test_rungs_are_inside_the_shortest_training(search: dict[str, Any]) -> None:
+    racing = {"racing": {"rungs": [3, 9]}}
+    with pytest.raises(
+        UserError, match=r"rungs: 9 is not allowed: must be below (search.points.short.)?training.epochs 9"
+    ):
+        loaded(changed("search", {**MINIMAL["search"], **racing, **search}))

@@ -295,6 +295,34 @@ def test_a_method_without_anything_more_to_try_leaves_the_rest_to_others(tmp_pat
     assert resumed.suggest() == Searcher.FINISHED
 
 
+GRID_OF_TWO: dict[str, Any] = {
+    "spaces": ["exponential", "vanilla"],
+    "sampler": "grid",
+    "override": {"training.lr": {"choices": [1e-3, 1e-4]}, "exponential.sigma": {"low": 1.0, "high": 3.0, "step": 1.0}},
+    "fix": {"exponential.temperature": 0.5},
+    "seeds": [0],
+}
+
+
+@pytest.mark.parametrize("killed_after", [0, 3])
+def test_a_grid_tries_everything_once(tmp_path: Path, killed_after: int) -> None:
+    """Three values times two rates, and two rates; methods take turns, the published points begin."""
+    study = spec(
+        trials=9, parallel=2, points=[{"name": "one", "method": "vanilla", "training": {"lr": 0.5}}], **GRID_OF_TWO
+    )
+    bench = Bench(tmp_path, study)
+    for _ in range(killed_after):
+        bench.run_one()
+    bench = Bench(tmp_path, study, bench.storage)
+    bench.run()
+    drawn = [record.configuration for record in read_records(bench.sweep, study.plan)]
+    assert [one.method for one in drawn] == ["vanilla", *["exponential", "vanilla"] * 2, *["exponential"] * 4]
+    rates = [(one.params.get("sigma"), one.training["lr"]) for one in drawn[1:]]
+    assert len({*rates}) == len(rates) == 8
+    assert {sigma for sigma, _ in rates} == {None, 1.0, 2.0, 3.0}
+    assert bench.suggest() == Searcher.FINISHED
+
+
 def test_a_space_with_one_point_is_tried_once(tmp_path: Path) -> None:
     bench = Bench(tmp_path, spec(spaces=["vanilla"], trials=5, parallel=2, seeds=[0], fair=False))
     bench.run()
