@@ -222,7 +222,8 @@ class Trial(Answer):
     epochs: dict[Run, int] = Field(default_factory=dict, description="epochs of each run")
     params: Parameters = Field(default_factory=dict)
     tied: Annotated[bool, Field(description="cannot be told from the best, or is it")] = False
-    fresh: Annotated[bool, Field(description="judged on seeds that no race used")] = False
+    fresh: Annotated[bool, Field(description="its figure is of seeds that no race used")] = False
+    reported: Annotated[bool, Field(description="its figure is of seeds that nothing was chosen by: it won")] = False
     costs: Annotated[dict[str, float], Field(description="figures that the search bounds, as they were measured")] = {}
     infeasible: Annotated[str, Field(description="which bounds it breaks, and by how much")] = ""
     front: Annotated[int | None, Field(description="its Pareto front, 1 the first, of several objectives")] = None
@@ -268,7 +269,7 @@ class Planned(Answer):
     folds: Annotated[int, Field(description="of the split, on each of which every seed runs")] = 0
     outer: Annotated[int, Field(description="outer folds, each with a whole search; hours and disk are of all")] = 0
     refits: Annotated[int, Field(description="runs of the best configuration on all but the test split")] = 0
-    fresh: Annotated[int, Field(description="runs of finalists with seeds that no race used")] = 0
+    fresh: Annotated[int, Field(description="runs of finalists with seeds that no race used, and of the winner")] = 0
     epochs: Annotated[int, Field(description="of a run, the longest where options differ")]
     fewest_epochs: Annotated[int, Field(description="of the shortest run; 0 where nobody said")] = 0
     concurrent: int

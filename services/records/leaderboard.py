@@ -12,19 +12,19 @@ _STUDENT = (6.3138, 2.9200, 2.3534, 2.1318, 2.0150, 1.9432, 1.8946, 1.8595, 1.83
 
 
 def leaderboard(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """As they are judged, best first: those with fresh seeds, by the number of whole runs, by Pareto front where there
+    """As they are told, best first: those with fresh seeds, by the number of whole runs, by Pareto front where there
     are several objectives, then by the first.
 
-    Infeasible ones come after them, and failed ones are last.
+    Infeasible ones come after them, and failed ones are last. The winner is ranked by the seeds that it won by.
     """
-    judged = [record.as_judged() for record in records]
-    front = fronts(judged)
+    told = [record.as_reported() for record in records]
+    front = fronts(told)
 
     def rank(record: TrialRecord) -> tuple[float, ...]:
-        lost = bool(record.failure), bool(record.infeasible), not record.is_fresh
-        return *lost, -len(record.whole), front.get(record.number, 0), record.objective
+        judged, lost = record.as_judged(), (bool(record.failure), bool(record.infeasible), not record.is_fresh)
+        return *lost, -len(judged.whole), front.get(record.number, 0), judged.objective
 
-    return sorted(judged, key=rank)
+    return sorted(told, key=rank)
 
 
 def fronts(records: Iterable[TrialRecord]) -> dict[int, int]:
@@ -64,7 +64,7 @@ def tied(records: Iterable[TrialRecord]) -> frozenset[int]:
     pooled. By one run alone none can be told from any other. The best is chosen, and so a little lucky: more are
     tied than are named. Where finalists are judged on fresh seeds, the others were behind them in the race.
     """
-    whole = list(filter(competes, leaderboard(records)))
+    whole = [record.as_judged() for record in leaderboard(records) if competes(record)]
     whole = [record for record in whole if record.is_fresh == whole[0].is_fresh]
     if not whole or not whole[0].values:
         return frozenset()

@@ -58,8 +58,19 @@ class TrialRecord:
         return replace(self, failure="", histories=left, plan=plan, raced=None)
 
     def as_judged(self) -> "TrialRecord":
-        """The record as it counts: where fresh seeds judge, as its race left it until it has run them all."""
-        return self.as_raced() if self.is_fresh and self.state in (RUNNING, PRUNED) else self
+        """The record as it is ranked: where fresh seeds judge, as its race left it until it has run them all."""
+        seeds = tuple(seed for seed in self.plan.fresh if any(run.seed == seed for run in self.ended))
+        own = replace(self, plan=replace(self.plan, seeds=seeds)) if self.is_reported else self
+        return own.as_raced() if own.is_fresh and own.state in (RUNNING, PRUNED) else own
+
+    def as_reported(self) -> "TrialRecord":
+        """The record as it is told: by the seeds that nothing was chosen by, once the winner has run them all."""
+        return self if self.is_reported and self.state == COMPLETE else self.as_judged()
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether what it runs are seeds that nothing was chosen by: it won."""
+        return {*self.plan.seeds} <= {*self.plan.reported}
 
     @property
     def is_fresh(self) -> bool:
@@ -177,6 +188,7 @@ class TrialRecord:
             epochs={run: earlier + len(history.epochs) for run, history in self.histories.items()},
             params=self.parameters,
             fresh=self.is_fresh,
+            reported=self.is_reported,
         )
 
 

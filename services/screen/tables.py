@@ -133,7 +133,8 @@ def doubts(trials: Sequence[Trial]) -> list[str]:
     front = f"Pareto front of {' and '.join(one.title for one in (first, *others))}, then by " if others else ""
     lines = [f"ranked by {front}{first.title} on the validation split, each run by the model that it keeps"]
     if trials[0].fresh:
-        lines.append(f"finalists come first, by {seeds_of(trials[0].seeds)}, which no race used")
+        own = f"; the best one's figure is of {seeds_of(trials[0].seeds)}, which nothing was chosen by"
+        lines.append(f"finalists come first, by seeds that no race used{own if trials[0].reported else ''}")
     if len(tied) > 1:
         more = " and more" if len(tied) > MOST_TIED + 1 else ""
         alike = ", ".join(map(str, tied[1 : MOST_TIED + 1])) + more
@@ -157,7 +158,7 @@ def print_plan(console: Console, planned: Planned) -> None:
     many = planned.trials * planned.seeds * max(planned.folds, 1) * max(planned.outer, 1)
     fewest = f"{planned.fewest_epochs} to " if 0 < planned.fewest_epochs < planned.epochs else ""
     runs = f"{many} runs of {fewest}{planned.epochs} epochs"
-    runs += f", then {planned.fresh} of finalists with fresh seeds" if planned.fresh else ""
+    runs += f", then {planned.fresh} of finalists and the winner with fresh seeds" if planned.fresh else ""
     runs += f", then {planned.refits} of the best on all but the test split" if planned.refits else ""
     workers = f"{planned.workers} x {planned.cpus_per_worker} CPUs, {planned.gpus_per_worker:g} GPUs"
     nodes = f"{count(planned.nodes, 'node')} with {planned.cpus:g} CPUs, {planned.gpus:g} GPUs"

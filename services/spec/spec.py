@@ -46,6 +46,8 @@ READ = ("transforms", "train", "normalize", "dtype")
 _NAMES = {DataConfig: "data", ModelConfig: "model", TrainingConfig: "training"}
 FIRST_FRESH = 1000
 """The first of the seeds that finalists are judged on where those are fresh."""
+FIRST_REPORTED = 2000
+"""The first of the seeds that the winner's figure is of where finalists are judged on fresh ones."""
 FRESH_ARE_KEPT = f"with racing.judged_on: fresh, seeds from {FIRST_FRESH} on are the finalists'"
 GRID = "grid"
 LR_FACTOR = 10
@@ -59,8 +61,8 @@ class RacingConfig(Frozen):
 
     One as good as the best is stopped with a probability of at most 1 - `confidence`. The best of the search are
     `finalists`, and one of them wins: `judged_on: raced` by all seeds of the search, which are those that they were
-    chosen by and so flatter them; `fresh` by as many others, which no race used. `reinvest` spends the epochs saved on
-    more configurations.
+    chosen by and so flatter them; `fresh` by as many others, which no race used, and what is reported of the winner is
+    of as many again, which nothing was chosen by. `reinvest` spends the epochs saved on more configurations.
     """
 
     rungs: tuple[Count, ...] = ()
@@ -260,8 +262,8 @@ class SearchConfig(Frozen):
 
     @property
     def judged_fresh(self) -> int:
-        """How many configurations are judged on seeds that no race used."""
-        return min(self.racing.finalists, self.trials) if self.racing and self.judges_fresh else 0
+        """How many times a configuration runs seeds that no race used: the finalists, and then the winner once more."""
+        return min(self.racing.finalists, self.trials) + 1 if self.racing and self.judges_fresh else 0
 
     @property
     def _training_fields(self) -> set[str]:
@@ -364,6 +366,11 @@ class SeedPlan:
         """What is run of a configuration, in this order."""
         folds = range(self.folds) if self.folds else (None,)
         return tuple(Replicate(seed, fold) for seed in self.seeds for fold in folds)
+
+    @property
+    def reported(self) -> tuple[int, ...]:
+        """Seeds that nothing is chosen by, for the winner's figure where finalists are judged on fresh ones."""
+        return tuple(range(FIRST_REPORTED, FIRST_REPORTED + len(self.fresh)))
 
     @property
     def finals(self) -> "SeedPlan":

@@ -182,7 +182,7 @@ class SweepSearcher(Searcher):
                 return None
             self._finals = [(number, plan) for number, plan in self._planned_finals() if self._lacks(number, plan)]
         if not self._finals:
-            return self._next_refit(trial_id)
+            return self._next_of_winner(trial_id)
         number, plan = self._finals.pop(0)
         return self._start(trial_id, number, plan.seeds, race=False)
 
@@ -192,14 +192,20 @@ class SweepSearcher(Searcher):
         chosen = enumerate(self._chosen_finalists())
         return [(number, self._plan.finals if place < wanted else self._plan) for place, number in chosen]
 
-    def _next_refit(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The best of all, once more on all but the test split where that is wanted; who fails is the best no more."""
-        if self._search.refit and self._number_of:
-            return None
-        first = best(read_records(self._sweep, self._plan)) if self._search.refit else None
-        if first is None or is_refitted(self._sweep, first):
+    def _next_of_winner(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The best of all, once more: on seeds that nothing was chosen by where finalists ran fresh ones, and, where
+        that is wanted, on all but the test split. Who fails is the best no more.
+        """
+        if not (self._search.refit or self._plan.fresh):
             return str(Searcher.FINISHED)
-        return self._start(trial_id, first.number, first.plan.seeds, race=False, refit=True)
+        if self._number_of:
+            return None
+        first = best(read_records(self._sweep, self._plan))
+        if first and first.is_fresh and first.plan.seeds != self._plan.reported:
+            return self._start(trial_id, first.number, self._plan.reported, race=False)
+        if first and self._search.refit and not is_refitted(self._sweep, first):
+            return self._start(trial_id, first.number, first.plan.seeds, race=False, refit=True)
+        return str(Searcher.FINISHED)
 
     def _chosen_finalists(self) -> list[int]:
         """The best few of the search; the choice is kept in the study, so that a resumed sweep makes no other.

@@ -127,4 +127,6 @@ def test_the_estimate_multiplies_what_was_measured(monkeypatch: pytest.MonkeyPat
     assert cost.disk_gb == pytest.approx(0.02)
     fresh = spec(training={"workers": 2}, trials=5, seeds=[0, 1], parallel=2, racing={"judged_on": "fresh"})
     with_finals = estimate(fresh, fresh.plan, Allotment(2, {}), (1, 32), [100])
-    assert with_finals.hours == pytest.approx(3 * 4 * (10 + 3 * 2) / 4 / 3600), "three finalists, two seeds each"
+    assert with_finals.hours == pytest.approx(3 * 4 * (10 + 3 * 2 + 2) / 4 / 3600), (
+        "three finalists and then the winner, two seeds each"
+    )

@@ -131,6 +131,21 @@ def test_finalists_are_ranked_by_fresh_seeds_once_they_have_run_them(tmp_path: P
     assert counts(records) == Counts(ended=4, seed_runs=13, saved=0, best=7.5)
 
 
+def test_the_winner_is_told_by_seeds_that_nothing_was_chosen_by(tmp_path: Path) -> None:
+    plan = finals(tmp_path)
+    leave(tmp_path, 1, {2000: [9.5] * 4}, planned=plan.reported)
+    assert [(t.number, t.objective) for t in told(read_records(tmp_path, plan))][:2] == [(1, 7.5), (0, 9.0)], "not all"
+    leave(tmp_path, 1, {2001: [9.9] * 4}, planned=plan.reported)
+    records = read_records(tmp_path, plan)
+    first, second, *_ = told(records)
+    assert (first.number, first.reported, second.reported) == (1, True, False)
+    assert first.objective == pytest.approx(9.7)
+    assert first.seeds == by_seed({2000: 9.5, 2001: 9.9})
+    assert tied(records) == {0, 1}, "paired by the seeds that they have in common"
+    assert leaderboard(leaderboard(records)) == leaderboard(records)
+    assert counts(records).best == pytest.approx(9.7)
+
+
 def test_one_that_fails_by_a_fresh_seed_cannot_win_and_its_race_stays(tmp_path: Path) -> None:
     plan = finals(tmp_path)
     leave(tmp_path, 1, {}, planned=plan.fresh, failure="Diverged: nan")

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from search_spaces import Configuration
-from services.records.leaderboard import fronts, leaderboard
+from services.records.leaderboard import best, fronts, leaderboard
 from services.records.trial_record import keep_race, read_record, read_records, run_folder, write_configuration
 from services.spec import methods
 from services.spec.replicate import REFIT, Replicate
@@ -103,6 +103,13 @@ class Bench:
     def plan_of(self, told: dict[str, Any]) -> SeedPlan:
         configuration = Configuration(told["method"], told["params"], told["training"], told["choices"])
         return replace(self.spec.plan_of(configuration, 0), seeds=tuple(told["seeds"]))
+
+    def leave(self, number: int, mae: float) -> None:
+        """Have all that configuration `number` runs now come to `mae`, and tell the searcher."""
+        trial_id = next(key for key, told in self.open.items() if told["number"] == number)
+        for seed in self.open.pop(trial_id)["seeds"]:
+            history([mae] * EPOCHS, seed=seed).write(run_folder(self.sweep, number, Replicate(seed)))
+        self.searcher.on_trial_complete(trial_id)
 
     def numbers(self) -> list[int]:
         return [told["number"] for told in self.open.values()]
@@ -513,12 +520,12 @@ def test_what_racing_frees_is_spent_whatever_runs_at_once(tmp_path: Path, parall
 
 
 def test_fresh_seeds_of_finalists_are_paid_for_by_what_racing_frees(tmp_path: Path) -> None:
-    """Of 96 epochs two finalists take 16; 8 are whole, 2 a configuration after that, and one must fit in: 33 more."""
+    """Of 96 epochs finalists and the winner take 24; 8 are whole, then 2 each, and one must fit in: 29 more."""
     racing = {"finalists": 2, "reinvest": True, "judged_on": "fresh"}
     bench = Bench(tmp_path, spec(trials=12, seeds=[0, 1], parallel=1, racing=racing))
     bench.run(lambda n, race: "pruned" if n and race else "complete", slots=1)
     assert epochs_of(bench) <= 96
-    assert len(bench.study.get_trials()) == 1 + (96 - 16 - 8 - 8) // 2 + 1
+    assert len(bench.study.get_trials()) == 1 + (96 - 24 - 8 - 8) // 2 + 1
 
 
 def epochs_of(bench: Bench) -> int:
@@ -538,23 +545,31 @@ def test_finalists_run_fresh_seeds_and_the_search_hears_nothing_of_them(tmp_path
         bench.end(number, outcome)
     ranked = sorted(range(4), key=lambda n: bench.maes(n)[0] + (0.1 if n < 3 else 0))
     chosen = [bench.suggest(), bench.suggest()]
-    assert bench.suggest() == Searcher.FINISHED
+    assert bench.suggest() is None, "the winner is not known yet"
     assert bench.numbers() == ranked[:2]
     assert [(told["seeds"], told["race"]) for told in chosen if isinstance(told, dict)] == [
         ([1000, 1001, 1002], False)
     ] * 2
     for number in ranked[:2]:
-        for run in bench.spec.plan.finals.replicates:
-            history([20.0] * EPOCHS, seed=run.seed).write(run_folder(bench.sweep, number, run))
-        bench.searcher.on_trial_complete(next(key for key, told in bench.open.items() if told["number"] == number))
+        bench.leave(number, 20.0 + number)
+    winner = min(ranked[:2])
+    last = bench.suggest()
+    assert isinstance(last, dict) and (last["number"], last["seeds"]) == (winner, [2000, 2001, 2002])
+    first = best(read_records(bench.sweep, bench.spec.plan))
+    assert first and first.objective == 20.0 + winner, "as long as these have not run"
+    bench.leave(winner, 50.0)
+    assert bench.suggest() == Searcher.FINISHED
     bench.searcher.settle()
     records = [read_record(bench.sweep, number, bench.spec.plan) for number in range(4)]
     assert [record.is_fresh for record in records if record] == [number in ranked[:2] for number in range(4)]
-    assert [record.objective for record in records if record and record.is_fresh] == [20.0, 20.0]
+    shown = leaderboard(record for record in records if record)
+    others = [number for number in ranked if number != winner]
+    assert [one.number for one in shown] == [winner, *others], "it stays the winner whatever they come to"
+    assert [one.objective for one in shown[:2]] == [50.0, 20.0 + others[0]]
     values = [trial.value for trial in bench.study.get_trials()]
     raced = [pytest.approx(mean(bench.maes(number))) for number in range(3)]
     assert values[:3] == raced, "of the race, where that was whole"
-    assert {*bench.study.user_attrs["fresh"]} == {str(number) for number in ranked[:2]}
+    assert bench.study.user_attrs["fresh"] == {str(number): 20.0 + number for number in ranked[:2]}
     told = {record.number: record.state for record in records if record}
     assert {n: bench.state(n).name.lower() for n in told} == told, "Optuna says the same as the leaderboard"
     again = Bench(tmp_path, bench.spec, bench.storage)
@@ -590,11 +605,14 @@ def test_more_seeds_are_more_fresh_ones_for_finalists(tmp_path: Path) -> None:
     short.study.set_user_attr("finalists", None)
     longer = Bench(tmp_path, spec(trials=4, parallel=2, seeds=[0, 1, 2], racing=FRESH), short.storage)
     longer.run()
-    finalists = short.heard.starts[4:]
-    assert longer.heard.starts == finalists
+    *finalists, winner = short.heard.starts[4:]
+    assert winner in finalists
+    *again, last = longer.heard.starts
+    assert again == finalists
     for number in finalists:
         record = read_record(longer.sweep, number, longer.spec.plan)
-        assert record and [run.seed for run in record.ended] == [0, 1, 1000, 1001, 1002]
+        reported = [seed for seed in (2000, 2001, 2002) if number == last or (number == winner and seed < 2002)]
+        assert record and [run.seed for run in record.ended] == [0, 1, 1000, 1001, 1002, *reported]
         assert record.as_raced().plan.seeds == (0, 1)
 
 
