@@ -22,14 +22,23 @@ PRIOR_SPREAD = 0.1
 
 @dataclass(frozen=True)
 class Racer:
-    """A configuration in its race: what its runs came to, and of how many epochs a whole one is."""
+    """A configuration in its race: what its runs came to, of how many epochs a whole one is, and which it is to make.
+
+    One that raced before seeds were added was to make fewer.
+    """
 
     histories: Mapping[Replicate, History]
     epochs: int
+    replicates: tuple[Replicate, ...]
 
     def has_ended(self, run: Replicate) -> bool:
         """Whether a run is whole."""
         return run in self.histories and len(self.histories[run].epochs) >= self.epochs
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all its runs are."""
+        return all(map(self.has_ended, self.replicates))
 
     def infeasible(self, plan: SeedPlan) -> str:
         """Which bounds it breaks, as far as is known."""
@@ -61,8 +70,8 @@ class Rule:
         pairs among `others`, shrunk to a prior of 10 % of the best, or of what differences to it are in proportion to
         (with three seeds a rank test could never stop anything). All are ranked: less is better.
         """
-        whole = [other for other in others if self._is_whole(other)]
-        if self._is_whole(own) or not self._is_judged(own):
+        whole = [other for other in others if other.is_whole]
+        if own.is_whole or not self._is_judged(own):
             return ""
         if over := own.infeasible(self.plan):
             return f"infeasible: {over}"
@@ -97,15 +106,12 @@ class Rule:
         least = NormalDist().inv_cdf((equals - 0.375) / (equals + 0.25))
         return least * spread / math.sqrt(2 * len(self.plan.replicates))
 
-    def _is_whole(self, racer: Racer) -> bool:
-        return all(racer.has_ended(run) for run in self.plan.replicates)
-
     def _is_judged(self, own: Racer) -> bool:
         last = len(own.histories[max(own.histories, key=self.plan.replicates.index)].epochs)
         return last in self.rungs or last == own.epochs
 
     def _objective(self, racer: Racer) -> float:
-        return fmean(racer.histories[run].best for run in self.plan.replicates)
+        return fmean(racer.histories[run].best for run in racer.replicates)
 
     def _differences(self, own: Racer, best: Racer) -> list[float]:
         """To the best, of each run: at its end, or as the run under way lets expect it.
@@ -218,8 +224,8 @@ class Referee:
         record = read_record(self._sweep, number, self._plan)
         raced = record.as_raced() if record else None
         if raced is None or raced.failure:
-            return Racer({}, self._plan.judged_epochs)
-        return Racer(raced.histories, raced.plan.judged_epochs)
+            return Racer({}, self._plan.judged_epochs, self._plan.replicates)
+        return Racer(raced.histories, raced.plan.judged_epochs, raced.plan.replicates)
 
     def _read_rival(self, number: int) -> Racer:
         """The same; nothing where it breaks a bound, either."""

@@ -26,7 +26,7 @@ def false_stops(repeats: int) -> Table:
         rng, rule = np.random.default_rng(0), Rule(PLAN, rungs, CONFIDENCE)
         ran: dict[float, list[int]] = {behind: [] for behind in BEHIND}
         for _ in range(repeats):
-            others = [Racer(_run(rng, 7.0, speeds), EPOCHS) for _ in range(equals)]
+            others = [Racer(_run(rng, 7.0, speeds), EPOCHS, PLAN.replicates) for _ in range(equals)]
             for behind in BEHIND:
                 ran[behind].append(_raced(rule, _run(rng, 7.0 + behind, speeds), others))
         cells = (f"{fmean(n < PLAN.epochs for n in of):.2f}, {fmean(of):.0f}" for of in ran.values())
@@ -48,6 +48,6 @@ def _raced(rule: Rule, whole: dict[Replicate, Curve], others: list[Racer]) -> in
     for before, (run, curve) in enumerate(whole.items()):
         for stop in (*rule.rungs, EPOCHS):
             own[run] = curve.up_to(stop, "")
-            if rule.hopeless(Racer(own, EPOCHS), others):
+            if rule.hopeless(Racer(own, EPOCHS, PLAN.replicates), others):
                 return before * EPOCHS + stop
     return PLAN.epochs

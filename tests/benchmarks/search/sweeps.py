@@ -171,7 +171,7 @@ class Sweep:
         return history
 
     def _is_hopeless(self, number: int, run: Replicate, curve: Floats, stop: int) -> bool:
-        racer = self._referee._running.get(number, Racer({}, self._plan.judged_epochs))
+        racer = self._referee._running.get(number, Racer({}, self._plan.judged_epochs, self._plan.replicates))
         told = {**racer.histories, run: Curve(run.seed, curve, stop - 1)}
         self._referee._running[number] = replace(racer, histories=told)
         return self._referee.judge(number, run, {"epoch": stop - 1}, True)[0] is Verdict.PRUNE

@@ -21,8 +21,8 @@ FIRST = Replicate(0)
 RULE = Rule(PLAN, rungs=(2,), confidence=0.9)
 
 
-def racer(histories: Mapping[Replicate, History], epochs: int = EPOCHS) -> Racer:
-    return Racer(histories, epochs)
+def racer(histories: Mapping[Replicate, History], epochs: int = EPOCHS, plan: SeedPlan = PLAN) -> Racer:
+    return Racer(histories, epochs, plan.replicates)
 
 
 def seeds(*values: list[float], epochs: int = EPOCHS) -> Racer:
@@ -81,14 +81,14 @@ def test_pairs_are_of_the_same_fold() -> None:
     plan = SeedPlan((0,), EPOCHS, folds=2)
     rule = Rule(plan, rungs=(2,), confidence=0.9)
     easy, hard = plan.replicates
-    best = racer({easy: history([9.0, 6.0, 5.0, 4.0]), hard: history([90.0, 60.0, 50.0, 40.0])})
+    best = racer({easy: history([9.0, 6.0, 5.0, 4.0]), hard: history([90.0, 60.0, 50.0, 40.0])}, plan=plan)
     whole = history([9.0, 6.0, 5.0, 4.1])
-    assert rule.hopeless(racer({easy: whole, hard: history([90.0, 60.5])}), [best]) == "", (
+    assert rule.hopeless(racer({easy: whole, hard: history([90.0, 60.5])}, plan=plan), [best]) == "", (
         "even with the best on the hard fold"
     )
-    stopped = rule.hopeless(racer({easy: whole, hard: history([95.0, 90.0])}), [best])
+    stopped = rule.hopeless(racer({easy: whole, hard: history([95.0, 90.0])}, plan=plan), [best])
     assert "over 2 paired runs" in stopped
-    assert rule.hopeless(racer({easy: history([90.0, 60.0])}), [best]) != "", (
+    assert rule.hopeless(racer({easy: history([90.0, 60.0])}, plan=plan), [best]) != "", (
         "fair on the hard fold, and bad on the easy one"
     )
 
@@ -187,6 +187,17 @@ def test_a_whole_run_is_one_by_its_own_epochs() -> None:
     assert RULE.hopeless(seeds([50.0] * 2), [seeds(*[[9.0, 8.0, 7.0, 6.0]] * 3, epochs=8)]) == "", (
         "nor is a rival whole"
     )
+
+
+def test_who_raced_before_seeds_were_added_is_whole_by_fewer() -> None:
+    longer = replace(PLAN, seeds=(0, 1, 2, 3, 4))
+    rule = Rule(longer, rungs=(2,), confidence=0.9)
+    late = racer(by_seed({0: history([50.0, 50.0])}), plan=longer)
+    assert "over 1 paired seed" in rule.hopeless(late, [GOOD])
+    unfinished = racer({run: GOOD.histories[run] for run in PLAN.replicates}, plan=longer)
+    assert rule.hopeless(late, [unfinished]) == ""
+    others = racer(by_seed({3: history([50.0, 50.0], seed=3)}), plan=longer)
+    assert rule.hopeless(others, [GOOD]) == "", "no seed in common"
 
 
 # other objectives, and bounds
