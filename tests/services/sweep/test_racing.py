@@ -296,6 +296,13 @@ def test_a_referee_knows_how_long_each_trains(tmp_path: Path) -> None:
     assert run_seed(ends, tmp_path, 1, 0, [20.0] * 6) == [GO] * 5 + [PRUNE]
 
 
+def test_a_referee_knows_who_raced_before_seeds_were_added(tmp_path: Path) -> None:
+    leave(tmp_path, 0, BEST, planned=PLAN.seeds)
+    longer = replace(PLAN, seeds=(0, 1, 2, 3, 4))
+    write_configuration(tmp_path, 1, Configuration("dynlocrep", {}), longer)
+    assert run_seed(Referee(Rule(longer, (2,), 0.9), longer, 1, tmp_path), tmp_path, 1, 0, [20.0] * 4)[1] is PRUNE
+
+
 def test_the_reason_is_told(tmp_path: Path) -> None:
     leave(tmp_path, 0, BEST)
     referee = Referee(RULE, PLAN, 1, tmp_path)
