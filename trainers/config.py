@@ -550,7 +550,7 @@ class ModelConfig(Frozen):
 class TrainingConfig(Frozen):
     """How one model is trained. `batch_size` is global: the sum over workers.
 
-    `checkpoint`: the model of the epoch with the least validation MAE is kept and judged, or that of the last epoch.
+    `checkpoint`: the model of the epoch that is best by the objective is kept and judged, or that of the last epoch.
     """
 
     epochs: Count = 50

@@ -64,7 +64,7 @@ def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, 
         torch.cuda.reset_peak_memory_stats(device)
     history, epochs = state.history, run.epochs
     while len(history.epochs) < epochs:
-        epoch, started = len(history.epochs), time.monotonic()
+        epoch = len(history.epochs)
         lr = learning_rate(run.training, epoch)
         state.begin_epoch(lr)
         row: EpochMetrics = {"epoch": epoch, "lr": lr, "loss": train_epoch(state, augment, feed, run, folder)}
@@ -74,7 +74,7 @@ def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, 
             row |= metrics
             if ends if history.last else history.ranked(row) < history.best:
                 state.save_best(folder, probe, row)
-        history.epochs.append(row | {"epoch_s": time.monotonic() - started})
+        history.epochs.append(row | {"epoch_s": time.monotonic() - state.began})
         if ends and feed.validates and math.isinf(history.ranked(row) if history.last else history.best):
             raise Diverged(f"{OBJECTIVES[history.objective].heading} is undefined in every epoch of seed {run.seed}")
         verdict = agree(on_epoch, history.epochs[-1], device)

@@ -32,7 +32,8 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 class TrainState:
     """Model, optimiser, averaged weights and history of one run; `network` is the model's, distributed.
 
-    `losses` are those of the steps of the epoch under way, `saved_at` the monotonic time of the last checkpoint.
+    `losses` are those of the steps of the epoch under way, `saved_at` the monotonic time of the last checkpoint, and
+    `began` that of the epoch's beginning, less what another process spent on it.
     """
 
     config: TrainingConfig
@@ -47,6 +48,7 @@ class TrainState:
     covariates: Covariates | None
     losses: list[Tensor] = field(default_factory=list)
     saved_at: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=time.monotonic)
 
     @classmethod
     def start(cls, run: RunConfig, feed: Feed, folder: Path, device: torch.device) -> "TrainState":
@@ -87,6 +89,8 @@ class TrainState:
 
     def begin_epoch(self, lr: float) -> None:
         """Training mode, and the learning rate of every parameter."""
+        if not self.losses:
+            self.began = time.monotonic()
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -135,6 +139,7 @@ class TrainState:
                 "scaler": self.scaler.state_dict(),
                 "history": asdict(self.history),
                 "losses": torch.stack(self.losses) if self.losses else torch.empty(0),
+                "spent_s": time.monotonic() - self.began,
             }
             checkpoint.save(folder / "latest.pt", latest)
             self.saved_at = time.monotonic()
@@ -148,6 +153,7 @@ class TrainState:
         self.scaler.load_state_dict(latest["scaler"])
         self.history = History(**latest["history"])
         self.losses = list(latest["losses"])
+        self.began = time.monotonic() - latest.get("spent_s", 0.0)
 
 
 def distribute(network: nn.Module) -> nn.Module:

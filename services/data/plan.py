@@ -18,9 +18,9 @@ from services.data.weights import check_all_weights
 from services.records.answers import Planned, PlannedData
 from services.settings import Settings
 from services.spec.checks import check_image_shapes
-from services.spec.methods import training_sizes
-from services.spec.spec import LoadedSpec, Options, SearchConfig, SeedPlan, SweepSpec
-from trainers.config import MethodConfig, RunConfig, TrainingConfig
+from services.spec.methods import all_of_grid, training_sizes
+from services.spec.spec import GRID, LoadedSpec, Options, SearchConfig, SeedPlan, SweepSpec
+from trainers.config import MethodConfig, ModelConfig, RunConfig, TrainingConfig
 from trainers.data.feeds.base import LabelledRows, Parts
 from trainers.data.feeds.resident import Decoded, ResidentData, ResidentFeed
 from trainers.data.splits import Splits, make_splits
@@ -63,7 +63,7 @@ def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], wei
         decoded_gb=store_gb,
         feed="resident" if store_gb * 1e9 <= settings.resident_limit_bytes else "stream",
         trials=spec.search.trials,
-        methods=_shares(spec.search),
+        methods=_shares(spec),
         seeds=len(spec.search.seeds),
         folds=folds,
         outer=len(whole.outer),
@@ -88,10 +88,13 @@ def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], wei
     )
 
 
-def _shares(search: SearchConfig) -> dict[str, int]:
+def _shares(spec: SweepSpec) -> dict[str, int]:
     """How many configurations each of several methods gets, points included; empty where the sampler chooses."""
+    search = spec.search
     if not search.fair or len(search.spaces) == 1:
         return {}
+    if search.sampler == GRID:
+        return Counter(one.method for one in all_of_grid(spec))
     points = Counter(point.method for point in search.points[: search.trials])
     whole, rest = divmod(search.trials - points.total(), len(search.spaces))
     return {method: points[method] + whole + (place < rest) for place, method in enumerate(search.spaces)}
@@ -130,8 +133,8 @@ def estimate(
     `train_sizes` are of the methods and outer folds, and what options make of `plan` of them: all are taken to come
     equally often.
     """
-    step_s, checkpoint_bytes = _rehearse(spec, shape)
-    training = spec.training
+    training = spec.sized({"batch_size": spec.largest_batch}).training
+    step_s, checkpoint_bytes = _rehearse(spec.model, training, shape)
     epoch_s = step_s * statistics.fmean(size // training.batch_size for size in train_sizes)
     runs = spec.search.trials * len(plan.replicates) + (len(plan.seeds) if spec.search.refit else 0)
     runs += spec.search.judged_fresh * len(plan.finals.replicates)
@@ -156,8 +159,7 @@ def _cost(
             for splits in parts[options]
             for size in training_sizes(spec.search.spaces, len(splits.train), len(splits.unlabelled)).values()
         ]
-        largest = spec.sized({"batch_size": spec.largest_batch})
-        cost = estimate(largest, spec.plan_over(folds), allotment, shapes[options], sizes)
+        cost = estimate(spec, spec.plan_over(folds), allotment, shapes[options], sizes)
         costs.append(cost * len(parts[options]))
     return Estimate(*map(statistics.fmean, zip(*map(astuple, costs), strict=True)))
 
@@ -175,9 +177,9 @@ def _read(
     }
 
 
-def _rehearse(spec: SweepSpec, image_shape: tuple[int, ...]) -> tuple[float, int]:
+def _rehearse(model: ModelConfig, given: TrainingConfig, image_shape: tuple[int, ...]) -> tuple[float, int]:
     """Seconds of one step, its share of evaluation included, and bytes of a seed's checkpoints."""
-    batch = spec.training.batch_size
+    batch = given.batch_size
     rng = np.random.default_rng(0)
     images = rng.standard_normal((2 * batch, *image_shape), dtype=np.float32)
     rows = np.arange(2 * batch)
@@ -185,9 +187,10 @@ def _rehearse(spec: SweepSpec, image_shape: tuple[int, ...]) -> tuple[float, int
     parts = Parts(image_shape, images[0].nbytes, noise, np.zeros_like(rows), noise)
     feed = ResidentFeed(ResidentData(Decoded(images, rows), parts))
     changes = {"epochs": 2, "warmup_epochs": 0, "workers": 1, "gpus_per_worker": 0, "precision": "fp32"}
-    training = TrainingConfig.model_validate(spec.training.model_dump() | changes)
-    model = spec.model.model_copy(update={"init_from": None})
-    run = RunConfig(model=model, training=training, method=MethodConfig(name="exponential"))
+    training = TrainingConfig.model_validate(given.model_dump() | changes)
+    run = RunConfig(
+        model=model.model_copy(update={"init_from": None}), training=training, method=MethodConfig(name="exponential")
+    )
     with tempfile.TemporaryDirectory() as name:
         history = pretrain(run, feed, Path(name), device=torch.device("cpu"))
         nbytes = sum(path.stat().st_size for path in Path(name).iterdir())

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from services.records.parameters import Parameters
 from services.spec.replicate import Run
@@ -54,16 +54,18 @@ class SampleFigures(Figures):
 class Final(SampleFigures):
     """The test split's figures of trial `trial`, and those of each external cohort, by its name.
 
-    `validation` has the validation MAE of each run by which it won, `fresh` says that these are of seeds that no race
-    used. `refit_epochs`, where it is not 0, is after how many epochs the runs on all but the test split ended that were
-    evaluated. `looks` says how often the test split has been read, by whatever sweep, with this time. `out_of_fold`,
-    where the split has folds, are figures of everyone in a fold, by the runs that did not train on it: configuration
-    and epochs were chosen on the same people, so that they are a little too good.
+    `validation` has what each of its runs reached of `objective` on the validation split; `fresh` says that these are
+    of seeds that no race used and, where the sweep came to its end, that nothing was chosen by. `refit_epochs`, where
+    it is not 0, is after how many epochs the runs on all but the test split ended that were evaluated. `looks` says how
+    often the test split has been read, by whatever sweep, with this time. `out_of_fold`, where the split has folds, are
+    figures of everyone in a fold, by the runs that did not train on it: configuration and epochs were chosen on the
+    same people, so that they are a little too good.
     """
 
     trial: int
     method: str
     validation: dict[Run, float] = {}
+    objective: str = DEFAULT
     fresh: bool = False
     refit_epochs: int = 0
     looks: int = 1
@@ -85,7 +87,7 @@ class OuterFold(Answer):
     trial: int
     method: str
     params: Parameters
-    objective: float | None
+    objective: Annotated[float | None, Field(validation_alias=AliasChoices("objective", "validation_mae"))]
     metrics: dict[str, Number]
     external_mae: dict[str, Number] = {}
     sample: str

@@ -122,9 +122,14 @@ def _of(method: str, records: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 
 def between_runs(one: TrialRecord, other: TrialRecord) -> Difference:
-    """Objectives of `one` less those of `other`, as measured, over whole runs of the same seed and fold."""
-    mine, theirs = one.scores, other.scores
-    differences = [mine[run] - theirs[run] for run in mine if run in theirs]
+    """Objectives of `one` less those of `other`, as measured, over whole runs of the same seed and fold.
+
+    Seeds that finalists alone ran are compared where both did, and else those of their races.
+    """
+    differences: list[float] = []
+    for stage in (TrialRecord.as_reported, TrialRecord.as_judged, TrialRecord.as_raced):
+        mine, theirs = stage(one).scores, stage(other).scores
+        differences = differences or [mine[run] - theirs[run] for run in mine if run in theirs]
     return Difference(
         pairs=len(differences),
         mean=fmean(differences) if differences else None,

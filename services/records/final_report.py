@@ -9,6 +9,7 @@ from services.records.answers import Figures, Final, OuterFold, Pooled, SampleFi
 from services.records.parameters import Parameters
 from services.spec.replicate import Run
 from trainers.atomic import write_atomically
+from trainers.objectives import DEFAULT
 
 
 class Evaluation(Figures):
@@ -49,7 +50,7 @@ class FinalReport(Evaluation):
 
     Attributes:
         trial, method, params, training, choices: of the configuration.
-        validation, fresh, refit_epochs: see `Final`.
+        validation, objective, fresh, refit_epochs: see `Final`.
         phase: how often the sweep had been extended; `looks` says how often the test split was read, this time too.
     """
 
@@ -61,6 +62,7 @@ class FinalReport(Evaluation):
     external: dict[str, Evaluation] = Field(default_factory=dict)
     out_of_fold: Evaluation | None = None
     validation: dict[Run, float] = Field(default_factory=dict)
+    objective: str = DEFAULT
     fresh: bool = False
     refit_epochs: int = 0
     phase: int = 0
@@ -77,9 +79,8 @@ class FinalReport(Evaluation):
     def told(self) -> Final:
         """See `Evaluation.told`."""
         external = {name: cohort.told() for name, cohort in self.external.items()}
-        own = {
-            name: getattr(self, name) for name in ("trial", "method", "validation", "fresh", "refit_epochs", "looks")
-        }
+        same = ("trial", "method", "validation", "objective", "fresh", "refit_epochs", "looks")
+        own = {name: getattr(self, name) for name in same}
         out_of_fold = self.out_of_fold.told() if self.out_of_fold else None
         return Final(**vars(super().told()), **own, external=external, out_of_fold=out_of_fold)
 

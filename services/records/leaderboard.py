@@ -22,7 +22,7 @@ def leaderboard(records: Iterable[TrialRecord]) -> list[TrialRecord]:
 
     def rank(record: TrialRecord) -> tuple[float, ...]:
         judged, lost = record.as_judged(), (bool(record.failure), bool(record.infeasible), not record.is_fresh)
-        return *lost, -len(judged.whole), front.get(record.number, 0), judged.objective
+        return *lost, -len(judged.whole), front.get(record.number, inf if front else 0), judged.objective
 
     return sorted(told, key=rank)
 

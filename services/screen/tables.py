@@ -235,9 +235,9 @@ def print_final(console: Console, label: str, final: Final | Pooled) -> None:
 
 
 def _validated(final: Final) -> str:
-    """`validation MAE 5.210 over seeds 1000, 1001`: by what it won."""
+    """`validation MAE 5.210 over seeds 2000, 2001`: what it reached."""
     by = seeds_of(final.validation) + (", which no race used" if final.fresh else "")
-    return f"validation MAE {number(fmean(final.validation.values()))} over {by}"
+    return f"{OBJECTIVES[final.objective].heading} {number(fmean(final.validation.values()))} over {by}"
 
 
 def _print_pooled(console: Console, label: str, pooled: Pooled) -> None:

@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 
 from optuna.exceptions import DuplicatedStudyError, OptunaError
 from optuna.storages import BaseStorage
-from optuna.study import StudyDirection
 from pydantic import AliasChoices, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,6 +17,7 @@ from services.records.answers import Submission
 from services.service.bounds import SPEC
 from services.service.refusals import Unavailable
 from services.spec.spec import LoadedSpec, SweepSpec, kept_spec
+from services.stores.optuna import directions_of
 from services.text import one_line
 from trainers.errors import UserError
 
@@ -131,7 +131,7 @@ class Ledger:
             if entry.id in self._loaded():
                 return False
             try:
-                study = storage.create_new_study([StudyDirection.MINIMIZE], entry.id)
+                study = storage.create_new_study(directions_of(entry.load().spec.search.objective), entry.id)
             except DuplicatedStudyError:  # searched before, by hand; or we were killed between this step and the next
                 study = storage.get_study_id_from_name(entry.id)
             self._studies[entry.id] = study

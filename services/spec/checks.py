@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -247,8 +246,7 @@ def _check_grid(spec: SweepSpec) -> None:
     if search.sampler != GRID:
         return
     with _under("search.sampler: grid"):
-        tried = [methods.configured(point, spec) for point in search.points]
-        tried += [one for one in islice(methods.grid(spec), MOST_OF_A_GRID) if one not in tried]
+        tried = methods.all_of_grid(spec, MOST_OF_A_GRID)
     if len(tried) != search.trials:
         more = " or more" if len(tried) >= MOST_OF_A_GRID else ""
         raise UserError(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import search_spaces
@@ -68,11 +69,17 @@ def _asked(point: PointConfig, spec: SweepSpec, label_ranges: Mapping[Options, f
     return asked | search_spaces.published(*near)
 
 
-def grid(spec: SweepSpec) -> Iterator[Configuration]:
-    """All of the product of what is searched, as far as it does not depend on the labels, one method after the other.
+def all_of_grid(spec: SweepSpec, most: int | None = None) -> list[Configuration]:
+    """What a grid tries: the points, and then all of the product, `most` of that, as far as it is no point.
 
     Raises Refused where something has a range without steps.
     """
+    points = [configured(point, spec) for point in spec.search.points]
+    return points + [one for one in islice(_product(spec), most) if one not in points]
+
+
+def _product(spec: SweepSpec) -> Iterator[Configuration]:
+    """All of the product of what is searched, as far as labels do not count for it, one method after the other."""
     unknown = dict.fromkeys(spec.readings)
     for method in spec.search.spaces:
         one = spec.searching(spaces=(method,))

@@ -597,14 +597,19 @@ class SweepSpec(Frozen):
 
     @property
     def plans(self) -> list[SeedPlan]:
-        """What configurations are to run, for each combination of options that bear on it, and points that do."""
+        """What configurations are to run, for each combination of options that bear on it, and points that do.
+
+        Where the epochs are searched, for the fewest and the most.
+        """
         found = self.search.combinations(lambda patch: "epochs" in patch.training or patch.probe)
-        chosen = [size for options in found for size in self.choosing(dict(options)).sizes]
-        return [one.plan for one in chosen] + [
-            self.points[f"search.points.{point.name}"].plan
+        chosen = [[size.plan for size in self.choosing(dict(options)).sizes] for options in found]
+        chosen += [
+            [self.points[f"search.points.{point.name}"].plan]
             for point in self.search.points
             if "epochs" in point.training
         ]
+        ordered = (sorted(plans, key=lambda plan: plan.seed_epochs) for plans in chosen)
+        return [plan for plans in ordered for plan in (plans[:1] if plans[0] == plans[-1] else [plans[0], plans[-1]])]
 
     def plan_of(self, configuration: Configuration, folds: int) -> SeedPlan:
         """What a configuration is to run: as `plan_over`, for as many epochs as it says."""

@@ -31,22 +31,23 @@ def open_study(
 ) -> optuna.Study:
     """The sweep's study, of `objectives` as they are measured; where it is new, those of `first` are first in line."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    wanted = [OBJECTIVES[name] for name in objectives]
-    directions = [StudyDirection.MAXIMIZE if one.higher else StudyDirection.MINIMIZE for one in wanted]
+    directions = directions_of(objectives)
     study = optuna.create_study(study_name=sweep_id, storage=storage, directions=directions, load_if_exists=True)
     if study.metric_names is None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names([one.heading for one in wanted])
+            study.set_metric_names([OBJECTIVES[name].heading for name in objectives])
     waiting = study.get_trials(deepcopy=False)
     if all(trial.state == optuna.trial.TrialState.WAITING for trial in waiting):
-        in_line = {trial.user_attrs.get(POINT) for trial in waiting}
-        for start in first:
-            if not start.point:
-                study.enqueue_trial(start.values, skip_if_exists=True)
-            elif start.point not in in_line:
-                study.enqueue_trial(start.values, {POINT: start.point})
+        for start in first[len(waiting) :]:
+            study.enqueue_trial(start.values, {POINT: start.point} if start.point else None)
     return study
+
+
+def directions_of(objectives: Sequence[str]) -> list[StudyDirection]:
+    """Where each objective is better, as it is measured."""
+    higher = (OBJECTIVES[name].higher for name in objectives)
+    return [StudyDirection.MAXIMIZE if more else StudyDirection.MINIMIZE for more in higher]
 
 
 def line_up(study: optuna.Study, starts: Sequence[Start]) -> None:

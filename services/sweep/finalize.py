@@ -36,6 +36,7 @@ from trainers.errors import UserError
 from trainers.history import COMPLETE
 from trainers.inference import Inference, Predictor, save_ensemble
 from trainers.metrics import bootstrap, mae, shot_mae
+from trainers.objectives import OBJECTIVES
 
 _SERVED = ("torch", "monai", "einops", "numpy", "pydantic")
 """What `trainers.inference` imports, for whoever serves the model elsewhere."""
@@ -274,7 +275,8 @@ def _report(
         params=record.configuration.params,
         training=record.configuration.training,
         choices=record.configuration.choices,
-        validation=record.values,
+        validation=record.scores,
+        objective=record.plan.objective.name,
         fresh=record.is_fresh,
         external=external,
         out_of_fold=out_of_fold,
@@ -341,8 +343,9 @@ def _publish(report: FinalReport, winner: Winner, folder: Path, tracker: Tracker
     tags = {"trial": str(report.trial), "method": report.method, "test_mae": f"{report.metrics['mae'].value:.6g}"}
     if report.validation:
         mean = statistics.fmean(report.validation.values())
-        tracker.metrics({"validation_mae": mean})
-        tags |= {"validation_mae": f"{mean:.6g}", "validated_on": ", ".join(run.words for run in report.validation)}
+        name = OBJECTIVES[report.objective].key
+        tracker.metrics({name: mean})
+        tags |= {name: f"{mean:.6g}", "validated_on": ", ".join(run.words for run in report.validation)}
     tracker.register(folder / "model", tags)
 
 

@@ -22,6 +22,8 @@ from trainers.seeding import fold
 
 POPULATION = 16
 """Of NSGA-II; the first ones are drawn at random. It does not depend on the number of trials, which may grow."""
+PARENTS = ":parent:"
+"""In the names of attributes where NSGA-II keeps the numbers of a generation's parents."""
 REPEATS = "repeats"
 """Attribute of an Optuna trial that was not run, of versions that told repeats as trials: what it repeats."""
 
@@ -84,6 +86,8 @@ class Scratch:
         _copy_attributes(self._storage, self._study_id, memory, self._study._study_id)
         trials = [spaces.seen(trial, number) for trial in study.get_trials(deepcopy=False)[: number + 1]]
         before = trials[:number] if seen is None else [_of_its_method(trials[n]) for n in seen]
+        if not isinstance(sampler, optuna.samplers.TPESampler):  # it alone minds no trial that lacks all parameters
+            before = [trial for trial in before if POINT not in trial.user_attrs]
         bad = _worse_than_all([known[trial.number] for trial in before if trial.number in known])
         for trial in before:
             memory.create_new_trial(self._study._study_id, _as_known(trial, known, bad))
@@ -193,8 +197,11 @@ def _beyond(objective: Objective, values: Sequence[float]) -> float:
 
 
 def _copy_attributes(source: BaseStorage, source_id: int, target: BaseStorage, target_id: int) -> None:
-    """A sequence such as Sobol's keeps in the study how far it is."""
+    """A sequence such as Sobol's keeps in the study how far it is.
+
+    Who the parents of a generation are is found out again: their numbers are of another study.
+    """
     before = target.get_study_system_attrs(target_id)
     for key, value in source.get_study_system_attrs(source_id).items():
-        if before.get(key) != value:
+        if before.get(key) != value and PARENTS not in key:
             target.set_study_system_attr(target_id, key, value)

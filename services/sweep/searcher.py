@@ -103,7 +103,7 @@ class SweepSearcher(Searcher):
             raced = record.as_raced() if record and record.is_fresh else None
             self._tell(number, raced if raced and raced.state == COMPLETE else record.as_judged() if record else None)
         judged = [record.as_judged() for record in read_records(self._sweep, self._plan)]
-        if fresh := {str(one.number): one.objective for one in judged if one.is_fresh and not one.failure}:
+        if fresh := {str(one.number): one.score for one in judged if one.is_fresh and not one.failure}:
             self._study.set_user_attr(FRESH, fresh)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:

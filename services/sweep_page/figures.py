@@ -28,7 +28,7 @@ def seed_spread(content: Content) -> Figure:
     """Each whole run of the best configurations, by its seed, and the mean with its 95 % interval."""
     shown = [record for record in content.records if record.values][:MOST_ROWS]
     plan, methods = content.plan, content.spec.search.spaces
-    place_of = {seed: place for seeds in (plan.seeds, plan.fresh) for place, seed in enumerate(seeds)}
+    place_of = {seed: place for seeds in (plan.seeds, plan.fresh, plan.reported) for place, seed in enumerate(seeds)}
     figure = canvas(1.3 + 0.3 * len(shown))
     axes = axes_of(figure)
     for row, record in enumerate(shown):
@@ -143,7 +143,9 @@ def _marker(place: int) -> str:
 
 def _seed_keys(plan: SeedPlan) -> list[Line2D]:
     style = {"linestyle": "", "color": "white", "markeredgecolor": INK, "markersize": 5.5}
-    together = zip(plan.seeds, plan.fresh, strict=True) if plan.fresh else ((seed,) for seed in plan.seeds)
+    together = (
+        zip(plan.seeds, plan.fresh, plan.reported, strict=True) if plan.fresh else ((seed,) for seed in plan.seeds)
+    )
     names = [f"seed {' or '.join(map(str, seeds))}" for seeds in together]
     shapes = [
         Line2D([], [], marker=_marker(place), label=name, **style)  # type: ignore[arg-type]

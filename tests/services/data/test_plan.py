@@ -11,9 +11,10 @@ from services.data import plan
 from services.data.plan import estimate, make_plan
 from services.screen.tables import print_plan
 from services.settings import Settings
-from services.spec.spec import LoadedSpec, SweepSpec
+from services.spec.spec import LoadedSpec
 from tests.services.data.forty_scans import of, scans
 from tests.services.past import spec
+from trainers.config import ModelConfig, TrainingConfig
 from trainers.errors import UserError
 
 __all__ = ["scans"]
@@ -79,8 +80,8 @@ def test_the_largest_batch_is_planned_for(scans: Path, monkeypatch: pytest.Monke
     assert of(scans, search={"choices": choices, "points": [point]}).spec.largest_batch == 16
     seen: list[int] = []
 
-    def rehearse(spec: SweepSpec, shape: tuple[int, ...]) -> tuple[float, int]:
-        seen.append(spec.training.batch_size)
+    def rehearse(model: ModelConfig, training: TrainingConfig, shape: tuple[int, ...]) -> tuple[float, int]:
+        seen.append(training.batch_size)
         return 1.0, 1
 
     monkeypatch.setattr(plan, "_rehearse", rehearse)
@@ -116,7 +117,7 @@ def test_transforms_that_fail_on_these_images(scans: Path) -> None:
 
 def test_the_estimate_multiplies_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step of 0.5 s: 100 of train in 6 batches of 16 are 3 s an epoch; 10 runs of 4 epochs, 4 workers at work."""
-    monkeypatch.setattr(plan, "_rehearse", lambda spec, shape: (0.5, 2_000_000))
+    monkeypatch.setattr(plan, "_rehearse", lambda model, training, shape: (0.5, 2_000_000))
     study = spec(training={"workers": 2}, trials=5, seeds=[0, 1], parallel=2)
     cost = estimate(study, study.plan, Allotment(2, {}), (1, 32), [100])
     assert estimate(study, study.plan, Allotment(2, {}), (1, 32), [100, 200]).epoch_s == 4.5, (
