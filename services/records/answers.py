@@ -289,6 +289,9 @@ class Planned(Answer):
     racing: Annotated[str, Field(description="why racing can stop nothing")] = ""
     there: Annotated[int, Field(description="seed runs that other sweeps have trained already, at least")] = 0
     start: Annotated[str, Field(description="how much of the weights it starts from the network takes")] = ""
+    learned: Annotated[
+        dict[str, int], Field(description="how many configurations of each earlier sweep the sampler learns from")
+    ] = {}
 
 
 class Leaderboard(Answer):

@@ -166,6 +166,7 @@ def print_plan(console: Console, planned: Planned) -> None:
     unlabelled = f", and {planned.unlabelled} without a label" if planned.unlabelled else ""
     untrained = f"; data.train leaves out {planned.untrained}" if planned.untrained else ""
     external = f"{count(planned.external, 'volume')}, for the end alone" if planned.external else ""
+    learned = f"{count(len(planned.learned), 'sweep')}, {count(sum(planned.learned.values()), 'configuration')}"
     rows = {
         "start": planned.start,
         "sweep": f"{planned.id} on {nodes}",
@@ -173,6 +174,7 @@ def print_plan(console: Console, planned: Planned) -> None:
         "external": external,
         "runs": f"{planned.trials} configurations x {planned.seeds} seeds{folds}{outer} = {runs}",
         "methods": ", ".join(f"{name} {number}" for name, number in planned.methods.items()),
+        "learns": f"from {learned}" if planned.learned else "",
         "racing": planned.racing,
         "there": f"at least {count(planned.there, 'run')}, trained by other sweeps" if planned.there else "",
         "each": f"{workers}; about {planned.epoch_s:.2g} s an epoch with one worker on this CPU",

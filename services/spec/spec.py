@@ -50,6 +50,8 @@ FIRST_REPORTED = 2000
 """The first of the seeds that the winner's figure is of where finalists are judged on fresh ones."""
 FRESH_ARE_KEPT = f"with racing.judged_on: fresh, seeds from {FIRST_FRESH} on are the finalists'"
 GRID = "grid"
+LEARNING = ("gp", "tpe")
+"""Samplers that draw by whatever trials they are shown."""
 LR_FACTOR = 10
 """How far from the spec's learning rate the one that is searched may be, either way."""
 _OF_ALL = ("workers", "cpus_per_worker", "gpus_per_worker", "checkpoint")
@@ -143,6 +145,9 @@ class SearchConfig(Frozen):
     `fair` tunes all methods alike: each gets as many configurations as the others, and its learning rate is searched.
     Without it the sampler chooses methods, too, as before there was the field.
 
+    `learn_from` are ids of earlier sweeps of the same name and objectives: what their configurations came to is known
+    to the sampler from the beginning, as far as they could be drawn now.
+
     `trials`, `seeds` and the finalists may grow later: seeds that are added are run by the finalists, or, with
     `new_seeds: all`, by every configuration that was complete. A seed run that another sweep has trained already is
     taken from there, unless `fresh`. With `refit` the best configuration is trained once more, on all but the test
@@ -159,6 +164,7 @@ class SearchConfig(Frozen):
     sampler: Literal["tpe", "random", "qmc", "gp", "nsga2", "grid"] = "tpe"
     constraints: dict[str, BoundConfig] = Field(default_factory=dict)
     fair: bool = True
+    learn_from: tuple[str, ...] = ()
     trials: Count = 30
     seeds: tuple[Seed, ...] = (0, 1, 2)
     new_seeds: Literal["finalists", "all"] = "finalists"
@@ -169,9 +175,14 @@ class SearchConfig(Frozen):
 
     @field_validator("spaces", "seeds", "objective")
     @classmethod
-    def _are_distinct(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _are_some(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         if not values:
             raise ValueError("is empty; at least one is needed")
+        return values
+
+    @field_validator("spaces", "seeds", "objective", "learn_from")
+    @classmethod
+    def _are_distinct(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         if len(set(values)) < len(values):
             raise ValueError(f"{list(values)} repeats {next(v for v in values if values.count(v) > 1)}")
         return values
@@ -196,6 +207,15 @@ class SearchConfig(Frozen):
     def _races_by_one_objective(self) -> "SearchConfig":
         if self.racing and len(self.objective) > 1:
             raise ValueError("racing is not allowed with several objectives: it stops by one alone; set racing: null")
+        return self
+
+    @model_validator(mode="after")
+    def _learns_where_it_can(self) -> "SearchConfig":
+        if self.learn_from and self.sampler not in LEARNING:
+            raise ValueError(
+                f"learn_from: is not allowed with sampler: {self.sampler}, which learns nothing of other sweeps; "
+                f"allowed: {', '.join(LEARNING)}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -423,6 +443,15 @@ class SweepSpec(Frozen):
         for name in self.search.objective:
             if OBJECTIVES[name].grouped and self.data.group is None:
                 raise ValueError(f"search.objective: {name} is not allowed: it needs data.group, which is not set")
+        return self
+
+    @model_validator(mode="after")
+    def _leaves_outer_folds_unseen(self) -> "SweepSpec":
+        if self.search.learn_from and self.data.split.outer:
+            raise ValueError(
+                "search.learn_from: is not allowed with data.split.outer: the earlier sweeps have seen who each outer "
+                "fold is tested on"
+            )
         return self
 
     @model_validator(mode="after")

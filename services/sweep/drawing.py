@@ -2,23 +2,22 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import optuna
 
 import search_spaces
-from search_spaces import Configuration, Suggests, Value
+from search_spaces import Configuration, Value
 from services.records.trial_record import TrialRecord
 from services.spec.methods import POINT
 from services.spec.spec import GRID, SearchConfig
+from services.sweep.learned import Learned
+from services.sweep.prior import Prior
 from services.sweep.sampling import Scratch, make_sampler
-from services.sweep.spaces import Spaces
+from services.sweep.spaces import Draw, Spaces
 
 EXHAUSTED = 20
 """Draws that only repeat earlier configurations, after which there is nothing more to try of a method."""
-
-Draw = Callable[[Suggests, Sequence[str]], Configuration]
-"""Draws a configuration from an Optuna trial, out of some of the search's spaces."""
 
 
 class Drawing:
@@ -31,10 +30,11 @@ class Drawing:
         study: Optuna's, named by the sweep id.
         draw: from an Optuna trial.
         search: spaces, sampler and fairness of the spec.
+        learned: what earlier sweeps came to.
     """
 
-    def __init__(self, study: optuna.Study, draw: Draw, search: SearchConfig) -> None:
-        self._study, self._draw, self._search = study, draw, search
+    def __init__(self, study: optuna.Study, draw: Draw, search: SearchConfig, learned: Sequence[Learned] = ()) -> None:
+        self._study, self._draw, self._search, self._prior = study, draw, search, Prior(learned, draw)
         self._spaces = Spaces.of(study, search.spaces)
         self._points = {trial.number for trial in study.get_trials(deepcopy=False) if POINT in trial.user_attrs}
 
@@ -51,11 +51,13 @@ class Drawing:
         for place, method in enumerate(self._turns(number, earlier)):
             spaces = (method,) if method else self._spaces.at(number)
             seen = [n for n, one in earlier.items() if one.method == method] if method else None
-            first = is_in_line and place == 0
+            first, prior = is_in_line and place == 0, self._prior.trials(spaces, known.values())
             attempts = self._attempts(number, place * (EXHAUSTED + 1), spaces, earlier.values(), in_line=first)
             for attempt, sampler in enumerate(attempts):
                 in_line = first and attempt == 0
-                scratch = Scratch(self._study, number, known, sampler, self._spaces, seen=seen, in_line=in_line)
+                scratch = Scratch(
+                    self._study, number, known, sampler, self._spaces, seen=seen, prior=prior, in_line=in_line
+                )
                 configuration = self._draw(scratch.trial, spaces)
                 if configuration not in earlier.values():
                     return scratch, configuration

@@ -28,6 +28,7 @@ from services.spec import methods
 from services.spec.spec import Options, SweepSpec
 from services.stores.optuna import line_up, open_study
 from services.sweep.finalize import finalize
+from services.sweep.learned import learn
 from services.sweep.monitor import Monitor
 from services.sweep.racing import Referee, Rule
 from services.sweep.reuse import seed_runs
@@ -143,6 +144,7 @@ class Drive:
             self._plan_of,
             self._storage,
             monitor,
+            learn(self._spec, self._settings, self._storage),
         )
 
     def _tune(self, allotment: Allotment, setup: TrialSetup, searcher: SweepSearcher) -> None:

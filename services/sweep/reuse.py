@@ -1,6 +1,6 @@
 """Seed runs that a sweep need not train, since another one did."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import optuna
@@ -15,6 +15,7 @@ from services.spec import methods
 from services.spec.spec import Options, SweepSpec
 from services.stores.optuna import open_study
 from services.sweep.drawing import Drawing
+from services.sweep.learned import Learned
 from services.sweep.trial import run_config
 from trainers.data.splits import Splits
 from trainers.data.store import json_digest
@@ -43,7 +44,11 @@ def _runs_of(spec: SweepSpec, settings: Settings, prepared: Prepared, splits: Sp
 
 
 def count_there(
-    spec: SweepSpec, folds: int, runs: Mapping[Reads, SeedRuns], label_ranges: Mapping[Options, float]
+    spec: SweepSpec,
+    folds: int,
+    runs: Mapping[Reads, SeedRuns],
+    label_ranges: Mapping[Options, float],
+    learned: Sequence[Learned] = (),
 ) -> int:
     """How many of the sweep's seed runs are there, up to the first configuration that lacks one.
 
@@ -53,7 +58,7 @@ def count_there(
     first = methods.starts(spec, label_ranges)[: search.trials]
     study = open_study("", optuna.storages.InMemoryStorage(), first, search.objective)
     drawing = Drawing(
-        study, lambda trial, spaces: methods.draw(trial, spec.searching(spaces=spaces), label_ranges), search
+        study, lambda trial, spaces: methods.draw(trial, spec.searching(spaces=spaces), label_ranges), search, learned
     )
     drawn: dict[int, Configuration] = {}
     ended: dict[int, TrialRecord | None] = {}

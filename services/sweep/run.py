@@ -22,6 +22,7 @@ from services.settings import Settings
 from services.spec.checks import check_image_shapes, check_spec
 from services.spec.spec import LoadedSpec
 from services.stores.optuna import open_storage
+from services.sweep.learned import recall
 from services.sweep.signals import termination
 
 
@@ -41,6 +42,7 @@ def run_sweep(
     folder = SweepFolder(settings.sweeps / loaded.sweep_id)
     if folder.has_done(loaded):
         return folder.read_state()
+    recall(loaded.spec, settings, Path(settings.storage_path) / folder.sweep_id)
     if settings.ray_address == "local":
         allot(loaded.spec, [local_node()])
     with ExitStack() as opened:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.study import StudyDirection
 from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 
@@ -17,7 +18,7 @@ from services.records.trial_record import FAILED, TrialRecord
 from services.spec.methods import POINT
 from services.sweep.spaces import METHOD, Spaces
 from trainers.history import COMPLETE
-from trainers.objectives import OBJECTIVES, Objective
+from trainers.objectives import OBJECTIVES
 from trainers.seeding import fold
 
 POPULATION = 16
@@ -65,6 +66,7 @@ class Scratch:
         sampler: draws it.
         spaces: of each configuration.
         seen: numbers of those that the sampler sees, all of one method, where it is not to see all.
+        prior: complete trials that it sees before them.
         in_line: whether what is in line under the number is asked for.
     """
 
@@ -77,6 +79,7 @@ class Scratch:
         spaces: Spaces,
         *,
         seen: Collection[int] | None = None,
+        prior: Sequence[FrozenTrial] = (),
         in_line: bool = True,
     ) -> None:
         self._number, self._real, self._spaces = number, study, spaces
@@ -88,9 +91,10 @@ class Scratch:
         before = trials[:number] if seen is None else [_of_its_method(trials[n]) for n in seen]
         if not isinstance(sampler, optuna.samplers.TPESampler):  # it alone minds no trial that lacks all parameters
             before = [trial for trial in before if POINT not in trial.user_attrs]
-        bad = _worse_than_all([known[trial.number] for trial in before if trial.number in known])
-        for trial in before:
-            memory.create_new_trial(self._study._study_id, _as_known(trial, known, bad))
+        seen_records = [known[trial.number] for trial in before if trial.number in known]
+        bad = _worse_than_all([*_values_of(seen_records), *(trial.values for trial in prior)], study.directions)
+        for trial in [*prior, *(_as_known(trial, known, bad) for trial in before)]:
+            memory.create_new_trial(self._study._study_id, trial)
         own = _again(trials[number], Told(TrialState.RUNNING)) if in_line and number < len(trials) else None
         self.trial = optuna.Trial(self._study, memory.create_new_trial(self._study._study_id, own))
 
@@ -155,7 +159,8 @@ def _as_known(trial: FrozenTrial, known: Mapping[int, TrialRecord | None], bad: 
         return _again(trial, Told(TrialState.RUNNING))
     record = known[trial.number]
     if record is not None and record.failed_by_itself and bad:
-        return _again(trial, Told(TrialState.COMPLETE, bad))
+        at_bounds = dict.fromkeys(record.plan.bounds, 0.0)  # a Gaussian process wants every figure of every trial
+        return _again(trial, Told(TrialState.COMPLETE, bad, excess=at_bounds))
     return _again(trial, told(record))
 
 
@@ -185,15 +190,20 @@ def _of_its_method(trial: FrozenTrial) -> FrozenTrial:
     return own
 
 
-def _worse_than_all(known: Iterable[TrialRecord | None]) -> list[float]:
+def _values_of(known: Iterable[TrialRecord | None]) -> list[list[float]]:
+    """What those came to that did not fail, as measured."""
+    values = [list(record.objectives.values()) for record in known if record and not record.failure]
+    return [one for one in values if all(map(math.isfinite, one))]
+
+
+def _worse_than_all(values: Iterable[Sequence[float]], directions: Iterable[StudyDirection]) -> list[float]:
     """Of each objective, as far beyond the worst as that is from the best; none before there is any."""
-    seen = [r.objectives for r in known if r and not r.failure and all(map(math.isfinite, r.objectives.values()))]
-    return [_beyond(OBJECTIVES[name], [one[name] for one in seen]) for name in (seen[0] if seen else ())]
+    return [_beyond(direction, of) for direction, of in zip(directions, zip(*values, strict=True), strict=False)]
 
 
-def _beyond(objective: Objective, values: Sequence[float]) -> float:
-    ranked = list(map(objective.turned, values))
-    return objective.turned(2 * max(ranked) - min(ranked))
+def _beyond(direction: StudyDirection, values: Sequence[float]) -> float:
+    high, low = max(values), min(values)
+    return 2 * low - high if direction is StudyDirection.MAXIMIZE else 2 * high - low
 
 
 def _copy_attributes(source: BaseStorage, source_id: int, target: BaseStorage, target_id: int) -> None:

@@ -1,6 +1,6 @@
 """Optuna under Tune, over ask and tell, in an order that does not depend on timing."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,8 +19,10 @@ from services.records.trial_record import (
     write_configuration,
 )
 from services.spec.spec import RacingConfig, SearchConfig, SeedPlan
-from services.sweep.drawing import Draw, Drawing
+from services.sweep.drawing import Drawing
+from services.sweep.learned import Learned
 from services.sweep.sampling import REPEATS, Scratch, as_attributes, told
+from services.sweep.spaces import Draw
 from trainers.history import COMPLETE, PRUNED, RUNNING
 
 HOPELESS = 2
@@ -61,6 +63,7 @@ class SweepSearcher(Searcher):
         plan_of: what one is to run.
         sweep: the sweep's folder in the storage path.
         listener: hears of starts and ends.
+        learned: what earlier sweeps came to, which the sampler sees before this one.
     """
 
     def __init__(
@@ -72,9 +75,10 @@ class SweepSearcher(Searcher):
         plan_of: Callable[[Configuration], SeedPlan],
         sweep: Path,
         listener: Listener,
+        learned: Sequence[Learned] = (),
     ) -> None:
         super().__init__(metric="state", mode="min")
-        self._study, self._search, self._drawing = study, search, Drawing(study, draw, search)
+        self._study, self._search, self._drawing = study, search, Drawing(study, draw, search, learned)
         study.sampler = optuna.samplers.RandomSampler()  # Scratch samples; asking alone draws nothing
         self._plan, self._plan_for, self._sweep, self._listener = plan, plan_of, sweep, listener
         self._number_of: dict[str, int] = {}

@@ -1,6 +1,6 @@
 """Which spaces each configuration of a sweep is drawn from, where some were added to it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -8,11 +8,15 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial
 
+from search_spaces import Configuration, Suggests
 from services.spec.methods import POINT
 
 SPACES = "spaces"
 """Attribute of a study whose sweep got more spaces: from which configuration on, and which there are from there."""
 METHOD = "method"
+
+Draw = Callable[[Suggests, Sequence[str]], Configuration]
+"""Draws a configuration from an Optuna trial, out of some of the search's spaces."""
 
 
 @dataclass(frozen=True)

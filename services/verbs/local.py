@@ -2,10 +2,11 @@
 
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -18,6 +19,9 @@ from services.settings import Settings
 from services.spec.extent import More
 from services.spec.spec import LoadedSpec
 from trainers.errors import UserError
+
+if TYPE_CHECKING:
+    from services.sweep.learned import Learned
 
 POLL_S = 0.5
 ELSEWHERE = "a cluster or a service does that: give --address http://HEAD:8265 or --server URL"
@@ -50,17 +54,20 @@ class Local:
         from services.data.plan import make_plan
         from services.data.weights import find_weights
         from services.spec.checks import check_spec
+        from services.sweep.learned import recall
 
         settings = self._settings
         loaded = recognised(loaded, settings)
         check_spec(loaded, settings.data_roots)
+        learned = recall(loaded.spec, settings, self._storage / loaded.sweep_id)
         here = settings.ray_address == "local"
         with (
             find_weights(loaded, settings) as weights,
             nullcontext([local_node()]) if here else cluster(settings) as nodes,
         ):
             planned = make_plan(loaded, settings, nodes, weights)
-            return planned.model_copy(update={"there": _there(loaded, settings, weights)})
+            there, known = _there(loaded, settings, weights, learned), Counter(one.sweep for one in learned)
+            return planned.model_copy(update={"there": there, "learned": dict(known)})
 
     def sweeps(self) -> list[Sweep]:
         """All sweeps, the oldest first."""
@@ -144,7 +151,7 @@ class Local:
         return path
 
 
-def _there(loaded: LoadedSpec, settings: Settings, weights: Path | None) -> int:
+def _there(loaded: LoadedSpec, settings: Settings, weights: Path | None, learned: "Sequence[Learned]") -> int:
     """How many seed runs are there already, at least; none before the volumes are prepared."""
     from services.data.prepare import find_prepared_each, searches_of
     from services.data.weights import digest_of_weights
@@ -157,7 +164,7 @@ def _there(loaded: LoadedSpec, settings: Settings, weights: Path | None) -> int:
     for search in searches_of(prepared):
         folds = next(iter(search.values())).folds
         ranges = {options: one.label_range for options, one in search.items()}
-        found += count_there(spec, folds, seed_runs(spec, settings, search, start), ranges)
+        found += count_there(spec, folds, seed_runs(spec, settings, search, start), ranges, learned)
     return found
 
 

@@ -50,6 +50,8 @@ def leave(
     *,
     method: str = "dynlocrep",
     params: Mapping[str, Value] | None = None,
+    training: Mapping[str, Value] | None = None,
+    choices: Mapping[str, str] | None = None,
     failure: str = "",
     state: str = "",
     reason: str = "",
@@ -62,9 +64,8 @@ def leave(
     Or figures of another `objective`; metrics of `also` are in each epoch beside them.
     Without `planned` it does not say which seeds it is to run, nor for how long, as before sweeps could be extended.
     """
-    write_configuration(
-        sweep, number, Configuration(method, dict(params or {})), SeedPlan(tuple(planned or ()), EPOCHS), failure
-    )
+    configuration = Configuration(method, dict(params or {}), dict(training or {}), dict(choices or {}))
+    write_configuration(sweep, number, configuration, SeedPlan(tuple(planned or ()), EPOCHS), failure)
     if planned is None:
         path = trial_folder(sweep, number) / "trial.json"
         path.write_text(

@@ -259,6 +259,25 @@ def test_accepts_sound_data() -> None:
     check_against_data(loaded(MINIMAL), 32, 0, label_range=60.0)
 
 
+@pytest.mark.parametrize("sampler", ["random", "qmc", "nsga2", "grid"])
+def test_only_what_draws_by_what_others_came_to_learns(sampler: str) -> None:
+    learning = {"spaces": ["dynlocrep"], "racing": None, "learn_from": ["study-1ae1c11b"]}
+    said = rf"learn_from: is not allowed with sampler: {sampler}, which .*; allowed: gp, tpe$"
+    with pytest.raises(UserError, match=said):
+        loaded(changed("search", {**learning, "sampler": sampler}))
+    for able in ("gp", "tpe"):
+        check_spec(loaded(changed("search", {**learning, "sampler": able})))
+
+
+def test_nothing_is_learned_twice_or_where_outer_folds_have_been_seen() -> None:
+    with pytest.raises(UserError, match=r"learn_from: \['one-1', 'two-2', 'one-1'\] repeats one-1$"):
+        loaded(changed("search/learn_from", ["one-1", "two-2", "one-1"]))
+    document = changed("search/learn_from", ["one-1"])
+    document["data"]["split"] = {"outer": 5}
+    with pytest.raises(UserError, match=r"search.learn_from: is not allowed with data.split.outer: the earlier sweeps"):
+        loaded(document)
+
+
 # a grid
 
 

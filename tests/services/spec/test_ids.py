@@ -232,6 +232,11 @@ def test_what_is_trained_on_counts() -> None:
     assert len(ids | {spec({}).sweep_id}) == len(said) + 1
 
 
+def test_what_is_learned_from_counts() -> None:
+    ids = [spec({"search": {"learn_from": names}}).sweep_id for names in ([], ["study-1"], ["study-1", "study-2"])]
+    assert ids[0] == spec({}).sweep_id and len({*ids}) == 3
+
+
 @pytest.mark.parametrize("train", [{}, {"size": 1}, {"size": 1.0}, {"drop": [], "permute": None, "where": {}}])
 def test_all_of_the_training_split_is_what_was_trained_on(train: dict[str, Any]) -> None:
     assert spec({"data": {"train": train}}).sweep_id == spec({}).sweep_id

@@ -33,10 +33,13 @@ from services.settings import Settings
 from services.spec.replicate import Replicate
 from services.spec.spec import LoadedSpec, load_spec
 from services.stores.tracker import Tracker
+from services.sweep.learned import recall
 from services.sweep.run import run_sweep
 from services.text import number
 from services.verbs.local import Local
+from tests.services.past import leave
 from tests.services.small_study import results, settings_in, write_study
+from tests.services.sweep.test_searcher import Bench
 from tests.trainers.test_pretrain import bits
 from trainers import checkpoint, losses
 from trainers.data.splits import read_splits
@@ -517,3 +520,25 @@ def test_a_sweep_with_two_objectives_and_a_bound(tmp_path: Path, ray_local: None
     before = Local(settings).trials(loaded.spec.sweep_id)
     assert run_sweep(loaded, settings, Console(quiet=True)).state == FINISHED
     assert Local(settings).trials(loaded.spec.sweep_id) == before
+
+
+@pytest.mark.slow
+def test_a_sweep_keeps_what_it_learns_from_another_and_draws_by_it(tmp_path: Path, ray_local: None) -> None:
+    """Nothing of its own is known yet to what it draws, as in a searcher that is given the same by hand."""
+    search = {"spaces": ["vanilla"], "trials": 3, "parallel": 3, "seeds": [0], "racing": None}
+    earlier, settings = write_study(tmp_path, search=search), settings_in(tmp_path / "home")
+    left = Path(settings.storage_path) / SweepFolder.create(settings, earlier).sweep_id
+    for n in range(12):
+        leave(
+            left, n, {0: [n] * 4}, method="vanilla", params=losses.parameters("vanilla"), training={"lr": (n + 1) / 1e3}
+        )
+    loaded = write_study(tmp_path, search={**search, "learn_from": [left.name]})
+    told = recall(loaded.spec, settings, Path(settings.storage_path) / loaded.sweep_id)
+    run_quietly(loaded, settings)
+    storage = Path(settings.storage_path) / loaded.sweep_id
+    assert len(json.loads((storage / "learned.json").read_text())) == len(told) == 12
+    by_hand = Bench(tmp_path / "by hand", loaded.spec, learned=told)
+    for _ in range(3):
+        by_hand.suggest()
+    drawn = [record.configuration.training["lr"] for record in read_records(storage, loaded.spec.plan)]
+    assert drawn == [by_hand.lr(n) for n in range(3)]

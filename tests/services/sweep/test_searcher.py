@@ -2,7 +2,7 @@
 
 import random
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
@@ -22,6 +22,7 @@ from services.spec import methods
 from services.spec.replicate import REFIT, Replicate
 from services.spec.spec import SeedPlan, SweepSpec
 from services.stores.optuna import line_up, open_study
+from services.sweep.learned import Learned
 from services.sweep.sampling import Scratch, make_sampler
 from services.sweep.searcher import SweepSearcher
 from services.sweep.spaces import Spaces, add_spaces
@@ -51,7 +52,14 @@ class Heard:
 class Bench:
     """A sweep without Ray: a searcher on a study, and trials that end when told to."""
 
-    def __init__(self, home: Path, spec: SweepSpec, storage: BaseStorage | None = None, sweep_id: str = "") -> None:
+    def __init__(
+        self,
+        home: Path,
+        spec: SweepSpec,
+        storage: BaseStorage | None = None,
+        sweep_id: str = "",
+        learned: Sequence[Learned] = (),
+    ) -> None:
         self.spec, self.sweep = spec, home / (sweep_id or spec.sweep_id)
         self.storage = storage or InMemoryStorage()
         starts = methods.starts(spec, {(): 60.0})
@@ -70,6 +78,7 @@ class Bench:
             lambda configuration: spec.plan_of(configuration, 0),
             self.sweep,
             self.heard,
+            learned,
         )
         self.open: dict[str, dict[str, Any]] = {}
         self._ids = 0
@@ -988,6 +997,19 @@ def test_optuna_is_told_which_break_a_bound_and_by_how_much(tmp_path: Path) -> N
     known, spaces = dict(enumerate(records[:6])), Spaces.of(bench.study, study.search.spaces)
     seen = Scratch(bench.study, 7, known, make_sampler("tpe", 7), spaces).trial.study.get_trials()
     assert [trial.constraints for trial in seen[:6]] == [told[number] for number in range(6)]
+
+
+def test_a_failure_is_no_end_of_a_bounded_search(tmp_path: Path) -> None:
+    """A Gaussian process draws from the eleventh on, and has failures among what it knows."""
+    bounded = spec(sampler="gp", seeds=[0], trials=13, parallel=1, constraints={"parameters": {"max": 500}})
+    bench = Measured(tmp_path, bounded)
+    for number in range(13):
+        bench.suggest()
+        if number == 3:
+            Bench.end(bench, number, "failed")
+        else:
+            bench.end(number)
+    assert bench.heard.starts == list(range(13))
 
 
 def test_what_breaks_a_bound_is_no_finalist(tmp_path: Path) -> None:
