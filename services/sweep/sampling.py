@@ -159,8 +159,8 @@ def _as_known(trial: FrozenTrial, known: Mapping[int, TrialRecord | None], bad: 
         return _again(trial, Told(TrialState.RUNNING))
     record = known[trial.number]
     if record is not None and record.failed_by_itself and bad:
-        at_bounds = dict.fromkeys(record.plan.bounds, 0.0)  # a Gaussian process wants every figure of every trial
-        return _again(trial, Told(TrialState.COMPLETE, bad, excess=at_bounds))
+        twice = dict.fromkeys(record.plan.bounds, 1.0)  # every figure of every trial is wanted, and none that allures
+        return _again(trial, Told(TrialState.COMPLETE, bad, excess=twice))
     return _again(trial, told(record))
 
 
