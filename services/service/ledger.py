@@ -131,7 +131,7 @@ class Ledger:
             if entry.id in self._loaded():
                 return False
             try:
-                study = storage.create_new_study(directions_of(entry.load().spec.search.objective), entry.id)
+                study = storage.create_new_study(directions_of(entry.objective), entry.id)
             except DuplicatedStudyError:  # searched before, by hand; or we were killed between this step and the next
                 study = storage.get_study_id_from_name(entry.id)
             self._studies[entry.id] = study

@@ -89,6 +89,29 @@ def test_the_largest_batch_is_planned_for(scans: Path, monkeypatch: pytest.Monke
     assert seen == [8]
 
 
+def test_epochs_that_are_searched_take_their_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "_rehearse", lambda model, training, shape: (1.0, 1))
+    override = {"training.epochs": {"low": 10, "high": 20}}
+    hours = {
+        name: estimate(study, study.plan, Allotment(2, {}), (1, 32), [100]).hours
+        for name, study in (("searched", spec(override=override)), ("fixed", spec(training={"epochs": 15})))
+    }
+    assert hours["searched"] == pytest.approx(hours["fixed"])
+
+
+def test_a_grid_says_how_much_of_each_method_it_has(scans: Path) -> None:
+    override = {"exponential.kernel": {"choices": ["rbf", "cauchy"]}}
+    search = {
+        "spaces": ["exponential", "vanilla"],
+        "sampler": "grid",
+        "override": override,
+        "trials": 3,
+        "racing": None,
+    }
+    search["fix"] = {"exponential.temperature": 0.1, "exponential.sigma": 2.0}
+    assert "methods  exponential 2, vanilla 1" in printed(of(scans, search=search), scans / "home")
+
+
 def test_racing_that_can_stop_nothing_is_said(scans: Path) -> None:
     search = {"trials": 4, "parallel": 4, "racing": {"rungs": [1]}}
     said = "racing   stops nothing: search.parallel 4 lets all 4 begin before one has ended"

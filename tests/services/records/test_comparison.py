@@ -107,6 +107,20 @@ def test_only_runs_of_the_same_seed_and_fold_are_paired(tmp_path: Path) -> None:
     assert between_runs(three, one) == Difference(pairs=0)
 
 
+def test_a_winner_by_fresh_seeds_is_paired_by_those_that_the_other_ran_too(tmp_path: Path) -> None:
+    plan = spec(seeds=[0, 1], racing={"judged_on": "fresh"}).plan
+    for number, planned in enumerate((plan.reported, plan.fresh, plan.seeds)):
+        for seeds, mae in ((plan.seeds, 4.0), (plan.fresh, 5.0), (plan.reported, 6.0)):
+            leave(tmp_path, number, {seed: [mae + number] * 4 for seed in seeds}, planned=seeds)
+            if seeds == planned:
+                break
+            if seeds == plan.seeds:
+                keep_race(tmp_path, number, plan)
+    winner, finalist, raced = read_records(tmp_path, plan)
+    assert winner.as_reported().objective == 6.0
+    assert [between_runs(winner.as_reported(), other).mean for other in (finalist, raced)] == [-1.0, -2.0]
+
+
 def test_errors_on_the_test_split_are_paired_by_subject(tmp_path: Path) -> None:
     predicted = [[25.0, 41.0, 60.0, 70.0], [22.0, 40.0, 63.0, 78.0], [24.0, 44.0, 63.0, 76.0]]
     one = side(tmp_path / "one", SPEC, predicted={0: predicted[0]})

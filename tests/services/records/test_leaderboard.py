@@ -195,6 +195,14 @@ def test_a_front_goes_before_the_first_objective(tmp_path: Path) -> None:
     assert [record.number for record in leaderboard(read_records(tmp_path, SEVERAL.plan))] == [0, 2, 1]
 
 
+def test_what_has_no_front_comes_after_those_that_have(tmp_path: Path) -> None:
+    """One has more seeds to run, of which it ran as many as the other has."""
+    plan = spec(seeds=[0, 1], objective=["mae", "site"], group="site").plan
+    leave(tmp_path, 0, {0: [3.0] * 4}, planned=[0, 1], also={"validation_site": 0.5})
+    leave(tmp_path, 1, {0: [5.0] * 4}, planned=[0], also={"validation_site": 0.5})
+    assert [record.number for record in leaderboard(read_records(tmp_path, plan))] == [1, 0]
+
+
 def test_others_are_read_at_the_first_ones_best_epoch(tmp_path: Path) -> None:
     leave(tmp_path, 0, {0: [9.0, 4.0, 4.0, 5.0]})
     for epoch, r in enumerate([0.9, 0.3, 0.4, 0.8]):

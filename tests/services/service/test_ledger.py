@@ -13,7 +13,7 @@ from optuna.study import StudyDirection
 from services.service.ledger import ATTRIBUTE, Entry, Ledger
 from services.service.refusals import Unavailable
 from services.settings import Settings
-from services.stores.optuna import open_storage
+from services.stores.optuna import directions_of, open_storage, open_study
 from tests.cluster.database import postgres
 from trainers.errors import UserError
 
@@ -89,6 +89,14 @@ def test_the_search_goes_on_in_the_same_study(settings: Settings) -> None:
     study.add_trial(optuna.trial.create_trial(value=1.0))
     assert study.direction == optuna.study.StudyDirection.MINIMIZE
     assert opened(settings).entries()["a-00000000"] == entry()
+
+
+@pytest.mark.parametrize("objective", [("r2",), ("mae", "pearson")])
+def test_a_study_looks_where_its_objectives_are_better(settings: Settings, objective: tuple[str, ...]) -> None:
+    opened(settings).create(entry(objective=objective))
+    study = open_study("a-00000000", open_storage(settings), [], objective)
+    assert study.directions == directions_of(objective)
+    assert study.directions[-1] is StudyDirection.MAXIMIZE
 
 
 def test_entries_of_a_newer_version_are_read(settings: Settings) -> None:

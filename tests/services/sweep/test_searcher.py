@@ -970,6 +970,41 @@ def test_several_objectives_are_searched_and_do_not_depend_on_timing(tmp_path: P
     assert generations >= {0, 1} if sampler == "nsga2" else generations == {None}
 
 
+def test_parents_of_a_generation_are_of_the_same_method(tmp_path: Path) -> None:
+    """Each method's scratch counts from 0: numbers of one are none of the other's."""
+    spaces = ["dynlocrep", "exponential"]
+    bench = Measured(tmp_path, spec(spaces=spaces, trials=74, parallel=2, racing=None, seeds=[0], sampler="nsga2"))
+    bench.run()
+    generations = [trial.system_attrs.get("NSGAIISampler:generation", 0) for trial in bench.study.get_trials()]
+    assert max(generations) >= 2
+    assert not [key for key in bench.storage.get_study_system_attrs(bench.study._study_id) if "parent" in key]
+
+
+@pytest.mark.parametrize("sampler", ["gp", "qmc", "nsga2"])
+def test_a_point_leaves_a_sampler_what_it_learns_from(tmp_path: Path, sampler: str) -> None:
+    """A point was asked for nothing, so that it has no parameter in common with the others."""
+    points = [{"name": "own", "method": "dynlocrep", "params": {"lam": 3.0}}]
+    bench = Bench(tmp_path, spec(trials=20, parallel=1, seeds=[0], sampler=sampler, points=points))
+    bench.run()
+    known = dict(enumerate(read_records(bench.sweep, bench.spec.plan)))
+    trial = Scratch(bench.study, 20, known, make_sampler(sampler, 20), Spaces.of(bench.study, ["dynlocrep"])).trial
+    assert len(trial.relative_params) > 2
+
+
+def test_a_point_costs_no_method_its_published_one(tmp_path: Path) -> None:
+    """It is where the published one is, but for what is not searched."""
+    points = [{"name": "decayed", "method": "dynlocrep", "training": {"weight_decay": 0.1}}]
+    bench = Bench(tmp_path, spec(spaces=["dynlocrep", "supcon"], trials=3, parallel=1, seeds=[0], points=points))
+    bench.run()
+    drawn = [record.configuration for record in read_records(bench.sweep, bench.spec.plan)]
+    assert [(one.method, one.training.get("weight_decay")) for one in drawn] == [
+        ("dynlocrep", 0.1),
+        ("dynlocrep", None),
+        ("supcon", None),
+    ]
+    assert drawn[1].params == losses.parameters("dynlocrep") and drawn[2].params == losses.parameters("supcon")
+
+
 def test_a_resumed_nsga2_goes_on_with_the_same_generations(tmp_path: Path) -> None:
     study = spec(trials=36, parallel=2, racing=None, seeds=[0], sampler="nsga2")
     whole = Measured(tmp_path / "whole", study)

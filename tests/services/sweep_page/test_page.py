@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from search_spaces import Value
+from services.records.trial_record import keep_race
 from services.spec.spec import parse_spec
 from services.sweep_page import render, write
 from tests.services.past import EPOCHS, leave
@@ -52,6 +53,24 @@ def test_the_headline_has_state_test_error_baseline_cost_and_savings(page: Page)
         assert words in head, words
     assert "10 min" in head
     assert "2 seed runs, 6 epochs" in head and "17 %" in head
+
+
+def test_the_winners_own_seeds_are_drawn_and_told(tmp_path: Path) -> None:
+    fresh = study(racing={"rungs": [2], "finalists": 2, "judged_on": "fresh"})
+    left, plan = Left(tmp_path, fresh), fresh.plan
+    for number in (0, 1):
+        leave(left.sweep, number, curves(5.0 + number), planned=plan.seeds)
+        keep_race(left.sweep, number, plan)
+        leave(left.sweep, number, {1000 + seed: of for seed, of in curves(6.0 + number).items()}, planned=plan.fresh)
+    leave(left.sweep, 0, {2000 + seed: of for seed, of in curves(8.0).items()}, planned=plan.reported)
+    left.finish()
+    page = page_of(left)
+    assert "seed 0 or 1000 or 2000" in page.text
+    assert (
+        "8.100" in page.text
+        and "the best one's figure is of seeds 2000, 2001, 2002, which nothing was chosen by" in page.text
+    )
+    assert "the winner others again" in page.text
 
 
 def test_figures_are_drawn_and_tell_what_they_show(page: Page) -> None:
