@@ -5,10 +5,11 @@ Another one is another entry of `OBJECTIVES`. Importing this imports neither tor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from trainers.errors import UserError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+Group = TypeVar("Group")
 FOLDS = 5
 
 
@@ -38,6 +40,17 @@ def worst_group_mae(judged: Judged) -> float:
     return max(float(mae(judged.labels[one], judged.predictions[one])) for one in members)
 
 
+def told_apart(groups: Iterable[Group]) -> list[Group]:
+    """The groups of scans that are large enough to be told apart. Raises UserError where they are not two."""
+    large = [group for group, scans in Counter(groups).items() if scans >= FOLDS]
+    if len(large) < 2:
+        raise UserError(
+            f"search.objective: site is not allowed: it needs two groups of at least {FOLDS} scans in the validation "
+            f"split, which has {len(large)}"
+        )
+    return large
+
+
 def site(judged: Judged) -> float:
     """Balanced accuracy of telling the group by the embedding; chance is 1 / the number of groups.
 
@@ -54,14 +67,7 @@ def site(judged: Judged) -> float:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    found, counts = np.unique(judged.groups, return_counts=True)
-    large = found[counts >= FOLDS]
-    if len(large) < 2:
-        raise UserError(
-            f"search.objective: site is not allowed: it needs two groups of at least {FOLDS} scans in the validation "
-            f"split, which has {len(large)}"
-        )
-    kept = np.isin(judged.groups, large)
+    kept = np.isin(judged.groups, told_apart(judged.groups.tolist()))
     features, groups = judged.features[kept], judged.groups[kept]
     probe = make_pipeline(StandardScaler(), RidgeClassifierCV(np.logspace(-3, 6, 10), class_weight="balanced"))
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)

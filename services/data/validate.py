@@ -25,11 +25,12 @@ from trainers.config import DataConfig
 from trainers.data.participants import Rejected, Subject, labels_of, outside_training, read_scans, read_subjects
 from trainers.data.readers import Form, UnreadableError, read_header
 from trainers.data.several import naming
-from trainers.data.splits import Splits, families, left_out, make_splits
+from trainers.data.splits import Splits, families, fold_of, left_out, make_splits
 from trainers.data.training import training_split
 from trainers.data.transforms import Pipeline, build_transforms
 from trainers.data.volume import load_scan, taken_as
 from trainers.errors import UserError
+from trainers.objectives import told_apart
 
 Known = dict[str, dict[str, Headers | str]]
 """Headers that were read, or why not, by the scans' ids and, before that, their cohort; "" is the study."""
@@ -290,6 +291,17 @@ def _check_counts(loaded: LoadedSpec, subjects: Sequence[Subject], rejected: Seq
     whole = make_splits(subjects, loaded.spec.data.stratified_split)
     for splits in searches_of(whole, subjects, loaded.spec.data):
         check_against_data(loaded, len(splits.train), len(splits.unlabelled), max(labels) - min(labels))
+        if "site" in loaded.spec.search.objective:
+            _check_groups(loaded, subjects, splits)
+
+
+def _check_groups(loaded: LoadedSpec, subjects: Sequence[Subject], splits: Splits) -> None:
+    group_of = {subject.id: subject.group for subject in subjects}
+    for view in [fold_of(splits, fold) for fold in range(len(splits.folds))] or [splits]:
+        try:
+            told_apart(group_of[scan] for scan in view.validation)
+        except UserError as error:
+            raise UserError(f"{loaded.path}: {error}") from error
 
 
 def _check_usable(loaded: LoadedSpec, subjects: Sequence[Subject], rejected: Sequence[Rejected]) -> None:

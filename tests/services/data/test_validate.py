@@ -184,6 +184,19 @@ def test_a_batch_larger_than_the_training_split(scans: Path) -> None:
         check_table(of(scans, training={"batch_size": 26}))
 
 
+@pytest.mark.parametrize(("split", "sites"), [({}, 8), ({"folds": {"by": "site"}}, 2)])
+def test_groups_that_cannot_be_told_apart_are_known_before_training(
+    scans: Path, split: dict[str, Any], sites: int
+) -> None:
+    rows = [f"s{number:02d}\t{20 + number}\t{number % sites}" for number in range(40)]
+    (scans / "participants.tsv").write_text("\n".join(["participant_id\tage\tsite", *rows]))
+    said = (
+        "search.objective: site is not allowed: it needs two groups of at least 5 scans in the validation split, which"
+    )
+    with pytest.raises(UserError, match=rf"study.yaml: {said} has {int(sites == 2)}$"):
+        check_table(of(scans, data={"group": "site", "split": split}, search={"objective": "site"}))
+
+
 def test_a_batch_may_be_as_large_as_the_scans_to_train_on(scans: Path) -> None:
     """10 subjects of 4 scans: 6 subjects, and so 24 scans, are to train on."""
     rows = [f"p{number // 4}\ts{number:02d}\t{20 + number}" for number in range(40)]
