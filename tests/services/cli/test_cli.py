@@ -302,6 +302,7 @@ def test_sweeps_side_by_side(study: Study, contrasweep: Run) -> None:
 
 def test_a_space_that_cannot_be_added_is_one_line(study: Study, contrasweep: Run) -> None:
     study.change("search/sampler", "gp")
+    study.change("search/fair", False)
     study.change("search/spaces", ["dynlocrep"])
     some_sweep(study)
     check = [("simclrr", "--add-space: unknown method 'simclrr'; did you mean 'simclr'"), ("simclr", ".*gp")]
