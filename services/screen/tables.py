@@ -17,7 +17,7 @@ from services.records.answers import Figures, Final, OuterFold, Planned, Pooled,
 from services.records.leaderboard import told
 from services.records.trial_record import TrialRecord
 from services.spec.replicate import Replicate
-from services.spec.spec import Extent
+from services.spec.spec import FIRST_REPORTED, Extent
 from services.text import count, duration, interval, moment, number, over_seeds, parameter, read_times, spread
 from trainers.history import RUNNING
 from trainers.objectives import DEFAULT, OBJECTIVES, Objective
@@ -133,7 +133,7 @@ def doubts(trials: Sequence[Trial]) -> list[str]:
     front = f"Pareto front of {' and '.join(one.title for one in (first, *others))}, then by " if others else ""
     lines = [f"ranked by {front}{first.title} on the validation split, each run by the model that it keeps"]
     if trials[0].fresh:
-        own = f"; the best one's figure is of {seeds_of(trials[0].seeds)}, which nothing was chosen by"
+        own = f"; the best one's figure is of {seeds_of(trials[0].seeds, fresh=True)}"
         lines.append(f"finalists come first, by seeds that no race used{own if trials[0].reported else ''}")
     if len(tied) > 1:
         more = " and more" if len(tied) > MOST_TIED + 1 else ""
@@ -142,10 +142,11 @@ def doubts(trials: Sequence[Trial]) -> list[str]:
     return lines + bounds
 
 
-def seeds_of(runs: Iterable[Replicate]) -> str:
-    """`seeds 1000, 1001`: those of runs."""
+def seeds_of(runs: Iterable[Replicate], fresh: bool = False) -> str:
+    """`seeds 2000, 2001, which nothing was chosen by`: those of runs, and, where they are `fresh`, what that means."""
     seeds = sorted({run.seed for run in runs})
-    return f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}"
+    unused = "nothing was chosen by" if min(seeds) >= FIRST_REPORTED else "no race used"
+    return f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}{f', which {unused}' if fresh else ''}"
 
 
 def print_plan(console: Console, planned: Planned) -> None:
@@ -238,8 +239,8 @@ def print_final(console: Console, label: str, final: Final | Pooled) -> None:
 
 def _validated(final: Final) -> str:
     """`validation MAE 5.210 over seeds 2000, 2001`: what it reached."""
-    by = seeds_of(final.validation) + (", which no race used" if final.fresh else "")
-    return f"{OBJECTIVES[final.objective].heading} {number(fmean(final.validation.values()))} over {by}"
+    mean = number(fmean(final.validation.values()))
+    return f"{OBJECTIVES[final.objective].heading} {mean} over {seeds_of(final.validation, final.fresh)}"
 
 
 def _print_pooled(console: Console, label: str, pooled: Pooled) -> None:

@@ -32,10 +32,7 @@ def _headline(content: Content) -> list[str]:
     for name, cohort in final.external.items() if final else ():
         lines += [f"{_literal(name)} MAE {interval(cohort.metrics['mae'])} over {cohort.sample}"]
     if best:
-        objective, fresh = (
-            content.objective,
-            f", over {seeds_of(best.values)}, which no race used" if best.is_fresh else "",
-        )
+        objective, fresh = content.objective, f", over {seeds_of(best.values, True)}" if best.is_fresh else ""
         unit = f" {label}" if objective.power == 1 else ""
         lines += [f"Best {objective.heading} {number(best.score)}{unit}: trial {best.number}{fresh}"]
     lines += ["Everything else is in the artifact `report.html`."]
