@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from search_spaces import Configuration
-from services.records.leaderboard import best
+from services.records.leaderboard import best, competes
 from services.records.trial_record import (
     FAILED,
     TrialRecord,
@@ -218,11 +218,10 @@ class SweepSearcher(Searcher):
         """
         if self._study.user_attrs.get(FINALISTS) is None:
             records = read_records(self._sweep, self._plan)
-            records = [record for record in records if not (record.failure or record.infeasible)]
             candidates = self._candidates(records)
             chosen = [record.number for record in candidates[: self._finalists_wanted()]]
             if self._search.new_seeds == "all":
-                whole = [record.number for record in records if record.state == COMPLETE and not record.is_fresh]
+                whole = [record.number for record in records if competes(record) and not record.is_fresh]
                 chosen += [number for number in whole if number not in chosen]
             self._study.set_user_attr(FINALISTS, chosen)
         return list(self._study.user_attrs[FINALISTS])
