@@ -1,6 +1,6 @@
 """How good a sweep's choice is, for its epochs, beside peers, on simulated training.
 
-    python tests/benchmarks/bench_search.py [--worlds N] [--block look|held-out] [--engines NAME ...]
+    python tests/benchmarks/bench_search.py [--worlds N] [--block look|held-out] [--engines NAME ...] [--processes N]
 
 The project's own searcher, referee and leaderboard run on N `World`s of each of five families; training alone is
 replaced. Budgets are a sixth, a third and all of the 4,500 epochs of 30 configurations x 5 seeds, in years of MAE:
@@ -15,11 +15,14 @@ NePS with ifBO is not among the peers: it needs pretrained weights of its own.
 """
 
 import argparse
+import sys
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from itertools import repeat
 from statistics import fmean
 from typing import Any
 
@@ -41,8 +44,10 @@ NO_ANSWER_REGRET = 3.0
 RESAMPLED = 2000
 
 Engine = Callable[[World, Sequence[int], int], list[Outcome | None]]
-Found = dict[tuple[str, int], dict[tuple[str, int], tuple[float, float | None, Outcome | None]]]
-"""Regret, optimism and outcome by engine and budget, and then by family and instance of the world."""
+Row = tuple[float, float | None, Outcome | None]
+"""Regret, optimism and outcome."""
+Found = dict[tuple[str, int], dict[tuple[str, int], Row]]
+"""By engine and budget, and then by family and instance of the world."""
 
 
 def swept(world: World, budgets: Sequence[int], stream: int, **search: Any) -> list[Outcome | None]:
@@ -72,16 +77,19 @@ def main() -> None:
     parser.add_argument("--worlds", type=int, default=2, help="of each family")
     parser.add_argument("--block", choices=list(BLOCKS), default="look")
     parser.add_argument("--engines", choices=list(ENGINES), nargs="+", default=[n for n in ENGINES if n not in SLOW])
+    parser.add_argument("--processes", type=int, default=1)
     asked = parser.parse_args()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.simplefilter("ignore")
     found: Found = defaultdict(dict)
     began, missing = time.perf_counter(), [] if smac.is_installed() else ["smac"]
-    engines = {name: ENGINES[name] for name in {REFERENCE[0]: 0} | dict.fromkeys(asked.engines) if name not in missing}
-    for place in range(asked.worlds):
-        for family in FAMILIES:
-            run_world(World(family, BLOCKS[asked.block] + place), engines, found)
+    engines = [name for name in dict.fromkeys([REFERENCE[0], *asked.engines]) if name not in missing]
     console = Console(width=140)
+    worlds = [(family, BLOCKS[asked.block] + place) for place in range(asked.worlds) for family in FAMILIES]
+    with ProcessPoolExecutor(asked.processes, initializer=be_quiet) as pool:
+        for done, rows in enumerate(pool.map(run_world, worlds, repeat(engines)), start=1):
+            for (name, budget), row in rows.items():
+                found[name, budget][worlds[done - 1]] = row
+            if done % 10 == 0:
+                sys.stderr.write(f"{done} of {len(worlds)} worlds, {time.perf_counter() - began:.0f} s\n")
     console.print(table_of(found))
     if missing:
         console.print("smac is not installed: pip install smac")
@@ -91,14 +99,22 @@ def main() -> None:
     console.print(false_stops(20 * asked.worlds))
 
 
-def run_world(world: World, engines: Mapping[str, Engine], found: Found) -> None:
-    """Every engine at every budget."""
-    for name, engine in engines.items():
-        for budget, outcome in zip(BUDGETS, engine(world, BUDGETS, world.instance + 1), strict=True):
+def be_quiet() -> None:
+    """What Optuna says of each trial, and warns of, is not said."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore")
+
+
+def run_world(where: tuple[str, int], engines: Sequence[str]) -> dict[tuple[str, int], Row]:
+    """Every engine at every budget, on the world of a family and an instance."""
+    world, rows = World(*where), {}
+    for name in engines:
+        for budget, outcome in zip(BUDGETS, ENGINES[name](world, BUDGETS, world.instance + 1), strict=True):
             choice = outcome.choice if outcome else None
             regret = world.regret(choice) if choice else NO_ANSWER_REGRET
             optimism = world.expected(choice) - outcome.reported if outcome and choice else None
-            found[name, budget][world.family, world.instance] = regret, optimism, outcome
+            rows[name, budget] = regret, optimism, outcome
+    return rows
 
 
 def table_of(found: Found) -> Table:
