@@ -59,15 +59,19 @@ class Predictor:
         )
 
     @torch.inference_mode()
-    def infer(self, images: NDArray[Any], cells: Sequence[Cells] = (), batch_size: int = 64) -> Inference:
-        """Embed and predict images [N, C, *S] as a store holds them, N at least 1.
+    def infer(self, images: NDArray[Any], cells: Sequence[Cells] = ()) -> Inference:
+        """Embed and predict images [N, C, *S] as a store holds them, N at least 1, each by itself.
 
-        `cells` [N] are what the table has in the columns of the covariates, where the model reads any.
+        What is said of an image is so the same, to the last bit, whichever others are asked about with it. `cells` [N]
+        are what the table has in the columns of the covariates, where the model reads any.
         """
-        batches = torch.from_numpy(np.ascontiguousarray(images)).split(batch_size)
-        features = torch.cat([self._embed(batch) for batch in batches])
-        told = None if self.covariates is None else torch.from_numpy(self.covariates.encode(cells))
-        return Inference(features.numpy(), self.probe.predict(beside(features, told)).numpy())
+        features = [self._embed(image) for image in torch.from_numpy(np.ascontiguousarray(images)).split(1)]
+        known = [None] * len(features) if self.covariates is None else self._encoded(self.covariates, cells)
+        said = [self.probe.predict(beside(of, told)) for of, told in zip(features, known, strict=True)]
+        return Inference(torch.cat(features).numpy(), torch.cat(said).numpy())
+
+    def _encoded(self, covariates: Covariates, cells: Sequence[Cells]) -> Sequence[Tensor]:
+        return [torch.from_numpy(covariates.encode([of])) for of in cells]
 
     def _embed(self, images: Tensor) -> Tensor:
         images = images.to(self.device).float()

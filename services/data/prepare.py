@@ -7,7 +7,6 @@ shard is made again alone, and a run that was interrupted goes on with the shard
 import errno
 import math
 import re
-import statistics
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -61,7 +60,7 @@ from trainers.data.store import (
 )
 from trainers.data.training import training_split
 from trainers.data.transforms import Pipeline, build_own, build_transforms
-from trainers.data.volume import load_scan
+from trainers.data.volume import differs, load_scan
 from trainers.errors import UserError
 from trainers.normalization import Normalization
 
@@ -88,7 +87,7 @@ class Stored:
     """A store; for the screen: who was `rejected`, and which shards were damaged and `mended`.
 
     `reused` says that nothing had to be made. `outside` are the ids of scans that do not fulfil `data.train.where`: the
-    table tells them, and no store.
+    table tells them, and no store. `base` is where files that the transforms read are relative to.
     """
 
     store: VolumeStore
@@ -96,6 +95,7 @@ class Stored:
     reused: bool
     mended: tuple[str, ...] = ()
     outside: frozenset[str] = frozenset()
+    base: Path = Path()
 
 
 @dataclass(frozen=True)
@@ -423,7 +423,7 @@ def _opened(folder: UPath, sources: Sources, *, reused: bool, mended: tuple[str,
     store = VolumeStore.open_unchecked(folder)
     left_out = store.manifest.rejected
     check_rejected(left_out, len(store.subjects) + len(left_out), sources.config)
-    return Stored(store, left_out, reused, mended, outside_training(sources.subjects))
+    return Stored(store, left_out, reused, mended, outside_training(sources.subjects), sources.base)
 
 
 @contextmanager
@@ -607,12 +607,6 @@ def _volumes(task: Task, outcomes: list[Outcome]) -> Iterator[Volume]:
         yield Volume(subject.id, math.nan if subject.label is None else subject.label, subject.group, scan.values)
 
 
-def differs(shape: tuple[int, ...], usual: tuple[int, ...]) -> str:
-    """Why a scan is rejected that is prepared to another shape than the others."""
-    colours = shape[1:] == usual[1:] and {shape[0], usual[0]} == {1, 3}
-    return f"shape {shape} differs from the others' {usual}" + "; Grey makes one channel of colours" * colours
-
-
 def _manifest(
     sources: Sources, version: str, digests: dict[Path, str], made: Sequence[Made], shape: tuple[int, ...]
 ) -> Manifest:
@@ -633,7 +627,7 @@ def _manifest(
         columns=columns(shape, config.dtype),
         dtype=config.dtype,
         image_shape=shape,
-        labels=_label_statistics(config.label, labels),
+        labels=LabelStatistics.of(config.label, labels),
         transforms=config.transforms,
         made_with={name: version_of(name) for name in _LIBRARIES},
         subjects=tuple(stored),
@@ -662,15 +656,4 @@ def _stored(subject: Subject, outcome: Outcome, sources: Sources, digests: dict[
         covariates=subject.covariates,
         people=subject.people,
         images={} if list(images) == [""] else images,
-    )
-
-
-def _label_statistics(column: str, labels: Sequence[float]) -> LabelStatistics:
-    return LabelStatistics(
-        column=column,
-        count=len(labels),
-        minimum=min(labels),
-        maximum=max(labels),
-        mean=statistics.fmean(labels),
-        std=statistics.pstdev(labels),
     )

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -16,20 +15,14 @@ from services.settings import Settings
 from services.spec import methods
 from services.spec.readings import naming_options
 from services.spec.spec import LoadedSpec, Options
-from services.stores.mlflow import quieten_mlflow, sqlite_file
-from services.text import one_line
+from services.stores.registry import REGISTERED, fetch_registered
 from trainers.atomic import write_atomically
 from trainers.config import MethodConfig, RunConfig
-from trainers.errors import UserError, nearest
+from trainers.errors import UserError
 from trainers.initialise import initialise, read_weights, seed_files, weights_file
 from trainers.model import build_network
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-_REGISTERED = re.compile(r"models:/([^/@:'\"]+)([/@])([\w.-]+)")
 _ALLOWED = "a path, models:/name/version or models:/name@alias"
-_NONE_YET = "nothing is registered yet"
 _KEPT = "init_from"
 _SUFFIXES = (".pt", ".pth", ".tar")
 
@@ -114,7 +107,7 @@ def _find(loaded: LoadedSpec, settings: Settings, scratch: Path) -> Path | None:
     kept = list((Path(settings.storage_path) / loaded.sweep_id / _KEPT).glob("*"))
     if wanted is None or kept:
         return kept[0] if kept else None
-    if registered := _REGISTERED.fullmatch(wanted):
+    if registered := REGISTERED.fullmatch(wanted):
         return _download(registered, settings.tracking_uri, scratch)
     if re.match(r"[a-z][a-z0-9+.-]*:/", wanted, re.IGNORECASE):
         raise UserError(f"model.init_from: '{wanted}' is not allowed: must be {_ALLOWED}")
@@ -123,40 +116,14 @@ def _find(loaded: LoadedSpec, settings: Settings, scratch: Path) -> Path | None:
 
 def _download(registered: re.Match[str], tracking_uri: str, scratch: Path) -> Path:
     """The weights of a registered model, under `scratch` by its name and version."""
-    uri, name, sign, asked = registered[0], *registered.groups()
-    quieten_mlflow()
-    from mlflow import MlflowClient
-    from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
-
-    database = sqlite_file(tracking_uri)
-    if database and not database.exists():
-        raise UserError(f"model.init_from: unknown registered model '{name}'; {_NONE_YET}")
     try:
-        client = MlflowClient(tracking_uri=tracking_uri)
-        number = _version(client, name, sign, asked)
-        source = client.get_model_version_download_uri(name, number)
-        fetched = download_artifacts(source, dst_path=str(scratch / "model"), tracking_uri=tracking_uri)
-    except (MlflowException, OSError) as error:
-        raise UserError(f"model.init_from: {uri} cannot be had from MLflow: {one_line(error)}") from error
-    weights = _weights_in(uri, Path(fetched))
-    return weights.rename(scratch / f"{name}-{number}{weights.suffix if weights.is_file() else ''}")
-
-
-def _version(client: "MlflowClient", name: str, sign: str, asked: str) -> str:
-    """The version that `asked` is, or is an alias of. Raises UserError where the registry does not have it."""
-    if not client.search_registered_models(f"name = '{name}'"):
-        names = [model.name for model in client.search_registered_models()]
-        hint = nearest(name, names) if names else _NONE_YET
-        raise UserError(f"model.init_from: unknown registered model '{name}'; {hint}")
-    if sign == "@":
-        kind, known = "alias", dict(client.get_registered_model(name).aliases)
-    else:
-        kind, known = "version", {str(v.version): v.version for v in client.search_model_versions(f"name = '{name}'")}
-    if asked not in known:
-        allowed = ", ".join(sorted(known)) or "none"
-        raise UserError(f"model.init_from: unknown {kind} '{asked}' of '{name}'; allowed: {allowed}")
-    return str(known[asked])
+        fetched = fetch_registered(registered, tracking_uri, scratch)
+    except UserError as error:
+        raise UserError(f"model.init_from: {error}") from error
+    weights = _weights_in(registered[0], fetched)
+    named = scratch / "weights" / f"{fetched.name}{weights.suffix if weights.is_file() else ''}"
+    named.parent.mkdir()
+    return weights.rename(named)
 
 
 def _weights_in(uri: str, model: Path) -> Path:

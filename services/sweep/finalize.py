@@ -1,12 +1,8 @@
 """The last step of a sweep: the best configuration on the test split and external cohorts, once; its served model."""
 
-import shutil
 import statistics
-import tempfile
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +10,6 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-import trainers
 from services.data.prepare import Prepared
 from services.pages.drawing import PICTURE_DPI
 from services.records.answers import Figures, fields_of
@@ -24,22 +19,19 @@ from services.records.looks import Looks
 from services.records.trial_record import TrialRecord, is_refitted, read_records, run_folder
 from services.spec.replicate import REFIT, Replicate
 from services.spec.spec import Options, SeedPlan, SweepSpec
-from services.stores.mlflow import quieten_mlflow
 from services.stores.tracker import Tracker
 from services.sweep import figures
+from services.sweep.serving import export_model, versions
 from services.sweep.trial import refit_config, run_config
 from trainers.config import DataConfig, RunConfig
-from trainers.covariates import Covariates
 from trainers.data.locked import load_external, load_test
 from trainers.data.store import Rows, VolumeStore, in_parts
 from trainers.errors import UserError
 from trainers.history import COMPLETE
-from trainers.inference import Inference, Predictor, save_ensemble
+from trainers.inference import Inference, Predictor
 from trainers.metrics import bootstrap, mae, shot_mae
 from trainers.objectives import OBJECTIVES
-
-_SERVED = ("torch", "monai", "einops", "numpy", "pydantic")
-"""What `trainers.inference` imports, for whoever serves the model elsewhere."""
+from trainers.served import ServedConfig, Trained
 
 _OVERALL = ("predicted-against-true", "learning-curves")
 _ENDS = (("", "value"), ("_low", "low"), ("_high", "high"))
@@ -122,46 +114,6 @@ def choose_winner(spec: SweepSpec, plan: SeedPlan, storage: Path) -> Winner:
     return Winner(record, validated, refitted)
 
 
-def export_model(
-    folder: Path,
-    members: Mapping[Replicate, tuple[RunConfig, Path]],
-    image_shape: tuple[int, ...],
-    covariates: Covariates | None = None,
-) -> None:
-    """Write `folder`, an MLflow model that predicts the mean over runs from images [N, C, *S]; it replaces another.
-
-    Where there are covariates, its inputs are `images` and, by their columns, what the table has, [N] each.
-    """
-    quieten_mlflow()
-    from mlflow.models import ModelSignature
-    from mlflow.pyfunc import save_model
-    from mlflow.types import Schema, TensorSpec
-
-    shutil.rmtree(folder, ignore_errors=True)
-    shape, float32, float64 = (-1, *image_shape), np.dtype(np.float32), np.dtype(np.float64)
-    inputs = [TensorSpec(float32, shape, "images" if covariates else None)]
-    for column, levels in covariates.levels.items() if covariates else ():
-        inputs.append(TensorSpec(np.dtype(str) if levels else float64, (-1,), column))
-    # Recorded, and so not shown: MLflow's advice to infer the signature, which is given here.
-    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(record=True):
-        ensemble = Path(scratch) / "ensemble"
-        save_ensemble(ensemble, {_file_of(run): member for run, member in members.items()}, image_shape)
-        save_model(
-            folder,
-            python_model=str(Path(__file__).with_name("served_model.py")),
-            artifacts={"ensemble": str(ensemble)},
-            code_paths=[str(Path(trainers.__path__[0]))],
-            signature=ModelSignature(Schema(inputs), Schema([TensorSpec(float64, (-1,))])),
-            # A build such as +cpu is of this machine; the public version is found anywhere.
-            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in ("mlflow", *_SERVED)],
-        )
-
-
-def _file_of(run: Replicate) -> str:
-    """A run's file in a served model: `seed-0` where there is one for each seed, from which other sweeps may start."""
-    return Replicate(run.seed).slug if run.fold == REFIT else run.slug
-
-
 def _evaluate(spec: SweepSpec, winner: Winner, prepared: Prepared, final: Path, phase: int, looks: int) -> None:
     """Open the test split and the cohorts; write figures and model, then `final`, which says that all is there."""
     store, view = prepared.store, prepared.refit or prepared.first
@@ -180,8 +132,29 @@ def _evaluate(spec: SweepSpec, winner: Winner, prepared: Prepared, final: Path, 
     out_of_fold = _out_of_fold(prepared, predictors_of(winner.validated), trained) if prepared.folds else None
     report = _report(winner, test, external, out_of_fold, phase, looks)
     _draw(report, spec.data, winner.record, inferred, final.parent / "figures")
-    export_model(final.parent / "model", winner.members, store.image_shape, view.covariates)
+    export_model(
+        final.parent / "model",
+        winner.members,
+        _served(spec, winner, prepared, final.parent.name),
+        prepared.base,
+        view.covariates,
+    )
     report.write(final)
+
+
+def _served(spec: SweepSpec, winner: Winner, prepared: Prepared, sweep: str) -> ServedConfig:
+    """What the winner's model is told of the study."""
+    configuration, store = winner.record.configuration, prepared.store
+    trained = (prepared.refit or prepared.first).splits.train if winner.refit_epochs else prepared.labelled
+    return ServedConfig(
+        sweep=sweep,
+        trial=winner.record.number,
+        method=configuration.method,
+        data=spec.choosing(configuration.choices).data,
+        image_shape=store.image_shape,
+        trained=Trained.of([store.subjects[row] for row in store.rows_of(trained)], spec.data.label),
+        versions=versions(),
+    )
 
 
 def _evaluated(

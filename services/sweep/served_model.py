@@ -1,46 +1,66 @@
-"""The registered model, as MLflow loads it: the mean over the seeds of one configuration.
+"""The registered model, as MLflow loads it: scans as they come -> what the mean over its runs says of each.
 
 MLflow keeps this file and the package `trainers` beside the checkpoints, and runs it where it serves.
 """
 
 import warnings
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
-from numpy.typing import NDArray
 
-from trainers.covariates import Cells
-from trainers.inference import Predictor, load_ensemble
+from trainers.data.readers import UnreadableError
+from trainers.served import ServedModel
 
 # MLflow would take a type of `model_input` for a schema of its own beside the model's signature, and so asks for one.
 warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
 
 
 class SeedEnsemble(PythonModel):  # type: ignore[misc]  # MLflow is not typed
-    """Images [N, C, *S] float32, and covariates [N] where the model reads any -> labels [N] float64."""
+    """A row for each scan: `path` of its file, or `image` [C, *S] as a file has it with its `affine` [4, 4]; what the
+    model reads of the table beside it, by column -> prediction, sd over runs, and in what it is unlike training.
+
+    The columns of one of several images are called `path_NAME`, `image_NAME` and `affine_NAME`.
+    """
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Load the seeds' checkpoints; nothing is unpickled."""
+        """Load the model; nothing is unpickled."""
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._members: list[Predictor] = load_ensemble(Path(context.artifacts["ensemble"]), device)
+        self._model = ServedModel.load(Path(context.artifacts["ensemble"]), device)
 
     def predict(  # type: ignore[no-untyped-def]
         self, context: PythonModelContext, model_input, params: dict[str, Any] | None = None
-    ) -> NDArray[np.float64]:
-        """The mean over seeds of their predictions for images [N, C, *S] float32, or for inputs by their names."""
-        images, cells = _images_and_cells(model_input)
-        return np.asarray(np.mean([member.infer(images, cells).predictions for member in self._members], axis=0))
+    ) -> pd.DataFrame:
+        """Raises MlflowException where a scan cannot be used, naming its row."""
+        return pd.DataFrame([self._row(number, row) for number, row in enumerate(model_input.to_dict("records"))])
+
+    def _row(self, number: int, row: Mapping[str, Any]) -> dict[str, float | str]:
+        try:
+            preparation = self._model.preparation
+            images = {name: partial(preparation.image, *_given(name, row)) for name in preparation.image_names}
+            scan = preparation.of_images(images, row)
+        except UnreadableError as error:
+            raise MlflowException.invalid_parameter_value(f"row {number}: {error}") from error
+        said = self._model.predict(scan, row)
+        return {
+            "prediction": said.prediction,
+            "sd": np.nan if said.sd is None else said.sd,
+            "unlike": said.unlike,
+        }
 
 
-def _images_and_cells(model_input: NDArray[Any] | dict[str, NDArray[Any]]) -> tuple[NDArray[Any], list[Cells]]:
-    if isinstance(model_input, np.ndarray):
-        return model_input, []
-    columns = {name: of.tolist() for name, of in model_input.items() if name != "images"}
-    return model_input["images"], [dict(zip(columns, of, strict=True)) for of in zip(*columns.values(), strict=True)]
+def _given(name: str, row: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    """Path, values and affine of an image; None for what is not given."""
+    cells = (row.get(f"{column}_{name}" if name else column) for column in ("path", "image", "affine"))
+    path, image, affine = (None if cell is None or cell is pd.NA or cell is np.nan else cell for cell in cells)
+    return path, image, affine
 
 
 set_model(SeedEnsemble())

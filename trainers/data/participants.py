@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -124,6 +124,28 @@ def read_scans(
         return (*_judged(listing, config, columns, split_lists(config, base)), left_out)
 
 
+def read_unseen(
+    config: DataConfig, base: Path, columns: Sequence[str], numeric: Collection[str]
+) -> tuple[list[Subject], list[Rejected]]:
+    """What `read_subjects` gives of scans that a model is to predict: the label may be missing, or its whole column.
+
+    A label that is no number counts as missing. `numeric` are the covariates that are numbers, and not text. Raises
+    UserError as `read_subjects` does, but never for labels.
+    """
+    with _uncollected():
+        listing = list_table(config, base) if config.bids is None else list_bids(config, base)
+        listing, _ = select(listing, config, base, _naming(config))
+        scans = tuple(replace(scan, row=_with_label(scan.row, config)) for scan in listing.scans)
+        listing = replace(listing, scans=scans, columns=tuple(dict.fromkeys([*listing.columns, config.label])))
+        check_columns(listing.name, listing.columns, _wanted(config, columns))
+        return _usable(listing, config, [*columns, *numeric], None, numeric)
+
+
+def _with_label(row: Mapping[str, str], config: DataConfig) -> Mapping[str, str]:
+    cell = row.get(config.label, "")
+    return {**row, config.label: "" if _label_problem(cell, config) else cell} if row else row
+
+
 @contextmanager
 def _uncollected() -> Iterator[None]:
     """Tables are millions of small objects, none of them garbage; to look for it would take most of the time."""
@@ -139,6 +161,26 @@ def _uncollected() -> Iterator[None]:
 def _judged(
     listing: Listing, config: DataConfig, columns: Sequence[str], lists: SplitLists | None
 ) -> tuple[list[Subject], list[Rejected]]:
+    subjects, rejected = _usable(listing, config, columns, lists)
+    _check_labels(listing, config.label)
+    labels = labels_of(subjects)
+    if subjects and not labels:
+        raise UserError(f"data.label: no scan that can be used has a number in column '{config.label}'")
+    check_label_range(labels, config.label, rejected)
+    return subjects, rejected
+
+
+def _usable(
+    listing: Listing,
+    config: DataConfig,
+    columns: Sequence[str],
+    lists: SplitLists | None,
+    numeric: Collection[str] | None = None,
+) -> tuple[list[Subject], list[Rejected]]:
+    """Scans that can be used and that cannot, whatever the labels of all of them say together.
+
+    Of strata and covariates those are `numeric` that are numbers in all scans, where nothing is said.
+    """
     owners = Counter(path for scan in listing.scans for path in scan.paths)
     usable: list[Listed] = []
     rejected: list[Rejected] = []
@@ -150,14 +192,10 @@ def _judged(
             usable.append(scan)
         else:
             rejected.append(Rejected(scan.id, scan.path, reason))
-    named = (*config.strata, *config.covariates)
-    numeric = {name for name in named if all(_is_quantity(scan.row[name]) for scan in usable)}
+    if numeric is None:
+        named = (*config.strata, *config.covariates)
+        numeric = {name for name in named if all(_is_quantity(scan.row[name]) for scan in usable)}
     subjects = [_subject(scan, config, columns, numeric, lists) for scan in usable]
-    _check_labels(listing, config.label)
-    labels = labels_of(subjects)
-    if subjects and not labels:
-        raise UserError(f"data.label: no scan that can be used has a number in column '{config.label}'")
-    check_label_range(labels, config.label, rejected)
     return sorted(subjects, key=lambda s: s.id), sorted(rejected, key=lambda r: r.subject)
 
 
@@ -226,7 +264,7 @@ def _problem(scan: Listed, config: DataConfig, columns: Sequence[str]) -> str | 
             return f"missing value: column '{column}' is '{scan.row[column]}'"
     for column in columns:
         if number(scan.row[column]) is None:
-            return f"is no finite number, which the transforms need: column '{column}' is '{scan.row[column]}'"
+            return f"is no finite number, as is needed: column '{column}' is '{scan.row[column]}'"
     return _label_problem(scan.row[config.label], config) or _images_problem(scan, config.image_names)
 
 

@@ -18,6 +18,7 @@ import json
 import math
 import os
 import socket
+import statistics
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -133,6 +134,18 @@ class LabelStatistics(Frozen):
     maximum: float
     mean: float
     std: float
+
+    @classmethod
+    def of(cls, column: str, labels: Sequence[float]) -> "LabelStatistics":
+        """Of labels, at least one."""
+        return cls(
+            column=column,
+            count=len(labels),
+            minimum=min(labels),
+            maximum=max(labels),
+            mean=statistics.fmean(labels),
+            std=statistics.pstdev(labels),
+        )
 
 
 class Manifest(Frozen):

@@ -1,7 +1,8 @@
 """One scan on its way into a store: read, transformed, checked, in the store's dtype."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,26 +40,37 @@ def load_scan(subject: Subject, pipeline: Pipeline, dtype: str, affine: Form | N
     That is also an image without contrast, before or after transforms, one with values that are not finite,
     one that `dtype` cannot hold, and one of several that is on another grid than the first after transforms.
     """
-    images: dict[str, Image] = {}
+    images = {name: partial(read_image, path, pipeline, affine) for name, path in subject.images}
+    return prepare_scan(images, subject.numbers, pipeline, dtype)
+
+
+def prepare_scan(
+    images: Mapping[str, Callable[[], Image]], numbers: Mapping[str, float], pipeline: Pipeline, dtype: str
+) -> Scan:
+    """As `load_scan`, of images by their names, wherever they come from, and what the table has for the transforms."""
+    prepared: dict[str, Image] = {}
     sources = []
-    for name, path in subject.images:
+    for name, read_it in images.items():
         with naming(name):
-            image, source = _load_image(path, subject.numbers, pipeline, affine)
-            images[name] = replace(image, values=cast(image.values, dtype))
+            image, source = _prepare_image(read_it(), numbers, pipeline)
+            prepared[name] = replace(image, values=cast(image.values, dtype))
         sources.append(source)
-    check_grids(images)
-    values = [image.values for image in images.values()]
+    check_grids(prepared)
+    values = [image.values for image in prepared.values()]
     return Scan(values[0] if len(values) == 1 else np.concatenate(values), tuple(sources))
 
 
-def _load_image(
-    path: Path, numbers: Mapping[str, float], pipeline: Pipeline, affine: Form | None
-) -> tuple[Image, Source]:
-    """The image after the transforms, its values float32, and what its file held."""
+def read_image(path: Path, pipeline: Pipeline, affine: Form | None = None) -> Image:
+    """The image in `path`. Raises UnreadableError where its axes cannot be meant, and no transform tells them."""
     image = read(path, affine)
     misread = _misread(path, image.values.shape)
     if misread and _SAY_THE_AXES.isdisjoint(step.name for step in pipeline.steps):
         raise UnreadableError(misread)
+    return image
+
+
+def _prepare_image(image: Image, numbers: Mapping[str, float], pipeline: Pipeline) -> tuple[Image, Source]:
+    """The image after the transforms, its values float32, and what its file held."""
     source = _source(image)
     image = pipeline.apply(image, numbers)
     values = np.ascontiguousarray(image.values, dtype=np.float32)
@@ -69,6 +81,12 @@ def _load_image(
     if values.min() == values.max():
         raise UnreadableError(f"has no contrast after transforms: every voxel is {values.flat[0]:g}")
     return replace(image, values=values), source
+
+
+def differs(shape: tuple[int, ...], usual: tuple[int, ...]) -> str:
+    """Why a scan is rejected that is prepared to another shape than the others."""
+    colours = shape[1:] == usual[1:] and {shape[0], usual[0]} == {1, 3}
+    return f"shape {shape} differs from the others' {usual}" + "; Grey makes one channel of colours" * colours
 
 
 def _misread(path: Path, shape: Sequence[int]) -> str | None:

@@ -22,10 +22,11 @@ from services.settings import Settings
 from services.spec.replicate import Replicate
 from services.spec.spec import LoadedSpec, SweepSpec
 from services.stores.tracker import Tracker
-from services.sweep.finalize import export_model
 from services.sweep.run import run_sweep
+from services.sweep.serving import export_model, versions
 from services.sweep.trial import run_config
 from tests.services.small_study import SPEC, settings_in, write_study
+from tests.trainers.served import served_sample
 from trainers.errors import UserError
 from trainers.model import build_network
 
@@ -102,7 +103,8 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         Replicate(seed): (run_config(spec, EXPONENTIAL, seed), write_weights(home / f"runs/{seed}/best.pt", seed))
         for seed in (0, 4)
     }
-    export_model(home / "model", members, SHAPE)
+    served = served_sample.config(SHAPE).model_copy(update={"versions": versions()})
+    export_model(home / "model", members, served, home)
     tracker = Tracker(settings.tracking_uri, None, "age", "age-1c2e")
     tracker.start("name: age\n", {}, {})
     tracker.register(home / "model", {})

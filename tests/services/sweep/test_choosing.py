@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -91,7 +91,8 @@ def test_a_sweep_over_images_training_splits_and_epochs(tmp_path: Path, ray_loca
     assert report.external["again"].scans
     side = {"full": 16, "half": 8}[report.choices["size"]]
     model = mlflow.pyfunc.load_model(str(settings.sweeps / loaded.sweep_id / "model"))
-    assert model.predict(np.zeros((2, 1, side, side), dtype=np.float32)).shape == (2,)
+    scans = pd.DataFrame({"path": [str(tmp_path / f"images/sub-{number:02d}.npy") for number in range(2)]})
+    assert len(model.predict(scans)) == 2, f"scans are made {side} wide, as the options say"
     again = write_study(tmp_path, search={**DATA, "trials": 1, "racing": None}, data={"external": [cohort]})
     assert run_sweep(again, settings, Console(file=io.StringIO())).state == FINISHED
     assert again.sweep_id != loaded.sweep_id
@@ -124,4 +125,4 @@ def test_a_sweep_over_encoders_and_batch_sizes(tmp_path: Path, ray_local: None) 
     page = (settings.reports / f"{loaded.sweep_id}.html").read_text()
     assert "wide" in page
     model = mlflow.pyfunc.load_model(str(settings.sweeps / loaded.sweep_id / "model"))
-    assert model.predict(np.zeros((2, 1, 16, 16), dtype=np.float32)).shape == (2,)
+    assert len(model.predict(pd.DataFrame({"path": [str(tmp_path / "images/sub-00.npy")]}))) == 1

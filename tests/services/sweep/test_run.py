@@ -17,6 +17,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import optuna
+import pandas as pd
 import psutil
 import pytest
 from rich.console import Console
@@ -141,9 +142,10 @@ def test_the_registered_model_predicts(finished: tuple[LoadedSpec, Settings, str
     mlflow.set_tracking_uri(settings.tracking_uri)
     model = mlflow.pyfunc.load_model(f"models:/{loaded.spec.name}/1")
     ages = np.array([25.0, 50.0, 75.0])
-    images = np.broadcast_to((ages / 20 - 2.5)[:, None, None, None], (3, 1, 16, 16)).astype(np.float32)
-    predicted = model.predict(images)
-    assert predicted.shape == (3,)
+    noise = 0.3 * np.random.default_rng(1).standard_normal((3, 1, 16, 16))
+    said = model.predict(pd.DataFrame({"image": list((noise + ages[:, None, None, None] / 20).astype(np.float32))}))
+    predicted = said["prediction"]
+    assert (said["sd"] > 0).all() and (said["unlike"] == "").all()
     assert predicted[0] < predicted[1] < predicted[2]
 
 
@@ -235,7 +237,8 @@ def test_fine_tuned_configurations_are_compared_by_what_fine_tuning_reached(tmp_
     assert all({"pretraining_loss", "pretraining_validation_mae"} <= run.data.metrics.keys() for run in seeds)
     test_mae = FinalReport.read(settings.sweeps / loaded.spec.sweep_id / "final.json").metrics["mae"].value
     model = mlflow.pyfunc.load_model(str(settings.sweeps / loaded.spec.sweep_id / "model"))
-    assert model.predict(np.zeros((2, 1, 16, 16), dtype=np.float32)).shape == (2,)
+    scan = next(Path(loaded.base / "images").glob("*.npy"))
+    assert len(model.predict(pd.DataFrame({"path": [str(scan)]}))) == 1
     assert test_mae > 0
 
 

@@ -153,7 +153,7 @@ def test_columns_that_the_transforms_read_are_numbers(tmp_path: Path) -> None:
     table(tmp_path, "a\t20\t1.5", "b\t30\tn/a", "c\t40\t2e1", header="id\tage\tx")
     subjects, rejected = read_subjects(config(), tmp_path, ["x", "age"])
     assert [s.numbers for s in subjects] == [{"x": 1.5, "age": 20.0}, {"x": 20.0, "age": 40.0}]
-    reason = "is no finite number, which the transforms need: column 'x' is 'n/a'"
+    reason = "is no finite number, as is needed: column 'x' is 'n/a'"
     assert [(r.subject, r.reason) for r in rejected] == [("b", reason)]
 
 

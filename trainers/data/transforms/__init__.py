@@ -20,7 +20,7 @@ register = _registry.register
 names = _registry.names
 get = _registry.get
 
-__all__ = ["Pipeline", "Transform", "build_transforms", "get", "names", "register"]
+__all__ = ["Pipeline", "Transform", "build_transforms", "get", "names", "path_arguments", "register"]
 
 Steps = Sequence[Mapping[str, Mapping[str, Any]]]
 
@@ -81,6 +81,11 @@ def build_own(transforms: Steps, base: Path) -> Pipeline:
     return Pipeline(tuple(_build(where, entry, base) for where, entry in own))
 
 
+def path_arguments(name: str) -> tuple[str, ...]:
+    """The arguments of a transform that are files; MONAI's have none."""
+    return tuple(getattr(get(name), "path_arguments", ())) if name in names() else ()
+
+
 def _build(where: str, entry: Mapping[str, Mapping[str, Any]], base: Path) -> Transform:
     if len(entry) != 1:
         raise UserError(f"{where}: {len(entry)} names {sorted(entry)}; one transform for each list entry is allowed")
@@ -111,7 +116,7 @@ def _check_names(where: str, arguments: Mapping[str, Any], accepted: Mapping[str
 def _located(where: str, name: str, arguments: Mapping[str, Any], base: Path) -> dict[str, Any]:
     """The arguments, paths among them made absolute."""
     located = dict(arguments)
-    for key in getattr(get(name), "path_arguments", ()):
+    for key in path_arguments(name):
         if located.get(key) is None:
             continue
         path = base / str(located[key])

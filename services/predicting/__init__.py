@@ -1,0 +1,1 @@
+"""`contrasweep predict`: what a sweep's model says of scans that come as they are."""

@@ -1,0 +1,70 @@
+"""What `contrasweep predict` answers: one line for each scan, as a table, TSV or JSON."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from services.records.answers import Answer
+from trainers.atomic import write_atomically
+from trainers.errors import UserError
+
+
+class Predicted(Answer):
+    """What a model says of a scan, in the label's unit.
+
+    Attributes:
+        scan: its id. paths: of its images.
+        prediction: the mean over the model's runs, `sd` their standard deviation, null for one run.
+        label: what the table has, null where it has none; `gap` is the prediction less that.
+        unlike: in what the scan is unlike those of training; empty where it is not.
+    """
+
+    scan: str
+    paths: tuple[str, ...]
+    prediction: float
+    sd: float | None
+    label: float | None
+    gap: float | None
+    unlike: str
+
+
+class Refused(Answer):
+    """A scan that cannot be used, and why."""
+
+    scan: str
+    path: str | None
+    reason: str
+
+
+class Predictions(Answer):
+    """All of one call; `label` is what is predicted, `model` where it comes from."""
+
+    model: str
+    label: str
+    scans: tuple[Predicted, ...]
+    rejected: tuple[Refused, ...]
+
+
+_COLUMNS = ("scan", "prediction", "sd", "label", "gap", "unlike", "path")
+
+
+def to_tsv(scans: Sequence[Predicted]) -> str:
+    """A header and a line for each scan; n/a where there is no value, as BIDS has it."""
+    lines = ["\t".join(_COLUMNS)]
+    for one in scans:
+        cells = (*(getattr(one, name) for name in _COLUMNS[:-1]), ",".join(one.paths))
+        lines.append("\t".join(_cell(value) for value in cells))
+    return "\n".join(lines) + "\n"
+
+
+def write_tsv(path: Path, scans: Sequence[Predicted]) -> None:
+    """Write `to_tsv`, whole or not at all. Raises UserError where that cannot be."""
+    try:
+        write_atomically(path, to_tsv(scans).encode())
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _cell(value: float | str | None) -> str:
+    if value is None or value == "":
+        return "n/a"
+    return repr(value) if isinstance(value, float) else " ".join(str(value).split())

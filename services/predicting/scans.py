@@ -1,0 +1,91 @@
+"""Which scans are to be predicted: files by their paths, a table's, or a BIDS data set's."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainers.config import DataConfig
+from trainers.data import readers
+from trainers.data.participants import Rejected, Subject, read_unseen
+from trainers.errors import UserError
+from trainers.served import ServedModel
+
+Scans = tuple[list[Subject], list[Rejected]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a user names: files, or a table or BIDS data set with what of it is not called as in the model's study."""
+
+    files: tuple[Path, ...] = ()
+    participants: Path | None = None
+    bids: Path | None = None
+    image: str | None = None
+    id: str | None = None
+    suffix: str | None = None
+    label: str | None = None
+
+
+def find_scans(asked: Asked, model: ServedModel) -> Scans:
+    """The scans that can be read, and those that cannot. Raises UserError where what is asked for goes not together,
+    is not there, or lacks what the model reads.
+    """
+    given = [name for name in ("files", "participants", "bids") if getattr(asked, name)]
+    if len(given) != 1:
+        told = " and ".join("SCANS" if name == "files" else f"--{name}" for name in given) or "nothing"
+        raise UserError(f"{told} is given; one of SCANS, --participants and --bids is needed")
+    if asked.files:
+        return _named(asked, model)
+    numeric = [column for column, categories in model.levels.items() if not categories]
+    return read_unseen(_listing(asked, model.preparation.config.data), Path(), model.preparation.columns, numeric)
+
+
+def _named(asked: Asked, model: ServedModel) -> Scans:
+    for option in ("image", "id", "suffix", "label"):
+        if getattr(asked, option) is not None:
+            raise UserError(f"--{option} is not allowed with SCANS: it is about a table or data set")
+    if needed := [*model.preparation.columns, *model.levels]:
+        raise UserError(
+            f"the model reads {', '.join(needed)} of a table beside each scan: give --participants or --bids"
+        )
+    names = model.preparation.image_names
+    if names != ("",):
+        raise UserError(f"the model reads several images of a scan ({', '.join(names)}): give --participants")
+    stems = Counter(_stem(path) for path in asked.files)
+    found = [_scan(path, _stem(path) if stems[_stem(path)] == 1 else str(path)) for path in asked.files]
+    missing = [Rejected.of(scan, "no such image") for scan in found if not scan.path.exists()]
+    return [scan for scan in found if scan.path.exists()], missing
+
+
+def _stem(path: Path) -> str:
+    """A file's name without the ending that its reader knows.
+
+    >>> _stem(Path("raw/sub-01_T1w.nii.gz"))
+    'sub-01_T1w'
+    """
+    endings = [ending for ending in readers.names() if path.name.lower().endswith(ending)]
+    return path.name[: -len(max(endings, key=len))] if endings else path.name
+
+
+def _scan(path: Path, name: str) -> Subject:
+    return Subject(name, name, (path,), label=None, group=None, strata={}, described={}, numbers={})
+
+
+def _listing(asked: Asked, data: DataConfig) -> DataConfig:
+    """The study's way to list scans, of another table or data set."""
+    named = {field: value for field in ("id", "label") if (value := getattr(asked, field)) is not None}
+    if asked.participants is not None:
+        if asked.suffix is not None:
+            raise UserError("--suffix is not allowed with --participants: it is about a BIDS data set")
+        if data.image is None and asked.image is None:
+            raise UserError("--image is missing: the model's study was a BIDS data set, and says not where images are")
+        table = {"participants": str(asked.participants), "image": asked.image or data.image}
+        return data.model_copy(update={**named, **table, "bids": None, "suffix": None, "entities": {}})
+    if asked.image is not None:
+        raise UserError("--image is not allowed with --bids: it is about a table")
+    if data.suffix is None and asked.suffix is None:
+        raise UserError("--suffix is missing: the model's study was a table, and says not which images are meant")
+    if len(data.image_names) > 1:
+        raise UserError(f"the model reads several images of a scan ({', '.join(data.image_names)}): name a table")
+    bids = {"bids": str(asked.bids), "suffix": asked.suffix or data.suffix}
+    return data.model_copy(update={**named, **bids, "participants": None, "image": None})

@@ -1,0 +1,33 @@
+"""A model's predictions as a person reads them."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from services.pages.tables import Line, Table
+from services.predicting.answers import Predicted, Predictions
+from services.screen.tables import print_table
+from services.text import count
+
+
+def print_predictions(console: Console, found: Predictions, *, with_table: bool) -> None:
+    """A line for each scan, unless a file has them, and how many there are of what kind."""
+    if found.scans and with_table:
+        print_table(console, _table(found))
+    unlike = sum(bool(one.unlike) for one in found.scans)
+    told = [f"{count(len(found.scans), 'scan')} predicted by {found.model}"]
+    told += [f"{unlike} unlike those of training"] if unlike else []
+    told += [f"{len(found.rejected)} rejected"] if found.rejected else []
+    console.print(", ".join(told), markup=False, soft_wrap=True)
+
+
+def _table(found: Predictions) -> Table:
+    with_label = any(one.label is not None for one in found.scans)
+    titles = ["scan", found.label, "sd over runs", *(["table", "gap"] if with_label else []), "unlike training"]
+    lines = tuple(Line(tuple(_cells(one, with_label))) for one in found.scans)
+    return Table("predictions", tuple(titles), lines, figures=frozenset(range(1, len(titles) - 1)))
+
+
+def _cells(one: Predicted, with_label: bool) -> Sequence[str]:
+    numbers = [one.prediction, one.sd, *([one.label, one.gap] if with_label else [])]
+    return [one.scan, *("" if value is None else f"{value:.2f}" for value in numbers), one.unlike]

@@ -1,0 +1,76 @@
+"""The model that a sweep leaves: an MLflow model that takes scans as they come, and predicts the mean over runs."""
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import trainers
+from services.spec.replicate import REFIT, Replicate
+from services.stores.mlflow import quieten_mlflow
+from trainers.config import RunConfig
+from trainers.covariates import Covariates
+from trainers.data.transforms import build_transforms
+from trainers.served import ServedConfig, save_served
+
+_LIBRARIES = (
+    *("av", "einops", "monai", "nibabel", "numpy", "pandas", "pillow", "psutil", "pyarrow", "pydantic", "pydicom"),
+    *("scikit-image", "scipy", "simpleitk", "torch", "universal-pathlib"),
+)
+"""What `trainers.served` imports, for whoever serves the model elsewhere."""
+
+
+def versions() -> dict[str, str]:
+    """Of what a model is made with. A build such as +cpu is of this machine; the public version is found anywhere."""
+    return {name: version(name).partition("+")[0] for name in ("contrasweep", "mlflow", *_LIBRARIES)}
+
+
+def export_model(
+    folder: Path,
+    members: Mapping[Replicate, tuple[RunConfig, Path]],
+    config: ServedConfig,
+    base: Path,
+    covariates: Covariates | None = None,
+) -> None:
+    """Write `folder`, an MLflow model of runs, each with its `best.pt`; it replaces another.
+
+    `base` is what files in the transforms of `config.data` are relative to. See `served_model` for its inputs.
+    """
+    quieten_mlflow()
+    from mlflow.models import ModelSignature
+    from mlflow.pyfunc import save_model
+    from mlflow.types import ColSpec, Schema
+    from mlflow.types.schema import AnyType
+
+    shutil.rmtree(folder, ignore_errors=True)
+    inputs = []
+    for name in config.trained.sources:
+        behind = f"_{name}" if name else ""
+        inputs.append(ColSpec("string", f"path{behind}", required=False))
+        inputs += [ColSpec(AnyType(), f"{column}{behind}", required=False) for column in ("image", "affine")]
+    levels = covariates.levels if covariates else {}
+    read = {
+        **{column: "double" for column in build_transforms(config.data.transforms, base).columns},
+        **{column: "string" if categories else "double" for column, categories in levels.items()},
+    }
+    inputs += [ColSpec(kind, column) for column, kind in read.items()]
+    outputs = [ColSpec("double", "prediction"), ColSpec("double", "sd"), ColSpec("string", "unlike")]
+    # Recorded, and so not shown: MLflow's advice to infer the signature, which is given here.
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(record=True):
+        ensemble = Path(scratch) / "ensemble"
+        save_served(ensemble, {_file_of(run): member for run, member in members.items()}, config, base)
+        save_model(
+            folder,
+            python_model=str(Path(__file__).with_name("served_model.py")),
+            artifacts={"ensemble": str(ensemble)},
+            code_paths=[str(Path(trainers.__path__[0]))],
+            signature=ModelSignature(Schema(inputs), Schema(outputs)),
+            pip_requirements=[f"{name}=={config.versions[name]}" for name in ("mlflow", *_LIBRARIES)],
+        )
+
+
+def _file_of(run: Replicate) -> str:
+    """A run's file in a served model: `seed-0` where there is one for each seed, from which other sweeps may start."""
+    return Replicate(run.seed).slug if run.fold == REFIT else run.slug

@@ -1,0 +1,103 @@
+"""A served model: an ensemble over runs, in front of it what prepares a scan, and what it says of one."""
+
+import shutil
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trainers.atomic import write_atomically
+from trainers.config import DataConfig, RunConfig
+from trainers.covariates import Cells
+from trainers.data.transforms import path_arguments
+from trainers.data.volume import Scan
+from trainers.inference import Predictor, load_ensemble, save_ensemble
+from trainers.served.config import FILE, ServedConfig, without_study
+from trainers.served.preparation import Preparation
+
+_FILES = "files"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of a scan, in the label's unit.
+
+    Attributes:
+        prediction: the mean over its runs; `sd` is their standard deviation, None for one run.
+        features: of each run's embedding [F], float32.
+        unlike: in what the scan is unlike those of training, in words; empty where it is not.
+    """
+
+    prediction: float
+    sd: float | None
+    features: tuple[NDArray[np.float32], ...]
+    unlike: str
+
+
+class ServedModel:
+    """A model in a folder that `save_served` wrote."""
+
+    def __init__(self, preparation: Preparation, members: Sequence[Predictor]) -> None:
+        self.preparation = preparation
+        self._members = members
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device | str = "cpu") -> "ServedModel":
+        """The model in `folder`; nothing is unpickled. Raises UserError as `ServedConfig.read` does."""
+        return cls(Preparation.load(folder), load_ensemble(folder, device))
+
+    @property
+    def levels(self) -> Mapping[str, tuple[str, ...]]:
+        """The covariates that it reads beside an image: their categories in training, none for a number."""
+        covariates = self._members[0].covariates
+        return covariates.levels if covariates else {}
+
+    def predict(self, scan: Scan, covariates: Cells) -> Prediction:
+        """What the model says of a prepared scan."""
+        inferred = [member.infer(scan.values[None], [covariates]) for member in self._members]
+        said = [float(one.predictions[0]) for one in inferred]
+        return Prediction(
+            # As the test split's: NumPy's mean over runs, to the last bit.
+            prediction=float(np.mean(said)),
+            sd=statistics.stdev(said) if len(said) > 1 else None,
+            features=tuple(one.features[0] for one in inferred),
+            unlike=self._unlike(scan),
+        )
+
+    def _unlike(self, scan: Scan) -> str:
+        ranges = self.preparation.config.trained.sources
+        told = zip(ranges.items(), scan.sources, strict=True)
+        return "; ".join(
+            f"{name}: {words}" if name else words for (name, one), source in told for words in one.unlike(source)
+        )
+
+
+def save_served(folder: Path, members: Mapping[str, tuple[RunConfig, Path]], config: ServedConfig, base: Path) -> None:
+    """Write the model of runs, each told by what it was told and its `best.pt`, into a new `folder`.
+
+    `config.data` is the study's, whose transforms' files are relative to `base`: they are copied.
+    """
+    save_ensemble(folder, members, config.image_shape)
+    data = without_study(config.data, _with_files(config.data, base, folder))
+    told = config.model_copy(update={"data": data})
+    write_atomically(folder / FILE, told.model_dump_json(indent=1).encode())
+
+
+def _with_files(data: DataConfig, base: Path, folder: Path) -> list[dict[str, dict[str, Any]]]:
+    """The transforms, with the files that they read copied into `folder`."""
+    steps = []
+    for number, ((name, arguments),) in enumerate(step.items() for step in data.transforms):
+        moved = dict(arguments)
+        for key in path_arguments(name):
+            if moved.get(key) is not None:
+                source = base / str(moved[key])
+                moved[key] = f"{_FILES}/{number}-{source.name}"
+                (folder / _FILES).mkdir(exist_ok=True)
+                shutil.copyfile(source, folder / moved[key])
+        steps.append({name: moved})
+    return steps
