@@ -1,0 +1,33 @@
+"""The subject bootstrap of any figure."""
+
+from collections.abc import Callable, Hashable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainers.interval import Interval
+
+Rows = NDArray[np.int64]
+
+
+def subject_bootstrap(
+    figure: Callable[[Rows], float], subjects: Sequence[Hashable], repeats: int = 2000, seed: int = 0
+) -> Interval:
+    """`figure` of all rows, with its 95 % percentile interval over `repeats` resamples of the subjects.
+
+    `subjects` [N] says whose each row is; rows of one are drawn together. `figure` is given the drawn rows [n] in no
+    order, a row as often as it was drawn. Resamples in which it is not finite do not count. Draws are those of
+    `trainers.metrics.bootstrap`, whose intervals of metrics these are.
+
+    >>> subject_bootstrap(lambda rows: 3.0, ["a", "b"])
+    Interval(value=3.0, low=3.0, high=3.0)
+    """
+    rows_of: dict[Hashable, list[int]] = {}
+    for row, subject in enumerate(subjects):
+        rows_of.setdefault(subject, []).append(row)
+    members = [np.array(rows) for rows in rows_of.values()]
+    draws = np.random.default_rng(seed).integers(len(members), size=(repeats, len(members)))
+    resampled = np.array([figure(np.concatenate([members[one] for one in drawn])) for drawn in draws])
+    value, defined = float(figure(np.arange(len(subjects)))), resampled[np.isfinite(resampled)]
+    low, high = np.percentile(defined, [2.5, 97.5]) if defined.size else (np.nan, np.nan)
+    return Interval(value, float(low), float(high))
