@@ -14,7 +14,9 @@ class Predicted(Answer):
     Attributes:
         scan: its id. paths: of its images.
         prediction: the mean over the model's runs, `sd` their standard deviation, null for one run.
-        label: what the table has, null where it has none; `gap` is the prediction less that.
+        low, high: hold the label of 9 in 10 people; null where the model's study held out too few to tell.
+        label: what the table has, null where it has none; `gap` is the prediction less that, and the corrected ones are
+            without what it owes to the label itself, as validation tells it, by a line and by bands of it.
         unlike: in what the scan is unlike those of training; empty where it is not.
     """
 
@@ -22,8 +24,12 @@ class Predicted(Answer):
     paths: tuple[str, ...]
     prediction: float
     sd: float | None
+    low: float | None
+    high: float | None
     label: float | None
     gap: float | None
+    gap_corrected: float | None
+    gap_corrected_by_bands: float | None
     unlike: str
 
 
@@ -44,7 +50,10 @@ class Predictions(Answer):
     rejected: tuple[Refused, ...]
 
 
-_COLUMNS = ("scan", "prediction", "sd", "label", "gap", "unlike", "path")
+_COLUMNS = (
+    *("scan", "prediction", "sd", "low", "high", "label"),
+    *("gap", "gap_corrected", "gap_corrected_by_bands", "unlike", "path"),
+)
 
 
 def to_tsv(scans: Sequence[Predicted]) -> str:

@@ -35,14 +35,21 @@ def _all_prepared(folder: Path, scans: Sequence[Subject]) -> Iterator[tuple[Subj
 
 
 def _said(scan: Subject, prepared: Scan, model: ServedModel) -> Predicted:
-    said = model.predict(prepared, scan.covariates)
+    said, calibration = model.predict(prepared, scan.covariates), model.preparation.config.calibration
+    by_line = by_bands = None
+    if calibration is not None and scan.label is not None:
+        by_line, by_bands = calibration.corrected(said.prediction, scan.label)
     return Predicted(
         scan=scan.id,
         paths=tuple(map(str, scan.paths)),
         prediction=said.prediction,
         sd=said.sd,
         label=scan.label,
+        low=said.interval and said.interval[0],
+        high=said.interval and said.interval[1],
         gap=None if scan.label is None else said.prediction - scan.label,
+        gap_corrected=by_line,
+        gap_corrected_by_bands=by_bands,
         unlike=said.unlike,
     )
 

@@ -23,11 +23,17 @@ def print_predictions(console: Console, found: Predictions, *, with_table: bool)
 
 def _table(found: Predictions) -> Table:
     with_label = any(one.label is not None for one in found.scans)
-    titles = ["scan", found.label, "sd over runs", *(["table", "gap"] if with_label else []), "unlike training"]
+    titles = ["scan", found.label, "sd over runs", "9 in 10 are in"]
+    titles += [*(["table", "gap", "corrected"] if with_label else []), "unlike training"]
     lines = tuple(Line(tuple(_cells(one, with_label))) for one in found.scans)
     return Table("predictions", tuple(titles), lines, figures=frozenset(range(1, len(titles) - 1)))
 
 
 def _cells(one: Predicted, with_label: bool) -> Sequence[str]:
-    numbers = [one.prediction, one.sd, *([one.label, one.gap] if with_label else [])]
-    return [one.scan, *("" if value is None else f"{value:.2f}" for value in numbers), one.unlike]
+    within = "" if one.low is None or one.high is None else f"{one.low:.2f} to {one.high:.2f}"
+    gaps = [_shown(value) for value in (one.label, one.gap, one.gap_corrected)] if with_label else []
+    return [one.scan, _shown(one.prediction), _shown(one.sd), within, *gaps, one.unlike]
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"

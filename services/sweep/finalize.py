@@ -21,6 +21,7 @@ from services.spec.replicate import REFIT, Replicate
 from services.spec.spec import Options, SeedPlan, SweepSpec
 from services.stores.tracker import Tracker
 from services.sweep import figures
+from services.sweep.calibrate import calibrate
 from services.sweep.serving import export_model, versions
 from services.sweep.trial import refit_config, run_config
 from trainers.config import DataConfig, RunConfig
@@ -31,7 +32,7 @@ from trainers.history import COMPLETE
 from trainers.inference import Inference, Predictor
 from trainers.metrics import bootstrap, mae, shot_mae
 from trainers.objectives import OBJECTIVES
-from trainers.served import ServedConfig, Trained
+from trainers.served import Calibration, ServedConfig, Trained
 
 _OVERALL = ("predicted-against-true", "learning-curves")
 _ENDS = (("", "value"), ("_low", "low"), ("_high", "high"))
@@ -132,17 +133,15 @@ def _evaluate(spec: SweepSpec, winner: Winner, prepared: Prepared, final: Path, 
     out_of_fold = _out_of_fold(prepared, predictors_of(winner.validated), trained) if prepared.folds else None
     report = _report(winner, test, external, out_of_fold, phase, looks)
     _draw(report, spec.data, winner.record, inferred, final.parent / "figures")
-    export_model(
-        final.parent / "model",
-        winner.members,
-        _served(spec, winner, prepared, final.parent.name),
-        prepared.base,
-        view.covariates,
-    )
+    known = calibrate(prepared, predictors_of(winner.validated), bool(winner.refit_epochs))
+    served = _served(spec, winner, prepared, final.parent.name, known.calibration)
+    export_model(final.parent / "model", winner.members, served, prepared.base, view.covariates, known.detectors)
     report.write(final)
 
 
-def _served(spec: SweepSpec, winner: Winner, prepared: Prepared, sweep: str) -> ServedConfig:
+def _served(
+    spec: SweepSpec, winner: Winner, prepared: Prepared, sweep: str, calibration: Calibration | None
+) -> ServedConfig:
     """What the winner's model is told of the study."""
     configuration, store = winner.record.configuration, prepared.store
     trained = (prepared.refit or prepared.first).splits.train if winner.refit_epochs else prepared.labelled
@@ -153,6 +152,7 @@ def _served(spec: SweepSpec, winner: Winner, prepared: Prepared, sweep: str) -> 
         data=spec.choosing(configuration.choices).data,
         image_shape=store.image_shape,
         trained=Trained.of([store.subjects[row] for row in store.rows_of(trained)], spec.data.label),
+        calibration=calibration,
         versions=versions(),
     )
 

@@ -13,11 +13,11 @@ from services.stores.mlflow import quieten_mlflow
 from trainers.config import RunConfig
 from trainers.covariates import Covariates
 from trainers.data.transforms import build_transforms
-from trainers.served import ServedConfig, save_served
+from trainers.served import Detectors, ServedConfig, save_served
 
 _LIBRARIES = (
     *("av", "einops", "monai", "nibabel", "numpy", "pandas", "pillow", "psutil", "pyarrow", "pydantic", "pydicom"),
-    *("scikit-image", "scipy", "simpleitk", "torch", "universal-pathlib"),
+    *("scikit-image", "scikit-learn", "scipy", "simpleitk", "torch", "universal-pathlib"),
 )
 """What `trainers.served` imports, for whoever serves the model elsewhere."""
 
@@ -33,6 +33,7 @@ def export_model(
     config: ServedConfig,
     base: Path,
     covariates: Covariates | None = None,
+    detectors: Detectors | None = None,
 ) -> None:
     """Write `folder`, an MLflow model of runs, each with its `best.pt`; it replaces another.
 
@@ -56,11 +57,12 @@ def export_model(
         **{column: "string" if categories else "double" for column, categories in levels.items()},
     }
     inputs += [ColSpec(kind, column) for column, kind in read.items()]
-    outputs = [ColSpec("double", "prediction"), ColSpec("double", "sd"), ColSpec("string", "unlike")]
+    outputs = [ColSpec("double", name) for name in ("prediction", "sd", "low", "high")]
+    outputs.append(ColSpec("string", "unlike"))
     # Recorded, and so not shown: MLflow's advice to infer the signature, which is given here.
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(record=True):
         ensemble = Path(scratch) / "ensemble"
-        save_served(ensemble, {_file_of(run): member for run, member in members.items()}, config, base)
+        save_served(ensemble, {_file_of(run): member for run, member in members.items()}, config, base, detectors)
         save_model(
             folder,
             python_model=str(Path(__file__).with_name("served_model.py")),

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from trainers.config import DataConfig, Frozen, SplitConfig, TrainingSplitConfig
 from trainers.data.store import LabelStatistics, Source, StoredSubject
 from trainers.errors import UserError
+from trainers.served.calibration import Calibration
 
 FORMAT: Literal[1] = 1
 FILE = "served.json"
@@ -82,6 +83,7 @@ class ServedConfig(Frozen):
         data: how scans are found and prepared. Files that the transforms read lie beside it, in `files/`.
         image_shape: (C, *S) of a prepared image.
         trained: whom it was trained on.
+        calibration: what it said of others; None where too few were held out.
         versions: of what it was made with, by name.
     """
 
@@ -92,6 +94,7 @@ class ServedConfig(Frozen):
     data: DataConfig
     image_shape: tuple[int, ...]
     trained: Trained
+    calibration: Calibration | None = None
     versions: dict[str, str]
 
     @classmethod

@@ -2,7 +2,7 @@
 
 import shutil
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from trainers.data.transforms import path_arguments
 from trainers.data.volume import Scan
 from trainers.inference import Predictor, load_ensemble, save_ensemble
 from trainers.served.config import FILE, ServedConfig, without_study
+from trainers.served.detectors import Detectors
 from trainers.served.preparation import Preparation
 
 _FILES = "files"
@@ -29,12 +30,14 @@ class Prediction:
 
     Attributes:
         prediction: the mean over its runs; `sd` is their standard deviation, None for one run.
+        interval: holds the label of 9 in 10 people, of any third of the labels; None where nothing was calibrated.
         features: of each run's embedding [F], float32.
         unlike: in what the scan is unlike those of training, in words; empty where it is not.
     """
 
     prediction: float
     sd: float | None
+    interval: tuple[float, float] | None
     features: tuple[NDArray[np.float32], ...]
     unlike: str
 
@@ -42,14 +45,16 @@ class Prediction:
 class ServedModel:
     """A model in a folder that `save_served` wrote."""
 
-    def __init__(self, preparation: Preparation, members: Sequence[Predictor]) -> None:
+    def __init__(
+        self, preparation: Preparation, members: Sequence[Predictor], detectors: Detectors | None = None
+    ) -> None:
         self.preparation = preparation
-        self._members = members
+        self._members, self._detectors = members, detectors
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | str = "cpu") -> "ServedModel":
         """The model in `folder`; nothing is unpickled. Raises UserError as `ServedConfig.read` does."""
-        return cls(Preparation.load(folder), load_ensemble(folder, device))
+        return cls(Preparation.load(folder), load_ensemble(folder, device), Detectors.read(folder))
 
     @property
     def levels(self) -> Mapping[str, tuple[str, ...]]:
@@ -61,23 +66,32 @@ class ServedModel:
         """What the model says of a prepared scan."""
         inferred = [member.infer(scan.values[None], [covariates]) for member in self._members]
         said = [float(one.predictions[0]) for one in inferred]
+        prediction, calibration = float(np.mean(said)), self.preparation.config.calibration
+        features = tuple(one.features[0] for one in inferred)
         return Prediction(
-            # As the test split's: NumPy's mean over runs, to the last bit.
-            prediction=float(np.mean(said)),
+            prediction=prediction,
             sd=statistics.stdev(said) if len(said) > 1 else None,
-            features=tuple(one.features[0] for one in inferred),
-            unlike=self._unlike(scan),
+            interval=calibration.interval(prediction) if calibration else None,
+            features=features,
+            unlike="; ".join([*self._unlike(scan), *self._detected(scan, features[0])]),
         )
 
-    def _unlike(self, scan: Scan) -> str:
-        ranges = self.preparation.config.trained.sources
-        told = zip(ranges.items(), scan.sources, strict=True)
-        return "; ".join(
-            f"{name}: {words}" if name else words for (name, one), source in told for words in one.unlike(source)
-        )
+    def _unlike(self, scan: Scan) -> Iterator[str]:
+        for (name, known), source in zip(self.preparation.config.trained.sources.items(), scan.sources, strict=True):
+            for words in known.unlike(source):
+                yield f"{name}: {words}" if name else words
+
+    def _detected(self, scan: Scan, features: NDArray[np.float32]) -> list[str]:
+        return self._detectors.unlike(scan.values, features) if self._detectors else []
 
 
-def save_served(folder: Path, members: Mapping[str, tuple[RunConfig, Path]], config: ServedConfig, base: Path) -> None:
+def save_served(
+    folder: Path,
+    members: Mapping[str, tuple[RunConfig, Path]],
+    config: ServedConfig,
+    base: Path,
+    detectors: Detectors | None = None,
+) -> None:
     """Write the model of runs, each told by what it was told and its `best.pt`, into a new `folder`.
 
     `config.data` is the study's, whose transforms' files are relative to `base`: they are copied.
@@ -85,6 +99,8 @@ def save_served(folder: Path, members: Mapping[str, tuple[RunConfig, Path]], con
     save_ensemble(folder, members, config.image_shape)
     data = without_study(config.data, _with_files(config.data, base, folder))
     told = config.model_copy(update={"data": data})
+    if detectors is not None:
+        detectors.write(folder)
     write_atomically(folder / FILE, told.model_dump_json(indent=1).encode())
 
 
