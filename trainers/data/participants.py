@@ -133,7 +133,7 @@ def read_unseen(
     UserError as `read_subjects` does, but never for labels.
     """
     with _uncollected():
-        listing = list_table(config, base) if config.bids is None else list_bids(config, base)
+        listing = list_table(config, base) if config.bids is None else list_bids(config, base, labels_needed=False)
         listing, _ = select(listing, config, base, _naming(config))
         scans = tuple(replace(scan, row=_with_label(scan.row, config)) for scan in listing.scans)
         listing = replace(listing, scans=scans, columns=tuple(dict.fromkeys([*listing.columns, config.label])))
