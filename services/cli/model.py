@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli.app import Json, app, aside, console
+
+if TYPE_CHECKING:
+    from services.predicting.answers import Predictions
 
 SOME_REJECTED = 3
 """Exit status where scans could not be used, and the others were."""
@@ -56,8 +59,13 @@ def predict(
         typer.echo(found.model_dump_json())
     else:
         print_predictions(console, found, with_table=not out)
+    print_rejected(found)
+    if found.rejected:
+        sys.exit(SOME_REJECTED)
+
+
+def print_rejected(found: "Predictions") -> None:
+    """A line for each scan that could not be used."""
     for refused in found.rejected:
         where = f" ({refused.path})" if refused.path else ""
         aside(in_pipes=True).print(f"rejected  {refused.scan}: {refused.reason}{where}", markup=False, soft_wrap=True)
-    if found.rejected:
-        sys.exit(SOME_REJECTED)

@@ -1,6 +1,6 @@
 """What `contrasweep predict` answers: one line for each scan, as a table, TSV or JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from services.records.answers import Answer
@@ -50,27 +50,26 @@ class Predictions(Answer):
     rejected: tuple[Refused, ...]
 
 
-_COLUMNS = (
+COLUMNS = (
     *("scan", "prediction", "sd", "low", "high", "label"),
     *("gap", "gap_corrected", "gap_corrected_by_bands", "unlike", "path"),
 )
-
-
-def to_tsv(scans: Sequence[Predicted]) -> str:
-    """A header and a line for each scan; n/a where there is no value, as BIDS has it."""
-    lines = ["\t".join(_COLUMNS)]
-    for one in scans:
-        cells = (*(getattr(one, name) for name in _COLUMNS[:-1]), ",".join(one.paths))
-        lines.append("\t".join(_cell(value) for value in cells))
-    return "\n".join(lines) + "\n"
+"""Of a table of predictions."""
 
 
 def write_tsv(path: Path, scans: Sequence[Predicted]) -> None:
-    """Write `to_tsv`, whole or not at all. Raises UserError where that cannot be."""
+    """Write a header and a line for each scan, whole or not at all. Raises UserError where that cannot be."""
+    rows = ([*(getattr(one, name) for name in COLUMNS[:-1]), ",".join(one.paths)] for one in scans)
     try:
-        write_atomically(path, to_tsv(scans).encode())
+        write_atomically(path, tsv(COLUMNS, rows).encode())
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def tsv(columns: Sequence[str], rows: Iterable[Iterable[float | str | None]]) -> str:
+    """A table as text; n/a where there is no value, as BIDS has it."""
+    lines = [columns, *([_cell(value) for value in row] for row in rows)]
+    return "".join("\t".join(line) + "\n" for line in lines)
 
 
 def _cell(value: float | str | None) -> str:
