@@ -1,6 +1,7 @@
 """The participants: one scan, one row of a table, one label."""
 
 import gc
+import math
 import os
 import re
 import unicodedata
@@ -167,7 +168,17 @@ def _judged(
     if subjects and not labels:
         raise UserError(f"data.label: no scan that can be used has a number in column '{config.label}'")
     check_label_range(labels, config.label, rejected)
-    return subjects, rejected
+    return _sampled(subjects, config.sample), rejected
+
+
+def _sampled(scans: list[Subject], size: int | None) -> list[Subject]:
+    """All scans of so many subjects, at equal distances in the order of their labels; those without any come last."""
+    lowest = {scan.subject: math.inf if scan.label is None else scan.label for scan in reversed(scans)}
+    people = sorted(lowest, key=lambda name: (lowest[name], name))
+    if size is None or size >= len(people):
+        return scans
+    kept = {people[round(place * (len(people) - 1) / (size - 1))] for place in range(size)}
+    return [scan for scan in scans if scan.subject in kept]
 
 
 def _usable(
