@@ -24,6 +24,7 @@ from services.records.leaderboard import competes, leaderboard
 from services.records.looks import Looks
 from services.records.tested import TESTED, write_tested
 from services.records.trial_record import TrialRecord, is_refitted, read_records, run_folder
+from services.screen.words import optimism
 from services.spec.replicate import REFIT, Replicate
 from services.spec.spec import Options, SeedPlan, SweepSpec
 from services.stores.mlflow import quieten_mlflow
@@ -390,7 +391,9 @@ def _publish(report: FinalReport, winner: Winner, folder: Path, tracker: Tracker
         mean = statistics.fmean(report.validation.values())
         name = OBJECTIVES[report.objective].key
         tracker.metrics({name: mean})
-        tags |= {name: f"{mean:.6g}", "validated_on": ", ".join(run.words for run in report.validation)}
+        on = ", ".join(run.words for run in report.validation)
+        doubt = optimism(fresh=report.fresh, configurations=report.configurations)
+        tags |= {name: f"{mean:.6g}", "validated_on": f"{on}; {doubt}" if doubt else on}
     tracker.register(folder / "model", tags)
 
 

@@ -93,7 +93,7 @@ def table_on_test(content: Content) -> Table:
         alone = spread(fmean(one.run_mae.values()), one.sd)
         cells = (str(one.trial), record.configuration.method, number(one.mae), alone, number(record.score), str(rank))
         lines.append(Line(cells, "best" if chosen else ""))
-    titles = ("trial", "method", "test MAE", "of each run alone", content.objective.heading, "rank by that")
+    titles = ("trial", "method", "test MAE", "of each run alone", content.objective.heading, "rank by validation")
     caption = "Complete configurations by the MAE of their runs' mean prediction on the test split: not for choosing"
     return Table(caption, titles, tuple(lines), figures=frozenset({0, 2, 3, 4, 5}))
 

@@ -208,6 +208,35 @@ def test_every_complete_configuration_says_what_it_predicts_for_the_test_split(f
     assert ranked[0].mae <= ranked[1].mae
 
 
+def test_a_test_split_that_is_read_scan_by_scan_says_the_same(
+    finalized: Path, study: Study, tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.sweep.finalize.export_model", lambda *_: None)
+    monkeypatch.setattr("trainers.data.store._PART_BYTES", 1)
+    final = tmp_path / "sweep/final.json"
+    report = finalize(study.spec, final, study.storage, {(): study.prepared}, tracker, looks(study, tmp_path))
+    whole = FinalReport.read(finalized / "final.json")
+    for run, predictions in whole.predictions.items():
+        assert report.predictions[run] == pytest.approx(predictions, rel=1e-4)
+    for name, predictions in whole.baseline_predictions.items():
+        assert report.baseline_predictions[name] == pytest.approx(predictions, rel=1e-6)
+    in_parts, at_once = (read_tested(one / "test_predictions.parquet") for one in (final.parent, finalized))
+    assert [one.mae for one in in_parts] == pytest.approx([one.mae for one in at_once], rel=1e-4)
+
+
+def test_predictions_of_an_earlier_phase_are_kept(
+    finalized: Path, study: Study, tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.sweep.finalize.export_model", lambda *_: None)
+    shutil.copytree(finalized, tmp_path / "sweep")
+    before = (finalized / "test_predictions.parquet").read_bytes()
+    final, prepared = tmp_path / "sweep/final.json", {(): study.prepared}
+    finalize(study.spec, final, study.storage, prepared, tracker, looks(study, tmp_path), phase=1)
+    assert (final.parent / "test_predictions-0.parquet").read_bytes() == before
+    assert (final.parent / "final-0.json").read_bytes() == (finalized / "final.json").read_bytes()
+    assert len(read_tested(final.parent / "test_predictions.parquet")) == 2
+
+
 def test_configurations_of_another_store_or_without_a_checkpoint(
     study: Study, tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
