@@ -104,7 +104,7 @@ class Evaluation(Figures):
     def _of_single_runs(cls, given: Any) -> Any:
         """Reports whose figures were means over runs tell those of the mean prediction, which they have, too.
 
-        Of their one baseline, predict-the-mean, they have the MAE alone.
+        Of their one baseline, predict-the-mean, they have the MAE alone; `shot_mae` stays the mean over runs.
         """
         if not (isinstance(given, dict) and "ensemble_mae" in given):
             return given

@@ -4,7 +4,7 @@ import shutil
 import statistics
 import tempfile
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,13 +13,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 import trainers
 from services.data.prepare import Prepared
 from services.pages.drawing import PICTURE_DPI
 from services.records.answers import Figures, fields_of
-from services.records.final_report import BaselineSaid, Evaluation, FinalReport, pooled_baselines
+from services.records.final_report import Evaluation, FinalReport
 from services.records.leaderboard import competes, leaderboard
 from services.records.looks import Looks
 from services.records.tested import TESTED, write_tested
@@ -32,15 +31,14 @@ from services.stores.tracker import Tracker
 from services.sweep import figures
 from services.sweep.baselines import Baselines
 from services.sweep.contenders import Listener, Members, contenders, members_of
+from services.sweep.jury import Jury, out_of_fold, predictors_of
 from services.sweep.trial import refit_config
 from trainers.config import DataConfig, RunConfig
 from trainers.covariates import Covariates
 from trainers.data.locked import load_external, load_test
-from trainers.data.store import Rows, VolumeStore, in_parts
 from trainers.errors import UserError
 from trainers.history import COMPLETE
-from trainers.inference import Inference, Predictor, save_ensemble
-from trainers.metrics import shot_mae
+from trainers.inference import Inference, save_ensemble
 from trainers.objectives import OBJECTIVES
 
 _SERVED = ("torch", "monai", "einops", "numpy", "pydantic")
@@ -132,10 +130,11 @@ def choose_winner(spec: SweepSpec, plan: SeedPlan, storage: Path) -> Winner:
 
 
 def _keep_tested(final: Path, phase: int) -> None:
-    """Keep the test predictions of an earlier phase under another name, as its report."""
+    """Keep the test predictions of an earlier phase under another name, as its report, unless they are kept already."""
     tested = final.with_name(TESTED)
-    if tested.exists():
-        tested.replace(tested.with_stem(f"{tested.stem}-{phase}"))
+    kept = tested.with_stem(f"{tested.stem}-{phase}")
+    if tested.exists() and not kept.exists():
+        tested.replace(kept)
 
 
 def export_model(
@@ -196,16 +195,16 @@ def _evaluate(
     test, inferred = jury.evaluate(store, parts)
     for run, inference in inferred.items():
         listener.add(winner.record.number, run, store, store.rows_of(test.scans), inference.predictions)
-    for other in {str(one.store.folder): one for one in prepared.values()}.values():
-        trials = others.get(str(other.store.folder), {})
-        for _ in listener.heard(other.store, load_test(other.store, other.first.splits), trials) if trials else ():
-            pass
+    for other in prepared.values():
+        if trials := others.pop(str(other.store.folder), {}):
+            for _ in listener.heard(other.store, load_test(other.store, other.first.splits), trials):
+                pass
     external = {
         name: jury.evaluate(cohort.store, load_external(cohort.store))[0] for name, cohort in read.external.items()
     }
     validated = predictors_of(winner.validated, store, device) if read.folds else {}
-    out_of_fold = _out_of_fold(read, validated, jury.trained) if read.folds else None
-    report = _report(winner, test, external, out_of_fold, stamp)
+    everyone = out_of_fold(read, validated, jury.trained) if read.folds else None
+    report = _report(winner, test, external, everyone, stamp)
     _draw(report, spec.data, winner.record, inferred, final.parent / "figures")
     export_model(final.parent / "model", winner.members, store.image_shape, view.covariates)
     write_tested(final.with_name(TESTED), listener.said())
@@ -230,74 +229,6 @@ def _usable(winner: Winner, prepared: Prepared) -> set[str]:
         assert prepared.refit
         return {*prepared.refit.splits.train}
     return {name for view in prepared.views.values() for name in (*view.splits.train, *view.splits.validation)}
-
-
-def predictors_of(members: Members, store: VolumeStore, device: torch.device) -> dict[Replicate, Predictor]:
-    """The trained models of runs, which read `store`."""
-    return {run: Predictor.load(*member, store.image_shape, device) for run, member in members.items()}
-
-
-@dataclass(frozen=True)
-class Jury:
-    """Who predicts what was locked: the winner's runs, and the baselines.
-
-    `trained` are the table's labels of the scans that were trained on, whatever `data.train` taught in their place.
-    """
-
-    predictors: Mapping[Replicate, Predictor]
-    baselines: Baselines
-    trained: NDArray[np.float64]
-
-    def evaluate(self, store: VolumeStore, parts: Iterable[Rows]) -> tuple[Evaluation, dict[Replicate, Inference]]:
-        """The figures of parts of a store, and what each run said."""
-        rows, simple, told = [], [], []
-        for part in parts:
-            rows.append(part.rows)
-            simple.append(self.baselines.predict(store, part))
-            told.append([one.infer(part.images, store.cells_of(part.rows)) for one in self.predictors.values()])
-        inferred = dict(zip(self.predictors, map(_joined, zip(*told, strict=True)), strict=True))
-        evaluation = _evaluation(store, np.concatenate(rows), inferred, self.baselines.said(simple), self.trained)
-        return evaluation, inferred
-
-
-def _out_of_fold(
-    prepared: Prepared, predictors: Mapping[Replicate, Predictor], trained: NDArray[np.float64]
-) -> Evaluation:
-    """The figures of everyone in a fold: each seed says one prediction of each, by the run that it was validated in.
-
-    Baselines are fitted for each fold on the scans that its runs are trained on.
-    """
-    store, seeds = prepared.store, sorted({run.seed for run in predictors})
-    rows, parts, said = [], [], []
-    for fold, view in prepared.views.items():
-        own = {seed: predictors[Replicate(seed, fold)] for seed in seeds}
-        baselines, simple = Baselines.fit(store, view.splits.train), []
-        for part in in_parts(store, store.rows_of(view.splits.validation)):
-            rows.append(part.rows)
-            parts.append([one.infer(part.images, store.cells_of(part.rows)) for one in own.values()])
-            simple.append(baselines.predict(store, part))
-        said.append(baselines.said(simple))
-    inferred = dict(zip(map(Replicate, seeds), map(_joined, zip(*parts, strict=True)), strict=True))
-    return _evaluation(store, np.concatenate(rows), inferred, pooled_baselines(said), trained)
-
-
-def _joined(parts: Sequence[Inference]) -> Inference:
-    return Inference(*(np.concatenate(values) for values in zip(*parts, strict=True)))
-
-
-def _evaluation(
-    store: VolumeStore,
-    rows: NDArray[np.int64],
-    inferred: Mapping[Replicate, Inference],
-    baselines: Mapping[str, BaselineSaid],
-    trained: NDArray[np.float64],
-) -> Evaluation:
-    """The figures of the scans in `rows` of a store."""
-    scans, y = [store.subjects[row] for row in rows], store.labels[rows]
-    said = {run: inference.predictions.tolist() for run, inference in inferred.items()}
-    shots = shot_mae(y, np.mean(list(said.values()), axis=0), trained)
-    subjects = [scan.subject for scan in scans]
-    return Evaluation.of([scan.id for scan in scans], subjects, y.tolist(), said, baselines, shots)
 
 
 def _report(
