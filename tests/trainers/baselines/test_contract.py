@@ -65,12 +65,6 @@ def test_same_seed_same_predictions(name: str) -> None:
     np.testing.assert_array_equal(one, other)
 
 
-def test_numpys_own_generator_stays_as_it_was(name: str) -> None:
-    before = str(np.random.get_state())
-    fit(name, split(*planted())[0])
-    assert str(np.random.get_state()) == before
-
-
 def test_images_and_cells_that_are_all_alike(name: str) -> None:
     scans, labels = planted(constant=True)
     scans = Scans(scans.voxels, [{"sex": "F"}] * len(scans))
