@@ -27,7 +27,9 @@ def smoke(loaded: LoadedSpec) -> LoadedSpec:
     for field in ("fix", "override"):
         left[field] = {key: value for key, value in left.get(field, {}).items() if _is_about(key, methods)}
     data = {key: value for key, value in document["data"].items() if key not in ("external", "split", "train")}
-    training = {key: value for key, value in document.get("training", {}).items() if key != "schedule"}
+    training = {
+        key: value for key, value in document.get("training", {}).items() if key not in ("schedule", "warmup_epochs")
+    }
     rows = min(loaded.spec.training.batch_size, ROWS * loaded.spec.training.workers)
     small = {key: value for key, value in document.items() if key != "budget"} | {
         "name": document["name"][: _LONGEST - len(SUFFIX)] + SUFFIX,
