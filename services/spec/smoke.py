@@ -32,7 +32,7 @@ def smoke(loaded: LoadedSpec) -> LoadedSpec:
     }
     rows = min(loaded.spec.training.batch_size, ROWS * loaded.spec.training.workers)
     small = {key: value for key, value in document.items() if key != "budget"} | {
-        "name": document["name"][: _LONGEST - len(SUFFIX)] + SUFFIX,
+        "name": document["name"][: _LONGEST - len(SUFFIX)].rstrip("-") + SUFFIX,
         "data": data | {"sample": SUBJECTS},
         "training": training | {"epochs": EPOCHS, "batch_size": rows},
         "probe": _briefly(document.get("probe", {})),

@@ -25,7 +25,7 @@ STUDY: dict[str, Any] = {
         "spaces": ["supremix", "vanilla", "dynlocrep"],
         "seeds": [3, 4, 5],
         "trials": 40,
-        "racing": {"rungs": [20]},
+        "racing": {"rungs": [10]},
         "fix": {"supremix.window": 5.0},
         "override": {"dynlocrep.nn_final": {"low": 2, "high": 8}, "training.epochs": {"choices": [40, 60]}},
         "choices": {"net": {"small": {}, "large": {"model": {"width": 2.0}}}},
