@@ -28,10 +28,14 @@ ROUNDING = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """`values` [C, *S] as they are stored, and what the file of each image held."""
+    """`values` [C, *S] as they are stored, what the file of each image held, and where the voxels lie now.
+
+    `affine` [4, 4] is the first image's, None where its format tells none or a transform lost it.
+    """
 
     values: NDArray[Any]
     sources: tuple[Source, ...]
+    affine: NDArray[np.float64] | None = None
 
 
 def load_scan(subject: Subject, pipeline: Pipeline, dtype: str, affine: Form | None = None) -> Scan:
@@ -56,8 +60,8 @@ def prepare_scan(
             prepared[name] = replace(image, values=cast(image.values, dtype))
         sources.append(source)
     check_grids(prepared)
-    values = [image.values for image in prepared.values()]
-    return Scan(values[0] if len(values) == 1 else np.concatenate(values), tuple(sources))
+    values, (first, *_) = [image.values for image in prepared.values()], prepared.values()
+    return Scan(values[0] if len(values) == 1 else np.concatenate(values), tuple(sources), first.affine)
 
 
 def read_image(path: Path, pipeline: Pipeline, affine: Form | None = None) -> Image:

@@ -24,6 +24,13 @@ def test_the_left_half_is_the_first_columns_without_the_middle_one() -> None:
     assert half[0, -1].tolist() == [45, 46, 47, 48]
 
 
+def test_views_side_by_side_become_channels_in_the_middle_of_the_widest() -> None:
+    views = one("SideBySide", widths=[2, 4, 3])(Image(values=NUMBERED), {})
+    assert views[:, 0].tolist() == [[0, 0, 1, 0], [2, 3, 4, 5], [6, 7, 8, 0]]
+    with pytest.raises(UnreadableError, match="1 x 6 x 9 is not one channel of widths that add up to 8"):
+        one("SideBySide", widths=[4, 4])(Image(values=NUMBERED), {})
+
+
 def box(x: float, y: float, w: float, h: float) -> dict[str, float]:
     return dict(zip(NAMES, (x, y, w, h), strict=True))
 
