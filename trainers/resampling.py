@@ -37,4 +37,5 @@ def _drawn(ordered: Rows, sizes: Rows, drawn: Rows) -> Rows:
     """The rows of the `drawn` subjects, each as many as `sizes` says of `ordered` ones, in one step for all."""
     many = sizes[drawn]
     begins, ends = (sizes.cumsum() - sizes)[drawn], many.cumsum()
-    return ordered[np.repeat(begins - ends + many, many) + np.arange(ends[-1])]
+    rows: Rows = ordered[np.repeat(begins - ends + many, many) + np.arange(ends[-1])]
+    return rows

@@ -187,6 +187,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Sweeps side by side: what their specs say otherwise, the best of each in pairs with the first, their searches."""
+    from services.records.files import write_asked
     from services.screen.comparison import print_comparison
     from services.screen.tables import print_page
 
@@ -200,7 +201,7 @@ def compare(
         with waiting(aside(), "drawing the page"):
             from services.sweep_page.comparison import render
 
-            _write_page(html, render(comparison))
+            write_asked(html, render(comparison).encode())
         if not as_json:
             print_page(console, html)
 
@@ -250,6 +251,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """A sweep's leaderboard, its final figure once it is there, and its HTML report."""
+    from services.records.files import write_asked
     from services.screen.tables import print_page, print_sweep
 
     with waiting(aside(), f"asking how {sweep_id} stands"):
@@ -262,7 +264,7 @@ def report(
     page = html or settings_for(address, server).reports / f"{sweep.id}.html"
     with waiting(aside(), "drawing the report"):
         text = asked.report(sweep.id)
-    _write_page(page, text)
+    write_asked(page, text.encode())
     if not as_json:
         print_page(console, page)
 
@@ -272,16 +274,6 @@ def _loaded(spec: Path, fresh: bool) -> LoadedSpec:
 
     loaded = load_spec(spec)
     return replace(loaded, spec=loaded.spec.searching(fresh=True)) if fresh else loaded
-
-
-def _write_page(path: Path, text: str) -> None:
-    from trainers.atomic import write_atomically
-    from trainers.errors import UserError
-
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _have(words: str, ask: Callable[[], Submitted], as_json: bool) -> None:

@@ -15,7 +15,10 @@ Scans = tuple[list[Subject], list[Rejected]]
 
 @dataclass(frozen=True)
 class Asked:
-    """What a user names: files, or a table or BIDS data set with what of it is not called as in the model's study."""
+    """What a user names: files, or a table or BIDS data set with what of it is not called as in the model's study.
+
+    `session`, where it is empty, says that the table has one scan of each; `by` are further columns to keep.
+    """
 
     files: tuple[Path, ...] = ()
     participants: Path | None = None
@@ -24,6 +27,8 @@ class Asked:
     id: str | None = None
     suffix: str | None = None
     label: str | None = None
+    session: str | None = None
+    by: tuple[str, ...] = ()
 
 
 def find_scans(asked: Asked, model: ServedModel) -> Scans:
@@ -37,11 +42,12 @@ def find_scans(asked: Asked, model: ServedModel) -> Scans:
     if asked.files:
         return _named(asked, model)
     numeric = [column for column, categories in model.levels.items() if not categories]
-    return read_unseen(_listing(asked, model.preparation.config.data), Path(), model.preparation.columns, numeric)
+    listing = _listing(asked, model.preparation.config.data)
+    return read_unseen(listing, Path(), model.preparation.columns, numeric, asked.by)
 
 
 def _named(asked: Asked, model: ServedModel) -> Scans:
-    for option in ("image", "id", "suffix", "label"):
+    for option in ("image", "id", "suffix", "label", "session"):
         if getattr(asked, option) is not None:
             raise UserError(f"--{option} is not allowed with SCANS: it is about a table or data set")
     if needed := [*model.preparation.columns, *model.levels]:
@@ -73,7 +79,8 @@ def _scan(path: Path, name: str) -> Subject:
 
 def _listing(asked: Asked, data: DataConfig) -> DataConfig:
     """The study's way to list scans, of another table or data set."""
-    named = {field: value for field in ("id", "label") if (value := getattr(asked, field)) is not None}
+    told = {field: value for field in ("id", "label", "session") if (value := getattr(asked, field)) is not None}
+    named = {field: value or None for field, value in told.items()}
     if asked.participants is not None:
         if asked.suffix is not None:
             raise UserError("--suffix is not allowed with --participants: it is about a BIDS data set")

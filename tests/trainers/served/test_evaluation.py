@@ -6,7 +6,6 @@ from trainers.metrics import mae
 from trainers.served import Calibration, SampleEvaluation, evaluate_sample
 from trainers.served.evaluation import BY_BANDS, BY_LINE, OF_LABEL, RAW
 
-
 REPEATS = 200
 
 
