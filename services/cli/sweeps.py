@@ -269,6 +269,32 @@ def report(
         print_page(console, page)
 
 
+@app.command()
+def results(
+    sweep_id: SweepId,
+    csv: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write CSV files there.")] = None,
+    parquet: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write Parquet files there.")] = None,
+) -> None:
+    """All that a sweep has found out, for data frames: trials, seed_runs, epochs and predictions, a file each.
+
+    It reads the home and the storage path of this machine's settings, also while the sweep runs, and changes nothing.
+    """
+    from services.records.folder import SweepFolder
+    from services.records.results import write_results
+    from services.settings import load_settings
+    from services.text import count
+    from trainers.errors import UserError
+
+    if csv is None and parquet is None:
+        raise UserError("nothing is given; --csv FOLDER, --parquet FOLDER or both are needed")
+    settings = load_settings()
+    folder = SweepFolder.find(settings, sweep_id)
+    with waiting(aside(), f"reading {folder.sweep_id}"):
+        written = write_results(settings, folder, csv, parquet)
+    for path, rows in written.items():
+        console.print(f"{path}  {count(rows, 'row')}", soft_wrap=True, markup=False)
+
+
 def _loaded(spec: Path, fresh: bool) -> LoadedSpec:
     from services.spec.spec import load_spec
 

@@ -155,10 +155,10 @@ def _of_sample(report: CohortReport) -> list[str]:
 def _of_figures(figures: SampleEvaluation, label: str) -> list[str]:
     found, coverage = [], figures.coverage
     if coverage and _apart(coverage.share, coverage.level):
-        share = " to ".join(f"{100 * end:.0f}" for end in (coverage.share.low, coverage.share.high))
-        found.append(
-            f"intervals that should hold {coverage.level:.0%} of people hold {coverage.share.value:.0%} ({share} %)"
+        low, share, high = (
+            f"{100 * end:.0f} %" for end in (coverage.share.low, coverage.share.value, coverage.share.high)
         )
+        found.append(f"intervals that should hold {100 * coverage.level:.0f} % of people hold {share} [{low}, {high}]")
     if _apart(figures.bias, 0.0):
         over = "overestimated" if figures.bias.value > 0 else "underestimated"
         found.append(f"{label} is {over} by {number(abs(figures.bias.value))} in the mean {_ends(figures.bias)}")

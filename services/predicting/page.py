@@ -21,7 +21,7 @@ def render(report: CohortReport, said: Sequence[Said]) -> str:
         report=report,
         mae=report.figures.metrics["mae"],
         doubts=doubts(report),
-        predicted=as_address(predicted_against_true(said, report.label)),
+        predicted=as_address(predicted_against_true(said, report.label), "png"),
         figures=metrics_table(report),
         gaps=gap_table(report),
         groups=group_tables(report),

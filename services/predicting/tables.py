@@ -17,7 +17,7 @@ def metrics_table(report: CohortReport) -> Table:
     figures = report.figures
     told = {name: interval(figure) for name, figure in (*figures.metrics.items(), ("bias", figures.bias))}
     if coverage := figures.coverage:
-        told[f"share in intervals of {coverage.level:.0%}"] = interval(coverage.share)
+        told[f"share in intervals of {100 * coverage.level:.0f} %"] = interval(coverage.share)
         told["their mean width"] = number(coverage.width)
     lines = tuple(Line((name, value)) for name, value in told.items())
     return Table(
