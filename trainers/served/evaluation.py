@@ -1,12 +1,13 @@
 """What a labelled sample says of a model that was not trained on it: how wrong it is, for whom, and what to doubt."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trainers.age_gap import Dependence, dependence
 from trainers.config import Frozen
+from trainers.data.participants import DESCRIBING
 from trainers.data.table import is_missing, number
 from trainers.errors import UserError
 from trainers.groups import GroupErrors, errors_by_group, label_bands
@@ -75,7 +76,8 @@ def evaluate_sample(
     Args:
         subjects: [N], whose each scan is: these are resampled.
         sessions: [N], which of the subject's it is; without them nothing is said of reliability.
-        columns: [N] cells of each, by which errors are told apart; of more than ten different numbers by thirds.
+        columns: [N] cells of each, by which errors are told apart; of more than ten different numbers by thirds, but
+            for the numbers of sites or scanners.
         calibration: fitted on others than these.
         repeats: resamples of each interval.
     """
@@ -89,7 +91,7 @@ def evaluate_sample(
         bias=subject_bootstrap(lambda rows: float(np.mean(said[rows] - y[rows])), subjects, repeats),
         coverage=_coverage(y, said, subjects, calibration, repeats) if calibration else None,
         gaps={name: dependence(gap, y, subjects, repeats) for name, gap in _gaps(y, said, calibration).items()},
-        groups={column: _errors_by(own, y, said, subjects, repeats) for column, own in cells.items()},
+        groups={column: _errors_by(column, own, y, said, subjects, repeats) for column, own in cells.items()},
         retest=_retests({"prediction": said, "gap": said - y}, subjects, sessions, repeats),
     )
 
@@ -111,23 +113,23 @@ def _gaps(y: FloatArray, said: FloatArray, calibration: Calibration | None) -> d
 
 
 def _errors_by(
-    cells: Sequence[str], y: FloatArray, said: FloatArray, subjects: Sequence[str], repeats: int
+    column: str, cells: Sequence[str], y: FloatArray, said: FloatArray, subjects: Sequence[str], repeats: int
 ) -> tuple[GroupErrors, ...]:
     """The errors of each group of a column, in its order: numbers by size, n/a last."""
     known = ["n/a" if is_missing(cell) else cell for cell in cells]
-    numbers = {cell: value for cell in known if (value := number(cell)) is not None}
-    is_text = not {*known} <= {*numbers, "n/a"}
-    rows = sorted(range(len(known)), key=lambda row: _place(known[row], {} if is_text else numbers))
-    if not is_text and len({*numbers.values()}) > _MOST_VALUES:
-        told = [row for row in rows if known[row] in numbers]
-        for row, band in zip(told, label_bands([numbers[known[row]] for row in told]), strict=True):
-            known[row] = band
-    whose = [subjects[row] for row in rows]
-    return errors_by_group(said[rows], y[rows], [known[row] for row in rows], whose, repeats)
+    numbers = _numbers({*known} - {"n/a"})
+    rows = sorted(range(len(known)), key=lambda row: (known[row] == "n/a", numbers.get(known[row], 0.0), known[row]))
+    groups, whose = [known[row] for row in rows], [subjects[row] for row in rows]
+    if len({*numbers.values()}) > _MOST_VALUES and column.lower() not in DESCRIBING:
+        bands = label_bands([numbers[group] for group in groups if group != "n/a"])
+        groups = bands + groups[len(bands) :]
+    return errors_by_group(said[rows], y[rows], groups, whose, repeats)
 
 
-def _place(cell: str, numbers: Mapping[str, float]) -> tuple[bool, float, str]:
-    return cell == "n/a", numbers.get(cell, 0.0), cell
+def _numbers(cells: Collection[str]) -> dict[str, float]:
+    """The number that each cell is; none where any is text."""
+    found = {cell: value for cell in cells if (value := number(cell)) is not None}
+    return found if len(found) == len(cells) else {}
 
 
 def _retests(

@@ -52,12 +52,14 @@ def test_groups_are_in_the_columns_order_and_numbers_in_thirds() -> None:
     columns = {
         "site": ["b", "a", "", "n/a", "a", "b"] * 5,
         "grade": ["10", "9", "n/a"] * 10,
+        "Scanner": [str(row // 2) for row in range(30)],
         "bmi": [str(20 + row) if row else "n/a" for row in range(30)],
     }
     found = evaluate_sample(y, said, names(30), columns=columns, repeats=REPEATS)
     groups = {column: [(one.group, one.scans) for one in own] for column, own in found.groups.items()}
     assert groups["site"] == [("a", 10), ("b", 10), ("n/a", 10)]
     assert groups["grade"] == [("9", 10), ("10", 10), ("n/a", 10)]
+    assert groups["Scanner"] == [(str(scanner), 2) for scanner in range(15)]
     assert [scans for _, scans in groups["bmi"]] == [10, 9, 10, 1] and groups["bmi"][-1] == ("n/a", 1)
     assert groups["bmi"][0][0].startswith("below 30.")
     assert [scans for _, scans in groups[OF_LABEL]] == [10, 10, 10]
