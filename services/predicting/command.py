@@ -9,7 +9,7 @@ from rich.console import Console
 
 from services.predicting.answers import Predicted, to_tsv
 from services.predicting.evaluate import Cohort, CohortReport, check_labelled, report_on
-from services.predicting.model import find_model
+from services.predicting.model import find_model, sweep_of
 from services.predicting.overlap import own_scans
 from services.predicting.page import render
 from services.predicting.predict import Found, Said, predict
@@ -67,7 +67,8 @@ def evaluate_scans(target: str, cohort: Cohort, settings: Settings, console: Con
         labelled = [scan for scan in scans if scan.label is not None]
         check_labelled(len(labelled), len(scans), cohort.asked, config)
         with waiting(console, "comparing with the scans of its study"):
-            own = own_scans(config.sweep, settings, labelled)
+            sweep = sweep_of(config, settings)
+            own = own_scans(sweep, settings, labelled) if sweep else None
         found = at_hand.said(labelled, rejected)
     check_labelled(len(found.said), len(scans), cohort.asked, config)
     with waiting(console, "resampling"):

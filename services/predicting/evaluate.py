@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.predicting.answers import Refused
+from services.predicting.model import sweep_of
 from services.predicting.overlap import OwnScans
 from services.predicting.predict import Found, Said
 from services.predicting.scans import Asked
 from services.records.answers import Answer
-from services.records.folder import SweepFolder
 from services.settings import Settings
 from services.text import count, ends, first_few, number
 from trainers.errors import UserError
@@ -49,7 +49,12 @@ class Cohort:
         Raises UserError where there is one of this name, unless it is to be replaced, and where the model's sweep is
         not here and no other folder is named.
         """
-        folder = self.out or _sweep(config.sweep, settings).path / FOLDER
+        folder = self.out
+        if folder is None:
+            sweep = sweep_of(config, settings)
+            if sweep is None:
+                raise UserError(f"--out is missing: the model's sweep, {config.sweep}, is not in {settings.home}")
+            folder = sweep.path / FOLDER
         if (folder / f"{self.name}.json").exists() and not self.force:
             raise UserError(f"--name: there is an evaluation '{self.name}' in {folder}; --force replaces it")
         return folder / self.name
@@ -187,10 +192,3 @@ def _columns(said: Sequence[Said], by: Sequence[str]) -> dict[str, list[str]]:
     cells = {column: [one.scan.described[column] for one in said] for column in columns}
     cells[UNLIKE] = ["yes" if one.prediction.unlike else "no" for one in said]
     return {column: own for column, own in cells.items() if column in by or len({*own}) > 1}
-
-
-def _sweep(sweep_id: str, settings: Settings) -> SweepFolder:
-    try:
-        return SweepFolder.find(settings, sweep_id)
-    except UserError as error:
-        raise UserError(f"--out is missing: the model's sweep, {sweep_id}, is not in {settings.home}") from error

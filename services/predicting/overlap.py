@@ -22,14 +22,13 @@ class OwnScans(Answer):
     test: int
 
 
-def own_scans(sweep_id: str, settings: Settings, scans: Sequence[Subject]) -> OwnScans | None:
-    """Found by the sha256 of the images' files; None where the sweep, or its volume store, is not here."""
+def own_scans(folder: SweepFolder, settings: Settings, scans: Sequence[Subject]) -> OwnScans | None:
+    """Those of the sweep in `folder`, found by the sha256 of the images' files; None where no store of it is here."""
     try:
-        folder = SweepFolder.find(settings, sweep_id)
         known = list(_stores(folder, settings))
     except (UserError, OSError):
         return None
-    if not known or folder.sweep_id != sweep_id:
+    if not known:
         return None
     trained: set[str] = set()
     test: set[str] = set()

@@ -1,12 +1,13 @@
 import json
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from services.cli.model import SOME_REJECTED
 from services.predicting.evaluate import CohortReport, doubts
+from services.predicting.model import sweep_of
 from services.predicting.overlap import OwnScans, own_scans
 from services.records.folder import SweepFolder, SweepState
 from services.settings import Settings
@@ -18,7 +19,6 @@ from tests.trainers.data.small_store import write_store
 from tests.trainers.served import served_sample
 from trainers.data.splits import store_splits
 from trainers.data.store import Volume, file_digest
-from trainers.errors import UserError
 from trainers.served import Calibration, save_served
 
 PEOPLE = 24
@@ -122,14 +122,11 @@ def test_a_mistake_is_one_line(
     assert not (tmp_path / "o").exists()
 
 
-@dataclass(frozen=True)
-class Study:
+class Study(NamedTuple):
     """A sweep whose volume store has pictures of the cohort among its scans."""
 
     folder: SweepFolder
     settings: Settings
-    trained: str
-    tested: str
 
 
 @pytest.fixture
@@ -143,7 +140,7 @@ def study(home: Path, cohort: Path) -> Study:
     told = {name: {"digest": file_digest(cohort / f"{scan}.png")} for name, scan in own.items()}
     write_store(settings.volumes / f"study-{'0' * 12}", volumes, per_shard=40, told=told)
     sweep.write_state(SweepState(id=sweep.sweep_id, state="finished", volumes="0" * 64))
-    return Study(sweep, settings, splits.train[0], splits.test[0])
+    return Study(sweep, settings)
 
 
 def test_scans_of_the_study_are_told(
@@ -166,9 +163,7 @@ def test_scans_of_the_study_are_told(
 
 def test_nothing_is_known_without_the_store_or_the_sweep(study: Study, cohort: Path) -> None:
     scans = [served_sample.scan(cohort / "p1_a.png")]
-    assert own_scans(study.folder.sweep_id, study.settings, scans) == OwnScans(trained=1, test=0)
-    assert own_scans("tiny-1c2e", study.settings, scans) is None
+    assert own_scans(study.folder, study.settings, scans) == OwnScans(trained=1, test=0)
     elsewhere = study.settings.model_copy(update={"volumes": study.settings.home / "elsewhere"})
-    assert own_scans(study.folder.sweep_id, elsewhere, scans) is None
-    with pytest.raises(UserError, match="no sweep"):
-        SweepFolder.find(study.settings, "tiny-1c2e")
+    assert own_scans(study.folder, elsewhere, scans) is None
+    assert sweep_of(served_sample.config(), study.settings) is None
