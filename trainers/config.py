@@ -441,7 +441,8 @@ class DataConfig(ScansConfig):
     where it is null, such a file is rejected. `transforms` run once. `normalize: training` subtracts the mean of the
     training split and divides by its sd, channel by channel, when images are read. `covariates` are columns that the
     probe or the regression head reads beside the image: numbers, or categories. `unlabelled: train` keeps scans without
-    a label, for methods that need none to train on. `train` says what is trained on of the training split. `external`
+    a label, for methods that need none to train on. `sample` takes so many subjects alone, at equal distances in the
+    order of their labels. `train` says what is trained on of the training split. `external`
     are cohorts for the final evaluation alone.
     """
 
@@ -451,6 +452,7 @@ class DataConfig(ScansConfig):
     missing: Cells = ()
     covariates: tuple[str, ...] = ()
     unlabelled: Literal["reject", "train"] = "reject"
+    sample: Several | None = None
     affine: Literal["sform", "qform"] | None = None
     transforms: tuple[dict[str, dict[str, Any]], ...] = ()
     dtype: Literal["float32", "float16", "uint8"] = "float32"
@@ -506,7 +508,13 @@ class DataConfig(ScansConfig):
             for field, value in cohort
             if field in ScansConfig.model_fields or (field != "name" and value is not None)
         }
-        alone = {"split": SplitConfig(), "train": TrainingSplitConfig(), "external": (), "unlabelled": "reject"}
+        alone = {
+            "split": SplitConfig(),
+            "train": TrainingSplitConfig(),
+            "external": (),
+            "unlabelled": "reject",
+            "sample": None,
+        }
         return self.model_copy(update={**said, **alone})
 
     @property

@@ -86,8 +86,7 @@ def evaluate(model: Model, feed: Feed, run: RunConfig, device: torch.device) -> 
         return row(trained), trained
     train, _ = split("train")
     ((name, params),) = run.probe.items()
-    held_out = validation or Embedding(train.features[:0], train.labels[:0])
-    fitted = probes.build(name, **params).fit(*train, *held_out, seed=run.seed)
+    fitted = probes.build(name, **params).fit(*train, seed=run.seed)
     errors = fitted.predict(train.features) - train.labels
     return row(fitted) | {"train_mae": float(errors.abs().mean())}, fitted
 

@@ -1,6 +1,8 @@
 """What all commands share: the program, how it ends, its screen, and the arguments and options of many."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
@@ -32,8 +34,15 @@ def aside(in_pipes: bool = False) -> Console:
 def main() -> None:
     """Run the command line: 0 when all went well, 2 and one line for a user's mistake, 130 after Ctrl-C."""
     debug = "--debug" in sys.argv
-    try:
+    with ending(debug):
         app([argument for argument in sys.argv[1:] if argument != "--debug"])
+
+
+@contextmanager
+def ending(debug: bool) -> Iterator[None]:
+    """End the program with a line for a user's mistake, or, to `debug`, with its traceback, and after Ctrl-C."""
+    try:
+        yield
     except UserError as error:
         if debug:
             raise
@@ -43,7 +52,7 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
-def _print_version(asked: bool) -> None:
+def print_version(asked: bool) -> None:
     if asked:
         typer.echo(f"contrasweep {metadata.version('contrasweep')}")
         raise typer.Exit
@@ -53,7 +62,7 @@ def _print_version(asked: bool) -> None:
 def contrasweep(
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback for a mistake of yours, too.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=print_version)
     ] = False,
 ) -> None:
     """Sweeps of contrastive-regression pretraining on medical images: raw scans in, a leaderboard out.

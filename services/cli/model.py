@@ -59,21 +59,30 @@ def predict(
 
     No label is needed. Exit status 3 says that some scans could not be used; each is named, and the others are there.
     """
-    from services.predicting.answers import Predictions, write_tsv
+    from services.predicting.answers import write_tsv
     from services.predicting.command import predict_scans
     from services.predicting.scans import Asked
     from services.predicting.screen import print_predictions
     from services.settings import load_settings
 
     asked = Asked(tuple(scans or ()), participants, bids, image, id_, suffix, label, session)
-    found = Predictions.of(predict_scans(model, asked, load_settings(), aside()))
+    found = predict_scans(model, asked, load_settings(), aside())
     if out:
         write_tsv(out, found.scans)
     if as_json:
         typer.echo(found.model_dump_json())
     else:
         print_predictions(console, found, with_table=not out)
-    _end_with(found.rejected)
+    print_rejected(found.rejected)
+    if found.rejected:
+        sys.exit(SOME_REJECTED)
+
+
+def print_rejected(rejected: "Iterable[Refused]") -> None:
+    """A line for each scan that could not be used."""
+    for refused in rejected:
+        where = f" ({refused.path})" if refused.path else ""
+        aside(in_pipes=True).print(f"rejected  {refused.scan}: {refused.reason}{where}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -94,7 +103,7 @@ def embed(
     Exit status 3 says that some scans could not be used; each is named, and the others are there.
     """
     from services.predicting.answers import Refused
-    from services.predicting.command import predict_scans
+    from services.predicting.command import ask
     from services.predicting.embed import check_ending, write_embeddings
     from services.predicting.scans import Asked
     from services.settings import load_settings
@@ -102,10 +111,12 @@ def embed(
 
     check_ending(out)
     asked = Asked(tuple(scans or ()), participants, bids, image, id_, suffix, label, session)
-    found = predict_scans(model, asked, load_settings(), aside())
+    found = ask(model, asked, load_settings(), aside())
     write_embeddings(out, found)
     console.print(f"{count(len(found.said), 'scan')} embedded by {found.model}: {out}", markup=False, soft_wrap=True)
-    _end_with(map(Refused.of, found.rejected))
+    print_rejected(map(Refused.of, found.rejected))
+    if found.rejected:
+        sys.exit(SOME_REJECTED)
 
 
 @app.command()
@@ -147,14 +158,6 @@ def evaluate(
     else:
         print_report(console, report)
         print_page(console, page)
-    _end_with(report.rejected)
-
-
-def _end_with(rejected: "Iterable[Refused]") -> None:
-    """Name the scans that could not be used, and end with the status that says so, where there are any."""
-    refused = list(rejected)
-    for one in refused:
-        where = f" ({one.path})" if one.path else ""
-        aside(in_pipes=True).print(f"rejected  {one.scan}: {one.reason}{where}", markup=False, soft_wrap=True)
-    if refused:
+    print_rejected(report.rejected)
+    if report.rejected:
         sys.exit(SOME_REJECTED)

@@ -42,9 +42,18 @@ def plan(spec: SpecPath, address: Address = "", server: Server = "", as_json: Js
 
 
 @app.command()
-def run(spec: SpecPath, fresh: Fresh = False) -> None:
+def run(
+    spec: SpecPath,
+    fresh: Fresh = False,
+    small: Annotated[
+        bool, typer.Option("--smoke", help="Only 48 subjects, two methods, two epochs, to see that all goes together.")
+    ] = False,
+) -> None:
     """Run a sweep here, or go on with it; one that is done is only shown."""
-    _run(_loaded(spec, fresh))
+    from services.spec.smoke import smoke
+
+    loaded = _loaded(spec, fresh)
+    _run(smoke(loaded) if small else loaded)
 
 
 @app.command()

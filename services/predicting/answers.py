@@ -1,6 +1,6 @@
 """What `contrasweep predict` answers: one line for each scan, as a table, TSV or JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from services.predicting.predict import Found, Said
@@ -88,24 +88,28 @@ class Predictions(Answer):
         )
 
 
-_COLUMNS = (
+COLUMNS = (
     *("scan", "prediction", "sd", "low", "high", "label"),
     *("gap", "gap_corrected", "gap_corrected_by_bands", "unlike", "path"),
 )
+"""Of a table of predictions."""
 
 
 def to_tsv(scans: Sequence[Predicted]) -> str:
-    """A header and a line for each scan; n/a where there is no value, as BIDS has it."""
-    lines = ["\t".join(_COLUMNS)]
-    for one in scans:
-        cells = (*(getattr(one, name) for name in _COLUMNS[:-1]), ",".join(one.paths))
-        lines.append("\t".join(_cell(value) for value in cells))
-    return "\n".join(lines) + "\n"
+    """A header and a line for each scan."""
+    rows = ([*(getattr(one, name) for name in COLUMNS[:-1]), ",".join(one.paths)] for one in scans)
+    return tsv(COLUMNS, rows)
 
 
 def write_tsv(path: Path, scans: Sequence[Predicted]) -> None:
     """Write `to_tsv`, whole or not at all. Raises UserError where that cannot be."""
     write_asked(path, to_tsv(scans).encode())
+
+
+def tsv(columns: Sequence[str], rows: Iterable[Iterable[float | str | None]]) -> str:
+    """A table as text; n/a where there is no value, as BIDS has it."""
+    lines = [columns, *([_cell(value) for value in row] for row in rows)]
+    return "".join("\t".join(line) + "\n" for line in lines)
 
 
 def _cell(value: float | str | None) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from services.predicting.answers import Predicted, to_tsv
+from services.predicting.answers import Predicted, Predictions, to_tsv
 from services.predicting.evaluate import Cohort, CohortReport, check_labelled, report_on
 from services.predicting.model import find_model, sweep_of
 from services.predicting.overlap import own_scans
@@ -49,16 +49,21 @@ def _asking(target: str, settings: Settings, console: Console) -> Iterator[_Aski
         yield _Asking(folder, model, console)
 
 
-def predict_scans(target: str, asked: Asked, settings: Settings, console: Console) -> Found:
+def ask(target: str, asked: Asked, settings: Settings, console: Console) -> Found:
     """What the model that `target` names says of the scans. Raises UserError as `find_model` and `find_scans` do."""
     with _asking(target, settings, console) as at_hand:
         return at_hand.said(*find_scans(asked, at_hand.model))
 
 
+def predict_scans(target: str, asked: Asked, settings: Settings, console: Console) -> Predictions:
+    """What `ask` gives, as it is answered; raises the same."""
+    return Predictions.of(ask(target, asked, settings, console))
+
+
 def evaluate_scans(target: str, cohort: Cohort, settings: Settings, console: Console) -> tuple[CohortReport, Path]:
     """How far the model that `target` names is from a cohort's labels; the page, which JSON and TSV are beside.
 
-    Raises UserError as `predict_scans` and `Cohort.place` do, and where fewer than two scans have a label.
+    Raises UserError as `ask` and `Cohort.place` do, and where fewer than two scans have a label.
     """
     with _asking(target, settings, console) as at_hand:
         config = at_hand.model.preparation.config

@@ -7,7 +7,7 @@ from pathlib import Path
 from trainers.config import DataConfig
 from trainers.data import readers
 from trainers.data.participants import Rejected, Subject, read_unseen
-from trainers.errors import UserError
+from trainers.errors import UserError, nearest
 from trainers.served import ServedModel
 
 Scans = tuple[list[Subject], list[Rejected]]
@@ -17,6 +17,7 @@ Scans = tuple[list[Subject], list[Rejected]]
 class Asked:
     """What a user names: files, or a table or BIDS data set with what of it is not called as in the model's study.
 
+    Of a BIDS data set some `subjects` alone, with or without `sub-`.
     `session`, where it is empty, says that the table has one scan of each; `by` are further columns to keep.
     """
 
@@ -29,6 +30,7 @@ class Asked:
     label: str | None = None
     session: str | None = None
     by: tuple[str, ...] = ()
+    subjects: frozenset[str] = frozenset()
 
 
 def find_scans(asked: Asked, model: ServedModel) -> Scans:
@@ -42,8 +44,21 @@ def find_scans(asked: Asked, model: ServedModel) -> Scans:
     if asked.files:
         return _named(asked, model)
     numeric = [column for column, categories in model.levels.items() if not categories]
-    listing = _listing(asked, model.preparation.config.data)
-    return read_unseen(listing, Path(), model.preparation.columns, numeric, asked.by)
+    data = _listing(asked, model.preparation.config.data)
+    return _only(asked, *read_unseen(data, Path(), model.preparation.columns, numeric, asked.by))
+
+
+def _only(asked: Asked, scans: list[Subject], rejected: list[Rejected]) -> Scans:
+    if not asked.subjects:
+        return scans, rejected
+    wanted = {f"sub-{name.removeprefix('sub-')}" for name in asked.subjects}
+    known = {scan.subject for scan in scans} | {one.subject.partition("_")[0] for one in rejected}
+    for name in sorted(wanted - known):
+        raise UserError(f"--participant-label: {asked.bids} has no subject '{name}'; {nearest(name, known)}")
+    return (
+        [scan for scan in scans if scan.subject in wanted],
+        [one for one in rejected if one.subject.partition("_")[0] in wanted],
+    )
 
 
 def _named(asked: Asked, model: ServedModel) -> Scans:

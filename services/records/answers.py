@@ -25,24 +25,53 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class BaselineFigures(Answer):
+    """What a simple model of `trainers.baselines` reached on the same scans; `title` is what people call it.
+
+    Attributes:
+        mae: with its 95 % subject bootstrap interval; without one where an earlier version kept no predictions.
+        cross_validated_mae: inside what it was fitted on; null where there was nothing to validate it by.
+        note: what it read of the images, where that is not all.
+    """
+
+    title: str
+    mae: Interval
+    cross_validated_mae: float | None = None
+    note: str = ""
+
+
+class Against(Answer):
+    """The served model's MAE less that of a baseline: below 0 the model is the better one.
+
+    The baseline is the one with the least cross-validated MAE inside training, so that test scans have no part in the
+    choice. `difference` has its 95 % bootstrap interval, in which both are of the same subjects.
+    """
+
+    baseline: str
+    title: str
+    difference: Interval
+
+
 class Figures(Answer):
     """What scans that nothing was chosen by said of the best configuration; errors are in the label's unit.
 
     Attributes:
-        metrics: each of `trainers.metrics.METRICS`: the mean over runs, and its 95 % subject bootstrap interval.
-        seed_mae: MAE of each run, by its seed and, where there are folds, its fold; `sd` is their standard deviation,
-            0 for one run.
-        ensemble_mae: of the mean prediction over runs, which is what the registered model predicts; `baseline_mae` of
-            predicting the training labels' mean for everyone.
-        shot_mae: apart for labels with many, a medium number of and few training subjects, mean over runs.
+        metrics: each of `trainers.metrics.METRICS`, of the mean prediction over runs, which is what the served model
+            predicts, and its 95 % subject bootstrap interval.
+        seed_mae: MAE of each run, by its seed and, where there are folds, its fold; `mean` and `sd` are over these, the
+            sd null for one run.
+        shot_mae: of the mean prediction, apart for labels with many, a medium number of and few training subjects.
+        baselines: simple models, by name; fitted on what the runs could use: trained on, or chosen by.
+        against: the best of them; null where none was cross-validated.
     """
 
     metrics: dict[str, Interval]
     seed_mae: dict[Run, float]
-    sd: float
-    ensemble_mae: float
-    baseline_mae: float
+    mean: float
+    sd: float | None = None
     shot_mae: dict[str, float] = {}
+    baselines: dict[str, BaselineFigures] = {}
+    against: Against | None = None
 
 
 class SampleFigures(Figures):
@@ -55,11 +84,13 @@ class Final(SampleFigures):
     """The test split's figures of trial `trial`, and those of each external cohort, by its name.
 
     `validation` has what each of its runs reached of `objective` on the validation split; `fresh` says that these are
-    of seeds that no race used and, where the sweep came to its end, that nothing was chosen by. `refit_epochs`, where
-    it is not 0, is after how many epochs the runs on all but the test split ended that were evaluated. `looks` says how
-    often the test split has been read, by whatever sweep, with this time. `out_of_fold`, where the split has folds, are
-    figures of everyone in a fold, by the runs that did not train on it: configuration and epochs were chosen on the
-    same people, so that they are a little too good.
+    of seeds that no race used and, where the sweep came to its end, that nothing was chosen by. Where it is false they
+    are too good: they chose the best of `configurations` (0 where an earlier version did not count).
+
+    `refit_epochs`, where it is not 0, is after how many epochs the runs on all but the test split ended that were
+    evaluated. `looks` says how often the test split has been read, by whatever sweep, with this time. `out_of_fold`,
+    where the split has folds, are figures of everyone in a fold, by the runs that did not train on it: configuration
+    and epochs were chosen on the same people, so that they are a little too good.
     """
 
     trial: int
@@ -67,6 +98,7 @@ class Final(SampleFigures):
     validation: dict[Run, float] = {}
     objective: str = DEFAULT
     fresh: bool = False
+    configurations: int = 0
     refit_epochs: int = 0
     looks: int = 1
     external: dict[str, SampleFigures] = {}
@@ -78,7 +110,8 @@ class OuterFold(Answer):
 
     Attributes:
         id: what `trials`, `logs`, `status` and `report` are asked of it by.
-        objective: what the winner reached on the validation split, by which it was chosen.
+        objective: what the winner reached on the validation split; too good, as it was chosen by that, unless it is
+            `fresh`: of seeds that no race used.
         metrics: as in `Figures`, on the outer fold, without intervals; `external_mae` is on each external cohort.
         sample: the outer fold's size in words; `looks` says how often it has been read as a test split.
     """
@@ -91,6 +124,7 @@ class OuterFold(Answer):
     metrics: dict[str, Number]
     external_mae: dict[str, Number] = {}
     sample: str
+    fresh: bool = False
     looks: int = 1
 
 

@@ -15,8 +15,6 @@ from services.records.leaderboard import competes, leaderboard, told
 from services.records.trial_record import TrialRecord, finite, read_records
 from services.spec.spec import SweepSpec
 
-REPEATS = 2000
-"""Resamples of the bootstrap."""
 _ORDERED = ("data.image", "training.augmentations", "search.choices")
 """Mappings whose order counts."""
 _WITHIN = tuple(
@@ -140,27 +138,20 @@ def between_runs(one: TrialRecord, other: TrialRecord) -> Difference:
 def between_subjects(one: Evaluation, other: Evaluation) -> Difference:
     """Absolute errors of `one` less those of `other`, of the same scans: their mean, with its 95 % subject bootstrap.
 
-    A scan's error is the mean over runs; each of a subject's scans counts, and they are drawn together.
+    A scan's error is that of the mean prediction over runs; each of a subject's scans counts.
     """
-    import numpy as np  # looking at what has no final figure shall not wait for it
+    from trainers.paired import paired_difference  # looking at what has no final figure shall not wait for it
 
     mine, theirs = _errors(one), _errors(other)
-    by_subject: dict[str, list[float]] = {}
-    for scan, subject in zip(one.scans, one.subjects, strict=True):
-        by_subject.setdefault(subject, []).append(mine[scan] - theirs[scan])
-    sums = np.array([sum(differences) for differences in by_subject.values()])
-    scans = np.array([len(differences) for differences in by_subject.values()])
-    random = np.random.default_rng(0)
-    draws = (random.integers(len(sums), size=len(sums)) for _ in range(REPEATS))
-    low, high = np.percentile([sums[drawn].sum() / scans[drawn].sum() for drawn in draws], [2.5, 97.5])
-    return Difference(pairs=len(sums), mean=float(sums.sum() / scans.sum()), low=float(low), high=float(high))
+    found = paired_difference(list(mine.values()), [theirs[scan] for scan in mine], one.subjects)
+    return Difference(pairs=one.n_subjects, mean=found.value, low=found.low, high=found.high)
 
 
 def _errors(evaluated: Evaluation) -> dict[str, float]:
-    """Each scan's absolute error, in the mean over runs."""
+    """Each scan's absolute error, of the mean prediction over runs."""
     predicted = zip(*evaluated.predictions.values(), strict=True)
     told = zip(evaluated.scans, evaluated.labels, predicted, strict=True)
-    return {scan: fmean(abs(value - label) for value in values) for scan, label, values in told}
+    return {scan: abs(fmean(values) - label) for scan, label, values in told}
 
 
 def progress(records: Sequence[TrialRecord]) -> Progress:

@@ -1,15 +1,55 @@
 """What the locked test split, and external cohorts, said of a sweep's best configuration, as `final.json` keeps it."""
 
+from collections.abc import Mapping, Sequence
+from math import fsum
 from pathlib import Path
-from typing import Any
+from statistics import fmean, stdev
+from typing import Any, NamedTuple
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from services.records.answers import Figures, Final, OuterFold, Pooled, SampleFigures, Spread, fields_of
+from services.records.answers import (
+    Against,
+    BaselineFigures,
+    Figures,
+    Final,
+    OuterFold,
+    Pooled,
+    SampleFigures,
+    Spread,
+    fields_of,
+)
 from services.records.parameters import Parameters
-from services.spec.replicate import Run
+from services.spec.replicate import Replicate, Run
 from trainers.atomic import write_atomically
+from trainers.interval import Interval
 from trainers.objectives import DEFAULT
+
+
+class BaselineSaid(NamedTuple):
+    """The predictions [n] of a baseline; see `BaselineFigures`."""
+
+    title: str
+    cross_validated_mae: float | None
+    note: str
+    predictions: Sequence[float]
+
+
+def pooled_baselines(parts: Sequence[Mapping[str, BaselineSaid]]) -> dict[str, BaselineSaid]:
+    """What baselines said of several parts together, each fitted for its part; those that all parts have.
+
+    The cross-validated MAE is the mean over the parts' scans.
+    """
+    names = [name for name in parts[0] if all(name in part for part in parts)]
+    return {name: _pooled([part[name] for part in parts]) for name in names}
+
+
+def _pooled(parts: Sequence[BaselineSaid]) -> BaselineSaid:
+    predictions = [value for part in parts for value in part.predictions]
+    errors = [(part.cross_validated_mae, len(part.predictions)) for part in parts]
+    known = [mae * many for mae, many in errors if mae is not None]
+    validated = fsum(known) / len(predictions) if len(known) == len(parts) else None
+    return BaselineSaid(parts[0].title, validated, parts[0].note, predictions)
 
 
 class Evaluation(Figures):
@@ -18,12 +58,61 @@ class Evaluation(Figures):
     Attributes:
         scans, subjects, labels, predictions: in the store's order: id, whose scan it is, label, and predictions by
             run. Each of a subject's scans counts in the errors.
+        baseline_predictions: by the names of the baselines.
     """
 
     scans: tuple[str, ...]
     subjects: tuple[str, ...]
     labels: tuple[float, ...]
     predictions: dict[Run, tuple[float, ...]]
+    baseline_predictions: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        scans: Sequence[str],
+        subjects: Sequence[str],
+        labels: Sequence[float],
+        said: Mapping[Replicate, Sequence[float]],
+        baselines: Mapping[str, BaselineSaid],
+        shots: Mapping[str, float],
+    ) -> "Evaluation":
+        """The evaluation of scans with `labels` [n], of which each run `said` its predictions [n]."""
+        known = {name: _baseline_figures(labels, one, subjects) for name, one in baselines.items()}
+        return cls(
+            **_figures(labels, said, subjects),
+            baselines=known,
+            against=_against(labels, said, subjects, known, baselines),
+            shot_mae=dict(shots),
+            scans=tuple(scans),
+            subjects=tuple(subjects),
+            labels=tuple(labels),
+            predictions={run: tuple(values) for run, values in said.items()},
+            baseline_predictions={name: tuple(one.predictions) for name, one in baselines.items()},
+        )
+
+    def baselines_said(self) -> dict[str, BaselineSaid]:
+        """What the baselines said; those whose predictions were kept."""
+        return {
+            name: BaselineSaid(one.title, one.cross_validated_mae, one.note, self.baseline_predictions[name])
+            for name, one in self.baselines.items()
+            if name in self.baseline_predictions
+        }
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_single_runs(cls, given: Any) -> Any:
+        """Reports whose figures were means over runs tell those of the mean prediction, which they have, too.
+
+        Of their one baseline, predict-the-mean, they have the MAE alone; `shot_mae` stays the mean over runs.
+        """
+        if not (isinstance(given, dict) and "ensemble_mae" in given):
+            return given
+        kept = {name: value for name, value in given.items() if name not in ("ensemble_mae", "baseline_mae")}
+        nan = float("nan")
+        mean = BaselineFigures(title="predict-the-mean", mae=Interval(given["baseline_mae"], nan, nan))
+        figures = _figures(given["labels"], given["predictions"], given["subjects"])
+        return kept | figures | {"baselines": {"predict_mean": mean}}
 
     @property
     def n_subjects(self) -> int:
@@ -50,7 +139,7 @@ class FinalReport(Evaluation):
 
     Attributes:
         trial, method, params, training, choices: of the configuration.
-        validation, objective, fresh, refit_epochs: see `Final`.
+        validation, objective, fresh, configurations, refit_epochs: see `Final`.
         phase: how often the sweep had been extended; `looks` says how often the test split was read, this time too.
     """
 
@@ -64,6 +153,7 @@ class FinalReport(Evaluation):
     validation: dict[Run, float] = Field(default_factory=dict)
     objective: str = DEFAULT
     fresh: bool = False
+    configurations: int = 0
     refit_epochs: int = 0
     phase: int = 0
     looks: int = 1
@@ -79,7 +169,7 @@ class FinalReport(Evaluation):
     def told(self) -> Final:
         """See `Evaluation.told`."""
         external = {name: cohort.told() for name, cohort in self.external.items()}
-        same = ("trial", "method", "validation", "objective", "fresh", "refit_epochs", "looks")
+        same = ("trial", "method", "validation", "objective", "fresh", "configurations", "refit_epochs", "looks")
         own = {name: getattr(self, name) for name in same}
         out_of_fold = self.out_of_fold.told() if self.out_of_fold else None
         return Final(**vars(super().told()), **own, external=external, out_of_fold=out_of_fold)
@@ -111,3 +201,46 @@ _REPORTS: TypeAdapter[FinalReport | PooledReport] = TypeAdapter(FinalReport | Po
 def read_report(path: Path) -> FinalReport | PooledReport:
     """Read `final.json` of a sweep, with outer folds or without."""
     return _REPORTS.validate_json(path.read_bytes())
+
+
+def _figures(labels: Sequence[float], said: Mapping[Any, Sequence[float]], subjects: Sequence[str]) -> dict[str, Any]:
+    """`metrics`, `seed_mae`, `mean` and `sd` of what runs said: see `Figures`."""
+    import numpy as np  # looking at a report that has its figures shall not wait for it
+
+    from trainers.metrics import bootstrap, mae
+
+    predictions = np.array(list(said.values()), np.float64)
+    errors = mae(labels, predictions).tolist()
+    return {
+        "metrics": bootstrap(labels, predictions.mean(axis=0)[None], clusters=subjects),
+        "seed_mae": dict(zip(said, errors, strict=True)),
+        "mean": fmean(errors),
+        "sd": stdev(errors) if len(errors) > 1 else None,
+    }
+
+
+def _baseline_figures(labels: Sequence[float], said: BaselineSaid, subjects: Sequence[str]) -> BaselineFigures:
+    from trainers.metrics import bootstrap
+
+    mae = bootstrap(labels, [said.predictions], clusters=subjects)["mae"]
+    return BaselineFigures(title=said.title, mae=mae, cross_validated_mae=said.cross_validated_mae, note=said.note)
+
+
+def _against(
+    labels: Sequence[float],
+    said: Mapping[Replicate, Sequence[float]],
+    subjects: Sequence[str],
+    known: Mapping[str, BaselineFigures],
+    baselines: Mapping[str, BaselineSaid],
+) -> Against | None:
+    import numpy as np
+
+    from trainers.paired import paired_difference
+
+    validated = {name: one.cross_validated_mae for name, one in known.items() if one.cross_validated_mae is not None}
+    if not validated:
+        return None
+    best = min(validated, key=validated.__getitem__)
+    own = np.abs(np.mean(list(said.values()), axis=0) - labels)
+    others = np.abs(np.asarray(baselines[best].predictions) - labels)
+    return Against(baseline=best, title=known[best].title, difference=paired_difference(own, others, subjects))

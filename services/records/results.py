@@ -5,9 +5,9 @@
     epochs        trial, run, seed, fold, stage, epoch and every metric
     predictions   trial, split, scan, subject, label, run, prediction
 
-`run` is a seed, or such as `fold 0 seed 2`, or `refit seed 2`, which has no `fold`; `stage` is `pretraining` where
-another came after it, and otherwise `judged`; `split` is test, out_of_fold or an external cohort's name. The tables of
-a sweep with outer folds begin with a column `outer`.
+`run` is a seed, or such as `fold 0 seed 2`, `refit seed 2`, which has no `fold`, or a baseline, which has no `trial`;
+`stage` is `pretraining` where another came after it, otherwise `judged`; `split` is test, out_of_fold or an external
+cohort's name. The tables of a sweep with outer folds begin with a column `outer`.
 """
 
 import math
@@ -20,6 +20,7 @@ from services.records.files import write_asked
 from services.records.final_report import FinalReport
 from services.records.folder import SweepFolder
 from services.records.leaderboard import told
+from services.records.tested import TESTED
 from services.records.trial_record import TrialRecord, finite, read_records, trial_folder
 from services.settings import Settings
 from services.spec.replicate import Replicate, replicate_named
@@ -28,8 +29,6 @@ from trainers.history import History
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TESTED = "test_predictions.parquet"
-"""Beside the final figure: what every complete configuration predicts for the test split."""
 JUDGED = "judged"
 _FIRST = {
     "trials": ("rank", "trial", "method", "state", "reason"),
@@ -167,27 +166,27 @@ def _named(trial: int, run: Replicate) -> Row:
 
 
 def _predictions(final: Path) -> Iterator[Row]:
-    """Those of the final figure's configuration, then those of all others for the test split, where they were kept."""
+    """Those of the final figure's configuration and of baselines, then those of all others for the test split."""
     if not final.exists():
         return
     report = FinalReport.read(final)
     parts = {"test": report, **({"out_of_fold": report.out_of_fold} if report.out_of_fold else {}), **report.external}
-    for split, evaluation in parts.items():
-        for run, said in evaluation.predictions.items():
-            for scan, subject, label, prediction in zip(
-                evaluation.scans, evaluation.subjects, evaluation.labels, said, strict=True
-            ):
-                yield _predicted(report.trial, split, scan, subject, label, str(run), prediction)
+    for split, part in parts.items():
+        own = [(report.trial, str(run), said) for run, said in part.predictions.items()]
+        baselines = [(None, name, said) for name, said in part.baseline_predictions.items()]
+        for trial, run, said in (*own, *baselines):
+            for scan, subject, label, value in zip(part.scans, part.subjects, part.labels, said, strict=True):
+                yield _predicted(trial, split, scan, subject, label, run, value)
     told = {(report.trial, str(run)) for run in report.predictions}
     subject_of = dict(zip(report.scans, report.subjects, strict=True))
     for row in _tested(final.with_name(TESTED)):
         if (row["trial"], row["run"]) not in told:
-            own = (row["label"], row["run"], row["prediction"])
-            yield _predicted(row["trial"], "test", row["scan"], subject_of.get(row["scan"]), *own)
+            values = (row["label"], row["run"], row["prediction"])
+            yield _predicted(row["trial"], "test", row["scan"], subject_of.get(row["scan"]), *values)
 
 
 def _predicted(
-    trial: int, split: str, scan: str, subject: str | None, label: float, run: str, prediction: float
+    trial: int | None, split: str, scan: str, subject: str | None, label: float, run: str, prediction: float
 ) -> Row:
     values = (trial, split, scan, subject, label, run, prediction)
     return dict(zip(_FIRST["predictions"], values, strict=True))

@@ -156,9 +156,8 @@ class TrialRecord:
 
     @property
     def sd(self) -> float | None:
-        """Standard deviation over whole runs; 0 for one, None for none."""
-        values = list(self.values.values())
-        return stdev(values) if len(values) > 1 else 0.0 if values else None
+        """Standard deviation over whole runs; None for fewer than two."""
+        return stdev(self.values.values()) if len(self.values) > 1 else None
 
     @property
     def _judged(self) -> list[History]:

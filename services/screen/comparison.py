@@ -71,11 +71,15 @@ def progress_table(comparison: Comparison) -> Table:
 
 def doubts(comparison: Comparison) -> list[str]:
     """What cannot be paired, and what a difference says."""
-    first, *others = comparison.sweeps
+    sweeps = comparison.sweeps
+    first, *others = sweeps
     pairs = [(one.sweep.id, what, why) for one in others for what, why in one.apart.items()]
     lines = [f"{sweep} is not paired with {first.sweep.id} on the {what} split: {why}" for sweep, what, why in pairs]
     if any((one.best and one.best.difference) or one.test for one in others):
         lines.append(f"differences are to {first.sweep.id}: below 0 its figure is the larger one")
+    chose = [one.sweep.id for one in sweeps if one.best and one.sweep.final and not one.best.trial.fresh]
+    if chose:
+        lines.append(f"the best on the validation split was chosen by it, and is too good: {', '.join(chose)}")
     return lines
 
 

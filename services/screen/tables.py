@@ -16,6 +16,7 @@ from services.pages.tables import Line, Table
 from services.records.answers import Figures, Final, OuterFold, Planned, Pooled, SampleFigures, Sweep, Trial
 from services.records.leaderboard import told
 from services.records.trial_record import TrialRecord
+from services.screen.words import optimism, runs_words, simple_models, verdict
 from services.spec.replicate import Replicate
 from services.spec.spec import FIRST_REPORTED, Extent
 from services.text import count, duration, interval, moment, number, over_seeds, parameter, read_times, spread
@@ -29,6 +30,7 @@ MOST_TIED = 10
 
 FRESH = " fresh"
 """Behind the number of runs, where they are of seeds that no race used."""
+OUTER_DOUBT = "best is of the validation split, by which each winner was chosen, and so too good; test MAE is not"
 SHOWN_STATES = {RUNNING: "unfinished"}
 
 
@@ -213,6 +215,8 @@ def print_configurations(console: Console, sweep: Sweep, trials: Sequence[Trial]
         print_leaderboard(console, trials, sweep.runs)
         return
     print_table(console, outer_table(sweep))
+    if isinstance(sweep.final, Pooled) and not all(fold.fresh for fold in sweep.final.outer):
+        console.print(OUTER_DOUBT, soft_wrap=True)
     console.print(f"contrasweep trials {sweep.searches[0].id} shows the leaderboard of one", soft_wrap=True)
 
 
@@ -229,18 +233,27 @@ def print_final(console: Console, label: str, final: Final | Pooled) -> None:
     refit = f"trained for {count(final.refit_epochs, 'epoch')} on all but the test split" if final.refit_epochs else ""
     words = (
         f"trial {final.trial}, {final.method}",
-        *([_validated(final)] if final.validation else []),
+        *(_validated(final) if final.validation else []),
         *([refit] if refit else []),
         f"test split {read_times(final.looks)}",
         "dashboard: contrasweep ui",
     )
     console.print(f"          {'; '.join(words)}", soft_wrap=True)
+    _print_verdict(console, label, final)
 
 
-def _validated(final: Final) -> str:
-    """`validation MAE 5.210 over seeds 2000, 2001`: what it reached."""
+def _validated(final: Final) -> list[str]:
+    """`validation MAE 5.210 over seeds 2000, 2001`: what it reached, and why that is too good where it is."""
     mean = number(fmean(final.validation.values()))
-    return f"{OBJECTIVES[final.objective].heading} {mean} over {seeds_of(final.validation, final.fresh)}"
+    reached = f"{OBJECTIVES[final.objective].heading} {mean} over {seeds_of(final.validation, final.fresh)}"
+    doubt = optimism(fresh=final.fresh, configurations=final.configurations)
+    return [reached, *([doubt] if doubt else [])]
+
+
+def _print_verdict(console: Console, label: str, figures: Figures) -> None:
+    """Print whether the model is better than the best baseline, as the last line."""
+    if figures.against:
+        console.print(f"          {verdict(figures.against, label)}", soft_wrap=True, markup=False)
 
 
 def _print_pooled(console: Console, label: str, pooled: Pooled) -> None:
@@ -251,16 +264,18 @@ def _print_pooled(console: Console, label: str, pooled: Pooled) -> None:
     words = (f"over {len(pooled.outer)} outer folds {' · '.join(spreads)}", f"won: {won}")
     for text in (*words, "everyone is predicted by the search that never saw them"):
         console.print(f"          {text}", soft_wrap=True, markup=False)
+    _print_verdict(console, label, pooled)
 
 
 def _print_figures(console: Console, title: str, label: str, figures: SampleFigures) -> None:
-    """Print figures with their intervals, beside predict-the-mean."""
+    """Print figures with their intervals, beside those of the baselines."""
     console.print(
-        f"{title} {interval(figures.metrics['mae'])} {label} over {figures.sample}, {_seeds(figures)}; "
-        f"predict-the-mean {number(figures.baseline_mae)}",
+        f"{title} {interval(figures.metrics['mae'])} {label} over {figures.sample}, {runs_words(figures)}",
         soft_wrap=True,
         markup=False,
     )
+    simple = (f"{one.title} {number(one.mae.value)}" for one in simple_models(figures))
+    console.print(f"          baselines: {' · '.join(simple)}", soft_wrap=True, markup=False)
     others = (f"{name} {interval(figure)}" for name, figure in figures.metrics.items() if name != "mae")
     console.print(f"          {' · '.join(others)}", soft_wrap=True, markup=False)
     if figures.shot_mae:
@@ -330,16 +345,6 @@ def _listed(sweep: Sweep, users: bool, mixed: bool) -> Line:
             *([sweep.user] if users else []),
         )
     )
-
-
-def _seeds(figures: Figures) -> str:
-    """What the figures are a mean of."""
-    seeds, folds = ({*parts} for parts in zip(*figures.seed_mae, strict=True))
-    if len(figures.seed_mae) == 1:
-        return "one seed"
-    mean = spread(figures.metrics["mae"].value, figures.sd)
-    of = f" x {len(folds)} folds" if len(folds) > 1 else ""
-    return f"{mean} over {count(len(seeds), 'seed')}{of}, {number(figures.ensemble_mae)} for their mean prediction"
 
 
 def _varying(trials: Sequence[Trial]) -> list[str]:

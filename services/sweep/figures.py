@@ -20,7 +20,7 @@ _FEWEST_FOR_TSNE = 10
 def predicted_against_true(
     y: FloatArray, predictions: FloatArray, *, label: str = "label", unit: str = "", title: str = ""
 ) -> Figure:
-    """Predictions [S, N] of S runs against labels `y` [N]: the mean over runs, its spread, and the identity line."""
+    """Predictions [S, N] of S runs against labels `y` [N]: the mean over runs with its MAE, and their range."""
     figure, axes = _titled(5.4, 5.0, title)
     mean = predictions.mean(axis=0)
     low, high = _padded_range(np.concatenate([y, predictions.ravel()]))
@@ -33,7 +33,7 @@ def predicted_against_true(
     axes.set_xlabel(f"true {_named(label, unit)}")
     axes.set_ylabel(f"predicted {_named(label, unit)}")
     axes.legend(frameon=False, fontsize=8, loc="upper left")
-    error = float(np.mean(np.abs(predictions - y)))
+    error = float(np.mean(np.abs(mean - y)))
     axes.text(0.98, 0.03, f"MAE {number(error)} {unit}".rstrip(), transform=axes.transAxes, ha="right", color=INK)
     return figure
 

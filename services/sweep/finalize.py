@@ -1,36 +1,39 @@
 """The last step of a sweep: the best configuration on the test split and external cohorts, once; its served model."""
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from services.data.prepare import Prepared
 from services.pages.drawing import PICTURE_DPI
 from services.records.answers import Figures, fields_of
 from services.records.final_report import Evaluation, FinalReport
-from services.records.leaderboard import leaderboard
+from services.records.leaderboard import competes, leaderboard
 from services.records.looks import Looks
+from services.records.tested import TESTED, write_tested
 from services.records.trial_record import TrialRecord, is_refitted, read_records, run_folder
+from services.screen.words import optimism
 from services.spec.replicate import REFIT, Replicate
 from services.spec.spec import Options, SeedPlan, SweepSpec
 from services.stores.tracker import Tracker
 from services.sweep import figures
+from services.sweep.baselines import Baselines
 from services.sweep.calibrate import calibrate
+from services.sweep.contenders import Listener, Members, contenders, members_of
+from services.sweep.jury import Jury, out_of_fold, predictors_of
 from services.sweep.serving import export_model, versions
-from services.sweep.trial import refit_config, run_config
-from trainers.config import DataConfig, RunConfig
+from services.sweep.trial import refit_config
+from trainers.config import DataConfig
 from trainers.data.locked import load_external, load_test
-from trainers.data.store import Rows, VolumeStore, in_parts
 from trainers.errors import UserError
 from trainers.history import COMPLETE
-from trainers.inference import Inference, Predictor
-from trainers.metrics import bootstrap, mae, shot_mae
+from trainers.inference import Inference
 from trainers.objectives import OBJECTIVES
 from trainers.served import Calibration, ServedConfig, Trained
 
@@ -38,16 +41,24 @@ _OVERALL = ("predicted-against-true", "learning-curves")
 _ENDS = (("", "value"), ("_low", "low"), ("_high", "high"))
 
 
+class Stamp(NamedTuple):
+    """When the locks were opened: how often the sweep had been extended, and how often its test split was read."""
+
+    phase: int
+    looks: int
+
+
 @dataclass(frozen=True)
 class Winner:
-    """The best configuration, with what each of its runs that are evaluated is told, and its checkpoint.
+    """The best configuration out of `configurations` that competed, and its runs that are evaluated.
 
     These are its `validated` runs, or, once it was refitted, those on all but the test split.
     """
 
     record: TrialRecord
-    validated: Mapping[Replicate, tuple[RunConfig, Path]]
-    members: Mapping[Replicate, tuple[RunConfig, Path]]
+    configurations: int
+    validated: Members
+    members: Members
 
     @property
     def refit_epochs(self) -> int:
@@ -72,12 +83,13 @@ def finalize(
     are those at this test split. Raises UserError where no configuration finished a seed.
     """
     winner = choose_winner(spec, spec.plan_over(next(iter(prepared.values())).folds), storage)
-    read = prepared[spec.search.reading(winner.record.configuration.choices)]
     before = FinalReport.read(final) if final.exists() else None
     if before is None or before.phase != phase:
         if before is not None:
             before.write(final.with_name(f"final-{before.phase}.json"))
-        _evaluate(spec, winner, read, final, phase, looks.add(storage.name, phase, winner.record.number))
+            _keep_tested(final, before.phase)
+        stamp = Stamp(phase, looks.add(storage.name, phase, winner.record.number))
+        _evaluate(spec, winner, prepared, storage, final, stamp)
     report = FinalReport.read(final)
     _publish(report, winner, final.parent, tracker)
     return report
@@ -99,43 +111,58 @@ def choose_winner(spec: SweepSpec, plan: SeedPlan, storage: Path) -> Winner:
         raise UserError(
             f"sweep {storage.name}: no configuration keeps search.constraints; there is nothing to evaluate"
         )
-    validated = {
-        replicate: (
-            run_config(spec, record.configuration, replicate.seed),
-            run_folder(storage, record.number, replicate) / "best.pt",
-        )
-        for replicate in sorted(record.whole)
-    }
+    many = sum(map(competes, ranked))
+    validated = members_of(spec, record, storage)
     if not (spec.search.refit and record.state == COMPLETE and is_refitted(storage, record)):
-        return Winner(record, validated, validated)
+        return Winner(record, many, validated, validated)
     refitted = {
         run: (refit_config(spec, record, run.seed), run_folder(storage, record.number, run) / "best.pt")
         for run in (Replicate(seed, REFIT) for seed in record.plan.seeds)
     }
-    return Winner(record, validated, refitted)
+    return Winner(record, many, validated, refitted)
 
 
-def _evaluate(spec: SweepSpec, winner: Winner, prepared: Prepared, final: Path, phase: int, looks: int) -> None:
+def _keep_tested(final: Path, phase: int) -> None:
+    """Keep the test predictions of an earlier phase under another name, as its report, unless they are kept already."""
+    tested = final.with_name(TESTED)
+    kept = tested.with_stem(f"{tested.stem}-{phase}")
+    if tested.exists() and not kept.exists():
+        tested.replace(kept)
+
+
+def _evaluate(
+    spec: SweepSpec, winner: Winner, prepared: Mapping[Options, Prepared], storage: Path, final: Path, stamp: Stamp
+) -> None:
     """Open the test split and the cohorts; write figures and model, then `final`, which says that all is there."""
-    store, view = prepared.store, prepared.refit or prepared.first
+    read = prepared[spec.search.reading(winner.record.configuration.choices)]
+    store, view = read.store, read.refit or read.first
     device = torch.device("cuda" if spec.training.gpus_per_worker and torch.cuda.is_available() else "cpu")
-
-    def predictors_of(members: Mapping[Replicate, tuple[RunConfig, Path]]) -> dict[Replicate, Predictor]:
-        return {run: Predictor.load(*member, store.image_shape, device) for run, member in members.items()}
-
-    predictors = predictors_of(winner.members)
-    trained = store.labels[store.rows_of(view.splits.train if winner.refit_epochs else prepared.labelled)]
-    test, inferred = _evaluated(store, load_test(store, view.splits), predictors, trained)
+    others = _others(contenders(spec, spec.plan_over(read.folds), storage, prepared), winner)
+    listener = Listener(device)
+    jury = Jury(
+        predictors_of(winner.members, store, device),
+        Baselines.fit(store, _usable(winner, read)),
+        store.labels[store.rows_of(view.splits.train if winner.refit_epochs else read.labelled)],
+    )
+    parts = listener.heard(store, load_test(store, view.splits), others.pop(str(store.folder), {}))
+    test, inferred = jury.evaluate(store, parts)
+    for run, inference in inferred.items():
+        listener.add(winner.record.number, run, store, store.rows_of(test.scans), inference.predictions)
+    for other in prepared.values():
+        if trials := others.pop(str(other.store.folder), {}):
+            for _ in listener.heard(other.store, load_test(other.store, other.first.splits), trials):
+                pass
     external = {
-        name: _evaluated(cohort.store, load_external(cohort.store), predictors, trained)[0]
-        for name, cohort in prepared.external.items()
+        name: jury.evaluate(cohort.store, load_external(cohort.store))[0] for name, cohort in read.external.items()
     }
-    out_of_fold = _out_of_fold(prepared, predictors_of(winner.validated), trained) if prepared.folds else None
-    report = _report(winner, test, external, out_of_fold, phase, looks)
+    validated = predictors_of(winner.validated, store, device)
+    everyone = out_of_fold(read, validated, jury.trained) if read.folds else None
+    report = _report(winner, test, external, everyone, stamp)
     _draw(report, spec.data, winner.record, inferred, final.parent / "figures")
-    known = calibrate(prepared, predictors_of(winner.validated), bool(winner.refit_epochs))
-    served = _served(spec, winner, prepared, final.parent.name, known.calibration)
-    export_model(final.parent / "model", winner.members, served, prepared.base, view.covariates, known.detectors)
+    known = calibrate(read, validated, bool(winner.refit_epochs))
+    served = _served(spec, winner, read, final.parent.name, known.calibration)
+    export_model(final.parent / "model", winner.members, served, read.base, view.covariates, known.detectors)
+    write_tested(final.with_name(TESTED), listener.said())
     report.write(final)
 
 
@@ -157,76 +184,24 @@ def _served(
     )
 
 
-def _evaluated(
-    store: VolumeStore, parts: Iterable[Rows], predictors: Mapping[Replicate, Predictor], trained: NDArray[np.float64]
-) -> tuple[Evaluation, dict[Replicate, Inference]]:
-    """The figures of what is behind the lock, and what each run said.
-
-    `trained` are the table's labels of the scans that were trained on, whatever `data.train` taught in their place.
-    """
-    told = [
-        (part.rows, {seed: one.infer(part.images, store.cells_of(part.rows)) for seed, one in predictors.items()})
-        for part in parts
-    ]
-    inferred = {seed: _joined([part[seed] for _, part in told]) for seed in predictors}
-    return _evaluation(store, np.concatenate([rows for rows, _ in told]), inferred, trained), inferred
-
-
-def _out_of_fold(
-    prepared: Prepared, predictors: Mapping[Replicate, Predictor], trained: NDArray[np.float64]
-) -> Evaluation:
-    """The figures of everyone in a fold: each seed says one prediction of each, by the run that it was validated in."""
-    store, seeds = prepared.store, sorted({run.seed for run in predictors})
-    rows, parts = [], []
-    for fold, view in prepared.views.items():
-        own = {seed: predictors[Replicate(seed, fold)] for seed in seeds}
-        for part in in_parts(store, store.rows_of(view.splits.validation)):
-            rows.append(part.rows)
-            parts.append([one.infer(part.images, store.cells_of(part.rows)) for one in own.values()])
-    inferred = {
-        Replicate(seed): _joined(of_seed) for seed, of_seed in zip(seeds, zip(*parts, strict=True), strict=True)
+def _others(found: dict[str, dict[int, Members]], winner: Winner) -> dict[str, dict[int, Members]]:
+    """The contenders without the runs of the winner that are evaluated anyway."""
+    own = winner.record.number
+    return {
+        folder: {
+            number: {run: of for run, of in members.items() if number != own or run not in winner.members}
+            for number, members in trials.items()
+        }
+        for folder, trials in found.items()
     }
-    return _evaluation(store, np.concatenate(rows), inferred, trained)
 
 
-def _joined(parts: Sequence[Inference]) -> Inference:
-    return Inference(*(np.concatenate(values) for values in zip(*parts, strict=True)))
-
-
-def _evaluation(
-    store: VolumeStore, rows: NDArray[np.int64], inferred: Mapping[Replicate, Inference], trained: NDArray[np.float64]
-) -> Evaluation:
-    """The figures of the scans in `rows` of a store."""
-    scans, y = [store.subjects[row] for row in rows], store.labels[rows]
-    said = {run: inference.predictions for run, inference in inferred.items()}
-    shots = shot_mae(y, np.stack(list(said.values())), trained)
-    subjects = [scan.subject for scan in scans]
-    return evaluation([scan.id for scan in scans], subjects, y, said, float(mae(y, trained.mean())), shots)
-
-
-def evaluation(
-    scans: Sequence[str],
-    subjects: Sequence[str],
-    y: NDArray[np.float64],
-    said: Mapping[Replicate, NDArray[np.float64]],
-    baseline_mae: float,
-    shots: dict[str, float],
-) -> Evaluation:
-    """The figures of scans with labels `y` [n], of which each run `said` its predictions [n]."""
-    predictions = np.stack(list(said.values()))
-    seed_mae = dict(zip(said, mae(y, predictions).tolist(), strict=True))
-    return Evaluation(
-        metrics=bootstrap(y, predictions, clusters=subjects),
-        seed_mae=seed_mae,
-        sd=statistics.stdev(seed_mae.values()) if len(seed_mae) > 1 else 0.0,
-        ensemble_mae=float(mae(y, predictions.mean(axis=0))),
-        baseline_mae=baseline_mae,
-        shot_mae=shots,
-        scans=tuple(scans),
-        subjects=tuple(subjects),
-        labels=tuple(y.tolist()),
-        predictions={run: tuple(values.tolist()) for run, values in said.items()},
-    )
+def _usable(winner: Winner, prepared: Prepared) -> set[str]:
+    """Ids of whom the winner's runs could use: trained on, or chosen by on validation."""
+    if winner.refit_epochs:
+        assert prepared.refit
+        return {*prepared.refit.splits.train}
+    return {name for view in prepared.views.values() for name in (*view.splits.train, *view.splits.validation)}
 
 
 def _report(
@@ -234,14 +209,13 @@ def _report(
     test: Evaluation,
     external: dict[str, Evaluation],
     out_of_fold: Evaluation | None,
-    phase: int,
-    looks: int,
+    stamp: Stamp,
 ) -> FinalReport:
     record = winner.record
     return FinalReport(
         refit_epochs=winner.refit_epochs,
-        phase=phase,
-        looks=looks,
+        phase=stamp.phase,
+        looks=stamp.looks,
         **fields_of(Evaluation, test),
         trial=record.number,
         method=record.configuration.method,
@@ -251,6 +225,7 @@ def _report(
         validation=record.scores,
         objective=record.plan.objective.name,
         fresh=record.is_fresh,
+        configurations=winner.configurations,
         external=external,
         out_of_fold=out_of_fold,
     )
@@ -314,21 +289,24 @@ def _publish(report: FinalReport, winner: Winner, folder: Path, tracker: Tracker
         for name in ("predicted", "embedding"):
             tracker.artifact(key, folder / f"figures/{replicate.slug}-{name}.png", "figures")
     tags = {"trial": str(report.trial), "method": report.method, "test_mae": f"{report.metrics['mae'].value:.6g}"}
+    if report.against:
+        tags["baseline"] = report.against.title
     if report.validation:
         mean = statistics.fmean(report.validation.values())
         name = OBJECTIVES[report.objective].key
         tracker.metrics({name: mean})
-        tags |= {name: f"{mean:.6g}", "validated_on": ", ".join(run.words for run in report.validation)}
+        on = ", ".join(run.words for run in report.validation)
+        doubt = optimism(fresh=report.fresh, configurations=report.configurations)
+        tags |= {name: f"{mean:.6g}", "validated_on": f"{on}; {doubt}" if doubt else on}
     tracker.register(folder / "model", tags)
 
 
 def metrics_of(of: str, told: Figures) -> dict[str, float | None]:
     """Figures by the names that they have in MLflow."""
-    metrics: dict[str, float | None] = {
-        f"{of}_mae_sd": told.sd,
-        f"{of}_mae_ensemble": told.ensemble_mae,
-        f"{of}_mae_baseline": told.baseline_mae,
-    }
-    for name, interval in told.metrics.items():
+    metrics: dict[str, float | None] = {f"{of}_mae_seed_mean": told.mean, f"{of}_mae_seed_sd": told.sd}
+    intervals = told.metrics | {f"mae_{name}": baseline.mae for name, baseline in told.baselines.items()}
+    if told.against:
+        intervals["mae_against_baseline"] = told.against.difference
+    for name, interval in intervals.items():
         metrics |= {f"{of}_{name}{end}": getattr(interval, value) for end, value in _ENDS}
     return metrics | {f"{of}_mae_{name}": value for name, value in told.shot_mae.items()}

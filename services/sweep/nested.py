@@ -1,6 +1,5 @@
 """Nested cross-validation: a whole search in each outer fold, one after the other, and what they say together."""
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,7 @@ import numpy as np
 from services.data.prepare import Prepared, searches_of, versions_of
 from services.data.resumed import check_volumes
 from services.records.answers import Counts, OuterFold, Spread, asked_by, fields_of
-from services.records.final_report import Evaluation, FinalReport, PooledReport, read_report
+from services.records.final_report import Evaluation, FinalReport, PooledReport, pooled_baselines, read_report
 from services.records.folder import FINISHED, STOPPED, OuterFolder, SweepFolder, SweepState
 from services.records.logs import part_log
 from services.records.trial_record import finite
@@ -19,7 +18,7 @@ from services.screen.tables import print_final
 from services.spec.replicate import Replicate
 from services.spec.spec import LoadedSpec, Options
 from services.sweep.extension import extend
-from services.sweep.finalize import choose_winner, draw_evaluation, evaluation, metrics_of, save_figures
+from services.sweep.finalize import choose_winner, draw_evaluation, metrics_of, save_figures
 from services.sweep.search import Session, search
 from services.sweep.tracked import Tracked
 
@@ -63,11 +62,11 @@ def pool(reports: Sequence[FinalReport], outer: Sequence[OuterFold], phase: int)
     runs = sorted(set.intersection(*({*report.predictions} for report in reports)))
     scans, subjects = ([name for report in reports for name in getattr(report, of)] for of in ("scans", "subjects"))
     y = np.concatenate([report.labels for report in reports])
-    said = {run: np.concatenate([report.predictions[run] for report in reports]) for run in runs}
+    said = {run: [value for report in reports for value in report.predictions[run]] for run in runs}
     means = [np.mean(list(report.predictions.values()), axis=0) for report in reports]
-    said = said or {Replicate(0): np.concatenate(means)}
-    baseline = math.fsum(report.baseline_mae * len(report.scans) for report in reports) / len(scans)
-    told = evaluation(scans, subjects, y, said, baseline, {})
+    said = said or {Replicate(0): np.concatenate(means).tolist()}
+    baselines = pooled_baselines([report.baselines_said() for report in reports])
+    told = Evaluation.of(scans, subjects, y.tolist(), said, baselines, {})
     return PooledReport(**fields_of(Evaluation, told), outer=tuple(outer), between=_between(outer), phase=phase)
 
 
@@ -148,6 +147,7 @@ def _outer_fold(session: Session, loaded: LoadedSpec, folder: OuterFolder, repor
         metrics={name: interval.value for name, interval in report.metrics.items()},
         external_mae={name: cohort.metrics["mae"].value for name, cohort in report.external.items()},
         sample=report.sample,
+        fresh=record.is_fresh,
         looks=report.looks,
     )
 

@@ -13,6 +13,7 @@ from services.records.drivers import Driver, read_drivers
 from services.records.final_report import FinalReport
 from services.records.folder import SweepFolder, SweepState
 from services.records.leaderboard import best, leaderboard
+from services.records.tested import TESTED, OnTest, read_tested
 from services.records.trial_record import TrialRecord, read_records, run_folder
 from services.settings import Settings
 from services.spec.replicate import Replicate
@@ -34,6 +35,7 @@ class Content:
         rows: metrics by epoch of each (configuration, run), those of stages before the judged one first.
         distributions: what Optuna drew parameters from, by their names in the study; none where it is out of reach.
         drivers: the processes that drove the sweep, the first one first.
+        tested: complete configurations on the test split; empty before it was opened, and of earlier versions.
         pictures: figures of the final evaluation, PNG files by name; none before it, or where they are gone.
         told: takes the machine's own folders out of a reason.
     """
@@ -47,6 +49,7 @@ class Content:
     distributions: Mapping[str, BaseDistribution]
     drivers: Sequence[Driver]
     final: FinalReport | None
+    tested: Sequence[OnTest]
     pictures: Mapping[str, bytes]
     told: Callable[[str], str]
 
@@ -71,7 +74,7 @@ def read_content(settings: Settings, folder: SweepFolder, state: SweepState | No
     spec, state = folder.load().spec, state or folder.read_state()
     plan = spec.plan_over(state.folds)
     sweep = Path(settings.storage_path) / folder.sweep_id
-    records = leaderboard(read_records(sweep, plan))
+    records, tested = leaderboard(read_records(sweep, plan)), folder.final.with_name(TESTED)
     return Content(
         sweep_id=folder.sweep_id,
         spec=spec,
@@ -82,6 +85,7 @@ def read_content(settings: Settings, folder: SweepFolder, state: SweepState | No
         distributions=_distributions(settings, folder.sweep_id),
         drivers=read_drivers(folder),
         final=FinalReport.read(folder.final) if folder.final.exists() else None,
+        tested=read_tested(tested) if tested.exists() else (),
         told=partial(without_folders, folders=(settings.home, Path(settings.storage_path), *settings.data_roots)),
         pictures={path.stem: path.read_bytes() for path in sorted(folder.path.glob("figures/*.png"))},
     )

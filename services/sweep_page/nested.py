@@ -11,7 +11,8 @@ from services.records.answers import Sweep
 from services.records.drivers import Driver, read_drivers
 from services.records.final_report import PooledReport, read_report
 from services.records.folder import SweepFolder, SweepState
-from services.screen.tables import outer_table
+from services.screen.tables import OUTER_DOUBT, outer_table
+from services.screen.words import runs_words, simple_models, verdict
 from services.settings import Settings
 from services.spec.spec import SweepSpec
 from services.sweep_page.content import Content, read_content
@@ -71,6 +72,10 @@ def render_nested(nested: Nested) -> str:
             pooled=figures_table("Everyone, pooled", final) if final else None,
             between=_between_table(final) if final else None,
             winners=_winners_table(final, nested.spec.plan.objective) if final else None,
+            runs_words=runs_words(final) if final else "",
+            verdict=verdict(final.against, nested.spec.data.label) if final and final.against else "",
+            simple=simple_models(final) if final else [],
+            doubt=OUTER_DOUBT if final and not all(fold.fresh for fold in final.outer) else "",
             predicted=address_of(nested.picture) if nested.picture else "",
             leaderboards={one.sweep_id: leaderboard_table(one) for one in nested.searches},
         )
@@ -84,8 +89,9 @@ def nested_summary(nested: Nested) -> str:
     if final:
         lines += [
             f"**Test MAE {interval(final.metrics['mae'])}** over {final.sample}, each by the search that never saw it; "
-            f"predict-the-mean {number(final.baseline_mae)}"
+            + ", ".join(f"{one.title} {number(one.mae.value)}" for one in simple_models(final))
         ]
+        lines += [verdict(final.against, nested.spec.data.label)] if final.against else []
         lines += [f"{fold.id}: {fold.method}, test MAE {number(fold.metrics['mae'])}" for fold in final.outer]
     return "\n".join(f"{line}  " for line in lines)
 

@@ -11,9 +11,10 @@ from services.pages.drawing import address_of, inline
 from services.pages.templates import pages
 from services.records.final_report import FinalReport
 from services.records.folder import FINISHED, RUNNING, SweepFolder, SweepState
-from services.records.leaderboard import fronts, told
+from services.records.leaderboard import competes, fronts, told
 from services.records.trial_record import FAILED
 from services.screen.tables import doubts, seeds_of
+from services.screen.words import optimism, runs_words, simple_models, verdict
 from services.settings import Settings
 from services.sweep_page import figures, tables
 from services.sweep_page.content import Content, read_content
@@ -66,11 +67,18 @@ def render_page(content: Content) -> str:
             spent=spent(content),
             saved=saved(content),
             seeds_of=seeds_of,
+            optimism=_optimism(content),
             **_tables(content),
             **_figures(content),
             **_final(content),
         )
     )
+
+
+def _optimism(content: Content) -> str:
+    """Why the best validation figure is too good, if it is."""
+    fresh = content.best is not None and content.best.is_fresh
+    return optimism(fresh=fresh, configurations=sum(map(competes, content.records)))
 
 
 def _counts(content: Content) -> dict[str, int]:
@@ -126,6 +134,10 @@ def _final(content: Content) -> dict[str, Any]:
         "external": _external(content, pictures),
         "out_of_fold": _out_of_fold(final, pictures) if final and final.out_of_fold else None,
         "winner": tables.winner_table(final) if final else None,
+        "runs_words": runs_words(final) if final else "",
+        "verdict": verdict(final.against, content.spec.data.label) if final and final.against else "",
+        "simple": simple_models(final) if final else [],
+        "tested": tables.table_on_test(content) if content.tested else None,
         "predicted": pictures.get("predicted-against-true", "") if final else "",
         "maps": {run.words: pictures[f"{run.slug}-embedding"] for run in maps[:MOST_MAPS]},
         "more_maps": len(maps[MOST_MAPS:]),

@@ -2,7 +2,9 @@
 
 import re
 
+from services.records.leaderboard import competes
 from services.screen.tables import seeds_of
+from services.screen.words import optimism, runs_words, simple_models, verdict
 from services.sweep_page.content import Content
 from services.sweep_page.cost import saved
 from services.sweep_page.tables import leaderboard_table, runs_of
@@ -24,15 +26,20 @@ def _headline(content: Content) -> list[str]:
     if final:
         mae = final.metrics["mae"]
         lines += [
-            f"**Test MAE {interval(mae)}** {label} over {final.sample}; predict-the-mean {number(final.baseline_mae)}; "
-            f"test split {read_times(final.looks)}"
+            f"**Test MAE {interval(mae)}** {label} over {final.sample}, {runs_words(final)}; "
+            f"test split {read_times(final.looks)}",
+            ", ".join(f"{one.title} {number(one.mae.value)}" for one in simple_models(final)),
         ]
+    if final and final.against:
+        lines += [verdict(final.against, label)]
     if final and final.out_of_fold:
         lines += [f"Out-of-fold MAE {interval(final.out_of_fold.metrics['mae'])} over {final.out_of_fold.sample}"]
     for name, cohort in final.external.items() if final else ():
         lines += [f"{_literal(name)} MAE {interval(cohort.metrics['mae'])} over {cohort.sample}"]
     if best:
         objective, fresh = content.objective, f", over {seeds_of(best.values, True)}" if best.is_fresh else ""
+        if doubt := optimism(fresh=best.is_fresh, configurations=sum(map(competes, content.records))):
+            fresh = f", {doubt}"
         unit = f" {label}" if objective.power == 1 else ""
         lines += [f"Best {objective.heading} {number(best.score)}{unit}: trial {best.number}{fresh}"]
     lines += ["Everything else is in the artifact `report.html`."]

@@ -1,7 +1,7 @@
 """What the page shows as tables."""
 
 from collections.abc import Sequence
-from statistics import median
+from statistics import fmean, median
 
 from services.pages.tables import Line, Table
 from services.records.answers import Figures, Trial
@@ -9,11 +9,12 @@ from services.records.final_report import FinalReport
 from services.records.leaderboard import competes, told
 from services.records.trial_record import FAILED, TrialRecord
 from services.screen.tables import FRESH, further, shown_state
+from services.screen.words import simple_models
 from services.sweep_page.content import Content
 from services.sweep_page.cost import plan_of, saved_by
 from services.sweep_page.intervals import mean_interval
 from services.sweep_page.parameters import by_method, searched, values
-from services.text import duration, ends, moment, number, over_seeds, parameter, read_times
+from services.text import duration, ends, moment, number, over_seeds, parameter, read_times, spread
 from trainers.history import COMPLETE, PRUNED
 from trainers.objectives import OBJECTIVES
 
@@ -59,13 +60,19 @@ def methods_table(content: Content) -> Table:
 def figures_table(title: str, evaluated: Figures) -> Table:
     """Figures of the final evaluation with their intervals."""
     lines = [Line((title_of(name), number(m.value), ends(m.low, m.high))) for name, m in evaluated.metrics.items()]
-    lines += [Line((f"MAE of {run.words}", number(value), "")) for run, value in evaluated.seed_mae.items()]
-    lines += [Line(("MAE of their mean prediction", number(evaluated.ensemble_mae), ""))]
+    lines += [Line((f"MAE of {run.words} alone", number(value), "")) for run, value in evaluated.seed_mae.items()]
+    if evaluated.sd is not None:
+        lines += [Line(("MAE of each alone, mean ± sd", spread(evaluated.mean, evaluated.sd), ""))]
     lines += [
         Line((f"MAE of labels with {_many(name)} training subjects", number(value), ""))
         for name, value in evaluated.shot_mae.items()
     ]
-    lines += [Line(("MAE of predicting the training mean", number(evaluated.baseline_mae), ""))]
+    for one in simple_models(evaluated):
+        read = f" ({one.note})" if one.note else ""
+        lines += [Line((f"MAE of {one.title}{read}", number(one.mae.value), ends(one.mae.low, one.mae.high)))]
+    if evaluated.against:
+        less, difference = evaluated.against.title, evaluated.against.difference
+        lines += [Line((f"MAE less that of {less}", number(difference.value), ends(difference.low, difference.high)))]
     if isinstance(evaluated, FinalReport):
         lines += [Line(("the test split was", read_times(evaluated.looks), ""))]
     return Table(title, ("figure", "value", "95 % interval"), tuple(lines), figures=frozenset({1, 2}))
@@ -74,6 +81,21 @@ def figures_table(title: str, evaluated: Figures) -> Table:
 def title_of(figure: str) -> str:
     """What a figure is called, whose name is a metric's or its own."""
     return OBJECTIVES[figure].title if figure in OBJECTIVES else figure
+
+
+def table_on_test(content: Content) -> Table:
+    """Complete configurations on the test split, the best there first; beside each its rank by validation."""
+    ranks = {record.number: (rank, record) for rank, record in enumerate(content.records, start=1)}
+    lines = []
+    for one in (one for one in content.tested if one.trial in ranks):
+        rank, record = ranks[one.trial]
+        chosen = content.final is not None and content.final.trial == one.trial
+        alone = spread(fmean(one.run_mae.values()), one.sd)
+        cells = (str(one.trial), record.configuration.method, number(one.mae), alone, number(record.score), str(rank))
+        lines.append(Line(cells, "best" if chosen else ""))
+    titles = ("trial", "method", "test MAE", "of each run alone", content.objective.heading, "rank by validation")
+    caption = "Complete configurations by the MAE of their runs' mean prediction on the test split: not for choosing"
+    return Table(caption, titles, tuple(lines), figures=frozenset({0, 2, 3, 4, 5}))
 
 
 def winner_table(final: FinalReport) -> Table:

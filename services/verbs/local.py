@@ -177,7 +177,8 @@ def describe(folder: SweepFolder) -> Sweep:
 
 def details(folder: SweepFolder) -> dict[str, Any]:
     """What is told of one sweep that is asked for, and not of all."""
-    return {"final": read_final(folder), "searches": tuple(map(describe, folder.searches))}
+    final, searches = read_final(folder), tuple(map(describe, folder.searches))
+    return {"final": final, "searches": searches} | ({"test_mae": final.metrics["mae"].value} if final else {})
 
 
 def read_final(folder: SweepFolder) -> Final | Pooled | None:

@@ -56,3 +56,15 @@ def test_nothing_of_a_checkout_that_is_private_reaches_the_build() -> None:
 
     assert lines[0] == "*"
     assert not {"!deploy", "!deploy/secrets", "!.venv", "!.contrasweep", "!.git"} & set(lines)
+
+
+def test_the_apptainer_definition_copies_what_there_is_and_installs_the_pinned_versions() -> None:
+    text = texts()["apptainer/predict.def"]
+
+    copied = re.search(r"^%files\n(.+?)\n\n", text, re.MULTILINE | re.DOTALL)
+    assert copied
+    for line in copied[1].splitlines():
+        assert (ROOT / line.split()[0]).exists(), line
+    assert re.findall(r"torch==([\d.]+)", text) == [_pins()["torch"]]
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert set(re.findall(r"contrasweep-predict(?= \"|\s--version)", text)) <= set(scripts)

@@ -67,7 +67,7 @@ def test_the_probe_is_fitted_on_training_and_judged_on_validation() -> None:
         embed(model.network, feed.evaluation(split, batch_size=8, rank=0, world_size=1))
         for split in ("train", "validation")
     )
-    own = Ridge().fit(*train, *validation)
+    own = Ridge().fit(*train)
     assert isinstance(probe, RidgeProbe)
     assert torch.equal(probe.weight, own.weight)
     truth, predicted = validation.labels.numpy(), own.predict(validation.features).numpy()

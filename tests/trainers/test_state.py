@@ -143,7 +143,7 @@ def test_the_best_checkpoint_holds_the_average(tmp_path: Path) -> None:
     state.begin_epoch(0.1)
     for _ in range(2):
         state.step(distance(state))
-    probe = Ridge().fit(torch.randn(5, 2), torch.randn(5), torch.randn(3, 2), torch.randn(3))
+    probe = Ridge().fit(torch.randn(5, 2), torch.randn(5))
     state.save_best(tmp_path, probe, {"epoch": 4, "validation_mae": 2.5})
     best = checkpoint.load(tmp_path / "best.pt")
     assert (best["epoch"], best["validation_mae"], best["probe"]["kind"]) == (4, 2.5, "ridge")

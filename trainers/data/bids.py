@@ -28,7 +28,7 @@ _LEVELS = 3
 _INDICES = frozenset({"chunk", "echo", "flip", "inv", "run", "split"})
 
 
-def list_bids(config: DataConfig, base: Path) -> Listing:
+def list_bids(config: DataConfig, base: Path, labels_needed: bool = True) -> Listing:
     """The images with `data.suffix` and `data.entities`, one for each subject and session, with their rows.
 
     A row is the subject's of the participants table, or its own where `data.session` names the column that tells
@@ -36,6 +36,8 @@ def list_bids(config: DataConfig, base: Path) -> Listing:
     n/a for a session that is not in it. What the participants table says once of several sessions is the label of the
     first of them alone. Subjects without an image, images without a subject and sessions with several images are
     listed with their problem.
+
+    Where labels are not needed, nor are tables: what none of them says is n/a, of any session.
 
     Raises UserError where there is no such folder or no participants table, a table is unusable or has a subject
     or session twice, or nothing matches.
@@ -46,7 +48,7 @@ def list_bids(config: DataConfig, base: Path) -> Listing:
     files = list(_files(root))
     if not files:
         raise UserError(f"data.bids: {root} holds no files of subjects, as sub-X/[ses-Y/]anat/sub-X_... are")
-    people = _read_people(config, base, files)
+    people = _read_people(config, base, files, labels_needed)
     scans: dict[tuple[str, str | None], list[_File]] = defaultdict(list)
     for file in _select(files, config):
         scans[file.scan].append(file)
@@ -128,6 +130,7 @@ class _People:
     sessions: Mapping[str, tuple[Table, Mapping[str, Mapping[str, str]]]]
     visits: Mapping[str, Sequence[str]]
     label: str
+    labels_needed: bool
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -141,7 +144,9 @@ class _People:
         if session is not None:
             blank[SESSION] = f"ses-{session}"
         key = session if self.by_session else None
-        if key not in self.rows[subject]:
+        if key not in self.rows.get(subject, {}):
+            if not self.labels_needed:
+                return blank
             raise UnreadableError(f"{self.table.name} has no row for sub-{subject}{f' ses-{key}' if key else ''}")
         row = {**blank, **self.rows[subject][key]}
         if self.by_session or session is None:
@@ -151,6 +156,8 @@ class _People:
             row |= told.get(session, dict.fromkeys(set(table.columns) - {SESSION}, "n/a"))
         told_once = self.label in self.table.columns and (table is None or self.label not in table.columns)
         if told_once and session != self.visits[subject][0]:
+            if not self.labels_needed:
+                return row | {SESSION: blank[SESSION], self.label: "n/a"}
             raise UnreadableError(
                 f"{self.table.name} has one '{self.label}' for {len(self.visits[subject])} sessions of sub-{subject}, "
                 f"which is the first one's; give a sub-{subject}_sessions.tsv with this one's, or data.session"
@@ -158,16 +165,16 @@ class _People:
         return row | {SESSION: blank[SESSION]}
 
 
-def _read_people(config: DataConfig, base: Path, files: Sequence[_File]) -> _People:
+def _read_people(config: DataConfig, base: Path, files: Sequence[_File], labels_needed: bool) -> _People:
     root = base / str(config.bids)
     path = participants_table(config, base)
-    if path is None:
+    if path is None and labels_needed:
         raise UserError(
             f"data.bids: no participants.tsv in {root}, in a source that its dataset_description.json names, or above; "
             "name one as data.participants"
         )
     field = "data.bids" if config.participants is None else "data.participants"
-    table = read_table(path, field)
+    table = read_table(path, field) if path else Table("the data set", (config.id,), ())
     wanted = [("data.id", config.id), *([("data.session", config.session)] if config.session is not None else [])]
     check_columns(table.name, table.columns, wanted)
     visits: dict[str, set[str]] = defaultdict(set)
@@ -179,7 +186,7 @@ def _read_people(config: DataConfig, base: Path, files: Sequence[_File]) -> _Peo
         rows[subject][session] = cells
     sessions = {} if config.session is not None else _read_sessions(root, rows)
     ordered = {subject: sorted(names) for subject, names in visits.items()}
-    return _People(table, rows, config.session is not None, sessions, ordered, config.label)
+    return _People(table, rows, config.session is not None, sessions, ordered, config.label, labels_needed)
 
 
 def _read_sessions(root: Path, subjects: Iterable[str]) -> dict[str, tuple[Table, Mapping[str, Mapping[str, str]]]]:
@@ -232,7 +239,7 @@ def _listed(subject: str, session: str | None, files: Sequence[_File], people: _
     whose = f"sub-{subject}"
     name = whose if session is None else f"{whose}_ses-{session}"
     paths = (files[0].path,) if len(files) == 1 else ()
-    if subject not in people.rows:
+    if subject not in people.rows and people.labels_needed:
         return Listed(name, whose, {}, paths, f"{people.table.name} has no row for {whose}")
     try:
         return Listed(name, whose, people.row(subject, session), paths, _problem(name, files))

@@ -1,6 +1,7 @@
 """The participants: one scan, one row of a table, one label."""
 
 import gc
+import math
 import os
 import re
 import unicodedata
@@ -138,7 +139,7 @@ def read_unseen(
     `by` are in `described`, too. Raises UserError as `read_subjects` does, but never for labels.
     """
     with _uncollected():
-        listing = list_table(config, base) if config.bids is None else list_bids(config, base)
+        listing = list_table(config, base) if config.bids is None else list_bids(config, base, labels_needed=False)
         listing, _ = select(listing, config, base, _naming(config))
         scans = tuple(replace(scan, row=_with_label(scan.row, config)) for scan in listing.scans)
         listing = replace(listing, scans=scans, columns=tuple(dict.fromkeys([*listing.columns, config.label])))
@@ -175,7 +176,17 @@ def _judged(
     if subjects and not labels:
         raise UserError(f"data.label: no scan that can be used has a number in column '{config.label}'")
     check_label_range(labels, config.label, rejected)
-    return subjects, rejected
+    return _sampled(subjects, config.sample), rejected
+
+
+def _sampled(scans: list[Subject], size: int | None) -> list[Subject]:
+    """All scans of so many subjects, at equal distances in the order of their labels; those without any come last."""
+    lowest = {scan.subject: math.inf if scan.label is None else scan.label for scan in reversed(scans)}
+    people = sorted(lowest, key=lambda name: (lowest[name], name))
+    if size is None or size >= len(people):
+        return scans
+    kept = {people[round(place * (len(people) - 1) / (size - 1))] for place in range(size)}
+    return [scan for scan in scans if scan.subject in kept]
 
 
 def _usable(

@@ -22,11 +22,10 @@ class Probe(Protocol):
 class Fitter(Protocol):
     """Fits a probe; its settings are its own parameters."""
 
-    def fit(self, features: Tensor, labels: Tensor, held_out: Tensor, held_out_labels: Tensor, seed: int) -> Probe:
-        """A probe of features [N, F] and labels [N].
+    def fit(self, features: Tensor, labels: Tensor, seed: int) -> Probe:
+        """A probe of features [N, F] and labels [N], which alone choose between fits, where there is a choice.
 
-        held_out [M, F] and held_out_labels [M] choose between fits, and never enter one; M may be 0. Random draws
-        follow from `seed`; torch's generator stays as it was.
+        Random draws follow from `seed`; torch's generator stays as it was.
         """
         ...
 

@@ -22,7 +22,7 @@ class Linear:
     divided by the curvature of the mean squared error and the noise of its batches, so that it means the same for
     every embedding and `mse` does not diverge up to an `lr` of 1; the cross-entropy of `dex` is flatter, and fits
     better near 1. The paper gives the 100 epochs alone; the weight decay, of weights and not of the bias, is its
-    pre-training's. Held-out rows are never looked at.
+    pre-training's.
 
     Args:
         kind, bend, bins: the error, as `trainers.regression.readout` has it; `bend` in label units.
@@ -37,9 +37,7 @@ class Linear:
     bend: Positive = 1.0
     bins: Several = 101
 
-    def fit(
-        self, features: Tensor, labels: Tensor, held_out: Tensor, held_out_labels: Tensor, seed: int = 0
-    ) -> HeadProbe:
+    def fit(self, features: Tensor, labels: Tensor, seed: int = 0) -> HeadProbe:
         """As `Fitter.fit`."""
         mean, scale = moments(features.double())
         standardised = (features.double() - mean) / scale

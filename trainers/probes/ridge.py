@@ -19,7 +19,7 @@ class RidgeProbe:
 
     Attributes:
         mean, scale: [F], of the training features.
-        weight: [F]. intercept: scalar. penalty: the one chosen on validation.
+        weight: [F]. intercept: scalar. penalty: the one that was chosen.
     """
 
     mean: Tensor
@@ -41,19 +41,17 @@ class RidgeProbe:
 @PROBES.register("ridge")
 @dataclass(frozen=True)
 class Ridge:
-    """Closed-form ridge for every penalty of a grid at once; the one with the least held-out MAE is kept.
+    """Closed-form ridge for every penalty of a grid at once; the one with the least leave-one-out MAE is kept.
 
-    Without held-out rows it is the one with the least leave-one-out MAE, in closed form: row n's residual is that of
-    the fit to all rows over 1 - h_n, h being the diagonal of the hat matrix (Allen, 1974).
+    Row n's residual in the fit without it is that of the fit to all rows over 1 - h_n, h being the diagonal of the hat
+    matrix (Allen, 1974).
 
     One eigendecomposition of the [F, F] Gram matrix serves all penalties, so that fitting after every
     epoch costs little beside the epoch. Nothing is drawn at random.
     """
 
-    def fit(
-        self, features: Tensor, labels: Tensor, held_out: Tensor, held_out_labels: Tensor, seed: int = 0
-    ) -> RidgeProbe:
-        """As `Fitter.fit`; held-out rows choose the penalty, or else the training rows, each left out once."""
+    def fit(self, features: Tensor, labels: Tensor, seed: int = 0) -> RidgeProbe:
+        """As `Fitter.fit`."""
         features, labels = features.double(), labels.double()
         mean, scale = moments(features)
         standardised = (features - mean) / scale
@@ -62,10 +60,7 @@ class Ridge:
         target = vectors.T @ (standardised.T @ (labels - intercept))
         damped = eigenvalues.clamp_min(0)[:, None] + PENALTIES.to(target.device)
         weights_fp = vectors @ (target[:, None] / damped)
-        if len(held_out):
-            errors = (held_out.double() - mean) / scale @ weights_fp + intercept - held_out_labels.double()[:, None]
-        else:
-            hat = 1 / len(labels) + (standardised @ vectors).square() @ damped.reciprocal()
-            errors = (standardised @ weights_fp + intercept - labels[:, None]) / (1 - hat)
+        hat = 1 / len(labels) + (standardised @ vectors).square() @ damped.reciprocal()
+        errors = (standardised @ weights_fp + intercept - labels[:, None]) / (1 - hat)
         chosen = int(errors.abs().mean(0).argmin())
         return RidgeProbe(mean, scale, weights_fp[:, chosen], intercept, PENALTIES[chosen])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from services.cli.model import SOME_REJECTED
-from services.predicting.answers import _COLUMNS
+from services.predicting.answers import COLUMNS
 from tests.services.predicting.asked import run
 from tests.trainers.served import served_sample
 from trainers.served import ServedModel
@@ -24,7 +24,7 @@ def test_every_scan_has_a_line_and_the_file_what_the_model_says(
     status, out, err = run(capsys, monkeypatch, "predict", folder, *scans, "--out", "predictions.tsv")
     assert (status, out, err) == (0, "2 scans predicted by tiny-1c2e, trial 3\n", "")
     header, *lines = [line.split("\t") for line in Path("predictions.tsv").read_text().splitlines()]
-    assert header == list(_COLUMNS)
+    assert header == list(COLUMNS)
     model = ServedModel.load(folder)
     said = [model.predict(model.preparation.of(served_sample.scan(scan)), {}).prediction for scan in scans]
     assert [(line[0], float(line[1]), line[3:]) for line in lines] == [

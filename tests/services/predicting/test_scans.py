@@ -101,3 +101,15 @@ def test_a_model_with_covariates_asks_for_their_table(tmp_path: Path) -> None:
     assert [one.reason for one in rejected] == ["is no finite number, as is needed: column 'tiv' is 'big'"]
     with pytest.raises(UserError, match="has no column 'sex'"):
         find_scans(Asked(participants=table(tmp_path, "participant_id\ttiv", "s1\t1500")), model)
+
+
+def test_a_bids_data_set_needs_no_table_and_every_session_counts(model: ServedModel, tmp_path: Path) -> None:
+    for name in ("sub-01/ses-1/anat/sub-01_ses-1_T1w", "sub-01/ses-2/anat/sub-01_ses-2_T1w", "sub-02/anat/sub-02_T1w"):
+        served_sample.picture(tmp_path / f"{name}.png")
+    asked = Asked(bids=tmp_path, suffix="T1w")
+    found, rejected = find_scans(asked, model)
+    assert [scan.id for scan in found] == ["sub-01_ses-1", "sub-01_ses-2", "sub-02"] and not rejected
+    (tmp_path / "participants.tsv").write_text("participant_id\tage\nsub-01\t40\nsub-03\t50\n")
+    found, rejected = find_scans(asked, model)
+    assert [(scan.id, scan.label) for scan in found] == [("sub-01_ses-1", 40), ("sub-01_ses-2", None), ("sub-02", None)]
+    assert [one.subject for one in rejected] == ["sub-03"]

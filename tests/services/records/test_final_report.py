@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from services.records.answers import Final, fields_of
-from services.records.final_report import Evaluation, FinalReport
+from services.records.answers import Against, BaselineFigures, Final, fields_of
+from services.records.final_report import BaselineSaid, Evaluation, FinalReport, pooled_baselines, read_report
+from services.spec.replicate import Replicate
 from trainers.interval import Interval
 
 
@@ -17,9 +18,8 @@ def report(*scans: tuple[str, str]) -> FinalReport:
         training={},
         metrics={"mae": Interval(1.0, 0.5, 1.5), "r2": Interval(float("nan"), float("nan"), float("nan"))},
         seed_mae={0: 1.0},
-        sd=0.0,
-        ensemble_mae=1.0,
-        baseline_mae=2.0,
+        mean=1.0,
+        baselines={"predict_mean": BaselineFigures(title="predict-the-mean", mae=Interval(2.0, 1.5, 2.5))},
         shot_mae={"few": 2.0},
         scans=tuple(scan for scan, _ in scans),
         subjects=tuple(subject for _, subject in scans),
@@ -55,7 +55,9 @@ def test_what_is_told_of_it() -> None:
     assert document["metrics"]["r2"] == {"value": None, "low": None, "high": None}
     assert document["shot_mae"] == {"few": 2.0}
     assert repr(Final.model_validate_json(told.model_dump_json())) == repr(told)
-    assert (told.trial, told.method, told.sample, told.baseline_mae) == (0, "vanilla", "2 subjects", 2.0)
+    assert (told.trial, told.method, told.sample, told.sd) == (0, "vanilla", "2 subjects", None)
+    assert document["baselines"]["predict_mean"]["mae"]["value"] == 2.0
+    assert document["sd"] is None
 
 
 def with_cohort() -> FinalReport:
@@ -79,3 +81,56 @@ def test_a_report_of_before_there_were_cohorts_is_read(tmp_path: Path) -> None:
     document = report(("a_1", "a")).model_dump_json(exclude={"external"})
     (tmp_path / "final.json").write_text(document)
     assert FinalReport.read(tmp_path / "final.json").external == {}
+
+
+LABELS = (20.0, 40.0, 60.0)
+SAID = {Replicate(0): (22.0, 40.0, 60.0), Replicate(1): (18.0, 44.0, 63.0)}
+
+
+def simple(mae: float | None, *predictions: float) -> BaselineSaid:
+    return BaselineSaid("a model", mae, "", predictions)
+
+
+def test_figures_are_those_of_the_mean_prediction_with_the_single_runs_beside_it() -> None:
+    told = Evaluation.of("abc", "abc", LABELS, SAID, {}, {})
+    assert told.metrics["mae"].value == pytest.approx((0 + 2 + 1.5) / 3)
+    assert told.seed_mae == {Replicate(0): pytest.approx(2 / 3), Replicate(1): pytest.approx(3.0)}
+    assert told.mean == pytest.approx((2 / 3 + 3) / 2)
+    assert told.sd == pytest.approx((3 - 2 / 3) / 2**0.5)
+    assert told.against is None
+    assert Evaluation.of("abc", "abc", LABELS, {Replicate(0): SAID[Replicate(0)]}, {}, {}).sd is None
+
+
+def test_the_model_is_compared_with_the_baseline_that_is_best_in_training() -> None:
+    """And not with the one that is best on these scans."""
+    baselines = {
+        "lucky": simple(9.0, *LABELS),
+        "solid": simple(5.0, 23.0, 43.0, 63.0),
+        "unknown": simple(None, 0, 0, 0),
+    }
+    told = Evaluation.of("abc", "abc", LABELS, SAID, baselines, {})
+    assert told.against
+    assert (told.against.baseline, told.against.title) == ("solid", "a model")
+    assert told.against.difference.value == pytest.approx((0 + 2 + 1.5) / 3 - 3)
+    assert told.baselines["lucky"].mae.value == 0
+    assert told.baselines_said() == baselines
+    assert Against.model_validate_json(told.against.model_dump_json()) == told.against
+
+
+def test_baselines_of_several_parts_are_those_that_all_have() -> None:
+    parts = [{"a": simple(1.0, 5.0), "b": simple(None, 1.0)}, {"a": simple(4.0, 6.0, 7.0), "b": simple(2.0, 1.0, 1.0)}]
+    found = pooled_baselines([parts[0], parts[1] | {"c": simple(1.0, 1.0, 2.0)}])
+    assert found == {"a": simple(3.0, 5.0, 6.0, 7.0)._replace(predictions=[5.0, 6.0, 7.0]), "b": found["b"]}
+    assert found["b"].cross_validated_mae is None
+
+
+def test_a_report_of_means_over_runs_tells_the_figures_of_the_mean_prediction(tmp_path: Path) -> None:
+    now = report(("a", "a"), ("b", "b"), ("c", "c")).model_copy(update={"labels": LABELS, "predictions": SAID})
+    old = json.loads(now.model_dump_json(exclude={"mean", "baselines", "against", "baseline_predictions"}))
+    (tmp_path / "final.json").write_text(json.dumps(old | {"ensemble_mae": 1.0, "baseline_mae": 2.0, "sd": 0.0}))
+    read = read_report(tmp_path / "final.json")
+    fresh = Evaluation.of("abc", "abc", LABELS, SAID, {}, {})
+    assert (read.metrics, read.seed_mae, read.mean, read.sd) == (fresh.metrics, fresh.seed_mae, fresh.mean, fresh.sd)
+    assert (read.baselines["predict_mean"].mae.value, read.against, read.baselines_said()) == (2.0, None, {})
+    read.write(tmp_path / "again.json")
+    assert repr(read_report(tmp_path / "again.json")) == repr(read)

@@ -7,8 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from services import cli
+from services.records.final_report import FinalReport
 from services.records.folder import OuterFolder, SweepFolder
-from services.records.results import TESTED, read_results, write_results
+from services.records.results import read_results, write_results
+from services.records.tested import TESTED
 from services.records.trial_record import read_records, run_folder
 from services.spec.replicate import Replicate
 from tests.services.past import EPOCHS, history, leave
@@ -91,6 +93,16 @@ def test_what_others_predict_for_the_test_split_is_there_where_it_was_kept(tmp_p
     assert len(told) == 4 * len(SEEDS) + 4
     others = told.query("trial == 1")
     assert others.subject.tolist() == [f"sub-{place}" for place in range(4)] and set(others.prediction) == {30.0}
+
+
+def test_baselines_stand_beside_it(tmp_path: Path) -> None:
+    left = finished(tmp_path / "home")
+    report = FinalReport.read(left.folder.final)
+    told = report.model_copy(update={"baseline_predictions": {"predict_mean": (50.0,) * len(report.scans)}})
+    told.write(left.folder.final)
+    table = read_results(left.settings, left.folder)["predictions"].to_pandas()
+    baseline = table[table.trial.isna()]
+    assert set(baseline.run) == {"predict_mean"} and baseline.label.tolist() == list(report.labels)
 
 
 def test_outer_folds_are_told_together(tmp_path: Path) -> None:

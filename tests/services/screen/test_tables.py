@@ -8,10 +8,29 @@ import pytest
 from rich.console import Console
 
 from search_spaces import Value
-from services.records.answers import Final, OuterFold, Pooled, SampleFigures, Spread, Sweep, Trial, fields_of
+from services.records.answers import (
+    Against,
+    BaselineFigures,
+    Final,
+    OuterFold,
+    Pooled,
+    SampleFigures,
+    Spread,
+    Sweep,
+    Trial,
+    fields_of,
+)
 from services.records.leaderboard import told
 from services.records.trial_record import read_records
-from services.screen.tables import leaderboard_text, print_leaderboard, print_status, print_table, sweeps_table
+from services.screen.tables import (
+    OUTER_DOUBT,
+    leaderboard_text,
+    print_leaderboard,
+    print_status,
+    print_table,
+    sweeps_table,
+)
+from services.spec.replicate import Replicate
 from services.spec.spec import Extent, SweepSpec
 from tests.services.past import leave, spec
 from trainers.history import PRUNED
@@ -99,9 +118,13 @@ FINAL = Final(
     metrics={"mae": Interval(4.93, 4.02, 5.88), "r2": Interval(0.5, math.nan, 0.75)},
     sample="62 subjects",
     seed_mae={0: 4.7, 1: 5.1},
-    sd=0.25,
-    ensemble_mae=4.5,
-    baseline_mae=18.9,
+    mean=4.9,
+    sd=0.28,
+    baselines={
+        "predict_mean": BaselineFigures(title="predict-the-mean", mae=Interval(18.9, 17.0, 20.0)),
+        "pca_ridge": BaselineFigures(title="PCA + ridge", mae=Interval(5.24, 4.5, 6.0), cross_validated_mae=5.3),
+    },
+    against=Against(baseline="pca_ridge", title="PCA + ridge", difference=Interval(-0.31, -0.6, -0.02)),
     shot_mae={"many": 3.5, "few": 8.25},
 )
 SWEEP = Sweep(id="study-1c2e", name="study", state="stopped", label="age", trials=30, seeds=2, ended=3, best=4.25)
@@ -135,23 +158,50 @@ def test_phases_say_of_which_spaces_they_were_where_there_are_others_now(tmp_pat
 
 def test_the_final_figure(tmp_path: Path) -> None:
     lines = shown(sweep=SWEEP.model_copy(update={"final": FINAL}), trials_of=tmp_path)
-    assert lines[-4:] == [
-        "final     test MAE 4.930 [4.020, 5.880] age over 62 subjects, 4.93 ± 0.25 over 2 seeds, "
-        "4.500 for their mean prediction; predict-the-mean 18.90",
+    assert lines[-6:] == [
+        "final     test MAE 4.930 [4.020, 5.880] age over 62 subjects, mean prediction of 2 seeds, which alone reach "
+        "4.90 ± 0.28",
+        "          baselines: PCA + ridge 5.240 · predict-the-mean 18.90",
         "          r2 0.5000 [–, 0.7500]",
         "          MAE by training subjects near a label: many 3.500 · few 8.250",
         "          trial 1, dynlocrep; test split read once; dashboard: contrasweep ui",
+        "          better than PCA + ridge by 0.3100 [0.02000, 0.6000] age",
     ]
+
+
+def test_one_seed_has_no_spread(tmp_path: Path) -> None:
+    alone = FINAL.model_copy(update={"seed_mae": {Replicate(0): 4.93}, "mean": 4.93, "sd": None})
+    printed = "\n".join(shown(sweep=SWEEP.model_copy(update={"final": alone}), trials_of=tmp_path))
+    assert "over 62 subjects, one seed\n" in printed
+    assert "±" not in printed
+
+
+@pytest.mark.parametrize(
+    ("fresh", "configurations", "said"),
+    [
+        (False, 30, "validation MAE 4.200 over seeds 0, 1; too good: it chose the best of 30 configurations; test"),
+        (False, 0, "validation MAE 4.200 over seeds 0, 1; too good: it chose the best of all; test"),
+        (False, 1, "validation MAE 4.200 over seeds 0, 1; test"),
+        (True, 30, "validation MAE 4.200 over seeds 0, 1, which no race used; test"),
+    ],
+)
+def test_a_validation_figure_that_chose_is_too_good(
+    tmp_path: Path, fresh: bool, configurations: int, said: str
+) -> None:
+    reached = {Replicate(0): 4.0, Replicate(1): 4.4}
+    told = FINAL.model_copy(update={"validation": reached, "fresh": fresh, "configurations": configurations})
+    assert said in shown(sweep=SWEEP.model_copy(update={"final": told}), trials_of=tmp_path)[-2]
 
 
 def test_figures_of_cohorts_come_after_those_of_the_test_split(tmp_path: Path) -> None:
     cohort = SampleFigures(**fields_of(SampleFigures, FINAL)).model_copy(update={"sample": "[9] subjects", "sd": 0.5})
     final = FINAL.model_copy(update={"external": {"adni": cohort}})
     lines = shown(sweep=SWEEP.model_copy(update={"final": final}), trials_of=tmp_path)
-    assert lines[-7].startswith("final     test MAE 4.930")
-    assert lines[-4:] == [
-        "external  adni MAE 4.930 [4.020, 5.880] age over [9] subjects, 4.93 ± 0.50 over 2 seeds, "
-        "4.500 for their mean prediction; predict-the-mean 18.90",
+    assert lines[-10].startswith("final     test MAE 4.930")
+    assert lines[-6:-1] == [
+        "external  adni MAE 4.930 [4.020, 5.880] age over [9] subjects, mean prediction of 2 seeds, which alone reach "
+        "4.90 ± 0.50",
+        "          baselines: PCA + ridge 5.240 · predict-the-mean 18.90",
         "          r2 0.5000 [–, 0.7500]",
         "          MAE by training subjects near a label: many 3.500 · few 8.250",
         "          trial 1, dynlocrep; test split read once; dashboard: contrasweep ui",
@@ -190,7 +240,7 @@ def pooled() -> Pooled:
         )
         for number, (method, mae) in enumerate([("supremix", 4.0), ("dynlocrep", 5.0)])
     )
-    figures = {"seed_mae": {"0": 4.4, "1": 4.6}, "sd": 0.1, "ensemble_mae": 4.3, "baseline_mae": 15.0}
+    figures = {"seed_mae": {"0": 4.4, "1": 4.6}, "mean": 4.5, "sd": 0.1}
     between = {"mae": Spread(mean=4.5, sd=0.71), "external adni": Spread(mean=5.5, sd=0.71)}
     known = {"metrics": metrics, **figures, "sample": "80 subjects", "outer": folds, "between": between}
     return Pooled.model_validate(known)
@@ -208,7 +258,8 @@ def test_outer_folds_and_what_they_say_together() -> None:
     lines = [" ".join(line.split()) for line in file.getvalue().splitlines()]
     assert lines[2] == "s-00000000.0 finished 30/30 4.000 4.000 7 supremix 40 subjects"
     assert lines[3] == "s-00000000.1 finished 30/30 4.000 5.000 8 dynlocrep 40 subjects"
-    assert lines[5].startswith("final test MAE 4.500 [4.000, 5.000] age over 80 subjects, 4.50 ± 0.10 over 2 seeds")
+    assert lines[4] == OUTER_DOUBT
+    assert lines[6].startswith("final test MAE 4.500 [4.000, 5.000] age over 80 subjects, mean prediction of 2 seeds")
     assert "over 2 outer folds mae 4.50 ± 0.71 · external adni 5.50 ± 0.71" in lines
     assert "won: supremix in 1, dynlocrep in 1" in lines
     (listed,) = sweeps_table([sweep]).lines

@@ -51,6 +51,7 @@ DEFAULTS: dict[str, Any] = {
     "data.censored": "reject",
     "data.group": None,
     "data.affine": None,
+    "data.sample": None,
     "data.transforms": (),
     "data.dtype": "float32",
     "data.normalize": None,

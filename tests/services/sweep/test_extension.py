@@ -82,7 +82,7 @@ def test_a_space_that_comes_later_is_tried_at_its_published_point_and_searched(t
     assert "8/8 trials" in printed and "test split read 2 times" in printed
     after = json.loads(results(small, settings))
     assert after[:4] == before, "the earlier ones are as they were"
-    assert {one["configuration"]["method"] for one in after[4:]} == {"exponential", "simclr"}
+    assert {one["configuration"]["method"] for one in after[4:]} == {"simclr"}, "it catches up"
     assert after[4]["configuration"]["params"] == losses.parameters("simclr")
     study = optuna.load_study(study_name=small.sweep_id, storage=settings.optuna_storage)
     assert [trial.params.get("method") for trial in study.trials[:5]] == [None] * 4 + ["simclr"]

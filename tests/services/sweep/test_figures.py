@@ -22,7 +22,7 @@ def test_predictions_are_drawn_against_labels_with_unit_and_identity() -> None:
     identity = axes.lines[0]
     assert np.array_equal(identity.get_xdata(), identity.get_ydata())
     np.testing.assert_allclose(np.asarray(axes.collections[-1].get_offsets()), np.stack([y, y], axis=1))
-    assert "MAE 1.000 y" in [text.get_text() for text in axes.texts]
+    assert "MAE 0.000 y" in [text.get_text() for text in axes.texts]
 
 
 @pytest.mark.parametrize(

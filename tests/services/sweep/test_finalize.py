@@ -6,10 +6,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from mlflow import MlflowClient
@@ -18,6 +19,7 @@ from search_spaces import Configuration
 from services.data.prepare import Prepared, Stored, View
 from services.records.final_report import FinalReport
 from services.records.looks import Looks
+from services.records.tested import read_tested
 from services.records.trial_record import keep_race, run_folder, write_configuration
 from services.settings import Settings
 from services.spec.replicate import Replicate
@@ -58,10 +60,10 @@ class Study:
     prepared: Prepared
 
 
-def _store(folder: Path, people: int = 40, seed: int = 0) -> VolumeStore:
-    """40 subjects, or another number of `people`, whose brightness follows age."""
-    rng = np.random.default_rng(seed)
-    ages = rng.uniform(20, 80, people)
+def _store(folder: Path, people: int = 40, seed: int = 0, noise: int = 0) -> VolumeStore:
+    """40 subjects, or another number of `people`, whose brightness follows age; `noise` is the seed of the rest."""
+    ages = np.random.default_rng(seed).uniform(20, 80, people)
+    rng = np.random.default_rng(1000 + noise)
     images = (rng.normal(size=(people, *SHAPE)) + ages[:, None, None, None] / 20).astype(np.float32)
     volumes = [
         Volume(f"s{row:02d}", age, None, image) for row, (age, image) in enumerate(zip(ages, images, strict=True))
@@ -141,13 +143,16 @@ def test_the_report_is_what_the_checkpoints_predict_for_the_test_split(finalized
     predicted = {seed: Predictor.load(run, best, SHAPE).infer(images) for seed, (run, best) in winner.members.items()}
     errors = {seed: abs(one.predictions - labels).mean() for seed, one in predicted.items()}
     assert report.seed_mae == pytest.approx(errors)
-    assert report.metrics["mae"].value == pytest.approx(np.mean(list(errors.values())))
-    assert report.metrics["mae"].low < report.metrics["mae"].value < report.metrics["mae"].high
-    assert report.sd == pytest.approx(np.std(list(errors.values()), ddof=1))
     ensemble = np.mean([one.predictions for one in predicted.values()], axis=0)
-    assert report.ensemble_mae == pytest.approx(abs(ensemble - labels).mean())
-    training = store.labels[store.rows_of(splits.train)]
-    assert report.baseline_mae == pytest.approx(abs(np.mean(training) - labels).mean())
+    assert report.metrics["mae"].value == pytest.approx(abs(ensemble - labels).mean()), "what the served model reaches"
+    assert report.metrics["mae"].low < report.metrics["mae"].value < report.metrics["mae"].high
+    assert report.mean == pytest.approx(np.mean(list(errors.values())))
+    assert report.sd == pytest.approx(np.std(list(errors.values()), ddof=1))
+    usable = store.labels[store.rows_of(splits.train + splits.validation)]
+    assert report.baseline_predictions["predict_mean"] == pytest.approx([usable.mean()] * 8)
+    assert report.baseline_predictions["predict_median"] == pytest.approx([np.median(usable)] * 8)
+    assert {*report.baselines} == {"pca_ridge", "pca_svr", "predict_mean", "predict_median"}, "there are no covariates"
+    assert report.against and report.against.baseline in ("pca_ridge", "pca_svr"), "brightness follows age"
     assert report.shot_mae == {"few": pytest.approx(report.metrics["mae"].value)}, "no label of 40 people is frequent"
 
 
@@ -168,12 +173,92 @@ def test_a_cohort_has_the_figures_that_the_test_split_has(finalized: Path, train
     assert adni.seed_mae == pytest.approx(errors)
     assert adni.metrics["mae"].low < adni.metrics["mae"].value < adni.metrics["mae"].high
     assert adni.sd == pytest.approx(np.std(list(errors.values()), ddof=1))
-    assert adni.ensemble_mae == pytest.approx(abs(np.mean(list(predicted.values()), axis=0) - store.labels).mean())
+    ensemble = np.mean(list(predicted.values()), axis=0)
+    assert adni.metrics["mae"].value == pytest.approx(abs(ensemble - store.labels).mean())
     study, splits = trained.prepared.store, trained.prepared.first.splits
-    mean = study.labels[study.rows_of(splits.train)].mean()
-    assert adni.baseline_mae == pytest.approx(abs(mean - store.labels).mean())
+    mean = study.labels[study.rows_of(splits.train + splits.validation)].mean()
+    assert adni.baselines["predict_mean"].mae.value == pytest.approx(abs(mean - store.labels).mean())
     assert adni.sample == "9 subjects"
     assert (finalized / "figures/external-adni.png").stat().st_size > 5000
+
+
+def test_every_complete_configuration_says_what_it_predicts_for_the_test_split(finalized: Path, trained: Study) -> None:
+    table = pq.read_table(finalized / "test_predictions.parquet").to_pylist()
+    assert len(table) == 2 * 2 * 8, "two configurations of two seeds, eight people"
+    store, test = trained.prepared.store, trained.prepared.first.splits.test
+    images, labels = store.read_rows(store.rows_of(test)), store.labels[store.rows_of(test)].tolist()
+    for number, configuration in enumerate(CONFIGURATIONS):
+        for seed in trained.spec.search.seeds:
+            run = run_config(trained.spec, configuration, seed)
+            best = run_folder(trained.storage, number, Replicate(seed)) / "best.pt"
+            expected = Predictor.load(run, best, SHAPE).infer(images).predictions
+            own = [row for row in table if (row["trial"], row["run"]) == (number, str(seed))]
+            assert [row["scan"] for row in own] == [*test]
+            assert [row["label"] for row in own] == labels
+            assert [row["prediction"] for row in own] == pytest.approx(expected.tolist())
+    ranked = read_tested(finalized / "test_predictions.parquet")
+    report = FinalReport.read(finalized / "final.json")
+    (chosen,) = [one for one in ranked if one.trial == report.trial]
+    assert chosen.mae == pytest.approx(report.metrics["mae"].value)
+    assert dict(chosen.run_mae) == pytest.approx(report.seed_mae)
+    assert ranked[0].mae <= ranked[1].mae
+
+
+def test_a_test_split_that_is_read_scan_by_scan_says_the_same(
+    finalized: Path, study: Study, tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.sweep.finalize.export_model", lambda *_: None)
+    monkeypatch.setattr("trainers.data.store._PART_BYTES", 1)
+    final = tmp_path / "sweep/final.json"
+    report = finalize(study.spec, final, study.storage, {(): study.prepared}, tracker, looks(study, tmp_path))
+    whole = FinalReport.read(finalized / "final.json")
+    for run, predictions in whole.predictions.items():
+        assert report.predictions[run] == pytest.approx(predictions, rel=1e-4)
+    for name, predictions in whole.baseline_predictions.items():
+        assert report.baseline_predictions[name] == pytest.approx(predictions, rel=1e-6)
+    in_parts, at_once = (read_tested(one / "test_predictions.parquet") for one in (final.parent, finalized))
+    assert [one.mae for one in in_parts] == pytest.approx([one.mae for one in at_once], rel=1e-4)
+
+
+def test_predictions_of_an_earlier_phase_are_kept(
+    finalized: Path, study: Study, tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.sweep.finalize.export_model", lambda *_: None)
+    shutil.copytree(finalized, tmp_path / "sweep")
+    before = (finalized / "test_predictions.parquet").read_bytes()
+    final, seen = tmp_path / "sweep/final.json", looks(study, tmp_path)
+    for _ in range(2):  # the first time it died before the report
+        finalize(study.spec, final, study.storage, {(): study.prepared}, tracker, seen, phase=1)
+        shutil.copy(finalized / "final.json", final)
+    assert (final.parent / "test_predictions-0.parquet").read_bytes() == before
+    assert (final.parent / "final-0.json").read_bytes() == (finalized / "final.json").read_bytes()
+    assert len(read_tested(final.parent / "test_predictions.parquet")) == 2
+
+
+def test_configurations_of_another_store_or_without_a_checkpoint(
+    study: Study, tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second reads images of the same people in another store; the third has lost a checkpoint."""
+    monkeypatch.setattr("services.sweep.finalize.export_model", lambda *_: None)
+    choices = "search: {choices: {size: {one: {data: {dtype: float32}}, two: {data: {dtype: float16}}}}, "
+    spec = parse_spec(SPEC.replace("search: {", choices), "small.yaml")
+    other = replace(study.prepared, store=_store(tmp_path / "other", noise=7))
+    shutil.copytree(study.storage / "trial-0001", study.storage / "trial-0002")
+    for number, choice in enumerate(("one", "two", "one")):
+        configuration = replace(CONFIGURATIONS[min(number, 1)], choices={"size": choice})
+        write_configuration(study.storage, number, configuration, spec.plan)
+    run_folder(study.storage, 2, Replicate(1)).joinpath("best.pt").unlink()
+    _worsen(study.storage, 1)
+    _worsen(study.storage, 2)
+    prepared = {spec.search.reading({"size": "one"}): study.prepared, spec.search.reading({"size": "two"}): other}
+    finalize(spec, tmp_path / "final.json", study.storage, prepared, tracker, looks(study, tmp_path))
+    table = pq.read_table(tmp_path / "test_predictions.parquet").to_pylist()
+    assert {row["trial"] for row in table} == {0, 1}
+    images = other.store.read_rows(other.store.rows_of(other.splits.test))
+    run, best = run_config(study.spec, CONFIGURATIONS[1], 0), run_folder(study.storage, 1, Replicate(0)) / "best.pt"
+    expected = Predictor.load(run, best, SHAPE).infer(images).predictions.tolist()
+    own = [row["prediction"] for row in table if (row["trial"], row["run"]) == (1, "0")]
+    assert own == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("worse", "method"), [(0, "vanilla"), (1, "exponential")])
@@ -252,12 +337,17 @@ def test_metrics_figures_and_checkpoints_reach_mlflow(finalized: Path, trained: 
     parent = runs["small-1c2e"]
     assert parent.data.metrics["test_mae"] == pytest.approx(report.metrics["mae"].value)
     assert parent.data.metrics["test_pearson_high"] == pytest.approx(report.metrics["pearson"].high)
-    assert parent.data.metrics["test_mae_baseline"] == pytest.approx(report.baseline_mae)
+    assert parent.data.metrics["test_mae_seed_mean"] == pytest.approx(report.mean)
+    assert parent.data.metrics["test_mae_seed_sd"] == pytest.approx(report.sd)
+    assert parent.data.metrics["test_mae_pca_ridge"] == pytest.approx(report.baselines["pca_ridge"].mae.value)
+    assert report.against
+    assert parent.data.metrics["test_mae_against_baseline"] == pytest.approx(report.against.difference.value)
     assert parent.data.metrics["test_mae_few"] == pytest.approx(report.shot_mae["few"])
     adni = report.external["adni"]
     assert parent.data.metrics["external_adni_mae"] == pytest.approx(adni.metrics["mae"].value)
     assert parent.data.metrics["external_adni_r2_low"] == pytest.approx(adni.metrics["r2"].low)
-    assert parent.data.metrics["external_adni_mae_baseline"] == pytest.approx(adni.baseline_mae)
+    mean = adni.baselines["predict_mean"].mae.value
+    assert parent.data.metrics["external_adni_mae_predict_mean"] == pytest.approx(mean)
     artifacts = Path(parent.info.artifact_uri or "")
     assert (artifacts / "figures/external-adni.png").stat().st_size > 5000
     assert (artifacts / "figures/predicted-against-true.png").stat().st_size > 5000

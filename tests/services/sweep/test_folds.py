@@ -88,7 +88,7 @@ def test_a_single_configuration_without_validation(tmp_path: Path, ray_local: No
     report = run(loaded, settings)
     (trial,) = Local(settings).trials(loaded.sweep_id)
     assert (trial.state, trial.objective, trial.seeds) == ("complete", None, {Replicate(0): None, Replicate(1): None})
-    assert report.metrics["mae"].value < report.baseline_mae
+    assert report.metrics["mae"].value < report.baselines["predict_mean"].mae.value
     assert "–" in (settings.reports / f"{loaded.sweep_id}.html").read_text()
 
 

@@ -17,8 +17,8 @@ import pytest
 from rich.console import Console
 
 from services.data.prepare import find_prepared
-from services.records.answers import OuterFold, Pooled
-from services.records.final_report import FinalReport, PooledReport
+from services.records.answers import OuterFold, Pooled, fields_of
+from services.records.final_report import BaselineSaid, Evaluation, FinalReport, PooledReport
 from services.records.folder import FINISHED, INTERRUPTED, SweepFolder
 from services.records.looks import Looks
 from services.settings import Settings
@@ -37,10 +37,11 @@ PATIENCE_S = 600
 
 
 def of_fold(number: int, labels: Sequence[float], errors: dict[int, float], baseline: float) -> FinalReport:
-    """A report whose runs, by seed, are wrong by the same amount for everyone."""
+    """A report whose runs, by seed, and baseline are wrong by the same amount for everyone."""
     names = tuple(f"s{number}{place}" for place in range(len(labels)))
     said = {Replicate(seed): tuple(label + error for label in labels) for seed, error in errors.items()}
-    known = {"scans": names, "subjects": names, "labels": tuple(labels), "predictions": said, "baseline_mae": baseline}
+    simple = {"pca_ridge": BaselineSaid("PCA + ridge", baseline, "", [label + baseline for label in labels])}
+    known = fields_of(Evaluation, Evaluation.of(names, names, labels, said, simple, {}))
     return final_report(labels, number).model_copy(update=known)
 
 
@@ -57,8 +58,10 @@ def test_everyone_is_pooled_over_the_runs_that_all_winners_have() -> None:
     assert pooled.scans == ("s00", "s01", "s02", "s10")
     assert pooled.predictions == {Replicate(0): (21.0, 41.0, 61.0, 25.0)}
     assert pooled.seed_mae == {Replicate(0): pytest.approx((1 + 1 + 1 + 5) / 4)}
-    assert pooled.metrics["mae"].value == pooled.ensemble_mae == pytest.approx(2.0)
-    assert pooled.baseline_mae == pytest.approx((3 * 10 + 20) / 4)
+    assert pooled.metrics["mae"].value == pooled.mean == pytest.approx(2.0)
+    assert pooled.baselines["pca_ridge"].mae.value == pytest.approx((3 * 10 + 20) / 4)
+    assert pooled.baseline_predictions["pca_ridge"] == (30.0, 50.0, 70.0, 50.0)
+    assert pooled.against and pooled.against.difference.value == pytest.approx(2 - (3 * 10 + 20) / 4)
     assert pooled.between["mae"].mean == 3.5
     assert pooled.between["mae"].sd == pytest.approx(3 / 2**0.5)
     assert pooled.phase == 3
@@ -112,7 +115,7 @@ def test_a_sweep_killed_in_its_second_outer_fold_goes_on_there(tmp_path: Path, r
     pooled = local.status(sweep_id).final
     assert isinstance(pooled, Pooled) and "final     test MAE" in printed and "over 80 subjects" in printed
     check_predictions(loaded, settings)
-    assert pooled.metrics["mae"].value < pooled.baseline_mae / 2
+    assert pooled.metrics["mae"].value < pooled.baselines["predict_mean"].mae.value / 2
     folds = [fold.metrics["mae"] for fold in pooled.outer]
     assert pooled.metrics["mae"].value == pytest.approx(np.mean(folds)), "both have 40 scans"
     assert pooled.between["mae"].sd == pytest.approx(np.std(folds, ddof=1))

@@ -75,7 +75,7 @@ def test_a_sweep_ends_with_a_leaderboard_and_a_test_figure(finished: tuple[Loade
     assert "5/5 trials" in printed and "validation MAE" in printed and "test MAE" in printed
     mae = report.metrics["mae"]
     assert mae.low <= mae.value <= mae.high
-    assert mae.value < report.baseline_mae / 2
+    assert mae.value < report.baselines["predict_mean"].mae.value / 2
     assert SweepFolder.find(settings, "small").read_state().state == FINISHED
 
 
@@ -83,7 +83,7 @@ def test_cohorts_are_evaluated_beside_the_test_split(finished: tuple[LoadedSpec,
     loaded, settings, printed = finished
     young = FinalReport.read(settings.sweeps / loaded.spec.sweep_id / "final.json").external["young"]
     assert max(young.labels) <= 30
-    assert young.metrics["mae"].value < young.baseline_mae
+    assert young.metrics["mae"].value < young.baselines["predict_mean"].mae.value
     assert f"external: young\n  warning  images that the study has, too ({len(young.scans)}): sub-" in printed
     assert f"external  young MAE {number(young.metrics['mae'].value)}" in printed
     told = Local(settings).status(loaded.spec.sweep_id)

@@ -48,4 +48,4 @@ def test_a_short_sweep_over_real_scans(
     assert [record.state for record in records] == ["complete", "complete"]
     report = FinalReport.read(settings.sweeps / loaded.spec.sweep_id / "final.json")
     assert report.n_subjects == 151
-    assert report.metrics["mae"].value < beats * report.baseline_mae
+    assert report.metrics["mae"].value < beats * report.baselines["predict_mean"].mae.value

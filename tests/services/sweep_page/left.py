@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from services.records.answers import fields_of
+from services.records.answers import Against, BaselineFigures, fields_of
 from services.records.final_report import Evaluation, FinalReport
 from services.records.folder import SweepFolder, SweepState
 from services.settings import Settings
@@ -94,9 +94,13 @@ def final_report(labels: Sequence[float], number: int) -> FinalReport:
         training={},
         metrics={"mae": Interval(4.93, 4.02, 5.88), "r2": Interval(float("nan"), float("nan"), float("nan"))},
         seed_mae=dict.fromkeys(SEEDS, 4.93),
+        mean=5.1,
         sd=0.21,
-        ensemble_mae=4.5,
-        baseline_mae=18.9,
+        baselines={
+            "predict_mean": BaselineFigures(title="predict-the-mean", mae=Interval(18.9, 17.0, 21.0)),
+            "pca_ridge": BaselineFigures(title="PCA + ridge", mae=Interval(5.2, 4.4, 6.1), note="some of the voxels"),
+        },
+        against=Against(baseline="pca_ridge", title="PCA + ridge", difference=Interval(-0.27, -0.7, 0.1)),
         shot_mae={"many": 4.0, "few": 6.0},
         scans=scans,
         subjects=scans,

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from search_spaces import Value
+from services.records.tested import TESTED, Said, write_tested
 from services.records.trial_record import keep_race
+from services.spec.replicate import REFIT, Replicate
 from services.spec.spec import parse_spec
 from services.sweep_page import render, write
+from services.sweep_page.tables import table_on_test
 from tests.services.past import EPOCHS, leave
 from tests.services.sweep_page.left import Left, curves, finished, study, with_cohort
 from tests.services.sweep_page.parsed import Page
@@ -116,6 +119,34 @@ def test_the_spec_on_the_page_is_the_spec(left: Left, page: Page) -> None:
 def test_pruned_and_failed_configurations_have_their_reasons(page: Page) -> None:
     assert "3 behind the best" in page.text
     assert "Diverged: the loss is nan" in page.text
+
+
+def test_the_headline_says_whether_it_beats_the_best_baseline(page: Page) -> None:
+    head = page.text[: page.text.index("Provenance")]
+    assert "not better than PCA + ridge beyond chance: 0.2700 [-0.1000, 0.7000] age better" in head
+    assert "mean prediction of 3 seeds, which alone reach 5.10 ± 0.21" in head
+    assert "PCA + ridge 5.200, predict-the-mean 18.90" in head
+    assert "MAE of PCA + ridge (some of the voxels)" in page.text and "[4.400, 6.100]" in page.text
+    assert "too good: it chose the best of 2 configurations" in page.text
+
+
+def test_all_configurations_on_the_test_split_come_last_and_are_not_for_choosing(tmp_path: Path) -> None:
+    left = finished(tmp_path)
+    labels, scans = np.array([20.0, 40.0]), ("sub-0", "sub-1")
+    errors = {(0, 0): 3.0, (0, 1): -1.0, (1, 0): 0.5, (7, 0): 0.1}
+    said = [Said(trial, Replicate(seed), scans, labels, labels + error) for (trial, seed), error in errors.items()]
+    refitted = Said(0, Replicate(0, REFIT), scans, labels, labels + 90)
+    write_tested(left.folder.path / TESTED, [*said, refitted])
+    page = page_of(left)
+    assert [text for level, text in page.headings if level == 2] == [*SECTIONS, "All configurations on the test split"]
+    assert "not for choosing" in page.text
+    best, chosen = table_on_test(left.content()).lines
+    assert best.cells == ("1", "dynlocrep", "0.5000", "0.5000", "6.100", "2"), (
+        "the trial whose folder is gone is left out"
+    )
+    assert chosen.cells == ("0", "dynlocrep", "1.000", "2.0 ± 1.4", "5.100", "1")
+    assert (best.kind, chosen.kind) == ("", "best")
+    assert "tested" in {link["href"][1:] for link in page.of("a")}
 
 
 def test_cohorts_have_a_section_with_a_table_and_a_picture_each(tmp_path: Path) -> None:

@@ -166,6 +166,13 @@ def test_columns_of_site_and_sex_are_described(tmp_path: Path) -> None:
 CENSORED = ("a\t20\tF", "b\t89+\tF", "c\t> 85\tM", "d\t30\tM")
 
 
+def test_a_sample_spans_the_labels_and_takes_all_scans_of_its_subjects(tmp_path: Path) -> None:
+    table(tmp_path, *(f"s{number:02d}\t{20 + number}\tF" for number in range(11)))
+    scans, rejected = read_subjects(config(sample=3), tmp_path)
+    assert [scan.label for scan in scans] == [20, 25, 30] and not rejected
+    assert len(read_subjects(config(sample=40), tmp_path)[0]) == 11
+
+
 def test_censored_labels_are_rejected_unless_asked_for(tmp_path: Path) -> None:
     table(tmp_path, *CENSORED)
     subjects, rejected = read_subjects(config(), tmp_path)

@@ -1,12 +1,17 @@
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
+from nibabel.freesurfer.mghformat import MGHImage
+from nibabel.processing import resample_to_output
+from scipy.ndimage import gaussian_filter
 
 from tests.trainers.served import served_sample
 from trainers.data.readers import UnreadableError
-from trainers.served import ServedModel, save_served
+from trainers.data.transforms import build_transforms
+from trainers.served import Preparation, ServedModel, save_served
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +78,29 @@ def test_files_that_transforms_read_come_with_the_model(tmp_path: Path) -> None:
     (tmp_path / "atlas.nii.gz").unlink()
     model = ServedModel.load(folder)
     assert model.preparation.config.data.transforms == ({"Parcellate": {"atlas": "files/0-atlas.nii.gz"}},)
+
+
+def test_one_brain_is_prepared_alike_however_it_is_stored(tmp_path: Path) -> None:
+    shape = (1, 16, 18, 14)
+    steps: list[dict[str, dict[str, Any]]] = [
+        {"Spacing": {"pixdim": [2.0, 2.0, 2.0]}},
+        {"ResizeWithPadOrCrop": {"spatial_size": list(shape[1:])}},
+    ]
+    told = served_sample.config(shape, (1.0, 1.0), image="{participant_id}.nii.gz", transforms=steps)
+    preparation = Preparation(told, build_transforms(steps, tmp_path))
+    brain = gaussian_filter(np.random.default_rng(0).random((32, 36, 28)), 3).astype(np.float32) * 100
+    usual = nib.Nifti1Image(brain, np.diag([1.0, 1.0, 1.0, 1.0]))
+    usual.to_filename(tmp_path / "ras.nii.gz")
+    flipped = nib.Nifti1Image(brain[::-1], np.diag([-1.0, 1.0, 1.0, 1.0]) + np.eye(4, k=3) * 31)
+    flipped.to_filename(tmp_path / "las.nii")
+    MGHImage(brain, usual.affine).to_filename(tmp_path / "a.mgz")
+    resample_to_output(usual, (1.5, 1.5, 1.5), order=1).to_filename(tmp_path / "coarse.nii.gz")
+    prepared = {
+        name: preparation.of(served_sample.scan(tmp_path / name)).values
+        for name in ("ras.nii.gz", "las.nii", "a.mgz", "coarse.nii.gz")
+    }
+    expected = prepared.pop("ras.nii.gz")
+    np.testing.assert_allclose(prepared["las.nii"], expected, rtol=1e-5)
+    np.testing.assert_allclose(prepared["a.mgz"], expected, rtol=1e-5)
+    inner = (slice(None), *[slice(2, -2)] * 3)
+    assert np.abs(prepared["coarse.nii.gz"] - expected)[inner].mean() < 0.1 * expected[inner].std()

@@ -1,0 +1,57 @@
+"""`contrasweep-predict`, a BIDS App: a command of its own, with the arguments that all of them have."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from services.cli.app import aside, console, ending, print_version
+from services.cli.model import SOME_REJECTED, print_rejected
+
+bids_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@bids_app.command()
+def predict_bids(
+    bids_dir: Annotated[Path, typer.Argument(help="The BIDS data set, which is only read.", show_default=False)],
+    output_dir: Annotated[Path, typer.Argument(help="The derivative's folder.", show_default=False)],
+    analysis_level: Annotated[
+        Literal["participant", "group"],
+        typer.Argument(help="participant predicts each scan; group makes one table of these.", show_default=False),
+    ],
+    model: Annotated[
+        str, typer.Option(help="A model's folder, a registered model (models:/name/version), or a sweep's id.")
+    ] = "",
+    participant_label: Annotated[
+        list[str] | None, typer.Option(help="Only this subject, with or without sub-; for several, more than once.")
+    ] = None,
+    suffix: Annotated[
+        str | None, typer.Option(help="What names of images end in: T1w ...; default: as in the model's study.")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=print_version)
+    ] = False,
+) -> None:
+    """What a model says of the scans of a BIDS data set, as a derivative. Exit status 3: some could not be used."""
+    from services.predicting import bids_app as app
+    from services.settings import load_settings
+    from trainers.errors import UserError
+
+    if analysis_level == "group":
+        table, scans = app.group(output_dir)
+        console.print(f"{table}: {scans} scans", markup=False, soft_wrap=True)
+        return
+    if not model:
+        raise UserError("--model is missing: a model's folder, a registered model, or a sweep's id")
+    found = app.participant(model, bids_dir, output_dir, participant_label or (), suffix, load_settings(), aside())
+    console.print(f"{app.told(found)} -> {output_dir}", markup=False, soft_wrap=True)
+    print_rejected(found.rejected)
+    if found.rejected:
+        sys.exit(SOME_REJECTED)
+
+
+def main() -> None:
+    """Run it: 0 when all went well, 2 and one line for a user's mistake, 3 where scans could not be used."""
+    with ending(debug=False):
+        bids_app()

@@ -1,0 +1,16 @@
+"""Features for what looks at nothing."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainers.baselines.base import Encoder
+from trainers.baselines.scans import Scans
+
+
+def nothing(_: Scans) -> Encoder:
+    """What gives everyone the same feature, whatever it is learned from."""
+
+    def encode(scans: Scans) -> NDArray[np.float64]:
+        return np.zeros((len(scans), 1))
+
+    return encode
