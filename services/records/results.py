@@ -147,8 +147,9 @@ def _epochs(sweep: Path, record: TrialRecord) -> Iterator[Row]:
 def _stages(sweep: Path, record: TrialRecord) -> dict[Replicate, dict[str, History]]:
     """What each run left of each of its stages, the judged one last; those on all but the test split, too."""
     found = {}
-    for folder in sorted(trial_folder(sweep, record.number).glob("*seed-*")):
-        run, judged = replicate_named(folder.name), History.read(folder)
+    folders = {replicate_named(folder.name): folder for folder in trial_folder(sweep, record.number).glob("*seed-*")}
+    for run, folder in sorted(folders.items(), key=lambda one: (one[0].seed, str(one[0].fold))):
+        judged = History.read(folder)
         stages = {path.parent.name: History.read(path.parent) for path in folder.glob("*/history.json")}
         known = {name: history for name, history in stages.items() if history}
         if known or judged:

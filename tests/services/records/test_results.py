@@ -75,11 +75,11 @@ def test_every_stage_and_refitted_run_is_told(tmp_path: Path) -> None:
     tables = read_results(left.settings, left.folder)
     runs = tables["seed_runs"].to_pandas()
     assert runs[["run", "epochs", "state"]].to_numpy().tolist() == [
-        ["refit seed 0", 1, "running"],
         ["0", 4, "running"],
+        ["refit seed 0", 1, "running"],
         ["1", 2, "running"],
     ]
-    assert runs.seconds[1] == 3.0 and runs.objective[1] == 3.0
+    assert runs.seconds[0] == 3.0 and runs.objective[0] == 3.0
     epochs = tables["epochs"].to_pandas().query("run == '0'")
     assert epochs.stage.tolist() == [FIRST_STAGE] * 2 + ["judged"] * 2
 
