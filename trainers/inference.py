@@ -89,9 +89,9 @@ def save_ensemble(folder: Path, members: Mapping[str, tuple[RunConfig, Path]], i
     write_atomically(folder / _ENSEMBLE, json.dumps({"image_shape": image_shape, "runs": runs}, indent=1).encode())
 
 
-def load_ensemble(folder: Path, device: torch.device | str = "cpu") -> list[Predictor]:
-    """The predictors that `save_ensemble` kept, in its order."""
+def load_ensemble(folder: Path, device: torch.device | str = "cpu") -> dict[str, Predictor]:
+    """The predictors that `save_ensemble` kept, by their names and in its order."""
     kept = json.loads((folder / _ENSEMBLE).read_text())
     shape = tuple(kept["image_shape"])
     runs = {name: RunConfig.model_validate(run) for name, run in kept["runs"].items()}
-    return [Predictor.load(run, folder / f"{name}.pt", shape, device) for name, run in runs.items()]
+    return {name: Predictor.load(run, folder / f"{name}.pt", shape, device) for name, run in runs.items()}

@@ -25,9 +25,17 @@ def subject_bootstrap(
     rows_of: dict[Hashable, list[int]] = {}
     for row, subject in enumerate(subjects):
         rows_of.setdefault(subject, []).append(row)
-    members = [np.array(rows) for rows in rows_of.values()]
-    draws = np.random.default_rng(seed).integers(len(members), size=(repeats, len(members)))
-    resampled = np.array([figure(np.concatenate([members[one] for one in drawn])) for drawn in draws])
+    ordered, sizes = np.concatenate([*rows_of.values()]), np.array([*map(len, rows_of.values())])
+    draws = np.random.default_rng(seed).integers(len(sizes), size=(repeats, len(sizes)))
+    resampled = np.array([figure(_drawn(ordered, sizes, drawn)) for drawn in draws])
     value, defined = float(figure(np.arange(len(subjects)))), resampled[np.isfinite(resampled)]
     low, high = np.percentile(defined, [2.5, 97.5]) if defined.size else (np.nan, np.nan)
     return Interval(value, float(low), float(high))
+
+
+def _drawn(ordered: Rows, sizes: Rows, drawn: Rows) -> Rows:
+    """The rows of the `drawn` subjects, each as many as `sizes` says of `ordered` ones, in one step for all."""
+    many = sizes[drawn]
+    begins, ends = (sizes.cumsum() - sizes)[drawn], many.cumsum()
+    rows: Rows = ordered[np.repeat(begins - ends + many, many) + np.arange(ends[-1])]
+    return rows

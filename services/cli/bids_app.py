@@ -46,7 +46,7 @@ def predict_bids(
         raise UserError("--model is missing: a model's folder, a registered model, or a sweep's id")
     found = app.participant(model, bids_dir, output_dir, participant_label or (), suffix, load_settings(), aside())
     console.print(f"{app.told(found)} -> {output_dir}", markup=False, soft_wrap=True)
-    print_rejected(found)
+    print_rejected(found.rejected)
     if found.rejected:
         sys.exit(SOME_REJECTED)
 

@@ -1,6 +1,7 @@
 """Commands that use the model that a sweep left."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 from services.cli.app import Json, app, aside, console
 
 if TYPE_CHECKING:
-    from services.predicting.answers import Predictions
+    from services.predicting.answers import Refused
 
 SOME_REJECTED = 3
 """Exit status where scans could not be used, and the others were."""
@@ -24,20 +25,33 @@ Model = Annotated[
 ]
 
 
+Scans = Annotated[
+    list[Path] | None, typer.Argument(metavar="[SCANS]...", help="Files as they are.", show_default=False)
+]
+Participants = Annotated[Path | None, typer.Option(help="Table of scans, in place of SCANS.")]
+Image = Annotated[
+    str | None, typer.Option(help="Path of a scan from the table's folder; default: as in the model's study.")
+]
+Id = Annotated[str | None, typer.Option("--id", help="Column that says whose a scan is.")]
+Session = Annotated[
+    str | None, typer.Option(help="Column that tells a subject's scans apart; '' where each has one alone.")
+]
+Bids = Annotated[Path | None, typer.Option(help="BIDS data set or derivative, in place of SCANS.")]
+Suffix = Annotated[str | None, typer.Option(help="What names of its images end in.")]
+Label = Annotated[str | None, typer.Option(help="Column to tell the gap from, where there is one.")]
+
+
 @app.command()
 def predict(
     model: Model,
-    scans: Annotated[
-        list[Path] | None, typer.Argument(metavar="[SCANS]...", help="Files as they are.", show_default=False)
-    ] = None,
-    participants: Annotated[Path | None, typer.Option(help="Table of scans, in place of SCANS.")] = None,
-    image: Annotated[
-        str | None, typer.Option(help="Path of a scan from the table's folder; default: as in the model's study.")
-    ] = None,
-    id_: Annotated[str | None, typer.Option("--id", help="Column that says whose a scan is.")] = None,
-    bids: Annotated[Path | None, typer.Option(help="BIDS data set or derivative, in place of SCANS.")] = None,
-    suffix: Annotated[str | None, typer.Option(help="What names of its images end in.")] = None,
-    label: Annotated[str | None, typer.Option(help="Column to tell the gap from, where there is one.")] = None,
+    scans: Scans = None,
+    participants: Participants = None,
+    image: Image = None,
+    id_: Id = None,
+    session: Session = None,
+    bids: Bids = None,
+    suffix: Suffix = None,
+    label: Label = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write predictions there, as TSV.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -51,7 +65,7 @@ def predict(
     from services.predicting.screen import print_predictions
     from services.settings import load_settings
 
-    asked = Asked(tuple(scans or ()), participants, bids, image, id_, suffix, label)
+    asked = Asked(tuple(scans or ()), participants, bids, image, id_, suffix, label, session)
     found = predict_scans(model, asked, load_settings(), aside())
     if out:
         write_tsv(out, found.scans)
@@ -59,13 +73,91 @@ def predict(
         typer.echo(found.model_dump_json())
     else:
         print_predictions(console, found, with_table=not out)
-    print_rejected(found)
+    print_rejected(found.rejected)
     if found.rejected:
         sys.exit(SOME_REJECTED)
 
 
-def print_rejected(found: "Predictions") -> None:
+def print_rejected(rejected: "Iterable[Refused]") -> None:
     """A line for each scan that could not be used."""
-    for refused in found.rejected:
+    for refused in rejected:
         where = f" ({refused.path})" if refused.path else ""
         aside(in_pipes=True).print(f"rejected  {refused.scan}: {refused.reason}{where}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def embed(
+    model: Model,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Write them there, as Parquet.", show_default=False)],
+    scans: Scans = None,
+    participants: Participants = None,
+    image: Image = None,
+    id_: Id = None,
+    session: Session = None,
+    bids: Bids = None,
+    suffix: Suffix = None,
+    label: Label = None,
+) -> None:
+    """Embeddings of new scans: a row for each, with its prediction and the features of each run.
+
+    Exit status 3 says that some scans could not be used; each is named, and the others are there.
+    """
+    from services.predicting.answers import Refused
+    from services.predicting.command import ask
+    from services.predicting.embed import check_ending, write_embeddings
+    from services.predicting.scans import Asked
+    from services.settings import load_settings
+    from services.text import count
+
+    check_ending(out)
+    asked = Asked(tuple(scans or ()), participants, bids, image, id_, suffix, label, session)
+    found = ask(model, asked, load_settings(), aside())
+    write_embeddings(out, found)
+    console.print(f"{count(len(found.said), 'scan')} embedded by {found.model}: {out}", markup=False, soft_wrap=True)
+    print_rejected(map(Refused.of, found.rejected))
+    if found.rejected:
+        sys.exit(SOME_REJECTED)
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    name: Annotated[str, typer.Option(help="What the cohort is called.", show_default=False)],
+    participants: Annotated[Path | None, typer.Option(help="Table of scans with labels.")] = None,
+    image: Image = None,
+    id_: Id = None,
+    session: Session = None,
+    bids: Annotated[Path | None, typer.Option(help="BIDS data set or derivative with labels, in its place.")] = None,
+    suffix: Suffix = None,
+    label: Annotated[str | None, typer.Option(help="Column of the label; default: as in the model's study.")] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="Tell errors by this column, too; for several, more than once."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Keep it there; default: evaluations/ of the model's sweep.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an evaluation of this name.")] = False,
+    as_json: Json = False,
+) -> None:
+    """How wrong a model is on another cohort with labels, for whom, and what to doubt: figures, a page, predictions.
+
+    Exit status 3 says that some scans could not be used; each is named, and the others are there.
+    """
+    from services.predicting.command import evaluate_scans
+    from services.predicting.evaluate import Cohort
+    from services.predicting.scans import Asked
+    from services.predicting.screen import print_report
+    from services.screen.tables import print_page
+    from services.settings import load_settings
+
+    asked = Asked((), participants, bids, image, id_, suffix, label, session, tuple(by or ()))
+    report, page = evaluate_scans(model, Cohort(asked, name, out, force), load_settings(), aside())
+    if as_json:
+        typer.echo(report.model_dump_json())
+    else:
+        print_report(console, report)
+        print_page(console, page)
+    print_rejected(report.rejected)
+    if report.rejected:
+        sys.exit(SOME_REJECTED)

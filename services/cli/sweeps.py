@@ -196,6 +196,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Sweeps side by side: what their specs say otherwise, the best of each in pairs with the first, their searches."""
+    from services.records.files import write_asked
     from services.screen.comparison import print_comparison
     from services.screen.tables import print_page
 
@@ -209,7 +210,7 @@ def compare(
         with waiting(aside(), "drawing the page"):
             from services.sweep_page.comparison import render
 
-            _write_page(html, render(comparison))
+            write_asked(html, render(comparison).encode())
         if not as_json:
             print_page(console, html)
 
@@ -259,6 +260,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """A sweep's leaderboard, its final figure once it is there, and its HTML report."""
+    from services.records.files import write_asked
     from services.screen.tables import print_page, print_sweep
 
     with waiting(aside(), f"asking how {sweep_id} stands"):
@@ -271,9 +273,35 @@ def report(
     page = html or settings_for(address, server).reports / f"{sweep.id}.html"
     with waiting(aside(), "drawing the report"):
         text = asked.report(sweep.id)
-    _write_page(page, text)
+    write_asked(page, text.encode())
     if not as_json:
         print_page(console, page)
+
+
+@app.command()
+def results(
+    sweep_id: SweepId,
+    csv: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write CSV files there.")] = None,
+    parquet: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write Parquet files there.")] = None,
+) -> None:
+    """All that a sweep has found out, for data frames: trials, seed_runs, epochs and predictions, a file each.
+
+    It reads the home and the storage path of this machine's settings, also while the sweep runs, and changes nothing.
+    """
+    from services.records.folder import SweepFolder
+    from services.records.results import write_results
+    from services.settings import load_settings
+    from services.text import count
+    from trainers.errors import UserError
+
+    if csv is None and parquet is None:
+        raise UserError("nothing is given; --csv FOLDER, --parquet FOLDER or both are needed")
+    settings = load_settings()
+    folder = SweepFolder.find(settings, sweep_id)
+    with waiting(aside(), f"reading {folder.sweep_id}"):
+        written = write_results(settings, folder, csv, parquet)
+    for path, rows in written.items():
+        console.print(f"{path}  {count(rows, 'row')}", soft_wrap=True, markup=False)
 
 
 def _loaded(spec: Path, fresh: bool) -> LoadedSpec:
@@ -281,16 +309,6 @@ def _loaded(spec: Path, fresh: bool) -> LoadedSpec:
 
     loaded = load_spec(spec)
     return replace(loaded, spec=loaded.spec.searching(fresh=True)) if fresh else loaded
-
-
-def _write_page(path: Path, text: str) -> None:
-    from trainers.atomic import write_atomically
-    from trainers.errors import UserError
-
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _have(words: str, ask: Callable[[], Submitted], as_json: bool) -> None:

@@ -123,7 +123,7 @@ class Digests:
         unknown = [path for path, digest in found.items() if digest is None]
         with ThreadPoolExecutor(_READERS) as pool:
             try:
-                for done, (path, digest) in enumerate(zip(unknown, pool.map(_digest, unknown), strict=True), 1):
+                for done, (path, digest) in enumerate(zip(unknown, pool.map(path_digest, unknown), strict=True), 1):
                     found[path] = digest
                     progress("checksums", done, len(unknown))
             except BaseException:  # as an interrupt
@@ -164,7 +164,7 @@ def _stamp(path: Path) -> list[Any]:
         return []
 
 
-def _digest(path: Path) -> str:
+def path_digest(path: Path) -> str:
     """The sha256 of a file, or of the names and digests of an image's several; "" where reading it fails."""
     try:
         files = _files(path)

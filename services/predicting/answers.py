@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from services.predicting.predict import Found, Said
 from services.records.answers import Answer
-from trainers.atomic import write_atomically
-from trainers.errors import UserError
+from services.records.files import write_asked
+from trainers.data.participants import Rejected
+from trainers.served import Calibration
 
 
 class Predicted(Answer):
@@ -32,6 +34,27 @@ class Predicted(Answer):
     gap_corrected_by_bands: float | None
     unlike: str
 
+    @classmethod
+    def of(cls, said: Said, calibration: Calibration | None) -> "Predicted":
+        """Of a scan; with a calibration and a label the corrected gaps, too."""
+        scan, prediction = said.scan, said.prediction
+        by_line = by_bands = None
+        if calibration is not None and scan.label is not None:
+            by_line, by_bands = calibration.corrected(prediction.prediction, scan.label)
+        return cls(
+            scan=scan.id,
+            paths=tuple(map(str, scan.paths)),
+            prediction=prediction.prediction,
+            sd=prediction.sd,
+            label=scan.label,
+            low=prediction.interval and prediction.interval[0],
+            high=prediction.interval and prediction.interval[1],
+            gap=None if scan.label is None else prediction.prediction - scan.label,
+            gap_corrected=by_line,
+            gap_corrected_by_bands=by_bands,
+            unlike=prediction.unlike,
+        )
+
 
 class Refused(Answer):
     """A scan that cannot be used, and why."""
@@ -39,6 +62,11 @@ class Refused(Answer):
     scan: str
     path: str | None
     reason: str
+
+    @classmethod
+    def of(cls, rejected: Rejected) -> "Refused":
+        """What it answers of one that was rejected."""
+        return cls(scan=rejected.subject, path=rejected.path and str(rejected.path), reason=rejected.reason)
 
 
 class Predictions(Answer):
@@ -49,6 +77,16 @@ class Predictions(Answer):
     scans: tuple[Predicted, ...]
     rejected: tuple[Refused, ...]
 
+    @classmethod
+    def of(cls, found: Found) -> "Predictions":
+        """Of what a model says."""
+        return cls(
+            model=found.model,
+            label=found.config.data.label,
+            scans=tuple(Predicted.of(one, found.config.calibration) for one in found.said),
+            rejected=tuple(map(Refused.of, found.rejected)),
+        )
+
 
 COLUMNS = (
     *("scan", "prediction", "sd", "low", "high", "label"),
@@ -57,13 +95,15 @@ COLUMNS = (
 """Of a table of predictions."""
 
 
-def write_tsv(path: Path, scans: Sequence[Predicted]) -> None:
-    """Write a header and a line for each scan, whole or not at all. Raises UserError where that cannot be."""
+def to_tsv(scans: Sequence[Predicted]) -> str:
+    """A header and a line for each scan."""
     rows = ([*(getattr(one, name) for name in COLUMNS[:-1]), ",".join(one.paths)] for one in scans)
-    try:
-        write_atomically(path, tsv(COLUMNS, rows).encode())
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+    return tsv(COLUMNS, rows)
+
+
+def write_tsv(path: Path, scans: Sequence[Predicted]) -> None:
+    """Write `to_tsv`, whole or not at all. Raises UserError where that cannot be."""
+    write_asked(path, to_tsv(scans).encode())
 
 
 def tsv(columns: Sequence[str], rows: Iterable[Iterable[float | str | None]]) -> str:

@@ -1,37 +1,86 @@
-"""`contrasweep predict`: find the model, find the scans, predict, write and print."""
+"""`contrasweep predict`, `embed` and `evaluate`: find the model, find the scans, predict."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from services.predicting.answers import Predicted, Predictions, Refused
-from services.predicting.model import find_model
-from services.predicting.predict import predict
+from services.predicting.answers import Predicted, Predictions, to_tsv
+from services.predicting.evaluate import Cohort, CohortReport, check_labelled, report_on
+from services.predicting.model import find_model, sweep_of
+from services.predicting.overlap import own_scans
+from services.predicting.page import render
+from services.predicting.predict import Found, Said, predict
 from services.predicting.scans import Asked, find_scans
+from services.records.files import write_asked
 from services.screen.progress import meter
 from services.screen.waiting import waiting
 from services.settings import Settings
-from trainers.data.participants import Rejected
+from trainers.data.participants import Rejected, Subject
 from trainers.served import ServedModel
 
 
-def predict_scans(target: str, asked: Asked, settings: Settings, console: Console) -> Predictions:
-    """What the model that `target` names says of the scans. Raises UserError as `find_model` and `find_scans` do."""
+@dataclass(frozen=True)
+class _Asking:
+    """A model that is at hand for as long as scans are asked about."""
+
+    folder: Path
+    model: ServedModel
+    console: Console
+
+    def said(self, scans: Sequence[Subject], rejected: Sequence[Rejected]) -> Found:
+        """What it says of scans, beside those that are `rejected` already."""
+        with meter(self.console, "predicting") as shown:
+            said = list(predict(self.folder, self.model, scans, lambda done, of: shown.update(done, of, unit="scans")))
+        return Found(
+            config=self.model.preparation.config,
+            said=tuple(one for one in said if isinstance(one, Said)),
+            rejected=(*rejected, *(one for one in said if isinstance(one, Rejected))),
+        )
+
+
+@contextmanager
+def _asking(target: str, settings: Settings, console: Console) -> Iterator[_Asking]:
     with find_model(target, settings) as folder:
         with waiting(console, f"loading {target}"):
             model = ServedModel.load(folder)
-        scans, rejected = find_scans(asked, model)
-        with meter(console, "predicting") as shown:
-            said = list(predict(folder, model, scans, lambda done, total: shown.update(done, total, unit="scans")))
-        config = model.preparation.config
-    refused = [*rejected, *(one for one in said if isinstance(one, Rejected))]
-    return Predictions(
-        model=f"{config.sweep}, trial {config.trial}",
-        label=config.data.label,
-        scans=tuple(one for one in said if isinstance(one, Predicted)),
-        rejected=tuple(Refused(scan=one.subject, path=_shown(one.path), reason=one.reason) for one in refused),
-    )
+        yield _Asking(folder, model, console)
 
 
-def _shown(path: Path | None) -> str | None:
-    return None if path is None else str(path)
+def ask(target: str, asked: Asked, settings: Settings, console: Console) -> Found:
+    """What the model that `target` names says of the scans. Raises UserError as `find_model` and `find_scans` do."""
+    with _asking(target, settings, console) as at_hand:
+        return at_hand.said(*find_scans(asked, at_hand.model))
+
+
+def predict_scans(target: str, asked: Asked, settings: Settings, console: Console) -> Predictions:
+    """What `ask` gives, as it is answered; raises the same."""
+    return Predictions.of(ask(target, asked, settings, console))
+
+
+def evaluate_scans(target: str, cohort: Cohort, settings: Settings, console: Console) -> tuple[CohortReport, Path]:
+    """How far the model that `target` names is from a cohort's labels; the page, which JSON and TSV are beside.
+
+    Raises UserError as `ask` and `Cohort.place` do, and where fewer than two scans have a label.
+    """
+    with _asking(target, settings, console) as at_hand:
+        config = at_hand.model.preparation.config
+        place = cohort.place(config, settings)
+        scans, rejected = find_scans(cohort.asked, at_hand.model)
+        labelled = [scan for scan in scans if scan.label is not None]
+        check_labelled(len(labelled), len(scans), cohort.asked, config)
+        with waiting(console, "comparing with the scans of its study"):
+            sweep = sweep_of(config, settings)
+            own = own_scans(sweep, settings, labelled) if sweep else None
+        found = at_hand.said(labelled, rejected)
+    check_labelled(len(found.said), len(scans), cohort.asked, config)
+    with waiting(console, "resampling"):
+        report = report_on(cohort, found, len(scans) - len(labelled), own)
+        page = render(report, found.said)
+    predicted = [Predicted.of(one, config.calibration) for one in found.said]
+    write_asked(place.with_name(f"{place.name}.tsv"), to_tsv(predicted).encode())
+    write_asked(place.with_name(f"{place.name}.html"), page.encode())
+    write_asked(place.with_name(f"{place.name}.json"), report.model_dump_json(indent=1).encode())
+    return report, place.with_name(f"{place.name}.html")

@@ -9,7 +9,7 @@ from services.records.folder import SweepFolder
 from services.settings import Settings
 from services.stores.registry import REGISTERED, fetch_registered
 from trainers.errors import UserError
-from trainers.served import FILE
+from trainers.served import FILE, ServedConfig
 
 _ALLOWED = "a sweep's id, models:/name/version, models:/name@alias, or a model's folder"
 
@@ -22,6 +22,15 @@ def find_model(target: str, settings: Settings) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory() as scratch:
         yield _served_in(_model(target, settings, Path(scratch)), target)
+
+
+def sweep_of(config: ServedConfig, settings: Settings) -> SweepFolder | None:
+    """The sweep that a model comes from, None where it is not here."""
+    try:
+        folder = SweepFolder.find(settings, config.sweep)
+    except UserError:
+        return None
+    return folder if folder.sweep_id == config.sweep else None
 
 
 def _model(target: str, settings: Settings, scratch: Path) -> Path:

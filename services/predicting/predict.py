@@ -1,15 +1,15 @@
 """Scans -> what a model says of each: prepared in parallel where there are many, predicted one by one."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from services.cluster.parallel import parallel
-from services.predicting.answers import Predicted
 from trainers.data.participants import Rejected, Subject
 from trainers.data.readers import UnreadableError
 from trainers.data.volume import Scan
-from trainers.served import Preparation, ServedModel
+from trainers.served import Prediction, Preparation, ServedConfig, ServedModel
 
 FEW = 8
 """So many scans are prepared in this process: others take longer to start."""
@@ -17,12 +17,37 @@ _AT_ONCE = 64
 """Prepared scans that are in memory."""
 
 
+@dataclass(frozen=True)
+class Said:
+    """A scan, and what a model says of it."""
+
+    scan: Subject
+    prediction: Prediction
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a model says of all scans that it was asked about, and which of them cannot be used."""
+
+    config: ServedConfig
+    said: tuple[Said, ...]
+    rejected: tuple[Rejected, ...]
+
+    @property
+    def model(self) -> str:
+        """Where the model comes from."""
+        return f"{self.config.sweep}, trial {self.config.trial}"
+
+
 def predict(
     folder: Path, model: ServedModel, scans: Sequence[Subject], progress: Callable[[int, int], None]
-) -> Iterator[Predicted | Rejected]:
+) -> Iterator[Said | Rejected]:
     """What the model in `folder` says of each scan, or why that cannot be used, in the order of `scans`."""
     for done, (scan, prepared) in enumerate(_all_prepared(folder, scans), start=1):
-        yield Rejected.of(scan, prepared) if isinstance(prepared, str) else _said(scan, prepared, model)
+        if isinstance(prepared, str):
+            yield Rejected.of(scan, prepared)
+        else:
+            yield Said(scan, model.predict(prepared, scan.covariates))
         progress(done, len(scans))
 
 
@@ -32,26 +57,6 @@ def _all_prepared(folder: Path, scans: Sequence[Subject]) -> Iterator[tuple[Subj
         part = scans[first : first + _AT_ONCE]
         tasks = [(folder, scan) for scan in part]
         yield from zip(part, map(_prepared, tasks) if len(scans) <= FEW else parallel(_prepared, tasks), strict=True)
-
-
-def _said(scan: Subject, prepared: Scan, model: ServedModel) -> Predicted:
-    said, calibration = model.predict(prepared, scan.covariates), model.preparation.config.calibration
-    by_line = by_bands = None
-    if calibration is not None and scan.label is not None:
-        by_line, by_bands = calibration.corrected(said.prediction, scan.label)
-    return Predicted(
-        scan=scan.id,
-        paths=tuple(map(str, scan.paths)),
-        prediction=said.prediction,
-        sd=said.sd,
-        label=scan.label,
-        low=said.interval and said.interval[0],
-        high=said.interval and said.interval[1],
-        gap=None if scan.label is None else said.prediction - scan.label,
-        gap_corrected=by_line,
-        gap_corrected_by_bands=by_bands,
-        unlike=said.unlike,
-    )
 
 
 def _prepared(item: tuple[Path, Subject]) -> Scan | str:

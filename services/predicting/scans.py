@@ -18,6 +18,7 @@ class Asked:
     """What a user names: files, or a table or BIDS data set with what of it is not called as in the model's study.
 
     Of a BIDS data set some `subjects` alone, with or without `sub-`.
+    `session`, where it is empty, says that the table has one scan of each; `by` are further columns to keep.
     """
 
     files: tuple[Path, ...] = ()
@@ -27,6 +28,8 @@ class Asked:
     id: str | None = None
     suffix: str | None = None
     label: str | None = None
+    session: str | None = None
+    by: tuple[str, ...] = ()
     subjects: frozenset[str] = frozenset()
 
 
@@ -42,7 +45,7 @@ def find_scans(asked: Asked, model: ServedModel) -> Scans:
         return _named(asked, model)
     numeric = [column for column, categories in model.levels.items() if not categories]
     data = _listing(asked, model.preparation.config.data)
-    return _only(asked, *read_unseen(data, Path(), model.preparation.columns, numeric))
+    return _only(asked, *read_unseen(data, Path(), model.preparation.columns, numeric, asked.by))
 
 
 def _only(asked: Asked, scans: list[Subject], rejected: list[Rejected]) -> Scans:
@@ -59,7 +62,7 @@ def _only(asked: Asked, scans: list[Subject], rejected: list[Rejected]) -> Scans
 
 
 def _named(asked: Asked, model: ServedModel) -> Scans:
-    for option in ("image", "id", "suffix", "label"):
+    for option in ("image", "id", "suffix", "label", "session"):
         if getattr(asked, option) is not None:
             raise UserError(f"--{option} is not allowed with SCANS: it is about a table or data set")
     if needed := [*model.preparation.columns, *model.levels]:
@@ -91,7 +94,8 @@ def _scan(path: Path, name: str) -> Subject:
 
 def _listing(asked: Asked, data: DataConfig) -> DataConfig:
     """The study's way to list scans, of another table or data set."""
-    named = {field: value for field in ("id", "label") if (value := getattr(asked, field)) is not None}
+    told = {field: value for field in ("id", "label", "session") if (value := getattr(asked, field)) is not None}
+    named = {field: value or None for field, value in told.items()}
     if asked.participants is not None:
         if asked.suffix is not None:
             raise UserError("--suffix is not allowed with --participants: it is about a BIDS data set")

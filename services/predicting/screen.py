@@ -1,13 +1,15 @@
-"""A model's predictions as a person reads them."""
+"""What a model says as a person reads it."""
 
 from collections.abc import Sequence
 
 from rich.console import Console
 
-from services.pages.tables import Line, Table
+from services.pages.tables import MOST_IN_SIGHT, Line, Table
 from services.predicting.answers import Predicted, Predictions
+from services.predicting.evaluate import CohortReport, doubts
+from services.predicting.tables import all_tables
 from services.screen.tables import print_table
-from services.text import count
+from services.text import count, interval
 
 
 def print_predictions(console: Console, found: Predictions, *, with_table: bool) -> None:
@@ -19,6 +21,17 @@ def print_predictions(console: Console, found: Predictions, *, with_table: bool)
     told += [f"{unlike} unlike those of training"] if unlike else []
     told += [f"{len(found.rejected)} rejected"] if found.rejected else []
     console.print(", ".join(told), markup=False, soft_wrap=True)
+
+
+def print_report(console: Console, report: CohortReport) -> None:
+    """The figure, what to doubt of it, and tables."""
+    mae = interval(report.figures.metrics["mae"])
+    lines = [f"{report.name}: MAE {mae} {report.label} over {report.sample}, by {report.model}"]
+    for line in (*lines, *(f"doubt     {one}" for one in doubts(report))):
+        console.print(line, markup=False, soft_wrap=True)
+    for table in all_tables(report):
+        console.print(f"\n{table.caption}", markup=False, soft_wrap=True)
+        print_table(console, table.cut(MOST_IN_SIGHT))
 
 
 def _table(found: Predictions) -> Table:

@@ -71,6 +71,11 @@ class Subject:
     trainable: bool = True
 
     @property
+    def session(self) -> str:
+        """Which of the subject's sessions it is; empty where there are none."""
+        return self.id.removeprefix(self.subject).removeprefix("_")
+
+    @property
     def path(self) -> Path:
         """That of its image, or of the first of several."""
         return self.paths[0]
@@ -126,20 +131,23 @@ def read_scans(
 
 
 def read_unseen(
-    config: DataConfig, base: Path, columns: Sequence[str], numeric: Collection[str]
+    config: DataConfig, base: Path, columns: Sequence[str], numeric: Collection[str], by: Sequence[str] = ()
 ) -> tuple[list[Subject], list[Rejected]]:
     """What `read_subjects` gives of scans that a model is to predict: the label may be missing, or its whole column.
 
-    A label that is no number counts as missing. `numeric` are the covariates that are numbers, and not text. Raises
-    UserError as `read_subjects` does, but never for labels.
+    A label that is no number counts as missing. `numeric` are the covariates that are numbers, and not text; columns of
+    `by` are in `described`, too. Raises UserError as `read_subjects` does, but never for labels.
     """
     with _uncollected():
         listing = list_table(config, base) if config.bids is None else list_bids(config, base, labels_needed=False)
         listing, _ = select(listing, config, base, _naming(config))
         scans = tuple(replace(scan, row=_with_label(scan.row, config)) for scan in listing.scans)
         listing = replace(listing, scans=scans, columns=tuple(dict.fromkeys([*listing.columns, config.label])))
-        check_columns(listing.name, listing.columns, _wanted(config, columns))
-        return _usable(listing, config, [*columns, *numeric], None, numeric)
+        check_columns(listing.name, listing.columns, [*_wanted(config, columns), *(("by", column) for column in by)])
+        usable, rejected = _usable(listing, config, [*columns, *numeric], None, numeric)
+        rows = {scan.id: scan.row for scan in listing.scans}
+        told = ({column: _described(rows[scan.id][column]) for column in by} for scan in usable)
+        return [replace(scan, described=scan.described | own) for scan, own in zip(usable, told, strict=True)], rejected
 
 
 def _with_label(row: Mapping[str, str], config: DataConfig) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 from trainers.served.calibration import Calibration
 from trainers.served.config import FILE, ServedConfig, Trained
 from trainers.served.detectors import Detectors
+from trainers.served.evaluation import SampleEvaluation, evaluate_sample
 from trainers.served.model import Prediction, ServedModel, save_served
 from trainers.served.preparation import Preparation
 
@@ -12,8 +13,10 @@ __all__ = [
     "Detectors",
     "Prediction",
     "Preparation",
+    "SampleEvaluation",
     "ServedConfig",
     "ServedModel",
     "Trained",
+    "evaluate_sample",
     "save_served",
 ]

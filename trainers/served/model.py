@@ -2,7 +2,7 @@
 
 import shutil
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,14 +31,14 @@ class Prediction:
     Attributes:
         prediction: the mean over its runs; `sd` is their standard deviation, None for one run.
         interval: holds the label of 9 in 10 people, of any third of the labels; None where nothing was calibrated.
-        features: of each run's embedding [F], float32.
+        features: the embedding [F] of each run, by its name, float32; runs share no axes.
         unlike: in what the scan is unlike those of training, in words; empty where it is not.
     """
 
     prediction: float
     sd: float | None
     interval: tuple[float, float] | None
-    features: tuple[NDArray[np.float32], ...]
+    features: dict[str, NDArray[np.float32]]
     unlike: str
 
 
@@ -46,10 +46,11 @@ class ServedModel:
     """A model in a folder that `save_served` wrote."""
 
     def __init__(
-        self, preparation: Preparation, members: Sequence[Predictor], detectors: Detectors | None = None
+        self, preparation: Preparation, members: Mapping[str, Predictor], detectors: Detectors | None = None
     ) -> None:
         self.preparation = preparation
         self._members, self._detectors = members, detectors
+        self._first = next(iter(members))
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | str = "cpu") -> "ServedModel":
@@ -59,21 +60,21 @@ class ServedModel:
     @property
     def levels(self) -> Mapping[str, tuple[str, ...]]:
         """The covariates that it reads beside an image: their categories in training, none for a number."""
-        covariates = self._members[0].covariates
+        covariates = self._members[self._first].covariates
         return covariates.levels if covariates else {}
 
     def predict(self, scan: Scan, covariates: Cells) -> Prediction:
         """What the model says of a prepared scan."""
-        inferred = [member.infer(scan.values[None], [covariates]) for member in self._members]
-        said = [float(one.predictions[0]) for one in inferred]
+        inferred = {name: member.infer(scan.values[None], [covariates]) for name, member in self._members.items()}
+        said = [float(one.predictions[0]) for one in inferred.values()]
         prediction, calibration = float(np.mean(said)), self.preparation.config.calibration
-        features = tuple(one.features[0] for one in inferred)
+        features = {name: one.features[0] for name, one in inferred.items()}
         return Prediction(
             prediction=prediction,
             sd=statistics.stdev(said) if len(said) > 1 else None,
             interval=calibration.interval(prediction) if calibration else None,
             features=features,
-            unlike="; ".join([*self._unlike(scan), *self._detected(scan, features[0])]),
+            unlike="; ".join([*self._unlike(scan), *self._detected(scan, features[self._first])]),
         )
 
     def _unlike(self, scan: Scan) -> Iterator[str]:

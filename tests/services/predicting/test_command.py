@@ -5,9 +5,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from services import cli
 from services.cli.model import SOME_REJECTED
 from services.predicting.answers import COLUMNS
+from tests.services.predicting.asked import run
 from tests.trainers.served import served_sample
 from trainers.served import ServedModel
 
@@ -15,26 +15,6 @@ from trainers.served import ServedModel
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return served_sample.model(tmp_path_factory.mktemp("served"))
-
-
-def run(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object
-) -> tuple[int, str, str]:
-    """Exit status and what is printed."""
-    monkeypatch.setattr("sys.argv", ["contrasweep", *map(str, arguments)])
-    try:
-        cli.main()
-        status = 0
-    except SystemExit as ended:
-        status = int(ended.code or 0)
-    told = capsys.readouterr()
-    return status, told.out, told.err
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CONTRASWEEP_HOME", str(tmp_path / "home"))
 
 
 def test_every_scan_has_a_line_and_the_file_what_the_model_says(

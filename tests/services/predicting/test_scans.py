@@ -50,6 +50,17 @@ def test_a_table_may_call_its_columns_and_images_otherwise(model: ServedModel, t
         find_scans(Asked(participants=path), model)
 
 
+def test_a_table_may_have_sessions_where_the_study_had_none_and_none_where_it_had_some(
+    model: ServedModel, tmp_path: Path
+) -> None:
+    path = table(tmp_path, "participant_id\tvisit\tdose", "s1\ta\t5")
+    (found,), _ = find_scans(Asked(participants=path, session="visit", by=("dose",)), model)
+    assert (found.id, found.subject, found.session, found.described) == ("s1_a", "s1", "a", {"dose": "5"})
+    longitudinal = ServedModel.load(served_sample.model(tmp_path / "other", seeds=1, session="visit"))
+    (alone,), _ = find_scans(Asked(participants=table(tmp_path, "participant_id", "s1"), session=""), longitudinal)
+    assert (alone.id, alone.session) == ("s1", "")
+
+
 def test_scans_without_an_image_are_rejected_by_name(model: ServedModel, tmp_path: Path) -> None:
     path = table(tmp_path, "participant_id", "s1", "s2")
     (tmp_path / "s2.png").unlink()
@@ -64,6 +75,7 @@ def test_scans_without_an_image_are_rejected_by_name(model: ServedModel, tmp_pat
         ({}, "nothing is given; one of SCANS, --participants and --bids is needed"),
         ({"files": ("a.png",), "bids": "d"}, "SCANS and --bids is given; one of"),
         ({"files": ("a.png",), "id": "who"}, "--id is not allowed with SCANS"),
+        ({"files": ("a.png",), "session": "visit"}, "--session is not allowed with SCANS"),
         ({"participants": "t.tsv", "suffix": "T1w"}, "--suffix is not allowed with --participants"),
         ({"bids": "d", "image": "{a}.png"}, "--image is not allowed with --bids"),
         ({"bids": "d"}, "--suffix is missing: the model's study was a table"),

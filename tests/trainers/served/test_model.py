@@ -27,7 +27,7 @@ def model(folder: Path) -> ServedModel:
 def test_a_prediction_is_the_mean_over_the_runs_with_its_spread(model: ServedModel, tmp_path: Path) -> None:
     prepared = model.preparation.of(served_sample.scan(served_sample.picture(tmp_path / "a.png")))
     said = model.predict(prepared, {})
-    alone = [float(one.infer(prepared.values[None]).predictions[0]) for one in model._members]
+    alone = [float(one.infer(prepared.values[None]).predictions[0]) for one in model._members.values()]
     assert said.prediction == np.mean(alone)
     assert said.sd == pytest.approx(abs(alone[0] - alone[1]) / np.sqrt(2))
     assert said.unlike == ""

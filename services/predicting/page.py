@@ -1,0 +1,51 @@
+"""An evaluation as one HTML page that needs nothing beside itself."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from services.pages.drawing import COLOURS, INK, as_address, axes_of, canvas, plain
+from services.pages.templates import pages
+from services.predicting.evaluate import CohortReport, doubts, labels_of
+from services.predicting.predict import Said
+from services.predicting.tables import gap_table, group_tables, metrics_table, rejected_table, retest_table
+
+_TEMPLATE = "evaluation.html"
+
+
+def render(report: CohortReport, said: Sequence[Said]) -> str:
+    """The page's text."""
+    template = pages().get_template(_TEMPLATE)
+    return template.render(
+        report=report,
+        mae=report.figures.metrics["mae"],
+        doubts=doubts(report),
+        predicted=as_address(predicted_against_true(said, report.label), "png"),
+        figures=metrics_table(report),
+        gaps=gap_table(report),
+        groups=group_tables(report),
+        retest=retest_table(report),
+        rejected=rejected_table(report),
+    )
+
+
+def predicted_against_true(said: Sequence[Said], label: str) -> Figure:
+    """Mean predictions over runs against labels, intervals for a person, and who is unlike training."""
+    y, predictions = np.array(labels_of(said)), np.array([one.prediction.prediction for one in said])
+    intervals = [one.prediction.interval for one in said]
+    unlike = np.array([bool(one.prediction.unlike) for one in said])
+    figure = canvas(5.0, 5.4)
+    axes = axes_of(figure)
+    both = np.concatenate([y, predictions])
+    axes.plot([both.min(), both.max()], [both.min(), both.max()], color=INK, linewidth=1, linestyle=(0, (5, 4)))
+    if all(intervals):
+        low, high = np.array(intervals).T
+        axes.vlines(y, low, high, color=COLOURS[0], alpha=0.2, linewidth=1, label="holds 9 in 10 people")
+    for some, colour, name in ((~unlike, COLOURS[0], "like training"), (unlike, COLOURS[1], "unlike training")):
+        if some.any():
+            axes.scatter(y[some], predictions[some], s=22, color=colour, edgecolor="white", linewidth=0.5, label=name)
+    axes.set_xlabel(f"true {plain(label)}")
+    axes.set_ylabel(f"predicted {plain(label)}")
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    return figure
