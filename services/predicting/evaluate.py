@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.pages.sample import doubts_of
 from services.predicting.answers import Refused
 from services.predicting.model import sweep_of
 from services.predicting.overlap import OwnScans
@@ -13,12 +14,10 @@ from services.predicting.predict import Found, Said
 from services.predicting.scans import Asked
 from services.records.answers import Answer
 from services.settings import Settings
-from services.text import count, ends, first_few, number
+from services.text import count, number
 from trainers.errors import UserError
 from trainers.groups import FEW
-from trainers.interval import Interval
 from trainers.served import SampleEvaluation, ServedConfig, evaluate_sample
-from trainers.served.evaluation import BY_LINE
 
 FOLDER = "evaluations"
 FEWEST = 2
@@ -137,7 +136,7 @@ def labels_of(said: Sequence[Said]) -> list[float]:
 
 def doubts(report: CohortReport) -> list[str]:
     """What to doubt of the figures, the gravest first, each in a sentence without its end."""
-    return [*_of_sample(report), *_of_figures(report.figures, report.label)]
+    return [*_of_sample(report), *doubts_of(report.figures, report.label)]
 
 
 def _of_sample(report: CohortReport) -> list[str]:
@@ -155,35 +154,6 @@ def _of_sample(report: CohortReport) -> list[str]:
     if figures.subjects < FEW:
         found.append(f"fewer than {FEW} people: intervals are too short, and say little")
     return found
-
-
-def _of_figures(figures: SampleEvaluation, label: str) -> list[str]:
-    found, coverage = [], figures.coverage
-    if coverage and _apart(coverage.share, coverage.level):
-        low, share, high = (
-            f"{100 * end:.0f} %" for end in (coverage.share.low, coverage.share.value, coverage.share.high)
-        )
-        found.append(f"intervals that should hold {100 * coverage.level:.0f} % of people hold {share} [{low}, {high}]")
-    if _apart(figures.bias, 0.0):
-        over = "overestimated" if figures.bias.value > 0 else "underestimated"
-        found.append(f"{label} is {over} by {number(abs(figures.bias.value))} in the mean {_ends(figures.bias)}")
-    left = figures.gaps.get(BY_LINE)
-    if left and _apart(left.correlation, 0.0):
-        told = f"correlation {number(left.correlation.value)} {_ends(left.correlation)}"
-        found.append(f"the corrected gap still depends on {label}: {told}")
-    few = [f"{column} {one.group} ({one.subjects})" for column, own in figures.groups.items() for one in own if one.few]
-    if few and figures.subjects >= FEW:
-        found.append(f"groups of fewer than {FEW} people, whose figures say little: {first_few(few, most=8)}")
-    return found
-
-
-def _apart(figure: Interval, value: float) -> bool:
-    """Whether an interval tells a figure from a value."""
-    return figure.low > value or figure.high < value
-
-
-def _ends(figure: Interval) -> str:
-    return ends(figure.low, figure.high)
 
 
 def _columns(said: Sequence[Said], by: Sequence[str]) -> dict[str, list[str]]:

@@ -6,10 +6,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from services.pages.drawing import COLOURS, INK, as_address, axes_of, canvas, plain
+from services.pages.sample import gap_table, group_tables, metrics_table, retest_table
+from services.pages.tables import Line, Table
 from services.pages.templates import pages
 from services.predicting.evaluate import CohortReport, doubts, labels_of
 from services.predicting.predict import Said
-from services.predicting.tables import gap_table, group_tables, metrics_table, rejected_table, retest_table
 
 _TEMPLATE = "evaluation.html"
 
@@ -22,10 +23,10 @@ def render(report: CohortReport, said: Sequence[Said]) -> str:
         mae=report.figures.metrics["mae"],
         doubts=doubts(report),
         predicted=as_address(predicted_against_true(said, report.label), "png"),
-        figures=metrics_table(report),
-        gaps=gap_table(report),
-        groups=group_tables(report),
-        retest=retest_table(report),
+        figures=metrics_table(report.figures, report.label, report.name),
+        gaps=gap_table(report.figures, report.label),
+        groups=group_tables(report.figures),
+        retest=retest_table(report.figures),
         rejected=rejected_table(report),
     )
 
@@ -49,3 +50,9 @@ def predicted_against_true(said: Sequence[Said], label: str) -> Figure:
     axes.set_ylabel(f"predicted {plain(label)}")
     axes.legend(frameon=False, fontsize=8, loc="upper left")
     return figure
+
+
+def rejected_table(report: CohortReport) -> Table:
+    """Who is in no figure, and why."""
+    lines = tuple(Line((one.scan, one.reason)) for one in report.rejected)
+    return Table("Rejected", ("scan", "reason"), lines)

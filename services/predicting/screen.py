@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from services.pages.sample import sample_tables
 from services.pages.tables import MOST_IN_SIGHT, Line, Table
 from services.predicting.answers import Predicted, Predictions
 from services.predicting.evaluate import CohortReport, doubts
-from services.predicting.tables import all_tables
 from services.screen.tables import print_table
 from services.text import count, interval
 
@@ -29,7 +29,7 @@ def print_report(console: Console, report: CohortReport) -> None:
     lines = [f"{report.name}: MAE {mae} {report.label} over {report.sample}, by {report.model}"]
     for line in (*lines, *(f"doubt     {one}" for one in doubts(report))):
         console.print(line, markup=False, soft_wrap=True)
-    for table in all_tables(report):
+    for table in sample_tables(report.figures, report.label, report.name):
         console.print(f"\n{table.caption}", markup=False, soft_wrap=True)
         print_table(console, table.cut(MOST_IN_SIGHT))
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from services.data.prepare import Prepared
 from services.pages.drawing import PICTURE_DPI
 from services.records.answers import Figures, fields_of
+from services.records.details import details_of, write_details
 from services.records.final_report import Evaluation, FinalReport
 from services.records.leaderboard import competes, leaderboard
 from services.records.looks import Looks
@@ -162,6 +163,8 @@ def _evaluate(
     known = calibrate(read, validated, bool(winner.refit_epochs))
     served = _served(spec, winner, read, final.parent.name, known.calibration)
     export_model(final.parent / "model", winner.members, served, read.base, view.covariates, known.detectors)
+    scans = [store.subjects[row] for row in store.rows_of(test.scans)]
+    write_details(final, details_of(test, scans, known.calibration))
     write_tested(final.with_name(TESTED), listener.said())
     report.write(final)
 

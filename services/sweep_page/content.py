@@ -9,6 +9,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from sqlalchemy.exc import SQLAlchemyError
 
+from services.records.details import read_details
 from services.records.drivers import Driver, read_drivers
 from services.records.final_report import FinalReport
 from services.records.folder import SweepFolder, SweepState
@@ -23,6 +24,7 @@ from services.stores.optuna import open_storage
 from trainers.errors import UserError
 from trainers.history import EpochMetrics, History
 from trainers.objectives import Objective
+from trainers.served import SampleEvaluation
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Content:
         rows: metrics by epoch of each (configuration, run), those of stages before the judged one first.
         distributions: what Optuna drew parameters from, by their names in the study; none where it is out of reach.
         drivers: the processes that drove the sweep, the first one first.
+        details: for whom and how sure the figures on the test split are; None before it, and of earlier versions.
         tested: complete configurations on the test split; empty before it was opened, and of earlier versions.
         pictures: figures of the final evaluation, PNG files by name; none before it, or where they are gone.
         told: takes the machine's own folders out of a reason.
@@ -49,6 +52,7 @@ class Content:
     distributions: Mapping[str, BaseDistribution]
     drivers: Sequence[Driver]
     final: FinalReport | None
+    details: SampleEvaluation | None
     tested: Sequence[OnTest]
     pictures: Mapping[str, bytes]
     told: Callable[[str], str]
@@ -85,6 +89,7 @@ def read_content(settings: Settings, folder: SweepFolder, state: SweepState | No
         distributions=_distributions(settings, folder.sweep_id),
         drivers=read_drivers(folder),
         final=FinalReport.read(folder.final) if folder.final.exists() else None,
+        details=read_details(folder.final),
         tested=read_tested(tested) if tested.exists() else (),
         told=partial(without_folders, folders=(settings.home, Path(settings.storage_path), *settings.data_roots)),
         pictures={path.stem: path.read_bytes() for path in sorted(folder.path.glob("figures/*.png"))},

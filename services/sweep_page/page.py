@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from services.pages.drawing import address_of, inline
+from services.pages.sample import doubts_of, gap_table, group_tables, metrics_table, retest_table
 from services.pages.templates import pages
 from services.records.final_report import FinalReport
 from services.records.folder import FINISHED, RUNNING, SweepFolder, SweepState
@@ -135,6 +136,8 @@ def _final(content: Content) -> dict[str, Any]:
         "out_of_fold": _out_of_fold(final, pictures) if final and final.out_of_fold else None,
         "winner": tables.winner_table(final) if final else None,
         "runs_words": runs_words(final) if final else "",
+        "people_tables": _people(content),
+        "people_doubts": doubts_of(content.details, content.spec.data.label) if content.details else [],
         "verdict": verdict(final.against, content.spec.data.label) if final and final.against else "",
         "simple": simple_models(final) if final else [],
         "tested": tables.table_on_test(content) if content.tested else None,
@@ -142,6 +145,19 @@ def _final(content: Content) -> dict[str, Any]:
         "maps": {run.words: pictures[f"{run.slug}-embedding"] for run in maps[:MOST_MAPS]},
         "more_maps": len(maps[MOST_MAPS:]),
         "finished": content.state.state == FINISHED,
+    }
+
+
+def _people(content: Content) -> dict[str, Any] | None:
+    """For whom and how sure the figures on the test split are, in tables."""
+    details, label = content.details, content.spec.data.label
+    if details is None:
+        return None
+    return {
+        "figures": metrics_table(details, label, "test split"),
+        "gaps": gap_table(details, label),
+        "groups": group_tables(details),
+        "retest": retest_table(details),
     }
 
 

@@ -78,7 +78,7 @@ def test_a_cohort_has_figures_a_page_and_predictions(
     assert [text for level, text in page.headings if level == 2][:3] == [
         "What to doubt",
         "Predicted against true",
-        "The gap",
+        "For whom",
     ]
     for line in doubts(report):
         assert f"doubt     {line}" in out and line in page.text

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from search_spaces import Value
+from services.records.details import write_details
 from services.records.tested import TESTED, Said, write_tested
 from services.records.trial_record import keep_race
 from services.spec.replicate import REFIT, Replicate
@@ -17,6 +18,7 @@ from services.sweep_page.tables import table_on_test
 from tests.services.past import EPOCHS, leave
 from tests.services.sweep_page.left import Left, curves, finished, study, with_cohort
 from tests.services.sweep_page.parsed import Page
+from trainers.served import Calibration, evaluate_sample
 
 SECTIONS = [
     "Test split: predicted against true, and embeddings",
@@ -27,6 +29,7 @@ SECTIONS = [
     "Parameter importance",
     "Pruned, and what it saved",
     "Failures",
+    "Use this model",
     "Provenance",
 ]
 HOSTILE = """<script>alert(1)</script><img src=x onerror="alert('2')"> $\\frac{a$ & 年龄 \u202e"""
@@ -130,6 +133,24 @@ def test_the_headline_says_whether_it_beats_the_best_baseline(page: Page) -> Non
     assert "too good: it chose the best of 2 configurations" in page.text
 
 
+def test_for_whom_and_how_sure_the_figures_are_stands_behind_them(tmp_path: Path) -> None:
+    left = finished(tmp_path)
+    ages, rng = np.linspace(20, 80, 40), np.random.default_rng(0)
+    said, subjects = 50 + 0.5 * (ages - 50) + rng.normal(0, 3, 40), [f"s{row}" for row in range(40)]
+    calibration = Calibration.fit(said + rng.normal(0, 2, 40), ages, subjects)
+    sex = ["FM"[row % 2] for row in range(40)]
+    details = evaluate_sample(ages, said, subjects, columns={"sex": sex}, calibration=calibration, repeats=200)
+    write_details(left.folder.final, details)
+    page = page_of(left)
+    assert [text for level, text in page.headings if level == 2] == [
+        SECTIONS[0],
+        "Test split: for whom, and how sure",
+        *SECTIONS[1:],
+    ]
+    assert "corrected by a line" in page.text and "By sex" in page.text
+    assert f"contrasweep predict {left.folder.sweep_id} SCANS" in page.text
+
+
 def test_all_configurations_on_the_test_split_come_last_and_are_not_for_choosing(tmp_path: Path) -> None:
     left = finished(tmp_path)
     labels, scans = np.array([20.0, 40.0]), ("sub-0", "sub-1")
@@ -164,7 +185,8 @@ def test_cohorts_have_a_section_with_a_table_and_a_picture_each(tmp_path: Path) 
 
 def test_before_the_first_configuration(tmp_path: Path) -> None:
     page = page_of(Left(tmp_path, study(), state="running"))
-    assert [text for level, text in page.headings if level == 2] == SECTIONS
+    without_model = [section for section in SECTIONS if section != "Use this model"]
+    assert [text for level, text in page.headings if level == 2] == without_model
     assert not page.of("svg") and not page.of("img")
     assert "No configuration has begun yet." in page.text
     assert "until then the test split stays locked" in page.text

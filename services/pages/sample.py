@@ -1,0 +1,86 @@
+"""What a labelled sample says of a model, as tables and in words, on pages and on the screen alike."""
+
+from services.pages.tables import Line, Table
+from services.text import ends, first_few, interval, number
+from trainers.groups import FEW, GroupErrors
+from trainers.interval import Interval
+from trainers.served.evaluation import BY_LINE, SampleEvaluation
+
+
+def sample_tables(figures: SampleEvaluation, label: str, heading: str) -> list[Table]:
+    """Figures, the gap, each column's groups and reliability, those that there are."""
+    found = [metrics_table(figures, label, heading), gap_table(figures, label), *group_tables(figures)]
+    return [table for table in (*found, retest_table(figures)) if table.lines]
+
+
+def metrics_table(figures: SampleEvaluation, label: str, heading: str) -> Table:
+    """Each metric with its interval, the bias, and what a person's intervals hold."""
+    told = {name: interval(figure) for name, figure in (*figures.metrics.items(), ("bias", figures.bias))}
+    if coverage := figures.coverage:
+        told[f"share in intervals of {100 * coverage.level:.0f} %"] = interval(coverage.share)
+        told["their mean width"] = number(coverage.width)
+    lines = tuple(Line((name, value)) for name, value in told.items())
+    caption = f"Mean prediction over runs, and 95 % subject bootstrap; in units of {label}"
+    return Table(caption, ("", heading), lines, figures=frozenset({1}))
+
+
+def gap_table(figures: SampleEvaluation, label: str) -> Table:
+    """How the gap depends on the label."""
+    lines = tuple(Line((name, interval(gap.slope), interval(gap.correlation))) for name, gap in figures.gaps.items())
+    titles = ("gap", f"slope over {label}", "correlation")
+    return Table(f"The gap, prediction less {label}, by {label}", titles, lines, figures=frozenset({1, 2}))
+
+
+def group_tables(figures: SampleEvaluation) -> list[Table]:
+    """Errors by group, a table for each column."""
+    titles = ("people", "scans", "MAE", "bias")
+    return [
+        Table(f"By {column}", (column, *titles), tuple(map(_group, groups)), figures=frozenset({1, 2, 3, 4}))
+        for column, groups in figures.groups.items()
+    ]
+
+
+def retest_table(figures: SampleEvaluation) -> Table:
+    """Reliability over sessions."""
+    lines = tuple(
+        Line((name, interval(found.icc), interval(found.within_sd), f"{found.subjects:,} people"))
+        for name, found in figures.retest.items()
+    )
+    return Table(
+        "Sessions of a person", ("of the", "ICC(2,1)", "sd within a person", "over"), lines, figures=frozenset({1, 2})
+    )
+
+
+def doubts_of(figures: SampleEvaluation, label: str) -> list[str]:
+    """What to doubt of the figures, the gravest first, each in a sentence without its end."""
+    found, coverage = [], figures.coverage
+    if coverage and _apart(coverage.share, coverage.level):
+        low, share, high = (
+            f"{100 * end:.0f} %" for end in (coverage.share.low, coverage.share.value, coverage.share.high)
+        )
+        found.append(f"intervals that should hold {100 * coverage.level:.0f} % of people hold {share} [{low}, {high}]")
+    if _apart(figures.bias, 0.0):
+        over = "overestimated" if figures.bias.value > 0 else "underestimated"
+        found.append(f"{label} is {over} by {number(abs(figures.bias.value))} in the mean {_ends(figures.bias)}")
+    left = figures.gaps.get(BY_LINE)
+    if left and _apart(left.correlation, 0.0):
+        told = f"correlation {number(left.correlation.value)} {_ends(left.correlation)}"
+        found.append(f"the corrected gap still depends on {label}: {told}")
+    few = [f"{column} {one.group} ({one.subjects})" for column, own in figures.groups.items() for one in own if one.few]
+    if few and figures.subjects >= FEW:
+        found.append(f"groups of fewer than {FEW} people, whose figures say little: {first_few(few, most=8)}")
+    return found
+
+
+def _apart(figure: Interval, value: float) -> bool:
+    """Whether an interval tells a figure from a value."""
+    return figure.low > value or figure.high < value
+
+
+def _ends(figure: Interval) -> str:
+    return ends(figure.low, figure.high)
+
+
+def _group(one: GroupErrors) -> Line:
+    few = "pruned" if one.few else ""
+    return Line((one.group, f"{one.subjects:,}", f"{one.scans:,}", interval(one.mae), interval(one.bias)), few)

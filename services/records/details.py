@@ -1,0 +1,39 @@
+"""For whom, and how sure, the figures on the test split are: `details.json`, beside `final.json`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from services.records.final_report import Evaluation
+from trainers.atomic import write_atomically
+from trainers.data.store import StoredSubject
+from trainers.served import Calibration, SampleEvaluation, evaluate_sample
+
+_FILE = "details.json"
+
+
+def details_of(
+    evaluation: Evaluation, scans: Sequence[StoredSubject], calibration: Calibration | None
+) -> SampleEvaluation:
+    """Those of an evaluation, of whose scans the store says more; they are in its order."""
+    mean = [sum(said) / len(said) for said in zip(*evaluation.predictions.values(), strict=True)]
+    cells = {column: [scan.described[column] for scan in scans] for column in scans[0].described}
+    several = len(evaluation.scans) > evaluation.n_subjects
+    return evaluate_sample(
+        evaluation.labels,
+        mean,
+        evaluation.subjects,
+        sessions=[scan.id.removeprefix(scan.subject) for scan in scans] if several else (),
+        columns={column: own for column, own in cells.items() if len({*own}) > 1},
+        calibration=calibration,
+    )
+
+
+def write_details(final: Path, details: SampleEvaluation) -> None:
+    """Write them beside `final`, whole or not at all."""
+    write_atomically(final.with_name(_FILE), details.model_dump_json(indent=1).encode())
+
+
+def read_details(final: Path) -> SampleEvaluation | None:
+    """Those beside `final`; None before it is there, and where an earlier version wrote it."""
+    path = final.with_name(_FILE)
+    return SampleEvaluation.model_validate_json(path.read_bytes()) if final.exists() and path.exists() else None
