@@ -1,6 +1,7 @@
 """Files that are there whole or not at all."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,3 +33,26 @@ def write_atomically(path: "Path | UPath", content: bytes) -> None:
         return
     with replacing(path) as file:
         file.write(content)
+
+
+@contextmanager
+def placing(path: Path) -> Iterator[Path]:
+    """A free path, of the same ending, for a file or folder that takes the place of `path` when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial, former = (path.with_name(f".{os.getpid()}{behind}.{path.name}") for behind in ("", "-former"))
+    try:
+        yield partial
+        if path.is_dir():  # which no other takes the place of
+            path.rename(former)
+        partial.replace(path)
+        remove(former)
+    finally:
+        remove(partial)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

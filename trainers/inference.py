@@ -21,7 +21,7 @@ from trainers.network import Network
 from trainers.normalization import Normalization
 from trainers.probes import Probe, load_probe
 
-_ENSEMBLE = "ensemble.json"
+ENSEMBLE = "ensemble.json"
 
 
 class Inference(NamedTuple):
@@ -86,12 +86,12 @@ def save_ensemble(folder: Path, members: Mapping[str, tuple[RunConfig, Path]], i
     for name, (_, best) in members.items():
         shutil.copyfile(best, folder / f"{name}.pt")
     runs = {name: run.model_dump() for name, (run, _) in members.items()}
-    write_atomically(folder / _ENSEMBLE, json.dumps({"image_shape": image_shape, "runs": runs}, indent=1).encode())
+    write_atomically(folder / ENSEMBLE, json.dumps({"image_shape": image_shape, "runs": runs}, indent=1).encode())
 
 
 def load_ensemble(folder: Path, device: torch.device | str = "cpu") -> dict[str, Predictor]:
     """The predictors that `save_ensemble` kept, by their names and in its order."""
-    kept = json.loads((folder / _ENSEMBLE).read_text())
+    kept = json.loads((folder / ENSEMBLE).read_text())
     shape = tuple(kept["image_shape"])
     runs = {name: RunConfig.model_validate(run) for name, run in kept["runs"].items()}
     return {name: Predictor.load(run, folder / f"{name}.pt", shape, device) for name, run in runs.items()}

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli.app import Json, app, aside, console
+from trainers.registry import declared
 
 if TYPE_CHECKING:
     from services.predicting.answers import Refused
 
+_FORMATS = sorted(declared("trainers.exports", "FORMATS.register"))
 SOME_REJECTED = 3
 """Exit status where scans could not be used, and the others were."""
 
@@ -161,3 +163,25 @@ def evaluate(
     print_rejected(report.rejected)
     if report.rejected:
         sys.exit(SOME_REJECTED)
+
+
+@app.command()
+def export(
+    model: Model,
+    format_: Annotated[
+        str,
+        typer.Option("--format", metavar="NAME", help=f"One of {', '.join(_FORMATS)}.", show_default=False),
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="PATH", help="Where to write: a file, or a folder for a bundle.", show_default=False)
+    ],
+    force: Annotated[bool, typer.Option("--force", help="Replace what an earlier export wrote there.")] = False,
+) -> None:
+    """Write a model for others to run: prepared images in, the mean over its runs out, as one graph.
+
+    What was written is read back, and must predict as the model does, before it is at PATH.
+    """
+    from services.predicting.export import export_model
+    from services.settings import load_settings
+
+    typer.echo(export_model(model, format_, out, load_settings(), aside(), replace=force))

@@ -78,7 +78,7 @@ class VisionTransformer(ViT):
 
     def encode(self, tokens: Tensor) -> Tensor:
         """The class token, then the given tokens, after all blocks: [N, P, feature_dim] -> [N, 1 + P, feature_dim]."""
-        x = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], 1)
+        x = torch.cat([self.cls_token.expand(tokens.shape[0], -1, -1), tokens], 1)
         for block in self.blocks:
             x = block(x)
         return cast(Tensor, self.norm(x))

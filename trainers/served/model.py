@@ -21,7 +21,7 @@ from trainers.served.config import FILE, ServedConfig, without_study
 from trainers.served.detectors import Detectors
 from trainers.served.preparation import Preparation
 
-_FILES = "files"
+FILES = "files"
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ def _with_files(data: DataConfig, base: Path, folder: Path) -> list[dict[str, di
         for key in path_arguments(name):
             if moved.get(key) is not None:
                 source = base / str(moved[key])
-                moved[key] = f"{_FILES}/{number}-{source.name}"
-                (folder / _FILES).mkdir(exist_ok=True)
+                moved[key] = f"{FILES}/{number}-{source.name}"
+                (folder / FILES).mkdir(exist_ok=True)
                 shutil.copyfile(source, folder / moved[key])
         steps.append({name: moved})
     return steps
