@@ -55,6 +55,10 @@ def predict(
     suffix: Suffix = None,
     label: Label = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write predictions there, as TSV.")] = None,
+    saliency: Annotated[
+        str | None, typer.Option(metavar="KIND", help="Map where each prediction comes from: gradient, occlusion.")
+    ] = None,
+    maps: Annotated[Path, typer.Option(metavar="FOLDER", help="Write the maps there, as NIfTI.")] = Path("saliency"),
     as_json: Json = False,
 ) -> None:
     """What a model says of new scans: raw files in, a line for each out.
@@ -68,7 +72,7 @@ def predict(
     from services.settings import load_settings
 
     asked = Asked(tuple(scans or ()), participants, bids, image, id_, suffix, label, session)
-    found = predict_scans(model, asked, load_settings(), aside())
+    found = predict_scans(model, asked, load_settings(), aside(), (saliency, maps) if saliency else None)
     if out:
         write_tsv(out, found.scans)
     if as_json:

@@ -13,6 +13,7 @@ from services.predicting.model import find_model, sweep_of
 from services.predicting.overlap import own_scans
 from services.predicting.page import render
 from services.predicting.predict import Found, Said, predict
+from services.predicting.saliency import Maps
 from services.predicting.scans import Asked, find_scans
 from services.records.files import write_asked
 from services.screen.progress import meter
@@ -30,10 +31,14 @@ class _Asking:
     model: ServedModel
     console: Console
 
-    def said(self, scans: Sequence[Subject], rejected: Sequence[Rejected]) -> Found:
+    def said(self, scans: Sequence[Subject], rejected: Sequence[Rejected], maps: Maps | None = None) -> Found:
         """What it says of scans, beside those that are `rejected` already."""
         with meter(self.console, "predicting") as shown:
-            said = list(predict(self.folder, self.model, scans, lambda done, of: shown.update(done, of, unit="scans")))
+
+            def progress(done: int, of: int) -> None:
+                shown.update(done, of, unit="scans")
+
+            said = list(predict(self.folder, self.model, scans, progress, maps))
         return Found(
             config=self.model.preparation.config,
             said=tuple(one for one in said if isinstance(one, Said)),
@@ -55,9 +60,14 @@ def ask(target: str, asked: Asked, settings: Settings, console: Console) -> Foun
         return at_hand.said(*find_scans(asked, at_hand.model))
 
 
-def predict_scans(target: str, asked: Asked, settings: Settings, console: Console) -> Predictions:
-    """What `ask` gives, as it is answered; raises the same."""
-    return Predictions.of(ask(target, asked, settings, console))
+def predict_scans(
+    target: str, asked: Asked, settings: Settings, console: Console, saliency: tuple[str, Path] | None = None
+) -> Predictions:
+    """What `ask` gives, as it is answered; raises the same. `saliency` is a kind of map, and where they are kept."""
+    with _asking(target, settings, console) as at_hand:
+        config = at_hand.model.preparation.config
+        maps = Maps(at_hand.folder, config, *saliency) if saliency else None
+        return Predictions.of(at_hand.said(*find_scans(asked, at_hand.model), maps))
 
 
 def evaluate_scans(target: str, cohort: Cohort, settings: Settings, console: Console) -> tuple[CohortReport, Path]:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from services.cluster.parallel import parallel
+from services.predicting.saliency import Maps
 from trainers.data.participants import Rejected, Subject
 from trainers.data.readers import UnreadableError
 from trainers.data.volume import Scan
@@ -40,13 +41,22 @@ class Found:
 
 
 def predict(
-    folder: Path, model: ServedModel, scans: Sequence[Subject], progress: Callable[[int, int], None]
+    folder: Path,
+    model: ServedModel,
+    scans: Sequence[Subject],
+    progress: Callable[[int, int], None],
+    maps: Maps | None = None,
 ) -> Iterator[Said | Rejected]:
-    """What the model in `folder` says of each scan, or why that cannot be used, in the order of `scans`."""
+    """What the model in `folder` says of each scan, or why that cannot be used, in the order of `scans`.
+
+    Where `maps` are wanted, one is written of each scan.
+    """
     for done, (scan, prepared) in enumerate(_all_prepared(folder, scans), start=1):
         if isinstance(prepared, str):
             yield Rejected.of(scan, prepared)
         else:
+            if maps is not None:
+                maps.write(scan, prepared)
             yield Said(scan, model.predict(prepared, scan.covariates))
         progress(done, len(scans))
 

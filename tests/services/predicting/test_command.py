@@ -95,3 +95,16 @@ def test_a_file_that_cannot_be_written_is_one_line(
     (tmp_path / "file").write_text("")
     status, _, err = run(capsys, monkeypatch, "predict", folder, scan, "--out", "file/p.tsv")
     assert status == 2 and "file/p.tsv cannot be written" in err
+
+
+@pytest.mark.parametrize("kind", ["gradient", "occlusion"])
+def test_a_map_of_each_scan_is_written_in_its_own_space(
+    kind: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = served_sample.picture(tmp_path / "a.png")
+    assert run(capsys, monkeypatch, "predict", folder, scan, "--saliency", kind, "--maps", "maps")[0] == 0
+    (written,) = Path("maps").iterdir()
+    assert written.name == f"a_desc-{kind}_saliency.nii.gz"
+    assert nib.Nifti1Image.from_filename(written).shape == (16, 16, 1)
+    status, _, err = run(capsys, monkeypatch, "predict", folder, scan, "--saliency", "gradients")
+    assert status == 2 and err.startswith("error: --saliency: 'gradients'; did you mean 'gradient'?")
