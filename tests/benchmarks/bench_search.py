@@ -64,8 +64,12 @@ ENGINES: dict[str, Engine] = {
     "smac": smac.smac,
     "raced": partial(swept, racing={"rungs": [3, 9], "reinvest": True}),
     "fresh": partial(swept, racing={"rungs": [3, 9], "reinvest": True, "judged_on": "fresh"}),
+    "unfair": partial(swept, fair=False, racing={"rungs": [3, 9], "reinvest": True, "judged_on": "fresh"}),
 }
-"""Peers, in `peers.py` and `smac.py`, and ours with the two values of `racing.judged_on`."""
+"""Peers, in `peers.py` and `smac.py`, and ours with the two values of `racing.judged_on`, and without `fair`.
+
+Peers have one study of all methods, and give the best of them more than its share, as ours do without `fair`.
+"""
 SLOW = ("smac",)
 """Minutes a sweep: these run where they are named."""
 REFERENCE = ("random", WHOLE)
