@@ -96,11 +96,15 @@ def fit_bands(predictions: ArrayLike, labels: ArrayLike) -> BandCorrection:
     lowest and highest label. Raises UserError where the labels are all the same.
     """
     y, said = _pair(predictions, labels)
-    bands = np.array_split(np.argsort(y, kind="stable"), max(2, min(_BANDS, y.size // _LEAST_IN_A_BAND)))
+    cuts = np.array_split(np.argsort(y, kind="stable"), max(2, min(_BANDS, y.size // _LEAST_IN_A_BAND)))
+    starts = np.unique([y[cut[0]] for cut in cuts])  # people of one age are in one band
+    if len(starts) == 1:
+        starts = np.array([starts[0], y[y > starts[0]].min()])
+    of = np.searchsorted(starts, y, side="right")
+    bands = [np.flatnonzero(of == number) for number in np.unique(of)]
     corners = np.array([y[band].mean() for band in bands])
     medians = isotonic_regression([np.median(said[band]) for band in bands], weights=[*map(len, bands)]).x
-    corners, first = np.unique(corners, return_index=True)  # many people of one age may be several bands
-    return _carried_on(corners, medians[first], y.min(), y.max())
+    return _carried_on(corners, medians, y.min(), y.max())
 
 
 def _carried_on(corners: FloatArray, medians: FloatArray, lowest: float, highest: float) -> BandCorrection:

@@ -441,9 +441,9 @@ class DataConfig(ScansConfig):
     where it is null, such a file is rejected. `transforms` run once. `normalize: training` subtracts the mean of the
     training split and divides by its sd, channel by channel, when images are read. `covariates` are columns that the
     probe or the regression head reads beside the image: numbers, or categories. `unlabelled: train` keeps scans without
-    a label, for methods that need none to train on. `sample` takes so many subjects alone, at equal distances in the
-    order of their labels. `train` says what is trained on of the training split. `external`
-    are cohorts for the final evaluation alone.
+    a label, for methods that need none to train on. `sample` takes so many labelled subjects alone, at equal distances
+    in the order of their labels, and at most as many without. `train` says what is trained on of the training split.
+    `external` are cohorts for the final evaluation alone.
     """
 
     id: str = "participant_id"

@@ -59,19 +59,18 @@ class Predictor:
         )
 
     @torch.inference_mode()
-    def infer(self, images: NDArray[Any], cells: Sequence[Cells] = ()) -> Inference:
-        """Embed and predict images [N, C, *S] as a store holds them, N at least 1, each by itself.
+    def infer(self, images: NDArray[Any], cells: Sequence[Cells] = (), at_once: int = 1) -> Inference:
+        """Embed and predict images [N, C, *S] as a store holds them, N at least 1, so many `at_once`.
 
-        What is said of an image is so the same, to the last bit, whichever others are asked about with it. `cells` [N]
-        are what the table has in the columns of the covariates, where the model reads any.
+        What is said of an image by itself is the same, to the last bit, whichever others are asked about; together they
+        take less time. `cells` [N] are what the table has in the columns of the covariates, where the model reads any.
         """
-        features = [self._embed(image) for image in torch.from_numpy(np.ascontiguousarray(images)).split(1)]
-        known = [None] * len(features) if self.covariates is None else self._encoded(self.covariates, cells)
+        features = [self._embed(some) for some in torch.from_numpy(np.ascontiguousarray(images)).split(at_once)]
+        known: Sequence[Tensor | None] = [None] * len(features)
+        if self.covariates is not None:
+            known = torch.from_numpy(self.covariates.encode(cells)).split(at_once)
         said = [self.probe.predict(beside(of, told)) for of, told in zip(features, known, strict=True)]
         return Inference(torch.cat(features).numpy(), torch.cat(said).numpy())
-
-    def _encoded(self, covariates: Covariates, cells: Sequence[Cells]) -> Sequence[Tensor]:
-        return [torch.from_numpy(covariates.encode([of])) for of in cells]
 
     def _embed(self, images: Tensor) -> Tensor:
         images = images.to(self.device).float()

@@ -44,9 +44,9 @@ def retest(
     higher in everyone counts against it, as it does for a person who is scanned twice; ICC(3,1) would forgive it.
 
     `subjects` [N] and `sessions` [N] say whose scan it is, and which (first, second ...: a name that means the same for
-    everyone); a person has a session once. People of one session are left out, others may lack some: the variances are
-    those of Henderson's method 3 (1953), which for complete tables are the mean squares of both papers. They may come
-    out below 0, as there.
+    everyone; names that are a person's own, as a scan's id is, count in their order); a person has a session once.
+    People of one session are left out, others may lack some: the variances are those of Henderson's method 3 (1953),
+    which for complete tables are the mean squares of both papers. They may come out below 0, as there.
 
     An ICC is relative to how much people differ: predicted ages of a cohort of all ages have a high one whatever the
     gap's is. So give it gaps as well, and tell `within_sd` beside it.
@@ -58,7 +58,7 @@ def retest(
     people = [subjects[row] for row in kept]
     if len(set(people)) < 2:
         raise UserError(f"a retest needs two people with two sessions or more; {len(set(people))} of these have them")
-    whose, when = _places(people), _places([sessions[row] for row in kept])
+    whose, when = _places(people), _places(_shared([sessions[row] for row in kept], people))
     table = np.full((whose.max() + 1, when.max() + 1), np.nan)
     table[whose, when] = said[kept]
     assert np.isfinite(table).sum() == len(kept), "a person has a session once, and its value is finite"
@@ -84,6 +84,16 @@ def _places(names: Sequence[Hashable]) -> NDArray[np.int64]:
     """Each name's place among the different ones [n]."""
     places = {name: place for place, name in enumerate(dict.fromkeys(names))}
     return np.array([places[name] for name in names])
+
+
+def _shared(sessions: Sequence[Hashable], people: Sequence[Hashable]) -> Sequence[Hashable]:
+    """The names, or, where there are far more than anyone has, which of the person's own in their order each is."""
+    if len({*sessions}) <= 2 * max(Counter(people).values()):
+        return sessions
+    own = {
+        person: sorted(str(s) for s, of in zip(sessions, people, strict=True) if of == person) for person in {*people}
+    }
+    return [own[person].index(str(session)) for session, person in zip(sessions, people, strict=True)]
 
 
 def _several(subjects: Sequence[Hashable]) -> list[int]:

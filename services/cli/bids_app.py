@@ -9,6 +9,8 @@ import typer
 from services.cli.app import aside, console, ending, print_version
 from services.cli.model import SOME_REJECTED, print_rejected
 
+_LABELS = ("--participant-label", "--participant_label")
+
 bids_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -24,7 +26,12 @@ def predict_bids(
         str, typer.Option(help="A model's folder, a registered model (models:/name/version), or a sweep's id.")
     ] = "",
     participant_label: Annotated[
-        list[str] | None, typer.Option(help="Only this subject, with or without sub-; for several, more than once.")
+        list[str] | None,
+        typer.Option(
+            "--participant-label",
+            "--participant_label",
+            help="Only these subjects, with or without sub-: one or more names.",
+        ),
     ] = None,
     suffix: Annotated[
         str | None, typer.Option(help="What names of images end in: T1w ...; default: as in the model's study.")
@@ -54,4 +61,21 @@ def predict_bids(
 def main() -> None:
     """Run it: 0 when all went well, 2 and one line for a user's mistake, 3 where scans could not be used."""
     with ending(debug=False):
-        bids_app()
+        bids_app(_each_named(sys.argv[1:]))
+
+
+def _each_named(arguments: list[str]) -> list[str]:
+    """The arguments with the option in front of each of several labels, which BIDS Apps are given behind one.
+
+    >>> _each_named(["data", "out", "participant", "--participant_label", "01", "02", "--model", "m"])[3:]
+    ['--participant_label', '01', '--participant_label', '02', '--model', 'm']
+    """
+    each: list[str] = []
+    option = ""
+    for argument in arguments:
+        if argument.startswith("-"):
+            option = argument if argument in _LABELS else ""
+        elif option and each[-1] != option:
+            each.append(option)
+        each.append(argument)
+    return each

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from services.predicting.answers import Predicted, Predictions, to_tsv
@@ -31,14 +32,20 @@ class _Asking:
     model: ServedModel
     console: Console
 
-    def said(self, scans: Sequence[Subject], rejected: Sequence[Rejected], maps: Maps | None = None) -> Found:
+    def said(
+        self,
+        scans: Sequence[Subject],
+        rejected: Sequence[Rejected],
+        maps: Maps | None = None,
+        features: bool = False,
+    ) -> Found:
         """What it says of scans, beside those that are `rejected` already."""
         with meter(self.console, "predicting") as shown:
 
             def progress(done: int, of: int) -> None:
                 shown.update(done, of, unit="scans")
 
-            said = list(predict(self.folder, self.model, scans, progress, maps))
+            said = list(predict(self.folder, self.model, scans, progress, maps, features))
         return Found(
             config=self.model.preparation.config,
             said=tuple(one for one in said if isinstance(one, Said)),
@@ -50,20 +57,26 @@ class _Asking:
 def _asking(target: str, settings: Settings, console: Console) -> Iterator[_Asking]:
     with find_model(target, settings) as folder:
         with waiting(console, f"loading {target}"):
-            model = ServedModel.load(folder)
+            model = ServedModel.load(folder, "cuda" if torch.cuda.is_available() else "cpu")
         yield _Asking(folder, model, console)
 
 
 def ask(target: str, asked: Asked, settings: Settings, console: Console) -> Found:
-    """What the model that `target` names says of the scans. Raises UserError as `find_model` and `find_scans` do."""
+    """What the model that `target` names says of the scans, with their embeddings.
+
+    Raises UserError as `find_model` and `find_scans` do.
+    """
     with _asking(target, settings, console) as at_hand:
-        return at_hand.said(*find_scans(asked, at_hand.model))
+        return at_hand.said(*find_scans(asked, at_hand.model), features=True)
 
 
 def predict_scans(
     target: str, asked: Asked, settings: Settings, console: Console, saliency: tuple[str, Path] | None = None
 ) -> Predictions:
-    """What `ask` gives, as it is answered; raises the same. `saliency` is a kind of map, and where they are kept."""
+    """What `ask` gives, as it is answered, without embeddings; raises the same.
+
+    `saliency` is a kind of map, and where maps are written.
+    """
     with _asking(target, settings, console) as at_hand:
         config = at_hand.model.preparation.config
         maps = Maps(at_hand.folder, config, *saliency) if saliency else None

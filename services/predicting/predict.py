@@ -1,7 +1,7 @@
 """Scans -> what a model says of each: prepared in parallel where there are many, predicted one by one."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -46,10 +46,11 @@ def predict(
     scans: Sequence[Subject],
     progress: Callable[[int, int], None],
     maps: Maps | None = None,
+    features: bool = False,
 ) -> Iterator[Said | Rejected]:
     """What the model in `folder` says of each scan, or why that cannot be used, in the order of `scans`.
 
-    Where `maps` are wanted, one is written of each scan.
+    Where `maps` are wanted, one is written of each scan. Embeddings are large, and kept where `features` are wanted.
     """
     for done, (scan, prepared) in enumerate(_all_prepared(folder, scans), start=1):
         if isinstance(prepared, str):
@@ -57,7 +58,8 @@ def predict(
         else:
             if maps is not None:
                 maps.write(scan, prepared)
-            yield Said(scan, model.predict(prepared, scan.covariates))
+            said = model.predict(prepared, scan.covariates)
+            yield Said(scan, said if features else replace(said, features={}))
         progress(done, len(scans))
 
 

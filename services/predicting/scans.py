@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trainers.config import DataConfig
 from trainers.data import readers
-from trainers.data.participants import Rejected, Subject, read_unseen
+from trainers.data.participants import Rejected, Subject, file_problem, read_unseen
 from trainers.errors import UserError, nearest
 from trainers.served import ServedModel
 
@@ -74,8 +74,9 @@ def _named(asked: Asked, model: ServedModel) -> Scans:
         raise UserError(f"the model reads several images of a scan ({', '.join(names)}): give --participants")
     stems = Counter(_stem(path) for path in asked.files)
     found = [_scan(path, _stem(path) if stems[_stem(path)] == 1 else str(path)) for path in asked.files]
-    missing = [Rejected.of(scan, "no such image") for scan in found if not scan.path.exists()]
-    return [scan for scan in found if scan.path.exists()], missing
+    problems = [file_problem(scan.path) for scan in found]
+    rejected = [Rejected.of(scan, problem) for scan, problem in zip(found, problems, strict=True) if problem]
+    return [scan for scan, problem in zip(found, problems, strict=True) if not problem], rejected
 
 
 def _stem(path: Path) -> str:
@@ -95,6 +96,9 @@ def _scan(path: Path, name: str) -> Subject:
 def _listing(asked: Asked, data: DataConfig) -> DataConfig:
     """The study's way to list scans, of another table or data set."""
     told = {field: value for field in ("id", "label", "session") if (value := getattr(asked, field)) is not None}
+    for field in ("id", "label"):
+        if told.get(field) == "":
+            raise UserError(f"--{field}: '' is not allowed: must be the name of a column")
     named = {field: value or None for field, value in told.items()}
     if asked.participants is not None:
         if asked.suffix is not None:

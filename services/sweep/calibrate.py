@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from services.data.prepare import Prepared
 from services.spec.replicate import Replicate
+from services.sweep.jury import whole_seeds
 from trainers.data.store import Rows, VolumeStore, in_parts
 from trainers.inference import Predictor
 from trainers.served import Calibration, Detectors
@@ -27,10 +28,11 @@ def calibrate(prepared: Prepared, validated: Mapping[Replicate, Predictor], refi
     Where the served model was refitted, on these scans too, there is nothing to tell its embedding by.
     """
     store, rows, said = prepared.store, [], []
+    seeds = whole_seeds(prepared, validated)
     for fold, view in prepared.views.items():
-        if not view.splits.validation:
+        if not (view.splits.validation and seeds):
             return Known(None, None)
-        own = [one for run, one in validated.items() if run.fold == fold]
+        own = [validated[Replicate(seed, fold)] for seed in seeds]
         for part in in_parts(store, store.rows_of(view.splits.validation)):
             rows.append(part.rows)
             said.append(np.mean([one.infer(part.images, store.cells_of(part.rows)).predictions for one in own], axis=0))

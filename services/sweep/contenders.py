@@ -51,6 +51,10 @@ def contenders(
     return found
 
 
+_AT_ONCE = 64
+"""Scans that a contender predicts together."""
+
+
 @dataclass
 class Listener:
     """Has configurations predict parts of the test split as they come by; one run at a time is in memory."""
@@ -66,7 +70,7 @@ class Listener:
             for number, members in trials.items():
                 for run, member in members.items():
                     predictor = Predictor.load(*member, store.image_shape, self.device)
-                    predictions = predictor.infer(part.images, store.cells_of(part.rows)).predictions
+                    predictions = predictor.infer(part.images, store.cells_of(part.rows), _AT_ONCE).predictions
                     self.add(number, run, store, part.rows, predictions)
             yield part
 

@@ -47,12 +47,14 @@ class Jury:
 
 def out_of_fold(
     prepared: Prepared, predictors: Mapping[Replicate, Predictor], trained: NDArray[np.float64]
-) -> Evaluation:
+) -> Evaluation | None:
     """The figures of everyone in a fold: each seed says one prediction of each, by the run that it was validated in.
 
-    Baselines are fitted for each fold on the scans that its runs are trained on.
+    Baselines are fitted for each fold on the scans that its runs are trained on. None where no seed ran on all folds.
     """
-    store, seeds = prepared.store, sorted({run.seed for run in predictors})
+    store, seeds = prepared.store, whole_seeds(prepared, predictors)
+    if not seeds:
+        return None
     rows, parts, said = [], [], []
     for fold, view in prepared.views.items():
         own = {seed: predictors[Replicate(seed, fold)] for seed in seeds}
@@ -64,6 +66,12 @@ def out_of_fold(
         said.append(baselines.said(simple))
     inferred = dict(zip(map(Replicate, seeds), map(_joined, zip(*parts, strict=True)), strict=True))
     return _evaluation(store, np.concatenate(rows), inferred, pooled_baselines(said), trained)
+
+
+def whole_seeds(prepared: Prepared, predictors: Mapping[Replicate, Predictor]) -> list[int]:
+    """The seeds that ran on every fold, or at all where there are none: a winner may have been cut short."""
+    seeds = sorted({run.seed for run in predictors})
+    return [seed for seed in seeds if all(Replicate(seed, fold) in predictors for fold in prepared.views)]
 
 
 def _joined(parts: Sequence[Inference]) -> Inference:

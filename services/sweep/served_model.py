@@ -43,8 +43,11 @@ class SeedEnsemble(PythonModel):  # type: ignore[misc]  # MLflow is not typed
         return pd.DataFrame([self._row(number, row) for number, row in enumerate(model_input.to_dict("records"))])
 
     def _row(self, number: int, row: Mapping[str, Any]) -> dict[str, float | str]:
+        preparation = self._model.preparation
+        for column in (*preparation.columns, *self._model.levels):
+            if _is_missing(row.get(column)):
+                raise MlflowException.invalid_parameter_value(f"row {number}: {column} is missing")
         try:
-            preparation = self._model.preparation
             images = {name: partial(preparation.image, *_given(name, row)) for name in preparation.image_names}
             scan = preparation.of_images(images, row)
         except UnreadableError as error:
@@ -61,8 +64,13 @@ class SeedEnsemble(PythonModel):  # type: ignore[misc]  # MLflow is not typed
 def _given(name: str, row: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     """Path, values and affine of an image; None for what is not given."""
     cells = (row.get(f"{column}_{name}" if name else column) for column in ("path", "image", "affine"))
-    path, image, affine = (None if cell is None or cell is pd.NA or cell is np.nan else cell for cell in cells)
+    path, image, affine = (None if _is_missing(cell) else cell for cell in cells)
     return path, image, affine
+
+
+def _is_missing(cell: Any) -> bool:
+    """Whether a cell has no value; arrays have one."""
+    return cell == "" if isinstance(cell, str) else np.ndim(cell) == 0 and bool(pd.isna(cell))
 
 
 set_model(SeedEnsemble())

@@ -1,6 +1,5 @@
 """The model that a sweep leaves: an MLflow model that takes scans as they come, and predicts the mean over runs."""
 
-import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 import trainers
 from services.spec.replicate import REFIT, Replicate
 from services.stores.mlflow import quieten_mlflow
+from trainers.atomic import placing
 from trainers.config import RunConfig
 from trainers.covariates import Covariates
 from trainers.data.transforms import build_transforms
@@ -45,7 +45,6 @@ def export_model(
     from mlflow.types import ColSpec, Schema
     from mlflow.types.schema import AnyType
 
-    shutil.rmtree(folder, ignore_errors=True)
     inputs = []
     for name in config.trained.sources:
         behind = f"_{name}" if name else ""
@@ -60,11 +59,11 @@ def export_model(
     outputs = [ColSpec("double", name) for name in ("prediction", "sd", "low", "high")]
     outputs.append(ColSpec("string", "unlike"))
     # Recorded, and so not shown: MLflow's advice to infer the signature, which is given here.
-    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(record=True):
+    with tempfile.TemporaryDirectory() as scratch, placing(folder) as free, warnings.catch_warnings(record=True):
         ensemble = Path(scratch) / "ensemble"
         save_served(ensemble, {_file_of(run): member for run, member in members.items()}, config, base, detectors)
         save_model(
-            folder,
+            free,
             python_model=str(Path(__file__).with_name("served_model.py")),
             artifacts={"ensemble": str(ensemble)},
             code_paths=[str(Path(trainers.__path__[0]))],

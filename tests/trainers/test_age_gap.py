@@ -114,3 +114,12 @@ def test_seeds_are_averaged_and_scans_of_a_person_drawn_together() -> None:
     assert both.slope.value == pytest.approx(2 * one.slope.value)
     twice = dependence(np.repeat(gaps[0], 2), np.repeat(y, 2), np.repeat(np.arange(40), 2).tolist(), repeats=50)
     assert (twice.slope.low, twice.slope.high) == pytest.approx((one.slope.low, one.slope.high))
+
+
+def test_people_of_one_age_are_in_one_band() -> None:
+    rng = np.random.default_rng(0)
+    ages = np.concatenate([np.zeros(180), np.ones(20)])
+    correction = fit_bands(ages + rng.normal(0, 0.1, 200), ages)
+    assert len({*correction.labels[1:-1]}) == 2 and correction.apply([0.0, 1.0], [0.0, 1.0]) == pytest.approx(
+        0, abs=0.1
+    )

@@ -77,3 +77,12 @@ def test_sessions_that_agree_to_the_digit() -> None:
     assert np.isnan(apart.icc.value), "sessions that no two people have in common"
     same = retest([2.0] * 4, ["a", "a", "b", "b"], [0, 1, 0, 1], repeats=8)
     assert np.isnan(same.icc.value) and same.within_sd.value == 0
+
+
+def test_sessions_with_names_of_their_own_count_in_their_order() -> None:
+    rng = np.random.default_rng(0)
+    people = [f"s{number // 2:03d}" for number in range(600)]
+    values = np.repeat(rng.normal(0, 3, 300), 2) + rng.normal(0, 1, 600)
+    own = retest(values, people, [f"MR{number:04d}" for number in range(600)], repeats=200)
+    named = retest(values, people, ["ab"[number % 2] for number in range(600)], repeats=200)
+    assert own == named and 0.85 < own.icc.value < 0.95

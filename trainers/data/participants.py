@@ -1,7 +1,6 @@
 """The participants: one scan, one row of a table, one label."""
 
 import gc
-import math
 import os
 import re
 import unicodedata
@@ -144,7 +143,7 @@ def read_unseen(
         scans = tuple(replace(scan, row=_with_label(scan.row, config)) for scan in listing.scans)
         listing = replace(listing, scans=scans, columns=tuple(dict.fromkeys([*listing.columns, config.label])))
         check_columns(listing.name, listing.columns, [*_wanted(config, columns), *(("by", column) for column in by)])
-        usable, rejected = _usable(listing, config, [*columns, *numeric], None, numeric)
+        usable, rejected = _usable(listing, config, columns, None, numeric)
         rows = {scan.id: scan.row for scan in listing.scans}
         told = ({column: _described(rows[scan.id][column]) for column in by} for scan in usable)
         return [replace(scan, described=scan.described | own) for scan, own in zip(usable, told, strict=True)], rejected
@@ -180,13 +179,21 @@ def _judged(
 
 
 def _sampled(scans: list[Subject], size: int | None) -> list[Subject]:
-    """All scans of so many subjects, at equal distances in the order of their labels; those without any come last."""
-    lowest = {scan.subject: math.inf if scan.label is None else scan.label for scan in reversed(scans)}
-    people = sorted(lowest, key=lambda name: (lowest[name], name))
-    if size is None or size >= len(people):
+    """All scans of so many labelled subjects, at equal distances in the order of their labels, and of the others."""
+    if size is None:
         return scans
-    kept = {people[round(place * (len(people) - 1) / (size - 1))] for place in range(size)}
+    labels = {scan.subject: scan.label for scan in reversed(scans) if scan.label is not None}
+    labelled = sorted(labels, key=lambda name: (labels[name], name))
+    others = sorted({scan.subject for scan in scans} - {*labels})
+    kept = {name for people in (labelled, others) for name in _spread(people, size)}
     return [scan for scan in scans if scan.subject in kept]
+
+
+def _spread(people: Sequence[str], size: int) -> Sequence[str]:
+    """So many of them, two at least, at equal distances."""
+    if size >= len(people):
+        return people
+    return [people[round(place * (len(people) - 1) / (size - 1))] for place in range(size)]
 
 
 def _usable(
@@ -204,7 +211,7 @@ def _usable(
     usable: list[Listed] = []
     rejected: list[Rejected] = []
     for scan in listing.scans:
-        reason = _problem(scan, config, columns)
+        reason = _problem(scan, config, columns, numeric or ())
         if reason is None:
             reason = _sharing(scan, config.image_names, owners)
         if reason is None:
@@ -275,14 +282,14 @@ def _wanted(config: DataConfig, columns: Sequence[str]) -> list[tuple[str, str]]
     return wanted + [("data.transforms", column) for column in columns]
 
 
-def _problem(scan: Listed, config: DataConfig, columns: Sequence[str]) -> str | None:
+def _problem(scan: Listed, config: DataConfig, columns: Sequence[str], numeric: Collection[str]) -> str | None:
     if scan.problem is not None:
         return scan.problem
     for column in (*config.covariates, *([] if config.group is None else [config.group])):
         if is_missing(scan.row[column]):
             return f"missing value: column '{column}' is '{scan.row[column]}'"
-    for column in columns:
-        if number(scan.row[column]) is None:
+    for column in (*columns, *numeric):
+        if number(scan.row[column]) is None and (column in columns or bound(scan.row[column]) is None):
             return f"is no finite number, as is needed: column '{column}' is '{scan.row[column]}'"
     return _label_problem(scan.row[config.label], config) or _images_problem(scan, config.image_names)
 
@@ -319,7 +326,7 @@ def _hint(cell: str) -> str:
 
 
 def _images_problem(scan: Listed, names: Sequence[str]) -> str | None:
-    found = {name: _file_problem(path) for name, path in zip(names, scan.paths, strict=True)}
+    found = {name: file_problem(path) for name, path in zip(names, scan.paths, strict=True)}
     return "; ".join(of_image(name, problem) for name, problem in found.items() if problem is not None) or None
 
 
@@ -332,7 +339,8 @@ def _sharing(scan: Listed, names: Sequence[str], owners: Mapping[Path | None, in
     return "; ".join(of_image(name, "the table gives its image to another scan, too") for name in shared) or None
 
 
-def _file_problem(path: Path | None) -> str | None:
+def file_problem(path: Path | None) -> str | None:
+    """Why an image cannot be opened, as far as its folder or archive tells; None where it can."""
     assert path is not None
     try:
         if readers.archive(path) is not None:

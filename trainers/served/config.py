@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -31,8 +32,8 @@ class SourceRange(Frozen):
     @classmethod
     def of(cls, sources: Sequence[Source]) -> Self:
         """The range of some files."""
-        axes = max(sources, key=lambda one: sum(len(one.shape) == len(other.shape) for other in sources))
-        shapes = [source.shape for source in sources if len(source.shape) == len(axes.shape)]
+        ((axes, _),) = Counter(len(source.shape) for source in sources).most_common(1)
+        shapes = [source.shape for source in sources if len(source.shape) == axes]
         edges = [edge for source in sources for edge in source.spacing_mm or ()]
         ends = tuple(map(min, zip(*shapes, strict=True))), tuple(map(max, zip(*shapes, strict=True)))
         return cls(shape=ends, spacing_mm=(min(edges), max(edges)) if edges else None)

@@ -15,6 +15,13 @@ from trainers.unlike import FALSE_ALARMS, EmbeddingDetector, ImageDetector
 _FILE = "detectors.npz"
 MOST = 1000
 """Scans that detectors are fitted on."""
+_MOST_CHANNELS = 8
+"""That an image's detector looks at one by one: it compares each with each."""
+
+
+def _looked_at(image: NDArray[Any]) -> NDArray[Any]:
+    """An image [C, *S], or, of more channels, as one of a series is, their mean."""
+    return image if len(image) <= _MOST_CHANNELS else image.mean(axis=0, keepdims=True, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -34,11 +41,11 @@ class Detectors:
         """Of prepared images that were trained on and that were not; `features` of these, [N, F] and [M, F]."""
         each = FALSE_ALARMS / (1 if features is None else 2)
         of_features = None if features is None else EmbeddingDetector.fit(*features, each)
-        return cls(ImageDetector.fit(training, validation, each), of_features)
+        return cls(ImageDetector.fit(map(_looked_at, training), map(_looked_at, validation), each), of_features)
 
     def unlike(self, image: NDArray[Any], features: NDArray[np.float32]) -> list[str]:
         """In what a prepared image [C, *S], whose features are [F], is unlike those of training, in words."""
-        found = ["the image is unlike those of training"] if self.image.flags([image])[0] else []
+        found = ["the image is unlike those of training"] if self.image.flags([_looked_at(image)])[0] else []
         if self.embedding is not None and self.embedding.flags(features[None])[0]:
             found.append("its embedding is unlike those of training")
         return found

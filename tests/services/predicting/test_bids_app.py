@@ -67,7 +67,7 @@ def test_some_participants_alone(
     model: Path, data_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     level = (data_set, tmp_path / "out", "participant", "--model", model, "--suffix", "T1w")
-    status, said, _ = run(capsys, monkeypatch, *level, "--participant-label", "01", "--participant-label", "sub-02")
+    status, said, _ = run(capsys, monkeypatch, *level, "--participant_label", "01", "sub-02")
     assert status == 0 and said.startswith("3 scans predicted, 0 rejected")
     status, _, err = run(capsys, monkeypatch, *level, "--participant-label", "04")
     assert status == 2 and err.startswith(f"error: --participant-label: {data_set} has no subject 'sub-04'; did you")

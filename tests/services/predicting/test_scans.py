@@ -78,6 +78,7 @@ def test_scans_without_an_image_are_rejected_by_name(model: ServedModel, tmp_pat
         ({"files": ("a.png",), "session": "visit"}, "--session is not allowed with SCANS"),
         ({"participants": "t.tsv", "suffix": "T1w"}, "--suffix is not allowed with --participants"),
         ({"bids": "d", "image": "{a}.png"}, "--image is not allowed with --bids"),
+        ({"participants": "t.tsv", "id": ""}, "--id: '' is not allowed"),
         ({"bids": "d"}, "--suffix is missing: the model's study was a table"),
         ({"participants": "gone.tsv"}, "data.participants: no such file: gone.tsv"),
     ],
@@ -95,7 +96,7 @@ def test_a_model_with_covariates_asks_for_their_table(tmp_path: Path) -> None:
     model = ServedModel.load(tmp_path / "model")
     with pytest.raises(UserError, match="the model reads tiv, sex of a table beside each scan"):
         find_scans(Asked(files=(served_sample.picture(tmp_path / "a.png"),)), model)
-    path = table(tmp_path, "participant_id\ttiv\tsex", "s1\t1500\tF", "s2\tbig\tM", "s3\t1450\t3")
+    path = table(tmp_path, "participant_id\ttiv\tsex", "s1\t1500\tF", "s2\tbig\tM", "s3\t1450+\t3")
     found, rejected = find_scans(Asked(participants=path), model)
     assert [scan.covariates for scan in found] == [{"tiv": 1500.0, "sex": "F"}, {"tiv": 1450.0, "sex": "3"}]
     assert [one.reason for one in rejected] == ["is no finite number, as is needed: column 'tiv' is 'big'"]

@@ -1,13 +1,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.trainers.served import served_sample
 from trainers.config import DataConfig
 from trainers.data.store import Source
 from trainers.errors import UserError
-from trainers.served import ServedConfig
+from trainers.served import Detectors, ServedConfig
 from trainers.served.config import FILE, FORMAT, SourceRange, without_study
 
 
@@ -63,3 +64,14 @@ def test_who_took_part_and_where_they_lie_stays_with_the_study() -> None:
     kept = without_study(DataConfig.model_validate(study), [])
     assert "secret" not in kept.model_dump_json()
     assert (kept.participants, kept.image, kept.label) == ("participants.tsv", "{participant_id}.png", "age")
+
+
+def test_a_series_of_many_channels_is_looked_at_as_their_mean(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(60, 40, 6, 6)) + 5
+    detectors = Detectors.fit(images[:40], images[40:], None)
+    detectors.write(tmp_path)
+    kept = Detectors.read(tmp_path)
+    assert kept and detectors.image.precision.shape[0] < 20
+    assert not kept.unlike(images[0], np.zeros(3, dtype=np.float32))
+    assert kept.unlike(images[0] * 100, np.zeros(3, dtype=np.float32)) == ["the image is unlike those of training"]
