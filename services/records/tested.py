@@ -44,24 +44,23 @@ class OnTest:
 
 
 def write_tested(path: Path, said: Iterable[Said]) -> None:
-    """Write the file, whole or not at all."""
+    """Write the file, whole or not at all: a row group for each run."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    tables = [
-        pa.table(
-            {
-                "trial": pa.array([one.trial] * len(one.scans), pa.int64()),
-                "run": [str(one.run)] * len(one.scans),
-                "scan": list(one.scans),
-                "label": one.labels,
-                "prediction": one.predictions,
-            }
-        )
-        for one in said
-    ]
-    with replacing(path) as file:
-        pq.write_table(pa.concat_tables(tables), file)
+    kinds = {
+        "trial": pa.int64(),
+        "run": pa.string(),
+        "scan": pa.string(),
+        "label": pa.float64(),
+        "prediction": pa.float64(),
+    }
+    schema = pa.schema(kinds)
+    with replacing(path) as file, pq.ParquetWriter(file, schema) as writer:
+        for one in said:
+            rows = len(one.scans)
+            columns = ([one.trial] * rows, [str(one.run)] * rows, list(one.scans), one.labels, one.predictions)
+            writer.write_table(pa.table(dict(zip(kinds, columns, strict=True)), schema), row_group_size=rows)
 
 
 def read_tested(path: Path) -> list[OnTest]:
@@ -69,15 +68,16 @@ def read_tested(path: Path) -> list[OnTest]:
     import numpy as np
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path)
-    trials, runs = table["trial"].to_numpy(), np.array(table["run"].to_pylist())
-    errors = table["prediction"].to_numpy() - table["label"].to_numpy()
-    found = []
-    for trial in np.unique(trials).tolist():
-        names = dict.fromkeys(runs[trials == trial].tolist())
-        own = {run: errors[(trials == trial) & (runs == str(run))] for run in map(replicate_named, names)}
-        own = {run: values for run, values in own.items() if run.fold != REFIT}
-        mean = np.mean(list(own.values()), axis=0)
-        by_run = {run: float(np.abs(values).mean()) for run, values in own.items()}
-        found.append(OnTest(trial, float(np.abs(mean).mean()), by_run))
-    return sorted(found, key=lambda one: one.mae)
+    of_runs: dict[int, dict[Replicate, float]] = {}
+    sums: dict[int, NDArray[np.float64]] = {}
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group)
+            trial, run = table["trial"][0].as_py(), replicate_named(table["run"][0].as_py())
+            if run.fold == REFIT:
+                continue
+            errors = table["prediction"].to_numpy() - table["label"].to_numpy()
+            sums[trial] = sums[trial] + errors if trial in sums else errors
+            of_runs.setdefault(trial, {})[run] = float(np.abs(errors).mean())
+    found = [OnTest(trial, float(np.abs(sums[trial] / len(own)).mean()), own) for trial, own in of_runs.items()]
+    return sorted(found, key=lambda one: (one.mae, one.trial))
