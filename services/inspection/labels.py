@@ -13,6 +13,8 @@ from trainers.data.splits import Splits
 from trainers.data.store import StoredSubject
 
 GROUP = "group"
+TELLING = 0.1
+"""The share of the label's variance from which a column is told to explain it."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,28 @@ def label_problems(subjects: Sequence[StoredSubject]) -> list[Problem]:
         return []
     what = f"subjects with several scans, and one label for all of them ({len(several):,})"
     return [Problem("warning", f"{what}: {first_few(sorted(several))}")]
+
+
+def explained_problems(subjects: Sequence[StoredSubject]) -> list[Problem]:
+    """A line for each column that explains the label: what tells its values apart may be learned in the label's place.
+
+    That is more than a tenth of the variance, by one-way analysis of variance without what chance explains (epsilon²,
+    Kelley 1935).
+    """
+    shares = {column: _explained([part.values for part in of]) for column, of in labels_by_column(subjects).items()}
+    return [
+        Problem("note", f"{column} explains {100 * share:.0f} % of the label's variance; a model may learn it instead")
+        for column, share in shares.items()
+        if share > TELLING
+    ]
+
+
+def _explained(groups: Sequence[Sequence[float]]) -> float:
+    """The share of the variance that lies between groups, without chance's; 0 where nothing is left to tell it by."""
+    y = np.concatenate([np.asarray(group) for group in groups])
+    within, free = sum(float(((np.asarray(g) - np.mean(g)) ** 2).sum()) for g in groups), len(y) - len(groups)
+    total = float(((y - y.mean()) ** 2).sum())
+    return 1 - within / free / (total / (len(y) - 1)) if free > 0 and total > 0 else 0.0
 
 
 def _described(subjects: Sequence[StoredSubject]) -> dict[str, list[str]]:

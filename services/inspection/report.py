@@ -11,6 +11,7 @@ from services.data.problems import SEVERITIES, Problem, Severity
 from services.inspection.labels import (
     Labels,
     all_labels,
+    explained_problems,
     group_column,
     label_problems,
     labels_by_column,
@@ -91,6 +92,7 @@ def inspect_store(target: Target, progress: Callable[[int, int], None]) -> Repor
         *unusual_problems(nearly_blank(scans, found), unusual),
         *origin_problems(store.manifest),
         *label_problems(scans),
+        *explained_problems(scans),
         *_doubts(store),
     ]
     return Report(

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 
-from services.inspection.labels import all_labels, label_problems, labels_by_column, labels_by_split
+from services.inspection.labels import all_labels, explained_problems, label_problems, labels_by_column, labels_by_split
 from tests.services.inspection.planted import images, store_of
 from trainers.data.splits import Splits
 
@@ -40,3 +40,17 @@ def test_one_label_for_all_scans_of_a_subject_is_told(tmp_path: Path) -> None:
     told["s03"]["label"] = 31.5
     assert not label_problems(store_of(tmp_path / "other", images(5), told).subjects)
     assert not label_problems(store_of(tmp_path / "single", images(5)).subjects)
+
+
+def test_a_column_that_explains_the_label_is_told(tmp_path: Path) -> None:
+    told = {
+        f"s{row:02d}": {"described": {"site": "ab"[row // 15], "sex": "FM"[row % 2]}, "label": 20.0 + row}
+        for row in range(30)
+    }
+    (problem,) = explained_problems(store_of(tmp_path / "v", images(30), told).subjects)
+    assert (problem.severity, problem.text) == (
+        "note",
+        "site explains 74 % of the label's variance; a model may learn it instead",
+    )
+    one = {f"s{row:02d}": {"described": {"site": "a"}} for row in range(30)}
+    assert not explained_problems(store_of(tmp_path / "other", images(30), one).subjects)
