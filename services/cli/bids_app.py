@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from services.cli.app import aside, console, ending, print_version
-from services.cli.model import SOME_REJECTED, print_rejected
+from services.cli.model import end_with
 
 _LABELS = ("--participant-label", "--participant_label")
 
@@ -53,9 +53,7 @@ def predict_bids(
         raise UserError("--model is missing: a model's folder, a registered model, or a sweep's id")
     found = app.participant(model, bids_dir, output_dir, participant_label or (), suffix, load_settings(), aside())
     console.print(f"{app.told(found)} -> {output_dir}", markup=False, soft_wrap=True)
-    print_rejected(found.rejected)
-    if found.rejected:
-        sys.exit(SOME_REJECTED)
+    end_with(found.rejected)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Commands that use the model that a sweep left."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,16 +79,16 @@ def predict(
         typer.echo(found.model_dump_json())
     else:
         print_predictions(console, found, with_table=not out)
-    print_rejected(found.rejected)
-    if found.rejected:
-        sys.exit(SOME_REJECTED)
+    end_with(found.rejected)
 
 
-def print_rejected(rejected: "Iterable[Refused]") -> None:
-    """A line for each scan that could not be used."""
+def end_with(rejected: "Sequence[Refused]") -> None:
+    """A line for each scan that could not be used; where there are any, the exit status says so."""
     for refused in rejected:
         where = f" ({refused.path})" if refused.path else ""
         aside(in_pipes=True).print(f"rejected  {refused.scan}: {refused.reason}{where}", markup=False, soft_wrap=True)
+    if rejected:
+        sys.exit(SOME_REJECTED)
 
 
 @app.command()
@@ -120,9 +120,7 @@ def embed(
     found = ask(model, asked, load_settings(), aside())
     write_embeddings(out, found)
     console.print(f"{count(len(found.said), 'scan')} embedded by {found.model}: {out}", markup=False, soft_wrap=True)
-    print_rejected(map(Refused.of, found.rejected))
-    if found.rejected:
-        sys.exit(SOME_REJECTED)
+    end_with([Refused.of(one) for one in found.rejected])
 
 
 @app.command()
@@ -164,9 +162,7 @@ def evaluate(
     else:
         print_report(console, report)
         print_page(console, page)
-    print_rejected(report.rejected)
-    if report.rejected:
-        sys.exit(SOME_REJECTED)
+    end_with(report.rejected)
 
 
 @app.command()

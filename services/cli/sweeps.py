@@ -50,10 +50,12 @@ def run(
     ] = False,
 ) -> None:
     """Run a sweep here, or go on with it; one that is done is only shown."""
-    from services.spec.smoke import smoke
-
     loaded = _loaded(spec, fresh)
-    _run(smoke(loaded) if small else loaded)
+    if small:
+        from services.spec.smoke import smoke
+
+        loaded = smoke(loaded)
+    _run(loaded)
 
 
 @app.command()

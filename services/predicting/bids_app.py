@@ -3,8 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ from rich.console import Console
 from services.predicting.answers import COLUMNS, Predicted, Predictions, Refused, tsv
 from services.predicting.command import predict_scans
 from services.predicting.scans import Asked
+from services.records.files import write_asked
 from services.settings import Settings
 from services.text import count
-from trainers.atomic import write_atomically
 from trainers.errors import UserError
 
 DESCRIPTIONS = {
@@ -52,11 +51,10 @@ def participant(
     """
     found = predict_scans(target, Asked(bids=bids, suffix=suffix, subjects=frozenset(subjects)), settings, console)
     desc = re.sub(r"[^A-Za-z0-9]", "", found.label)
-    with _writing(out):
-        _write(out / "dataset_description.json", _description(bids, out))
-        scans: list[Predicted | Refused] = [*found.scans, *found.rejected]
-        for one in scans:
-            _write(out / _place(one, bids, desc), _content(one, found, bids))
+    _write(out / "dataset_description.json", _description(bids, out))
+    scans: list[Predicted | Refused] = [*found.scans, *found.rejected]
+    for one in scans:
+        _write(out / _place(one, bids, desc), _content(one, found, bids))
     return found
 
 
@@ -71,11 +69,9 @@ def group(out: Path) -> tuple[Path, int]:
     told = [json.loads(file.read_text()) for file in files]
     columns = (*COLUMNS, "rejected")
     labels = sorted({one["Label"] for one in told})
-    with _writing(out):
-        write_atomically(
-            out / "predictions.tsv", tsv(columns, ([one.get(c) for c in columns] for one in told)).encode()
-        )
-        _write(out / "predictions.json", {c: {"Description": DESCRIPTIONS[c]} for c in columns} | {"Label": labels})
+    rows = ([one.get(column) for column in columns] for one in told)
+    write_asked(out / "predictions.tsv", tsv(columns, rows).encode())
+    _write(out / "predictions.json", {c: {"Description": DESCRIPTIONS[c]} for c in columns} | {"Label": labels})
     return out / "predictions.tsv", len(told)
 
 
@@ -115,14 +111,5 @@ def _content(one: Predicted | Refused, found: Predictions, bids: Path) -> dict[s
     return about | {"Sources": [f"bids:raw:{path}" for path in paths], **said, "path": ",".join(paths)}
 
 
-@contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    """Raise UserError where a file cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"{out} cannot be written: {error.strerror}") from error
-
-
 def _write(path: Path, content: dict[str, Any]) -> None:
-    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+    write_asked(path, (json.dumps(content, indent=1) + "\n").encode())

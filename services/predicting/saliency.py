@@ -7,7 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import torch
 
-from trainers.atomic import write_atomically
+from services.records.files import write_asked
 from trainers.covariates import Cells
 from trainers.data.participants import Subject
 from trainers.data.volume import Scan
@@ -45,7 +45,4 @@ def _write(path: Path, image: nib.Nifti1Image) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         whole = Path(scratch) / "map.nii.gz"
         image.to_filename(whole)
-        try:
-            write_atomically(path, whole.read_bytes())
-        except OSError as error:
-            raise UserError(f"{path} cannot be written: {error.strerror}") from error
+        write_asked(path, whole.read_bytes())

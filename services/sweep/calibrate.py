@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.data.prepare import Prepared
+from services.records.final_report import Evaluation
 from services.spec.replicate import Replicate
-from services.sweep.jury import whole_seeds
 from trainers.data.store import Rows, VolumeStore, in_parts
 from trainers.inference import Predictor
 from trainers.served import Calibration, Detectors
@@ -22,28 +22,36 @@ class Known(NamedTuple):
     detectors: Detectors | None
 
 
-def calibrate(prepared: Prepared, validated: Mapping[Replicate, Predictor], refitted: bool) -> Known:
-    """From the runs that were validated, each on the scans of its own validation split.
+def calibrate(
+    prepared: Prepared,
+    validated: Mapping[Replicate, Predictor],
+    out_of_fold: Evaluation | None,
+    refitted: bool,
+) -> Known:
+    """From the runs that were validated, each on the scans of its own validation split; of folds that is `out_of_fold`.
 
     Where the served model was refitted, on these scans too, there is nothing to tell its embedding by.
     """
-    store, rows, said = prepared.store, [], []
-    seeds = whole_seeds(prepared, validated)
-    for fold, view in prepared.views.items():
-        if not (view.splits.validation and seeds):
-            return Known(None, None)
-        own = [validated[Replicate(seed, fold)] for seed in seeds]
-        for part in in_parts(store, store.rows_of(view.splits.validation)):
-            rows.append(part.rows)
-            said.append(np.mean([one.infer(part.images, store.cells_of(part.rows)).predictions for one in own], axis=0))
-    held_out = np.concatenate(rows)
-    subjects = [store.subjects[row].subject for row in held_out]
-    calibration = Calibration.fit(np.concatenate(said), store.labels[held_out], subjects)
-    splits = prepared.first.splits
+    store, splits = prepared.store, prepared.first.splits
+    if not splits.validation or (prepared.folds and out_of_fold is None):
+        return Known(None, None)
+    if out_of_fold is not None:
+        said = np.mean(list(out_of_fold.predictions.values()), axis=0)
+        calibration = Calibration.fit(said, out_of_fold.labels, out_of_fold.subjects)
+    else:
+        rows = store.rows_of(splits.validation)
+        said = np.concatenate([_mean(validated, store, part) for part in in_parts(store, rows)])
+        calibration = Calibration.fit(said, store.labels[rows], [store.subjects[row].subject for row in rows])
     training, validation = (_some(store, of) for of in (splits.train, splits.validation))
     first = None if refitted else next(iter(validated.values()))
     features = None if first is None else (_features(first, store, training), _features(first, store, validation))
     return Known(calibration, Detectors.fit(_images(store, training), _images(store, validation), features))
+
+
+def _mean(predictors: Mapping[Replicate, Predictor], store: VolumeStore, part: Rows) -> NDArray[np.float64]:
+    """The mean prediction over runs of each scan."""
+    said = [one.infer(part.images, store.cells_of(part.rows)).predictions for one in predictors.values()]
+    return np.asarray(np.mean(said, axis=0))
 
 
 def _some(store: VolumeStore, ids: tuple[str, ...]) -> NDArray[np.int64]:

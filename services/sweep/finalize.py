@@ -160,7 +160,7 @@ def _evaluate(
     everyone = out_of_fold(read, validated, jury.trained) if read.folds else None
     report = _report(winner, test, external, everyone, stamp)
     _draw(report, spec.data, winner.record, inferred, final.parent / "figures")
-    known = calibrate(read, validated, bool(winner.refit_epochs))
+    known = calibrate(read, validated, everyone, bool(winner.refit_epochs))
     served = _served(spec, winner, read, final.parent.name, known.calibration)
     export_model(final.parent / "model", winner.members, served, read.base, view.covariates, known.detectors)
     scans = [store.subjects[row] for row in store.rows_of(test.scans)]

@@ -52,7 +52,7 @@ def out_of_fold(
 
     Baselines are fitted for each fold on the scans that its runs are trained on. None where no seed ran on all folds.
     """
-    store, seeds = prepared.store, whole_seeds(prepared, predictors)
+    store, seeds = prepared.store, _whole_seeds(prepared, predictors)
     if not seeds:
         return None
     rows, parts, said = [], [], []
@@ -68,8 +68,8 @@ def out_of_fold(
     return _evaluation(store, np.concatenate(rows), inferred, pooled_baselines(said), trained)
 
 
-def whole_seeds(prepared: Prepared, predictors: Mapping[Replicate, Predictor]) -> list[int]:
-    """The seeds that ran on every fold, or at all where there are none: a winner may have been cut short."""
+def _whole_seeds(prepared: Prepared, predictors: Mapping[Replicate, Predictor]) -> list[int]:
+    """The seeds that ran on every fold: a winner may have been cut short."""
     seeds = sorted({run.seed for run in predictors})
     return [seed for seed in seeds if all(Replicate(seed, fold) in predictors for fold in prepared.views)]
 
