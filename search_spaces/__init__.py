@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, cast
 
-from search_spaces._space import Context, Range, Refused, Space, Suggests, Value
-from search_spaces._trials import Adjusted, Point, Ranges, product
+from contrasweep.search_spaces._space import Context, Range, Refused, Space, Suggests, Value
+from contrasweep.search_spaces._trials import Adjusted, Point, Ranges, product
 
 __all__ = [
     "LR",

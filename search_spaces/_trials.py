@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from search_spaces._space import Range, Refused, Suggests, Value
+from contrasweep.search_spaces._space import Range, Refused, Suggests, Value
 
 Answer = TypeVar("Answer", bound=Value)
 Drawn = TypeVar("Drawn")

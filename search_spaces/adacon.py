@@ -1,6 +1,6 @@
 """AdaCon (Dai et al. 2021), at the point of the authors' code."""
 
-from search_spaces._space import Context, Suggests, Value
+from contrasweep.search_spaces._space import Context, Suggests, Value
 
 
 def suggest(trial: Suggests, context: Context) -> dict[str, Value]:

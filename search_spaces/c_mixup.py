@@ -1,6 +1,6 @@
 """C-Mixup (Yao et al. 2022)."""
 
-from search_spaces._space import Context, Suggests, Value
+from contrasweep.search_spaces._space import Context, Suggests, Value
 
 
 def suggest(trial: Suggests, context: Context) -> dict[str, Value]:

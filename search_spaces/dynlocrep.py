@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from search_spaces._space import Context, Refused, Suggests, Value
+from contrasweep.search_spaces._space import Context, Refused, Suggests, Value
 
 
 def suggest(trial: Suggests, context: Context) -> dict[str, Value]:

@@ -1,6 +1,6 @@
 """Exponential contrastive regression (DynLocRep, Table 1)."""
 
-from search_spaces._space import Context, Suggests, Value
+from contrasweep.search_spaces._space import Context, Suggests, Value
 
 
 def suggest(trial: Suggests, context: Context, method: str = "exponential") -> dict[str, Value]:

@@ -1,6 +1,6 @@
 """Mixup of images and labels (Zhang et al. 2018), as C-Mixup's baseline for regression."""
 
-from search_spaces._space import Context, Suggests, Value
+from contrasweep.search_spaces._space import Context, Suggests, Value
 
 
 def suggest(trial: Suggests, context: Context) -> dict[str, Value]:

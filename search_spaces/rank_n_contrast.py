@@ -1,6 +1,6 @@
 """Rank-N-Contrast (Zha et al. 2023)."""
 
-from search_spaces._space import Context, Suggests, Value
+from contrasweep.search_spaces._space import Context, Suggests, Value
 
 
 def suggest(trial: Suggests, context: Context) -> dict[str, Value]:

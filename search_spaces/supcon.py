@@ -1,6 +1,6 @@
 """SupCon (Khosla et al. 2020), whose classes are labels or bins of them."""
 
-from search_spaces._space import Context, Suggests, Value
+from contrasweep.search_spaces._space import Context, Suggests, Value
 
 
 def suggest(trial: Suggests, context: Context) -> dict[str, Value]:

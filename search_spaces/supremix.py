@@ -1,6 +1,6 @@
 """SupReMix (arXiv 2309.16633, Eq. 1-6)."""
 
-from search_spaces._space import Context, Suggests, Value
+from contrasweep.search_spaces._space import Context, Suggests, Value
 
 
 def suggest(trial: Suggests, context: Context) -> dict[str, Value]:

@@ -1,7 +1,7 @@
 """Y-Aware InfoNCE (DynLocRep, Table 1)."""
 
-from search_spaces import exponential
-from search_spaces._space import Context, Suggests, Value
+from contrasweep.search_spaces import exponential
+from contrasweep.search_spaces._space import Context, Suggests, Value
 
 
 def suggest(trial: Suggests, context: Context) -> dict[str, Value]:

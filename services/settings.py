@@ -18,10 +18,10 @@ from pydantic_settings import (
 )
 from upath import UPath
 
-from services.complaints import complaint, foremost
-from services.text import without_secrets
-from trainers.errors import UserError, nearest
-from trainers.parameters import Count, Positive
+from contrasweep.services.complaints import complaint, foremost
+from contrasweep.services.text import without_secrets
+from contrasweep.trainers.errors import UserError, nearest
+from contrasweep.trainers.parameters import Count, Positive
 
 PREFIX = "CONTRASWEEP_"
 FILE_VARIABLE = f"{PREFIX}SETTINGS"

@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Sequence
 
-from trainers.interval import Interval
+from contrasweep.trainers.interval import Interval
 
 _LAST_AT = re.compile(r"(?<![^\s'\"])([^\s'\"]*@)([^&\s'\"]*)")
 """A word up to its last @, as a password may hold any sign, and what follows up to the next field of a query."""

@@ -10,8 +10,8 @@ import hypothesis
 import pytest
 from upath import UPath
 
-from services.cluster.environment import set_ray_environment
-from services.settings import Settings
+from contrasweep.services.cluster.environment import set_ray_environment
+from contrasweep.services.settings import Settings
 
 # Ray reads its environment when it is imported, which collecting the tests already does.
 set_ray_environment(Settings(home=Path(tempfile.mkdtemp(prefix="contrasweep-tests-"))))
@@ -39,7 +39,7 @@ def ray_local() -> Iterator[None]:
     """
     import ray
 
-    from services.cluster.connect import HERE
+    from contrasweep.services.cluster.connect import HERE
 
     patient = {"idle_worker_killing_time_threshold_ms": 3_600_000}
     quiet: dict[str, Any] = {"include_dashboard": False, "logging_level": "ERROR", "log_to_driver": False}

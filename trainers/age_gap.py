@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import isotonic_regression
 
-from trainers.config import Frozen
-from trainers.errors import UserError
-from trainers.interval import Interval
-from trainers.metrics import pearson
-from trainers.resampling import subject_bootstrap
+from contrasweep.trainers.config import Frozen
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.interval import Interval
+from contrasweep.trainers.metrics import pearson
+from contrasweep.trainers.resampling import subject_bootstrap
 
 FloatArray = NDArray[np.float64]
 

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import torch
 
-from trainers.atomic import replacing
+from contrasweep.trainers.atomic import replacing
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

@@ -18,8 +18,8 @@ from pydantic import (
     model_validator,
 )
 
-from trainers.objectives import DEFAULT
-from trainers.parameters import BelowOne, Count, Fraction, Positive, Several
+from contrasweep.trainers.objectives import DEFAULT
+from contrasweep.trainers.parameters import BelowOne, Count, Fraction, Positive, Several
 
 Factor = Annotated[float, Field(gt=0, le=100)]
 

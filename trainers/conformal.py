@@ -5,8 +5,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trainers.config import Frozen
-from trainers.errors import UserError
+from contrasweep.trainers.config import Frozen
+from contrasweep.trainers.errors import UserError
 
 FloatArray = NDArray[np.float64]
 

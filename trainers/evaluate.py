@@ -9,19 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers import probes
-from trainers.config import RunConfig
-from trainers.costs import COSTS
-from trainers.covariates import beside
-from trainers.data.feeds import Batch, Feed, arriving
-from trainers.distributed import rank, world_size
-from trainers.errors import Diverged
-from trainers.history import EpochMetrics
-from trainers.metrics import METRICS, shot_mae
-from trainers.model import Model
-from trainers.network import Network
-from trainers.objectives import OBJECTIVES, Judged
-from trainers.probes import Probe
+from contrasweep.trainers import probes
+from contrasweep.trainers.config import RunConfig
+from contrasweep.trainers.costs import COSTS
+from contrasweep.trainers.covariates import beside
+from contrasweep.trainers.data.feeds import Batch, Feed, arriving
+from contrasweep.trainers.distributed import rank, world_size
+from contrasweep.trainers.errors import Diverged
+from contrasweep.trainers.history import EpochMetrics
+from contrasweep.trainers.metrics import METRICS, shot_mae
+from contrasweep.trainers.model import Model
+from contrasweep.trainers.network import Network
+from contrasweep.trainers.objectives import OBJECTIVES, Judged
+from contrasweep.trainers.probes import Probe
 
 
 class Embedding(NamedTuple):

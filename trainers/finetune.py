@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
-from trainers.config import RunConfig, finetuning
-from trainers.data.feeds import Feed
-from trainers.history import COMPLETE, EpochMetrics, History
-from trainers.pretrain import OnEpoch, go_on, pretrain
+from contrasweep.trainers.config import RunConfig, finetuning
+from contrasweep.trainers.data.feeds import Feed
+from contrasweep.trainers.history import COMPLETE, EpochMetrics, History
+from contrasweep.trainers.pretrain import OnEpoch, go_on, pretrain
 
 FIRST_STAGE = "pretraining"
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trainers.errors import UserError
-from trainers.metrics import mae
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.metrics import mae
 
 FloatArray = NDArray[np.float64]
 Error = Callable[[ArrayLike, ArrayLike], FloatArray]

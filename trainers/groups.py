@@ -7,9 +7,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trainers.interval import Interval
-from trainers.metrics import mae
-from trainers.resampling import subject_bootstrap
+from contrasweep.trainers.interval import Interval
+from contrasweep.trainers.metrics import mae
+from contrasweep.trainers.resampling import subject_bootstrap
 
 FEW = 20
 """With fewer people than this, a group's figures are not to be leaned on."""

@@ -7,8 +7,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from trainers.atomic import write_atomically
-from trainers.objectives import DEFAULT, OBJECTIVES
+from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.objectives import DEFAULT, OBJECTIVES
 
 EpochMetrics = dict[str, float]
 """What was measured in one epoch of a seed, by name; `epoch` counts from 0."""

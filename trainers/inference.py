@@ -12,14 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers import checkpoint
-from trainers.atomic import write_atomically
-from trainers.config import RunConfig
-from trainers.covariates import Cells, Covariates, beside
-from trainers.model import build_network
-from trainers.network import Network
-from trainers.normalization import Normalization
-from trainers.probes import Probe, load_probe
+from contrasweep.trainers import checkpoint
+from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.config import RunConfig
+from contrasweep.trainers.covariates import Cells, Covariates, beside
+from contrasweep.trainers.model import build_network
+from contrasweep.trainers.network import Network
+from contrasweep.trainers.normalization import Normalization
+from contrasweep.trainers.probes import Probe, load_probe
 
 ENSEMBLE = "ensemble.json"
 

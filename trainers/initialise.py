@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from trainers import checkpoint
-from trainers.errors import UserError
-from trainers.network import Network
+from contrasweep.trainers import checkpoint
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.network import Network
 
 _NESTED = ("model", "state_dict", "model_state_dict")
 _ALLOWED = "a state dict of tensors alone, as torch.save writes it"

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from trainers.interval import Interval
-from trainers.label_bins import label_bins
+from contrasweep.trainers.interval import Interval
+from contrasweep.trainers.label_bins import label_bins
 
 FloatArray = NDArray[np.float64]
 

@@ -4,13 +4,13 @@ from typing import cast
 
 from torch import nn
 
-from trainers import encoders, losses
-from trainers.config import ModelConfig, RunConfig
-from trainers.data.feeds import Feed
-from trainers.errors import UserError
-from trainers.initialise import initialise
-from trainers.losses import Loss
-from trainers.network import Network
+from contrasweep.trainers import encoders, losses
+from contrasweep.trainers.config import ModelConfig, RunConfig
+from contrasweep.trainers.data.feeds import Feed
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.initialise import initialise
+from contrasweep.trainers.losses import Loss
+from contrasweep.trainers.network import Network
 
 
 class Model(nn.Module):

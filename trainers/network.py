@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple, cast
 
 from torch import Tensor, nn
 
-from trainers.config import ModelConfig
+from contrasweep.trainers.config import ModelConfig
 
 
 class Embedded(NamedTuple):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from trainers.errors import UserError
+from contrasweep.trainers.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ class Judged(NamedTuple):
 
 def worst_group_mae(judged: Judged) -> float:
     """The largest MAE of any group that is in the validation split, in the label's unit."""
-    from trainers.metrics import mae
+    from contrasweep.trainers.metrics import mae
 
     members = (judged.groups == group for group in set(judged.groups.tolist()))
     return max(float(mae(judged.labels[one], judged.predictions[one])) for one in members)

@@ -5,8 +5,8 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from trainers.interval import Interval
-from trainers.resampling import subject_bootstrap
+from contrasweep.trainers.interval import Interval
+from contrasweep.trainers.resampling import subject_bootstrap
 
 
 def paired_difference(one: ArrayLike, other: ArrayLike, clusters: Sequence[Hashable]) -> Interval:

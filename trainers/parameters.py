@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from trainers.errors import UserError, nearest
+from contrasweep.trainers.errors import UserError, nearest
 
 Positive: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 PositiveOrInfinite: TypeAlias = Annotated[float, Field(gt=0)]

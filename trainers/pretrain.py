@@ -8,19 +8,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from trainers.augmentations import Augmenter
-from trainers.config import RunConfig
-from trainers.covariates import beside
-from trainers.data.feeds import Batch, Feed, arriving
-from trainers.distributed import first_says, gather_views, rank, world_size
-from trainers.errors import Diverged, UserError
-from trainers.evaluate import evaluate
-from trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
-from trainers.losses import Rows, Samples
-from trainers.objectives import OBJECTIVES
-from trainers.schedule import learning_rate
-from trainers.seeding import fold
-from trainers.state import TrainState
+from contrasweep.trainers.augmentations import Augmenter
+from contrasweep.trainers.config import RunConfig
+from contrasweep.trainers.covariates import beside
+from contrasweep.trainers.data.feeds import Batch, Feed, arriving
+from contrasweep.trainers.distributed import first_says, gather_views, rank, world_size
+from contrasweep.trainers.errors import Diverged, UserError
+from contrasweep.trainers.evaluate import evaluate
+from contrasweep.trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
+from contrasweep.trainers.losses import Rows, Samples
+from contrasweep.trainers.objectives import OBJECTIVES
+from contrasweep.trainers.schedule import learning_rate
+from contrasweep.trainers.seeding import fold
+from contrasweep.trainers.state import TrainState
 
 OnEpoch = Callable[[EpochMetrics], Verdict]
 WIDEST_KERNEL = 7

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from trainers.errors import UserError, nearest
-from trainers.parameters import check_all, guard, rules_of
+from contrasweep.trainers.errors import UserError, nearest
+from contrasweep.trainers.parameters import check_all, guard, rules_of
 
 T = TypeVar("T")
 
@@ -19,8 +19,8 @@ def declared(package: str, decorator: str = "register") -> dict[str, str]:
 
     They are read from the modules' text: nothing is imported, which for most packages takes seconds.
 
-    >>> declared("trainers.losses")["dynlocrep"]
-    'trainers.losses.dynlocrep'
+    >>> declared("contrasweep.trainers.losses")["dynlocrep"]
+    'contrasweep.trainers.losses.dynlocrep'
     """
     found = importlib.util.find_spec(package)
     assert found and found.submodule_search_locations, package
@@ -32,7 +32,7 @@ def declared(package: str, decorator: str = "register") -> dict[str, str]:
 class Registry(Generic[T]):
     """The components of one package, found by importing each module in it once.
 
-    >>> from trainers import losses
+    >>> from contrasweep.trainers import losses
     >>> "dynlocrep" in losses.names()
     True
     """

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainers.probes.head import HeadProbe
+from contrasweep.trainers.probes.head import HeadProbe
 
 Kind: TypeAlias = Literal["l1", "mse", "huber", "dex"]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.interval import Interval
+from contrasweep.trainers.interval import Interval
 
 Rows = NDArray[np.int64]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trainers.errors import UserError
-from trainers.interval import Interval
-from trainers.resampling import subject_bootstrap
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.interval import Interval
+from contrasweep.trainers.resampling import subject_bootstrap
 
 FloatArray = NDArray[np.float64]
 

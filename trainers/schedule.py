@@ -2,7 +2,7 @@
 
 import math
 
-from trainers.config import TrainingConfig
+from contrasweep.trainers.config import TrainingConfig
 
 
 def learning_rate(config: TrainingConfig, epoch: int) -> float:

@@ -13,16 +13,16 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from trainers import checkpoint
-from trainers.config import RunConfig, TrainingConfig
-from trainers.covariates import Covariates
-from trainers.data.feeds import Feed
-from trainers.distributed import rank, world_size
-from trainers.history import EpochMetrics, History
-from trainers.model import Model, build_model
-from trainers.normalization import Normalization
-from trainers.probes import Probe
-from trainers.seeding import fold
+from contrasweep.trainers import checkpoint
+from contrasweep.trainers.config import RunConfig, TrainingConfig
+from contrasweep.trainers.covariates import Covariates
+from contrasweep.trainers.data.feeds import Feed
+from contrasweep.trainers.distributed import rank, world_size
+from contrasweep.trainers.history import EpochMetrics, History
+from contrasweep.trainers.model import Model, build_model
+from contrasweep.trainers.normalization import Normalization
+from contrasweep.trainers.probes import Probe
+from contrasweep.trainers.seeding import fold
 
 SAVE_EVERY_S = 600.0
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

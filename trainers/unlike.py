@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 from sklearn.covariance import LedoitWolf
 
-from trainers.conformal import quantile
+from contrasweep.trainers.conformal import quantile
 
 FloatArray = NDArray[np.float64]
 State = dict[str, NDArray[Any]]

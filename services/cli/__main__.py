@@ -1,5 +1,5 @@
-"""`python -m services.cli`."""
+"""`python -m contrasweep.services.cli`."""
 
-from services.cli import main
+from contrasweep.services.cli import main
 
 main()

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from trainers.errors import UserError
+from contrasweep.trainers.errors import UserError
 
 USER_ERROR, INTERRUPTED = 2, 130
 

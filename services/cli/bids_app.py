@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from services.cli.app import aside, console, ending, print_version
-from services.cli.model import end_with
+from contrasweep.services.cli.app import aside, console, ending, print_version
+from contrasweep.services.cli.model import end_with
 
 _LABELS = ("--participant-label", "--participant_label")
 
@@ -41,9 +41,9 @@ def predict_bids(
     ] = False,
 ) -> None:
     """What a model says of the scans of a BIDS data set, as a derivative. Exit status 3: some could not be used."""
-    from services.predicting import bids_app as app
-    from services.settings import load_settings
-    from trainers.errors import UserError
+    from contrasweep.services.predicting import bids_app as app
+    from contrasweep.services.settings import load_settings
+    from contrasweep.trainers.errors import UserError
 
     if analysis_level == "group":
         table, scans = app.group(output_dir)

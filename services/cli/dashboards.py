@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from services.records.folder import SweepFolder
-from services.screen.waiting import waiting
-from services.settings import Settings
-from services.stores.mlflow import QUIET, quieten_mlflow
-from services.sweep.signals import termination
-from services.text import one_line, without_secrets
-from trainers.errors import UserError
+from contrasweep.services.records.folder import SweepFolder
+from contrasweep.services.screen.waiting import waiting
+from contrasweep.services.settings import Settings
+from contrasweep.services.stores.mlflow import QUIET, quieten_mlflow
+from contrasweep.services.sweep.signals import termination
+from contrasweep.services.text import one_line, without_secrets
+from contrasweep.trainers.errors import UserError
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -50,7 +50,7 @@ def open_optuna(settings: Settings, sweep_id: str | None, port: int | None, cons
     with waiting(console, "opening the storage"):
         import optuna_dashboard
 
-        from services.stores.optuna import open_storage
+        from contrasweep.services.stores.optuna import open_storage
 
         storage = open_storage(settings)
     page = f"/dashboard/studies/{_study_number(storage, settings, sweep_id)}" if sweep_id else "/dashboard"
@@ -61,7 +61,7 @@ def open_optuna(settings: Settings, sweep_id: str | None, port: int | None, cons
 
 def _call_leashed(command: list[str], environment: Mapping[str, str]) -> int:
     """The status of a command that ends, with its workers, when this process does: by a signal, or killed."""
-    leashed = [sys.executable, "-P", "-m", "services.cli.leash", *command]
+    leashed = [sys.executable, "-P", "-m", "contrasweep.services.cli.leash", *command]
     with termination():
         run = subprocess.Popen(leashed, env=environment, stdin=subprocess.PIPE, start_new_session=True)
         assert run.stdin

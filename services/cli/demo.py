@@ -4,10 +4,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from services.screen.waiting import waiting
-from services.spec.spec import LoadedSpec, load_spec
-from trainers.atomic import write_atomically
-from trainers.data.phantom import write_phantom
+from contrasweep.services.screen.waiting import waiting
+from contrasweep.services.spec.spec import LoadedSpec, load_spec
+from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.data.phantom import write_phantom
 
 SUBJECTS = 311
 SPEC = """\

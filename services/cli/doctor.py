@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import typer
 from rich.markup import escape
 
-from services.cli.app import Json, app, aside, console
-from services.screen.waiting import waiting
+from contrasweep.services.cli.app import Json, app, aside, console
+from contrasweep.services.screen.waiting import waiting
 
 if TYPE_CHECKING:
-    from services.doctor.finding import Finding
+    from contrasweep.services.doctor.finding import Finding
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -20,13 +20,13 @@ _STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 def doctor(as_json: Json = False) -> None:
     """Look at versions, folders, stores, servers, tokens, GPU and clock; exit code 1 if something fails."""
     with waiting(aside() if as_json else console, "looking at this installation"):
-        from services.doctor.examination import examine
+        from contrasweep.services.doctor.examination import examine
 
         findings = examine()
     if as_json:
         from pydantic import TypeAdapter
 
-        from services.doctor.finding import Finding
+        from contrasweep.services.doctor.finding import Finding
 
         typer.echo(TypeAdapter(list[Finding]).dump_json(findings, indent=1))
     else:

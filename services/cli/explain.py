@@ -7,21 +7,21 @@ from typing import Any
 
 from rich.console import Console
 
-from services import recipes
-from services.screen.waiting import waiting
-from trainers.config import FINETUNE, FinetuneConfig
-from trainers.costs import COSTS
-from trainers.errors import UserError, nearest
-from trainers.objectives import OBJECTIVES
-from trainers.parameters import rule, rules_of
-from trainers.registry import declared
+from contrasweep.services import recipes
+from contrasweep.services.screen.waiting import waiting
+from contrasweep.trainers.config import FINETUNE, FinetuneConfig
+from contrasweep.trainers.costs import COSTS
+from contrasweep.trainers.errors import UserError, nearest
+from contrasweep.trainers.objectives import OBJECTIVES
+from contrasweep.trainers.parameters import rule, rules_of
+from contrasweep.trainers.registry import declared
 
 _PACKAGES = {
-    "search.spaces": ("trainers.losses", "register"),
-    "model.encoder": ("trainers.encoders", "register"),
-    "training.augmentations": ("trainers.augmentations", "register"),
-    "data.transforms": ("trainers.data.transforms", "register"),
-    "probe": ("trainers.probes", "PROBES.register"),
+    "search.spaces": ("contrasweep.trainers.losses", "register"),
+    "model.encoder": ("contrasweep.trainers.encoders", "register"),
+    "training.augmentations": ("contrasweep.trainers.augmentations", "register"),
+    "data.transforms": ("contrasweep.trainers.data.transforms", "register"),
+    "probe": ("contrasweep.trainers.probes", "PROBES.register"),
 }
 """By the field of the spec that names a component: its package, and what makes it known there."""
 _DECIDED = ("image_shape", "width", "depth")
@@ -67,7 +67,7 @@ def _component(field: str, name: str) -> Callable[..., object]:
 
 def _monai(name: str) -> dict[str, Callable[..., object]]:
     """One of MONAI's transforms, whose import takes seconds, so only where nothing else has the name."""
-    from trainers.data.transforms._monai import allowed
+    from contrasweep.trainers.data.transforms._monai import allowed
 
     return {"data.transforms (MONAI)": allowed()[name]} if name in allowed() else {}
 
@@ -87,7 +87,7 @@ def _tell(field: str, name: str, component: Callable[..., object], console: Cons
 def _parameters(field: str, name: str, component: Callable[..., object]) -> dict[str, object]:
     """What a spec may set, at its published value or default."""
     if field == "search.spaces":
-        from trainers import losses
+        from contrasweep.trainers import losses
 
         return losses.parameters(name)
     parameters = inspect.signature(component).parameters
@@ -102,9 +102,9 @@ def _rules(field: str, component: Callable[..., object]) -> dict[str, Any]:
 
 def _ranges(method: str) -> dict[str, str]:
     """From where each parameter of a method is drawn at the spec's defaults, before the labels are known."""
-    import search_spaces
-    from trainers import losses
-    from trainers.config import TrainingConfig
+    from contrasweep import search_spaces
+    from contrasweep.trainers import losses
+    from contrasweep.trainers.config import TrainingConfig
 
     training = TrainingConfig()
     context = search_spaces.Context(training.batch_size, training.epochs, views=training.views)

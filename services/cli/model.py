@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.app import Json, app, aside, console
-from trainers.registry import declared
+from contrasweep.services.cli.app import Json, app, aside, console
+from contrasweep.trainers.registry import declared
 
 if TYPE_CHECKING:
-    from services.predicting.answers import Refused
+    from contrasweep.services.predicting.answers import Refused
 
-_FORMATS = sorted(declared("trainers.exports", "FORMATS.register"))
+_FORMATS = sorted(declared("contrasweep.trainers.exports", "FORMATS.register"))
 SOME_REJECTED = 3
 """Exit status where scans could not be used, and the others were."""
 
@@ -65,11 +65,11 @@ def predict(
 
     No label is needed. Exit status 3 says that some scans could not be used; each is named, and the others are there.
     """
-    from services.predicting.answers import write_tsv
-    from services.predicting.command import predict_scans
-    from services.predicting.scans import Asked
-    from services.predicting.screen import print_predictions
-    from services.settings import load_settings
+    from contrasweep.services.predicting.answers import write_tsv
+    from contrasweep.services.predicting.command import predict_scans
+    from contrasweep.services.predicting.scans import Asked
+    from contrasweep.services.predicting.screen import print_predictions
+    from contrasweep.services.settings import load_settings
 
     asked = Asked(tuple(scans or ()), participants, bids, image, id_, suffix, label, session)
     found = predict_scans(model, asked, load_settings(), aside(), (saliency, maps) if saliency else None)
@@ -108,12 +108,12 @@ def embed(
 
     Exit status 3 says that some scans could not be used; each is named, and the others are there.
     """
-    from services.predicting.answers import Refused
-    from services.predicting.command import ask
-    from services.predicting.embed import check_ending, write_embeddings
-    from services.predicting.scans import Asked
-    from services.settings import load_settings
-    from services.text import count
+    from contrasweep.services.predicting.answers import Refused
+    from contrasweep.services.predicting.command import ask
+    from contrasweep.services.predicting.embed import check_ending, write_embeddings
+    from contrasweep.services.predicting.scans import Asked
+    from contrasweep.services.settings import load_settings
+    from contrasweep.services.text import count
 
     check_ending(out)
     asked = Asked(tuple(scans or ()), participants, bids, image, id_, suffix, label, session)
@@ -148,12 +148,12 @@ def evaluate(
 
     Exit status 3 says that some scans could not be used; each is named, and the others are there.
     """
-    from services.predicting.command import evaluate_scans
-    from services.predicting.evaluate import Cohort
-    from services.predicting.scans import Asked
-    from services.predicting.screen import print_report
-    from services.screen.tables import print_page
-    from services.settings import load_settings
+    from contrasweep.services.predicting.command import evaluate_scans
+    from contrasweep.services.predicting.evaluate import Cohort
+    from contrasweep.services.predicting.scans import Asked
+    from contrasweep.services.predicting.screen import print_report
+    from contrasweep.services.screen.tables import print_page
+    from contrasweep.services.settings import load_settings
 
     asked = Asked((), participants, bids, image, id_, suffix, label, session, tuple(by or ()))
     report, page = evaluate_scans(model, Cohort(asked, name, out, force), load_settings(), aside())
@@ -181,7 +181,7 @@ def export(
 
     What was written is read back, and must predict as the model does, before it is at PATH.
     """
-    from services.predicting.export import export_model
-    from services.settings import load_settings
+    from contrasweep.services.predicting.export import export_model
+    from contrasweep.services.settings import load_settings
 
     typer.echo(export_model(model, format_, out, load_settings(), aside(), replace=force))

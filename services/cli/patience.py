@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from services.verbs.protocol import Away
+from contrasweep.services.verbs.protocol import Away
 
 PATIENCE_S, AGAIN_S = 180.0, 3.0
 """How long nobody may answer before that is the end, and the time between two tries."""

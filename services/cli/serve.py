@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from services.cli.app import app, aside
-from services.screen.waiting import waiting
+from contrasweep.services.cli.app import app, aside
+from contrasweep.services.screen.waiting import waiting
 
 
 @app.command()
@@ -15,9 +15,9 @@ def serve(
 ) -> None:
     """Run the service: sweeps of many users on one cluster, over HTTP, with tokens. It needs a jobs_address, data_roots
     and a token (`contrasweep token create`). Put TLS in front of it wherever others share the network."""
-    from services.settings import load_settings
+    from contrasweep.services.settings import load_settings
 
     settings = load_settings()
     with waiting(aside(in_pipes=True), "starting the service"):
-        from services.service.run import serve as served
+        from contrasweep.services.service.run import serve as served
     served(settings, host, port)

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from services.cli.app import SpecPath, app, console
-from services.screen.waiting import waiting
-from trainers.errors import UserError
+from contrasweep.services.cli.app import SpecPath, app, console
+from contrasweep.services.screen.waiting import waiting
+from contrasweep.trainers.errors import UserError
 
 
 @app.command()
@@ -42,7 +42,7 @@ def init(
     given = {name: value for name, value in options.items() if value is not None}
     filled = dict(_pair(value) for value in values or ())
     with waiting(console, f"looking at {bids or participants or 'the data'}"):
-        from services.spec.first import write_first_spec
+        from contrasweep.services.spec.first import write_first_spec
 
         decided = write_first_spec(spec, given, recipe, filled, split_column)
     if decided:
@@ -62,7 +62,7 @@ def explain(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of them.", show_default=False)] = None,
 ) -> None:
     """What a spec can name - methods, encoders, augmentations, transforms, probes - and recipes, or one of them."""
-    from services.cli.explain import explain as explained
+    from contrasweep.services.cli.explain import explain as explained
 
     explained(name, console)
 
@@ -70,16 +70,16 @@ def explain(
 @app.command()
 def validate(spec: SpecPath) -> None:
     """Check a spec and read every scan's header: counts, shapes, labels, what is missing."""
-    from services.records.folder import recognised
-    from services.settings import load_settings
-    from services.spec.spec import load_spec
+    from contrasweep.services.records.folder import recognised
+    from contrasweep.services.settings import load_settings
+    from contrasweep.services.spec.spec import load_spec
 
     settings = load_settings()
     loaded = recognised(load_spec(spec), settings)
     with waiting(console, f"checking {spec}"):
-        from services.data.validate import validate_data
-        from services.data.weights import find_weights
-        from services.spec.checks import check_spec
+        from contrasweep.services.data.validate import validate_data
+        from contrasweep.services.data.weights import find_weights
+        from contrasweep.services.spec.checks import check_spec
 
         check_spec(loaded, settings.data_roots)
     with waiting(console, "reading the header of every scan"), find_weights(loaded, settings) as weights:
@@ -89,19 +89,19 @@ def validate(spec: SpecPath) -> None:
 @app.command()
 def prepare(spec: SpecPath) -> None:
     """Read and transform every scan once, into a volume store. A second time is instant."""
-    from services.settings import load_settings
-    from services.spec.spec import load_spec
+    from contrasweep.services.settings import load_settings
+    from contrasweep.services.spec.spec import load_spec
 
     loaded, settings = load_spec(spec), load_settings()
     with waiting(console, f"looking for the volumes of {spec}"):
-        from services.screen.preparation import found_data, prepare_data
+        from contrasweep.services.screen.preparation import found_data, prepare_data
 
         if not settings.data_roots and found_data(loaded, settings, console):
             return
     with waiting(console, f"checking {spec}"):
-        from services.cluster.connect import joined
-        from services.data.validate import check_table
-        from services.spec.checks import check_spec
+        from contrasweep.services.cluster.connect import joined
+        from contrasweep.services.data.validate import check_table
+        from contrasweep.services.spec.checks import check_spec
 
         check_spec(loaded, settings.data_roots)
         check_table(loaded, settings.data_roots)
@@ -116,8 +116,8 @@ def inspect(
     ],
 ) -> None:
     """Look at every image: leaks between splits, duplicates, outliers, mixed sources; on the screen and as a page."""
-    from services.settings import load_settings
+    from contrasweep.services.settings import load_settings
 
     with waiting(console, "loading"):
-        from services.inspection.command import inspect as inspected
+        from contrasweep.services.inspection.command import inspect as inspected
     inspected(target, load_settings(), console)

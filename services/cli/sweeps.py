@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.app import INTERRUPTED, Address, Json, Server, SpecPath, SweepId, app, aside, console
-from services.cli.patience import followed, patiently
-from services.cli.transport import settings_for, verbs
-from services.records.answers import ACTIVE, Answer, Leaderboard, Submitted, Sweep, Trial
-from services.screen.waiting import waiting
-from services.spec.spec import LoadedSpec
+from contrasweep.services.cli.app import INTERRUPTED, Address, Json, Server, SpecPath, SweepId, app, aside, console
+from contrasweep.services.cli.patience import followed, patiently
+from contrasweep.services.cli.transport import settings_for, verbs
+from contrasweep.services.records.answers import ACTIVE, Answer, Leaderboard, Submitted, Sweep, Trial
+from contrasweep.services.screen.waiting import waiting
+from contrasweep.services.spec.spec import LoadedSpec
 
 if TYPE_CHECKING:
-    from services.records.folder import SweepFolder
-    from services.settings import Settings
+    from contrasweep.services.records.folder import SweepFolder
+    from contrasweep.services.settings import Settings
 
 WATCH_S = 2.0
 Fresh = Annotated[bool, typer.Option("--fresh", help="Train what another sweep has trained already, too.")]
@@ -28,8 +28,8 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Train what another sweep h
 @app.command()
 def plan(spec: SpecPath, address: Address = "", server: Server = "", as_json: Json = False) -> None:
     """What a sweep would take: runs, workers, what runs at once, hours, disk."""
-    from services.screen.tables import print_plan
-    from services.spec.spec import load_spec
+    from contrasweep.services.screen.tables import print_plan
+    from contrasweep.services.spec.spec import load_spec
 
     loaded = load_spec(spec)
     words = f"planning {spec}: checking it, and training for a moment on noise"
@@ -52,7 +52,7 @@ def run(
     """Run a sweep here, or go on with it; one that is done is only shown."""
     loaded = _loaded(spec, fresh)
     if small:
-        from services.spec.smoke import smoke
+        from contrasweep.services.spec.smoke import smoke
 
         loaded = smoke(loaded)
     _run(loaded)
@@ -61,8 +61,8 @@ def run(
 @app.command()
 def demo() -> None:
     """Run a whole small sweep on a phantom data set that is generated first."""
-    from services.cli.demo import write_demo
-    from services.settings import load_settings
+    from contrasweep.services.cli.demo import write_demo
+    from contrasweep.services.settings import load_settings
 
     _run(write_demo(load_settings().home / "demo", console))
 
@@ -79,7 +79,7 @@ def submit(
 @app.command()
 def resume(sweep_id: SweepId, address: Address = "", server: Server = "", as_json: Json = False) -> None:
     """Go on with a sweep that was stopped or killed: finished seeds are kept. Here, it runs in the foreground."""
-    from services.records.folder import SweepFolder
+    from contrasweep.services.records.folder import SweepFolder
 
     settings = settings_for(address, server)
     if settings.server or settings.jobs_address:
@@ -110,8 +110,8 @@ def extend(
     as_json: Json = False,
 ) -> None:
     """Go on with a sweep, a finished one, too: more trials, seeds, finalists or methods; what it has is kept."""
-    from services.records.folder import SweepFolder
-    from services.spec.extent import More, extended, seeds_in
+    from contrasweep.services.records.folder import SweepFolder
+    from contrasweep.services.spec.extent import More, extended, seeds_in
 
     more = More(
         trials=trials,
@@ -130,7 +130,7 @@ def extend(
 @app.command("list")
 def list_sweeps(address: Address = "", server: Server = "", as_json: Json = False) -> None:
     """All sweeps and how they stand."""
-    from services.screen.tables import print_table, sweeps_table
+    from contrasweep.services.screen.tables import print_table, sweeps_table
 
     with waiting(aside(), "asking for the sweeps"):
         sweeps = verbs(address, server).sweeps()
@@ -151,7 +151,7 @@ def status(
     as_json: Json = False,
 ) -> None:
     """How a sweep stands, and its leaderboard so far. With --watch --json, a document at each look."""
-    from services.screen.tables import print_status
+    from contrasweep.services.screen.tables import print_status
 
     def look() -> tuple[Sweep, list[Trial]]:
         return asked.status(sweep_id), [] if as_json else asked.trials(sweep_id)
@@ -175,7 +175,7 @@ def status(
 @app.command()
 def trials(sweep_id: SweepId, address: Address = "", server: Server = "", as_json: Json = False) -> None:
     """A sweep's configurations, the best first; with outer folds those of one of them, by ID.0, ID.1 ..."""
-    from services.screen.tables import print_configurations
+    from contrasweep.services.screen.tables import print_configurations
 
     with waiting(aside(), f"asking for the configurations of {sweep_id}"):
         asked = verbs(address, server)
@@ -198,9 +198,9 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Sweeps side by side: what their specs say otherwise, the best of each in pairs with the first, their searches."""
-    from services.records.files import write_asked
-    from services.screen.comparison import print_comparison
-    from services.screen.tables import print_page
+    from contrasweep.services.records.files import write_asked
+    from contrasweep.services.screen.comparison import print_comparison
+    from contrasweep.services.screen.tables import print_page
 
     with waiting(aside(), f"comparing {', '.join(sweep_ids)}"):
         comparison = verbs(address, server).compare(sweep_ids)
@@ -210,7 +210,7 @@ def compare(
         print_comparison(console, comparison)
     if html:
         with waiting(aside(), "drawing the page"):
-            from services.sweep_page.comparison import render
+            from contrasweep.services.sweep_page.comparison import render
 
             write_asked(html, render(comparison).encode())
         if not as_json:
@@ -262,8 +262,8 @@ def report(
     as_json: Json = False,
 ) -> None:
     """A sweep's leaderboard, its final figure once it is there, and its HTML report."""
-    from services.records.files import write_asked
-    from services.screen.tables import print_page, print_sweep
+    from contrasweep.services.records.files import write_asked
+    from contrasweep.services.screen.tables import print_page, print_sweep
 
     with waiting(aside(), f"asking how {sweep_id} stands"):
         asked = verbs(address, server)
@@ -290,11 +290,11 @@ def results(
 
     It reads the home and the storage path of this machine's settings, also while the sweep runs, and changes nothing.
     """
-    from services.records.folder import SweepFolder
-    from services.records.results import write_results
-    from services.settings import load_settings
-    from services.text import count
-    from trainers.errors import UserError
+    from contrasweep.services.records.folder import SweepFolder
+    from contrasweep.services.records.results import write_results
+    from contrasweep.services.settings import load_settings
+    from contrasweep.services.text import count
+    from contrasweep.trainers.errors import UserError
 
     if csv is None and parquet is None:
         raise UserError("nothing is given; --csv FOLDER, --parquet FOLDER or both are needed")
@@ -307,7 +307,7 @@ def results(
 
 
 def _loaded(spec: Path, fresh: bool) -> LoadedSpec:
-    from services.spec.spec import load_spec
+    from contrasweep.services.spec.spec import load_spec
 
     loaded = load_spec(spec)
     return replace(loaded, spec=loaded.spec.searching(fresh=True)) if fresh else loaded
@@ -342,8 +342,8 @@ def _where(address: str, server: str) -> str:
 
 
 def _run(loaded: LoadedSpec) -> None:
-    from services.records.folder import STOPPED, SweepFolder, recognised
-    from services.settings import load_settings
+    from contrasweep.services.records.folder import STOPPED, SweepFolder, recognised
+    from contrasweep.services.settings import load_settings
 
     settings = load_settings()
     loaded = recognised(loaded, settings)
@@ -352,8 +352,8 @@ def _run(loaded: LoadedSpec) -> None:
         _show_done(folder, settings)
         return
     with waiting(console, f"checking {loaded.path.name}"):
-        from services.spec.checks import check_spec
-        from services.sweep.run import run_sweep
+        from contrasweep.services.spec.checks import check_spec
+        from contrasweep.services.sweep.run import run_sweep
 
         check_spec(loaded, settings.data_roots)
     state = run_sweep(loaded, settings, console)
@@ -363,8 +363,8 @@ def _run(loaded: LoadedSpec) -> None:
 
 
 def _show_done(folder: "SweepFolder", settings: "Settings") -> None:
-    from services.screen.tables import print_sweep
-    from services.verbs.local import Local
+    from contrasweep.services.screen.tables import print_sweep
+    from contrasweep.services.verbs.local import Local
 
     local = Local(settings)
     console.print(f"{folder.sweep_id} is done; it ran from {folder.load().base}", soft_wrap=True, markup=False)

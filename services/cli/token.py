@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from services.cli.app import app, console
-from services.service.tokens import FILE, Tokens
-from services.text import moment
+from contrasweep.services.cli.app import app, console
+from contrasweep.services.service.tokens import FILE, Tokens
+from contrasweep.services.text import moment
 
 token = typer.Typer(no_args_is_help=True, help="Tokens for the service: who may ask it for what.")
 app.add_typer(token, name="token")
@@ -47,6 +47,6 @@ def revoke(
 
 
 def _tokens() -> Tokens:
-    from services.settings import load_settings
+    from contrasweep.services.settings import load_settings
 
     return Tokens(load_settings().home / FILE)

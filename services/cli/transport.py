@@ -2,9 +2,9 @@
 
 from pydantic import TypeAdapter, ValidationError
 
-from services.settings import Address, Settings, load_settings
-from services.verbs.protocol import Verbs
-from trainers.errors import UserError
+from contrasweep.services.settings import Address, Settings, load_settings
+from contrasweep.services.verbs.protocol import Verbs
+from contrasweep.trainers.errors import UserError
 
 
 def verbs(address: str, server: str) -> Verbs:
@@ -15,14 +15,14 @@ def verbs(address: str, server: str) -> Verbs:
     """
     settings = settings_for(address, server)
     if settings.server:
-        from services.verbs.http import Client
+        from contrasweep.services.verbs.http import Client
 
         return Client(settings)
     if settings.jobs_address:
-        from services.verbs.ray_jobs import Jobs
+        from contrasweep.services.verbs.ray_jobs import Jobs
 
         return Jobs(settings)
-    from services.verbs.local import Local
+    from contrasweep.services.verbs.local import Local
 
     return Local(settings)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.app import app, console
+from contrasweep.services.cli.app import app, console
 
 
 @app.command()
@@ -19,8 +19,8 @@ def ui(
     ] = None,
 ) -> None:
     """The MLflow dashboard on the tracking store of the settings, or Optuna's on its storage; on this machine only."""
-    from services.cli.dashboards import open_mlflow, open_optuna
-    from services.settings import load_settings
+    from contrasweep.services.cli.dashboards import open_mlflow, open_optuna
+    from contrasweep.services.settings import load_settings
 
     if optuna:
         open_optuna(load_settings(), sweep_id, port, console)

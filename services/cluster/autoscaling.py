@@ -10,9 +10,9 @@ from ray.autoscaler.v2.utils import is_autoscaler_v2
 from ray.util.placement_group import placement_group, remove_placement_group
 from rich.console import Console
 
-from services.cluster.connect import living_nodes
-from services.cluster.places import MAX_DRIVERS, RESERVED_CPUS, Node, places_on
-from services.spec.spec import SweepSpec
+from contrasweep.services.cluster.connect import living_nodes
+from contrasweep.services.cluster.places import MAX_DRIVERS, RESERVED_CPUS, Node, places_on
+from contrasweep.services.spec.spec import SweepSpec
 
 FIRST_S, MORE_S, SILENCE_S = 1800.0, 180.0, 30.0
 """How long nodes are waited for until one configuration fits; for the next node then; and where none is on its way."""

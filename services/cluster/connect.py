@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from services.cluster.environment import TOKEN_PATH, cluster_token, set_ray_environment
-from services.cluster.places import RESERVED_CPUS, Node, local_node
-from services.settings import Settings
-from services.text import one_line, without_secrets
-from trainers.errors import UserError
+from contrasweep.services.cluster.environment import TOKEN_PATH, cluster_token, set_ray_environment
+from contrasweep.services.cluster.places import RESERVED_CPUS, Node, local_node
+from contrasweep.services.settings import Settings
+from contrasweep.services.text import one_line, without_secrets
+from contrasweep.trainers.errors import UserError
 
 SHARED_MEMORY = Path("/dev/shm")
 LONGEST_FOLDER = 107 - len("/session_2026-01-31_09-59-00_123456_4194304/sockets/dash_TaskEventsHead")

@@ -4,8 +4,8 @@ import os
 import secrets
 from pathlib import Path
 
-from services.settings import Settings
-from trainers.errors import UserError
+from contrasweep.services.settings import Settings
+from contrasweep.trainers.errors import UserError
 
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",

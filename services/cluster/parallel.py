@@ -12,8 +12,8 @@ from multiprocessing import forkserver
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from services.cluster.connect import has_joined
-from trainers.errors import UserError
+from contrasweep.services.cluster.connect import has_joined
+from contrasweep.trainers.errors import UserError
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext
@@ -24,7 +24,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-_PRELOADED = ["services.cluster.interruptible", "services.data.prepare", "monai.transforms"]
+_PRELOADED = ["contrasweep.services.cluster.interruptible", "contrasweep.services.data.prepare", "monai.transforms"]
 """What takes seconds to import: one process does, and those that work are copies of it."""
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 """Each process computes with one thread, and keeps an image's memory for the next: to give it back takes longer."""

@@ -5,9 +5,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.spec.spec import SweepSpec
-from trainers.config import TrainingConfig
-from trainers.errors import UserError
+from contrasweep.services.spec.spec import SweepSpec
+from contrasweep.trainers.config import TrainingConfig
+from contrasweep.trainers.errors import UserError
 
 RESERVED_CPUS = 1
 """CPUs of each node that no training worker gets: drivers of worker groups run on them."""

@@ -5,11 +5,11 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from services.data.doubts import side_doubts
-from services.data.problems import Problem, Severity
-from services.text import first_few
-from trainers.data.splits import Splits
-from trainers.data.store import StoredSubject, VolumeStore
+from contrasweep.services.data.doubts import side_doubts
+from contrasweep.services.data.problems import Problem, Severity
+from contrasweep.services.text import first_few
+from contrasweep.trainers.data.splits import Splits
+from contrasweep.trainers.data.store import StoredSubject, VolumeStore
 
 _SHOWN_OF_A_GROUP = 4
 

@@ -7,11 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
-from services.text import count, first_few, number
-from trainers.data.participants import labels_of
-from trainers.data.people import tells_groups
-from trainers.data.splits import Splits
-from trainers.data.table import number as number_in
+from contrasweep.services.text import count, first_few, number
+from contrasweep.trainers.data.participants import labels_of
+from contrasweep.trainers.data.people import tells_groups
+from contrasweep.trainers.data.splits import Splits
+from contrasweep.trainers.data.table import number as number_in
 
 _REPEATED = [int(digit * times) for digit in "789" for times in range(2, 6)]
 CODES = tuple(sorted([*range(-9, 1), *_REPEATED, *(-code for code in _REPEATED)]))

@@ -3,12 +3,12 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from services.spec.spec import LoadedSpec
-from trainers.data.participants import Rejected, Subject
-from trainers.data.readers import Header, UnreadableError
-from trainers.data.several import same_places
-from trainers.data.transforms import Pipeline
-from trainers.data.volume import differs, load_scan
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.trainers.data.participants import Rejected, Subject
+from contrasweep.trainers.data.readers import Header, UnreadableError
+from contrasweep.trainers.data.several import same_places
+from contrasweep.trainers.data.transforms import Pipeline
+from contrasweep.trainers.data.volume import differs, load_scan
 
 Headers = tuple[Header, ...]
 """Of a scan: one for each of its images."""

@@ -7,16 +7,16 @@ from typing import TypeAlias
 import ray
 from upath import UPath
 
-from services.data.prepare import Prepared, View
-from services.settings import Settings
-from services.spec.checks import check_against_data, check_image_shapes
-from services.spec.readings import naming_options
-from services.spec.replicate import Fold
-from services.spec.spec import LoadedSpec, Options
-from trainers.data.feeds import Feed, choose_feed
-from trainers.data.feeds.base import Parts
-from trainers.data.feeds.resident import ResidentData, ResidentFeed, decode
-from trainers.data.feeds.stream import StreamFeed
+from contrasweep.services.data.prepare import Prepared, View
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.checks import check_against_data, check_image_shapes
+from contrasweep.services.spec.readings import naming_options
+from contrasweep.services.spec.replicate import Fold
+from contrasweep.services.spec.spec import LoadedSpec, Options
+from contrasweep.trainers.data.feeds import Feed, choose_feed
+from contrasweep.trainers.data.feeds.base import Parts
+from contrasweep.trainers.data.feeds.resident import ResidentData, ResidentFeed, decode
+from contrasweep.trainers.data.feeds.stream import StreamFeed
 
 
 @dataclass(frozen=True)

@@ -11,20 +11,20 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from services.cluster.places import Allotment, Node, allot
-from services.data.prepare import by_store
-from services.data.validate import list_cohorts, list_each, prepared_shapes, searches_of
-from services.data.weights import check_all_weights
-from services.records.answers import Planned, PlannedData
-from services.settings import Settings
-from services.spec.checks import check_image_shapes
-from services.spec.methods import all_of_grid, training_sizes
-from services.spec.spec import GRID, LoadedSpec, Options, SearchConfig, SeedPlan, SweepSpec
-from trainers.config import MethodConfig, ModelConfig, RunConfig, TrainingConfig
-from trainers.data.feeds.base import LabelledRows, Parts
-from trainers.data.feeds.resident import Decoded, ResidentData, ResidentFeed
-from trainers.data.splits import Splits, make_splits
-from trainers.pretrain import pretrain
+from contrasweep.services.cluster.places import Allotment, Node, allot
+from contrasweep.services.data.prepare import by_store
+from contrasweep.services.data.validate import list_cohorts, list_each, prepared_shapes, searches_of
+from contrasweep.services.data.weights import check_all_weights
+from contrasweep.services.records.answers import Planned, PlannedData
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.checks import check_image_shapes
+from contrasweep.services.spec.methods import all_of_grid, training_sizes
+from contrasweep.services.spec.spec import GRID, LoadedSpec, Options, SearchConfig, SeedPlan, SweepSpec
+from contrasweep.trainers.config import MethodConfig, ModelConfig, RunConfig, TrainingConfig
+from contrasweep.trainers.data.feeds.base import LabelledRows, Parts
+from contrasweep.trainers.data.feeds.resident import Decoded, ResidentData, ResidentFeed
+from contrasweep.trainers.data.splits import Splits, make_splits
+from contrasweep.trainers.pretrain import pretrain
 
 
 def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], weights: Path | None = None) -> Planned:

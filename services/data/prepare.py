@@ -19,18 +19,18 @@ from pathlib import Path
 import numpy as np
 from upath import UPath
 
-from services.cluster.parallel import expect_items, parallel
-from services.data.sources import Digests, Progress, Sources, Task, scan_digest
-from services.spec.cohorts import naming_cohort
-from services.spec.readings import naming_options, place
-from services.spec.replicate import REFIT, Fold
-from services.spec.spec import LoadedSpec, Options
-from services.text import count, first_few, without_secrets
-from trainers.atomic import write_atomically
-from trainers.config import DataConfig, Frozen, TrainingSplitConfig
-from trainers.covariates import Covariates
-from trainers.data.normalization import store_normalization
-from trainers.data.participants import (
+from contrasweep.services.cluster.parallel import expect_items, parallel
+from contrasweep.services.data.sources import Digests, Progress, Sources, Task, scan_digest
+from contrasweep.services.spec.cohorts import naming_cohort
+from contrasweep.services.spec.readings import naming_options, place
+from contrasweep.services.spec.replicate import REFIT, Fold
+from contrasweep.services.spec.spec import LoadedSpec, Options
+from contrasweep.services.text import count, first_few, without_secrets
+from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.config import DataConfig, Frozen, TrainingSplitConfig
+from contrasweep.trainers.covariates import Covariates
+from contrasweep.trainers.data.normalization import store_normalization
+from contrasweep.trainers.data.participants import (
     Rejected,
     Subject,
     check_label_range,
@@ -38,9 +38,9 @@ from trainers.data.participants import (
     outside_training,
     read_subjects,
 )
-from trainers.data.readers import UnreadableError
-from trainers.data.splits import Splits, all_but_test, fold_of, store_splits
-from trainers.data.store import (
+from contrasweep.trainers.data.readers import UnreadableError
+from contrasweep.trainers.data.splits import Splits, all_but_test, fold_of, store_splits
+from contrasweep.trainers.data.store import (
     FORMAT,
     MANIFEST,
     LabelStatistics,
@@ -58,11 +58,11 @@ from trainers.data.store import (
     write_manifest,
     write_shard,
 )
-from trainers.data.training import training_split
-from trainers.data.transforms import Pipeline, build_own, build_transforms
-from trainers.data.volume import differs, load_scan
-from trainers.errors import UserError
-from trainers.normalization import Normalization
+from contrasweep.trainers.data.training import training_split
+from contrasweep.trainers.data.transforms import Pipeline, build_own, build_transforms
+from contrasweep.trainers.data.volume import differs, load_scan
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.normalization import Normalization
 
 _DIGESTS = ".digests.json"
 _SAMPLE, _FIRST = 16, 4

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from upath import UPath
 
-from trainers.config import FILES, DataConfig, SplitByFiles
-from trainers.data.participants import Subject
-from trainers.data.splits import Splits
-from trainers.data.store import MANIFEST, json_digest, read_manifest
-from trainers.errors import UserError
+from contrasweep.trainers.config import FILES, DataConfig, SplitByFiles
+from contrasweep.trainers.data.participants import Subject
+from contrasweep.trainers.data.splits import Splits
+from contrasweep.trainers.data.store import MANIFEST, json_digest, read_manifest
+from contrasweep.trainers.errors import UserError
 
 
 def check_sides(config: DataConfig, subjects: Sequence[Subject], volumes: UPath, versions: str) -> None:

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from upath import UPath
 
-from trainers.atomic import write_atomically
-from trainers.config import DataConfig
-from trainers.data import readers
-from trainers.data.participants import Rejected, Subject
-from trainers.data.stamp import stamp
-from trainers.data.store import FORMAT, file_digest, json_digest
-from trainers.data.transforms import Pipeline
+from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.config import DataConfig
+from contrasweep.trainers.data import readers
+from contrasweep.trainers.data.participants import Rejected, Subject
+from contrasweep.trainers.data.stamp import stamp
+from contrasweep.trainers.data.store import FORMAT, file_digest, json_digest
+from contrasweep.trainers.data.transforms import Pipeline
 
 _READERS = 8
 """Threads that read files for their checksums."""

@@ -1,7 +1,7 @@
 """What `data.train` leaves of the training split, in words."""
 
-from services.text import number
-from trainers.data.splits import Splits
+from contrasweep.services.text import number
+from contrasweep.trainers.data.splits import Splits
 
 
 def trained_on(splits: Splits) -> str:

@@ -10,27 +10,34 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from services.data.doubts import categories, quantities, range_doubts, shown, side_doubts, table_doubts
-from services.data.misfits import Headers, misfits
-from services.data.prepare import by_store, check_cohort_shape, check_rejected, check_same_scans
-from services.data.training import trained_on
-from services.data.weights import check_all_weights
-from services.spec.checks import check_against_data, check_image_shapes
-from services.spec.cohorts import naming_cohort
-from services.spec.readings import naming_options, place
-from services.spec.roots import confine_subjects
-from services.spec.spec import LoadedSpec, Options
-from services.text import first_few, number
-from trainers.config import DataConfig
-from trainers.data.participants import Rejected, Subject, labels_of, outside_training, read_scans, read_subjects
-from trainers.data.readers import Form, UnreadableError, read_header
-from trainers.data.several import naming
-from trainers.data.splits import Splits, families, fold_of, left_out, make_splits
-from trainers.data.training import training_split
-from trainers.data.transforms import Pipeline, build_transforms
-from trainers.data.volume import load_scan, taken_as
-from trainers.errors import UserError
-from trainers.objectives import told_apart
+from contrasweep.services.data.doubts import categories, quantities, range_doubts, shown, side_doubts, table_doubts
+from contrasweep.services.data.misfits import Headers, misfits
+from contrasweep.services.data.prepare import by_store, check_cohort_shape, check_rejected, check_same_scans
+from contrasweep.services.data.training import trained_on
+from contrasweep.services.data.weights import check_all_weights
+from contrasweep.services.spec.checks import check_against_data, check_image_shapes
+from contrasweep.services.spec.cohorts import naming_cohort
+from contrasweep.services.spec.readings import naming_options, place
+from contrasweep.services.spec.roots import confine_subjects
+from contrasweep.services.spec.spec import LoadedSpec, Options
+from contrasweep.services.text import first_few, number
+from contrasweep.trainers.config import DataConfig
+from contrasweep.trainers.data.participants import (
+    Rejected,
+    Subject,
+    labels_of,
+    outside_training,
+    read_scans,
+    read_subjects,
+)
+from contrasweep.trainers.data.readers import Form, UnreadableError, read_header
+from contrasweep.trainers.data.several import naming
+from contrasweep.trainers.data.splits import Splits, families, fold_of, left_out, make_splits
+from contrasweep.trainers.data.training import training_split
+from contrasweep.trainers.data.transforms import Pipeline, build_transforms
+from contrasweep.trainers.data.volume import load_scan, taken_as
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.objectives import told_apart
 
 Known = dict[str, dict[str, Headers | str]]
 """Headers that were read, or why not, by the scans' ids and, before that, their cohort; "" is the study."""

@@ -11,16 +11,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from services.settings import Settings
-from services.spec import methods
-from services.spec.readings import naming_options
-from services.spec.spec import LoadedSpec, Options
-from services.stores.registry import REGISTERED, fetch_registered
-from trainers.atomic import write_atomically
-from trainers.config import MethodConfig, RunConfig
-from trainers.errors import UserError
-from trainers.initialise import initialise, read_weights, seed_files, weights_file
-from trainers.model import build_network
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec import methods
+from contrasweep.services.spec.readings import naming_options
+from contrasweep.services.spec.spec import LoadedSpec, Options
+from contrasweep.services.stores.registry import REGISTERED, fetch_registered
+from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.config import MethodConfig, RunConfig
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.initialise import initialise, read_weights, seed_files, weights_file
+from contrasweep.trainers.model import build_network
 
 _ALLOWED = "a path, models:/name/version or models:/name@alias"
 _KEPT = "init_from"

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from services.doctor.finding import Found, fail, ok
-from services.settings import Settings
+from contrasweep.services.doctor.finding import Found, fail, ok
+from contrasweep.services.settings import Settings
 
 
 def roots(settings: Settings) -> Found | None:

@@ -5,10 +5,20 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TookTooLong
 
-from services.doctor import data, folders, machine, ports, private_files, servers, settings_in_force, stores, versions
-from services.doctor.finding import Check, Finding, Found, fail, told
-from services.settings import Settings, load_settings
-from trainers.errors import UserError
+from contrasweep.services.doctor import (
+    data,
+    folders,
+    machine,
+    ports,
+    private_files,
+    servers,
+    settings_in_force,
+    stores,
+    versions,
+)
+from contrasweep.services.doctor.finding import Check, Finding, Found, fail, told
+from contrasweep.services.settings import Settings, load_settings
+from contrasweep.trainers.errors import UserError
 
 TIME_LIMIT_S = 30.0
 """For a check that hangs all the same: each gives up by itself after a few seconds."""

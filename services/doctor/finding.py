@@ -6,8 +6,8 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
-from services.settings import Settings
-from services.text import without_secrets
+from contrasweep.services.settings import Settings
+from contrasweep.services.text import without_secrets
 
 Level: TypeAlias = Literal["ok", "warn", "fail"]
 

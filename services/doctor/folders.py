@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 from upath import UPath
 
-from services.doctor.finding import Found, fail, ok, warn
-from services.settings import Settings
+from contrasweep.services.doctor.finding import Found, fail, ok, warn
+from contrasweep.services.settings import Settings
 
 FAIL_GB, WARN_GB = 1.0, 10.0
 LOCAL_FILE_SYSTEMS = {"btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "tmpfs", "xfs", "zfs"}

@@ -5,8 +5,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from services.doctor.finding import Found, fail, ok, warn
-from services.settings import Settings
+from contrasweep.services.doctor.finding import Found, fail, ok, warn
+from contrasweep.services.settings import Settings
 
 SHARED_MEMORY = Path("/dev/shm")
 OPEN_FILES = 8192

@@ -3,8 +3,8 @@
 import errno
 import socket
 
-from services.doctor.finding import Found, ok, warn
-from services.settings import Settings
+from contrasweep.services.doctor.finding import Found, ok, warn
+from contrasweep.services.settings import Settings
 
 SERVICE, DASHBOARD = 8080, 5000
 

@@ -4,10 +4,10 @@ import os
 import stat
 from pathlib import Path
 
-from services.cluster.environment import TOKEN_PATH
-from services.doctor.finding import Found, fail, ok
-from services.service.tokens import FILE
-from services.settings import Settings
+from contrasweep.services.cluster.environment import TOKEN_PATH
+from contrasweep.services.doctor.finding import Found, fail, ok
+from contrasweep.services.service.tokens import FILE
+from contrasweep.services.settings import Settings
 
 
 def private_files(settings: Settings) -> Found | None:

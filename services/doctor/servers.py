@@ -8,10 +8,10 @@ from importlib.metadata import version
 
 import httpx
 
-from services.cluster.environment import TOKEN_PATH, cluster_token
-from services.doctor.finding import Found, fail, ok, warn
-from services.settings import Settings
-from services.verbs.http import user_token
+from contrasweep.services.cluster.environment import TOKEN_PATH, cluster_token
+from contrasweep.services.doctor.finding import Found, fail, ok, warn
+from contrasweep.services.settings import Settings
+from contrasweep.services.verbs.http import user_token
 
 ANSWER_S = 4.0
 SKEW_S = 5.0

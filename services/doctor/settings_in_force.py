@@ -2,8 +2,8 @@
 
 import os
 
-from services.doctor.finding import Found, ok
-from services.settings import FILE_VARIABLE, PREFIX, settings_file
+from contrasweep.services.doctor.finding import Found, ok
+from contrasweep.services.settings import FILE_VARIABLE, PREFIX, settings_file
 
 
 def sources() -> Found:

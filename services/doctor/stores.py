@@ -9,9 +9,9 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.doctor.finding import Found, fail, ok, warn
-from services.doctor.servers import ANSWER_S, Unanswered, ask
-from services.settings import Settings
+from contrasweep.services.doctor.finding import Found, fail, ok, warn
+from contrasweep.services.doctor.servers import ANSWER_S, Unanswered, ask
+from contrasweep.services.settings import Settings
 
 _PROBE = "contrasweep_doctor"
 

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from services.doctor.finding import Found, fail, ok
+from contrasweep.services.doctor.finding import Found, fail, ok
 
 PROGRAM = "contrasweep"
 

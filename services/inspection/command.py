@@ -2,12 +2,12 @@
 
 from rich.console import Console
 
-from services.inspection.page import write_page
-from services.inspection.report import inspect_store
-from services.inspection.screen import print_report
-from services.inspection.target import open_target
-from services.screen.progress import meter
-from services.settings import Settings
+from contrasweep.services.inspection.page import write_page
+from contrasweep.services.inspection.report import inspect_store
+from contrasweep.services.inspection.screen import print_report
+from contrasweep.services.inspection.target import open_target
+from contrasweep.services.screen.progress import meter
+from contrasweep.services.settings import Settings
 
 
 def inspect(target: str, settings: Settings, console: Console) -> None:

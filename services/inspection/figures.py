@@ -6,11 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from services.inspection.labels import Labels
-from services.inspection.origins import by_image
-from services.inspection.survey import FloatArray
-from services.pages.drawing import COLOURS, FAINT, INK, axes_of, bare_canvas, canvas, plain
-from trainers.data.store import StoredSubject
+from contrasweep.services.inspection.labels import Labels
+from contrasweep.services.inspection.origins import by_image
+from contrasweep.services.inspection.survey import FloatArray
+from contrasweep.services.pages.drawing import COLOURS, FAINT, INK, axes_of, bare_canvas, canvas, plain
+from contrasweep.trainers.data.store import StoredSubject
 
 MOST_PARTS = len(COLOURS)
 _COLUMNS, _WIDE = 8, 1.6

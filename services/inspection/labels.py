@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.data.problems import Problem
-from services.text import first_few
-from trainers.data.participants import labels_of
-from trainers.data.splits import Splits
-from trainers.data.store import StoredSubject
+from contrasweep.services.data.problems import Problem
+from contrasweep.services.text import first_few
+from contrasweep.trainers.data.participants import labels_of
+from contrasweep.trainers.data.splits import Splits
+from contrasweep.trainers.data.store import StoredSubject
 
 GROUP = "group"
 TELLING = 0.1

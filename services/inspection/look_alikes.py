@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from services.data.alike import LookAlike
-from trainers.data.store import VolumeStore
+from contrasweep.services.data.alike import LookAlike
+from contrasweep.trainers.data.store import VolumeStore
 
 MOST_PAIRS = 1_000
 """The search ends there: so many mean that the images of this study differ in detail only."""

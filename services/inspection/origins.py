@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from services.data.problems import Problem, Severity
-from services.text import first_few
-from trainers.data.store import Manifest, Source, StoredSubject
+from contrasweep.services.data.problems import Problem, Severity
+from contrasweep.services.text import first_few
+from contrasweep.trainers.data.store import Manifest, Source, StoredSubject
 
 UNKNOWN, NONE = "unknown", "none"
 _EVENS_OUT_SPACING = frozenset({"AffineRegistration", "ResampleToMatch", "Spacing", "SpatialResample"})

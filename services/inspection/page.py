@@ -5,11 +5,11 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from services.data.problems import SEVERITIES
-from services.inspection import figures
-from services.inspection.labels import Labels
-from services.inspection.report import Report
-from services.inspection.tables import (
+from contrasweep.services.data.problems import SEVERITIES
+from contrasweep.services.inspection import figures
+from contrasweep.services.inspection.labels import Labels
+from contrasweep.services.inspection.report import Report
+from contrasweep.services.inspection.tables import (
     column_tables,
     facts,
     origin_tables,
@@ -17,10 +17,10 @@ from services.inspection.tables import (
     rejection_table,
     split_tables,
 )
-from services.pages.drawing import as_address, plain
-from services.pages.templates import pages
-from services.text import number, without_secrets
-from trainers.atomic import write_atomically
+from contrasweep.services.pages.drawing import as_address, plain
+from contrasweep.services.pages.templates import pages
+from contrasweep.services.text import number, without_secrets
+from contrasweep.trainers.atomic import write_atomically
 
 _TEMPLATE = "inspect.html"
 

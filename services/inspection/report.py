@@ -5,10 +5,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from services.data.alike import LookAlike, duplicates, leaks, unsettled
-from services.data.doubts import table_doubts
-from services.data.problems import SEVERITIES, Problem, Severity
-from services.inspection.labels import (
+from contrasweep.services.data.alike import LookAlike, duplicates, leaks, unsettled
+from contrasweep.services.data.doubts import table_doubts
+from contrasweep.services.data.problems import SEVERITIES, Problem, Severity
+from contrasweep.services.inspection.labels import (
     Labels,
     all_labels,
     explained_problems,
@@ -17,13 +17,13 @@ from services.inspection.labels import (
     labels_by_column,
     labels_by_split,
 )
-from services.inspection.look_alikes import MOST_PAIRS, look_alikes
-from services.inspection.origins import Trait, origin_problems, traits
-from services.inspection.survey import MOST_COMPARED, Survey, spread_over, survey
-from services.inspection.target import Target
-from services.inspection.unusual import Outlier, nearly_blank, outliers, unusual_problems
-from services.text import count
-from trainers.data.store import LeftOut, Manifest, VolumeStore
+from contrasweep.services.inspection.look_alikes import MOST_PAIRS, look_alikes
+from contrasweep.services.inspection.origins import Trait, origin_problems, traits
+from contrasweep.services.inspection.survey import MOST_COMPARED, Survey, spread_over, survey
+from contrasweep.services.inspection.target import Target
+from contrasweep.services.inspection.unusual import Outlier, nearly_blank, outliers, unusual_problems
+from contrasweep.services.text import count
+from contrasweep.trainers.data.store import LeftOut, Manifest, VolumeStore
 
 SHEET = 48
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from services.data.problems import Problem, Severity
-from services.inspection.report import Report
-from services.inspection.tables import (
+from contrasweep.services.data.problems import Problem, Severity
+from contrasweep.services.inspection.report import Report
+from contrasweep.services.inspection.tables import (
     column_tables,
     facts,
     origin_tables,
@@ -16,7 +16,7 @@ from services.inspection.tables import (
     rejection_table,
     split_tables,
 )
-from services.screen.tables import print_table
+from contrasweep.services.screen.tables import print_table
 
 _STYLES: dict[Severity, str] = {"leak": "bold red", "warning": "yellow", "note": "dim"}
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.store import VolumeStore
+from contrasweep.trainers.data.store import VolumeStore
 
 MOST_COMPARED = 20_000
 """Scans beyond which look-alikes are not searched for: all pairs are compared."""

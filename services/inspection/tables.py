@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from services.inspection.labels import Labels
-from services.inspection.origins import Trait
-from services.inspection.report import Report
-from services.pages.tables import Line, Table
-from services.text import first_few, number
+from contrasweep.services.inspection.labels import Labels
+from contrasweep.services.inspection.origins import Trait
+from contrasweep.services.inspection.report import Report
+from contrasweep.services.pages.tables import Line, Table
+from contrasweep.services.text import first_few, number
 
 MOST_LINES = 12
 

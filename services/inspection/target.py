@@ -8,19 +8,19 @@ from pathlib import Path
 from rich.console import Console
 from upath import UPath
 
-from services.cluster.connect import joined
-from services.data.problems import Problem
-from services.screen.preparation import prepare_data
-from services.screen.waiting import waiting
-from services.settings import Settings
-from services.spec.checks import check_spec
-from services.spec.spec import LoadedSpec, load_spec
-from services.text import first_few, without_secrets
-from trainers.config import TrainingSplitConfig
-from trainers.data.participants import unlisted_images
-from trainers.data.splits import Splits, read_splits
-from trainers.data.store import MANIFEST, VolumeStore
-from trainers.errors import UserError
+from contrasweep.services.cluster.connect import joined
+from contrasweep.services.data.problems import Problem
+from contrasweep.services.screen.preparation import prepare_data
+from contrasweep.services.screen.waiting import waiting
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.checks import check_spec
+from contrasweep.services.spec.spec import LoadedSpec, load_spec
+from contrasweep.services.text import first_few, without_secrets
+from contrasweep.trainers.config import TrainingSplitConfig
+from contrasweep.trainers.data.participants import unlisted_images
+from contrasweep.trainers.data.splits import Splits, read_splits
+from contrasweep.trainers.data.store import MANIFEST, VolumeStore
+from contrasweep.trainers.errors import UserError
 
 _SPEC_SPLITS = "of the spec"
 _CLOSE = 0.5

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.data.problems import Problem
-from services.inspection.origins import by_image
-from services.inspection.survey import Survey
-from services.text import first_few, number
-from trainers.data.store import StoredSubject
+from contrasweep.services.data.problems import Problem
+from contrasweep.services.inspection.origins import by_image
+from contrasweep.services.inspection.survey import Survey
+from contrasweep.services.text import first_few, number
+from contrasweep.trainers.data.store import StoredSubject
 
 MOST_Z = 6.0
 _FEWEST = 10

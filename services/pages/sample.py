@@ -1,10 +1,10 @@
 """What a labelled sample says of a model, as tables and in words, on pages and on the screen alike."""
 
-from services.pages.tables import Line, Table
-from services.text import ends, first_few, interval, number
-from trainers.groups import FEW, GroupErrors
-from trainers.interval import Interval
-from trainers.served.evaluation import BY_LINE, SampleEvaluation
+from contrasweep.services.pages.tables import Line, Table
+from contrasweep.services.text import ends, first_few, interval, number
+from contrasweep.trainers.groups import FEW, GroupErrors
+from contrasweep.trainers.interval import Interval
+from contrasweep.trainers.served.evaluation import BY_LINE, SampleEvaluation
 
 
 def sample_tables(figures: SampleEvaluation, label: str, heading: str) -> list[Table]:

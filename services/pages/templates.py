@@ -4,7 +4,7 @@ from pathlib import Path
 
 import jinja2
 
-from services.text import count, duration, ends, moment, number, spread
+from contrasweep.services.text import count, duration, ends, moment, number, spread
 
 _WORDS = {"count": count, "ends": ends, "spread": spread}
 _FILTERS = {"duration": duration, "moment": moment, "number": number}

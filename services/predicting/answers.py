@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from services.predicting.predict import Found, Said
-from services.records.answers import Answer
-from services.records.files import write_asked
-from trainers.data.participants import Rejected
-from trainers.served import Calibration
+from contrasweep.services.predicting.predict import Found, Said
+from contrasweep.services.records.answers import Answer
+from contrasweep.services.records.files import write_asked
+from contrasweep.trainers.data.participants import Rejected
+from contrasweep.trainers.served import Calibration
 
 
 class Predicted(Answer):

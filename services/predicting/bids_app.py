@@ -10,13 +10,13 @@ from typing import Any
 
 from rich.console import Console
 
-from services.predicting.answers import COLUMNS, Predicted, Predictions, Refused, tsv
-from services.predicting.command import predict_scans
-from services.predicting.scans import Asked
-from services.records.files import write_asked
-from services.settings import Settings
-from services.text import count
-from trainers.errors import UserError
+from contrasweep.services.predicting.answers import COLUMNS, Predicted, Predictions, Refused, tsv
+from contrasweep.services.predicting.command import predict_scans
+from contrasweep.services.predicting.scans import Asked
+from contrasweep.services.records.files import write_asked
+from contrasweep.services.settings import Settings
+from contrasweep.services.text import count
+from contrasweep.trainers.errors import UserError
 
 DESCRIPTIONS = {
     "scan": "The scan: its subject, and its session where there are sessions.",

@@ -8,20 +8,20 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from services.predicting.answers import Predicted, Predictions, to_tsv
-from services.predicting.evaluate import Cohort, CohortReport, check_labelled, report_on
-from services.predicting.model import find_model, sweep_of
-from services.predicting.overlap import own_scans
-from services.predicting.page import render
-from services.predicting.predict import Found, Said, predict
-from services.predicting.saliency import Maps
-from services.predicting.scans import Asked, find_scans
-from services.records.files import write_asked
-from services.screen.progress import meter
-from services.screen.waiting import waiting
-from services.settings import Settings
-from trainers.data.participants import Rejected, Subject
-from trainers.served import ServedModel
+from contrasweep.services.predicting.answers import Predicted, Predictions, to_tsv
+from contrasweep.services.predicting.evaluate import Cohort, CohortReport, check_labelled, report_on
+from contrasweep.services.predicting.model import find_model, sweep_of
+from contrasweep.services.predicting.overlap import own_scans
+from contrasweep.services.predicting.page import render
+from contrasweep.services.predicting.predict import Found, Said, predict
+from contrasweep.services.predicting.saliency import Maps
+from contrasweep.services.predicting.scans import Asked, find_scans
+from contrasweep.services.records.files import write_asked
+from contrasweep.services.screen.progress import meter
+from contrasweep.services.screen.waiting import waiting
+from contrasweep.services.settings import Settings
+from contrasweep.trainers.data.participants import Rejected, Subject
+from contrasweep.trainers.served import ServedModel
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from services.predicting.predict import Found, Said
-from services.records.files import write_asked
-from trainers.errors import UserError
+from contrasweep.services.predicting.predict import Found, Said
+from contrasweep.services.records.files import write_asked
+from contrasweep.trainers.errors import UserError
 
 ENDING = ".parquet"
 

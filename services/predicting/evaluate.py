@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.pages.sample import doubts_of
-from services.predicting.answers import Refused
-from services.predicting.model import sweep_of
-from services.predicting.overlap import OwnScans
-from services.predicting.predict import Found, Said
-from services.predicting.scans import Asked
-from services.records.answers import Answer
-from services.settings import Settings
-from services.text import count, number
-from trainers.errors import UserError
-from trainers.groups import FEW
-from trainers.served import SampleEvaluation, ServedConfig, evaluate_sample
+from contrasweep.services.pages.sample import doubts_of
+from contrasweep.services.predicting.answers import Refused
+from contrasweep.services.predicting.model import sweep_of
+from contrasweep.services.predicting.overlap import OwnScans
+from contrasweep.services.predicting.predict import Found, Said
+from contrasweep.services.predicting.scans import Asked
+from contrasweep.services.records.answers import Answer
+from contrasweep.services.settings import Settings
+from contrasweep.services.text import count, number
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.groups import FEW
+from contrasweep.trainers.served import SampleEvaluation, ServedConfig, evaluate_sample
 
 FOLDER = "evaluations"
 FEWEST = 2

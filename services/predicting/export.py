@@ -4,12 +4,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from services.predicting.model import find_model
-from services.screen.waiting import waiting
-from services.settings import Settings
-from trainers.errors import UserError
-from trainers.exports.export import export
-from trainers.served import ServedConfig
+from contrasweep.services.predicting.model import find_model
+from contrasweep.services.screen.waiting import waiting
+from contrasweep.services.settings import Settings
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.exports.export import export
+from contrasweep.trainers.served import ServedConfig
 
 
 def export_model(target: str, format_: str, out: Path, settings: Settings, console: Console, *, replace: bool) -> str:

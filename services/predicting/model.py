@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.records.folder import SweepFolder
-from services.settings import Settings
-from services.stores.registry import REGISTERED, fetch_registered
-from trainers.errors import UserError
-from trainers.served import FILE, ServedConfig
+from contrasweep.services.records.folder import SweepFolder
+from contrasweep.services.settings import Settings
+from contrasweep.services.stores.registry import REGISTERED, fetch_registered
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.served import FILE, ServedConfig
 
 _ALLOWED = "a sweep's id, models:/name/version, models:/name@alias, or a model's folder"
 

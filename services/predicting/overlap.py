@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from services.data.sources import path_digest
-from services.records.answers import Answer
-from services.records.folder import OuterFolder, SweepFolder
-from services.settings import Settings
-from trainers.data.participants import Subject
-from trainers.data.splits import Splits, store_splits
-from trainers.data.store import MANIFEST, VolumeStore
-from trainers.errors import UserError
+from contrasweep.services.data.sources import path_digest
+from contrasweep.services.records.answers import Answer
+from contrasweep.services.records.folder import OuterFolder, SweepFolder
+from contrasweep.services.settings import Settings
+from contrasweep.trainers.data.participants import Subject
+from contrasweep.trainers.data.splits import Splits, store_splits
+from contrasweep.trainers.data.store import MANIFEST, VolumeStore
+from contrasweep.trainers.errors import UserError
 
 _READERS = 8
 

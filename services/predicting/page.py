@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from services.pages.drawing import COLOURS, INK, as_address, axes_of, canvas, plain
-from services.pages.sample import gap_table, group_tables, metrics_table, retest_table
-from services.pages.tables import Line, Table
-from services.pages.templates import pages
-from services.predicting.evaluate import CohortReport, doubts, labels_of
-from services.predicting.predict import Said
+from contrasweep.services.pages.drawing import COLOURS, INK, as_address, axes_of, canvas, plain
+from contrasweep.services.pages.sample import gap_table, group_tables, metrics_table, retest_table
+from contrasweep.services.pages.tables import Line, Table
+from contrasweep.services.pages.templates import pages
+from contrasweep.services.predicting.evaluate import CohortReport, doubts, labels_of
+from contrasweep.services.predicting.predict import Said
 
 _TEMPLATE = "evaluation.html"
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from services.cluster.parallel import parallel
-from services.predicting.saliency import Maps
-from trainers.data.participants import Rejected, Subject
-from trainers.data.readers import UnreadableError
-from trainers.data.volume import Scan
-from trainers.served import Prediction, Preparation, ServedConfig, ServedModel
+from contrasweep.services.cluster.parallel import parallel
+from contrasweep.services.predicting.saliency import Maps
+from contrasweep.trainers.data.participants import Rejected, Subject
+from contrasweep.trainers.data.readers import UnreadableError
+from contrasweep.trainers.data.volume import Scan
+from contrasweep.trainers.served import Prediction, Preparation, ServedConfig, ServedModel
 
 FEW = 8
 """So many scans are prepared in this process: others take longer to start."""

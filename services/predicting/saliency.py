@@ -7,14 +7,14 @@ from pathlib import Path
 import nibabel as nib
 import torch
 
-from services.records.files import write_asked
-from trainers.covariates import Cells
-from trainers.data.participants import Subject
-from trainers.data.volume import Scan
-from trainers.errors import UserError, nearest
-from trainers.served import ServedConfig
-from trainers.served.folded import Folded
-from trainers.served.saliency import KINDS, in_own_space
+from contrasweep.services.records.files import write_asked
+from contrasweep.trainers.covariates import Cells
+from contrasweep.trainers.data.participants import Subject
+from contrasweep.trainers.data.volume import Scan
+from contrasweep.trainers.errors import UserError, nearest
+from contrasweep.trainers.served import ServedConfig
+from contrasweep.trainers.served.folded import Folded
+from contrasweep.trainers.served.saliency import KINDS, in_own_space
 
 
 class Maps:

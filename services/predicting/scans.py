@@ -4,11 +4,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainers.config import DataConfig
-from trainers.data import readers
-from trainers.data.participants import Rejected, Subject, file_problem, read_unseen
-from trainers.errors import UserError, nearest
-from trainers.served import ServedModel
+from contrasweep.trainers.config import DataConfig
+from contrasweep.trainers.data import readers
+from contrasweep.trainers.data.participants import Rejected, Subject, file_problem, read_unseen
+from contrasweep.trainers.errors import UserError, nearest
+from contrasweep.trainers.served import ServedModel
 
 Scans = tuple[list[Subject], list[Rejected]]
 

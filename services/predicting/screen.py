@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from services.pages.sample import sample_tables
-from services.pages.tables import MOST_IN_SIGHT, Line, Table
-from services.predicting.answers import Predicted, Predictions
-from services.predicting.evaluate import CohortReport, doubts
-from services.screen.tables import print_table
-from services.text import count, interval
+from contrasweep.services.pages.sample import sample_tables
+from contrasweep.services.pages.tables import MOST_IN_SIGHT, Line, Table
+from contrasweep.services.predicting.answers import Predicted, Predictions
+from contrasweep.services.predicting.evaluate import CohortReport, doubts
+from contrasweep.services.screen.tables import print_table
+from contrasweep.services.text import count, interval
 
 
 def print_predictions(console: Console, found: Predictions, *, with_table: bool) -> None:

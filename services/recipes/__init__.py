@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainers.errors import UserError, nearest
+from contrasweep.trainers.errors import UserError, nearest
 
 _FOLDER = Path(__file__).parent
 _BLANK = re.compile(r"<(\w+)>")

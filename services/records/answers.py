@@ -4,11 +4,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from services.records.parameters import Parameters
-from services.spec.replicate import Run
-from services.spec.spec import Extent, SweepSpec
-from trainers.interval import Interval, Number
-from trainers.objectives import DEFAULT
+from contrasweep.services.records.parameters import Parameters
+from contrasweep.services.spec.replicate import Run
+from contrasweep.services.spec.spec import Extent, SweepSpec
+from contrasweep.trainers.interval import Interval, Number
+from contrasweep.trainers.objectives import DEFAULT
 
 State = Literal["queued", "starting", "running", "stopping", "stopped", "finished", "failed", "interrupted"]
 """How a sweep stands. `interrupted`: its driver died; `starting`: it has been handed to the cluster."""

@@ -8,12 +8,12 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from services.records.answers import Compared, Comparison, Difference, Progress, Standing, Sweep
-from services.records.final_report import Evaluation, read_report
-from services.records.folder import SweepFolder, SweepState
-from services.records.leaderboard import competes, leaderboard, told
-from services.records.trial_record import TrialRecord, finite, read_records
-from services.spec.spec import SweepSpec
+from contrasweep.services.records.answers import Compared, Comparison, Difference, Progress, Standing, Sweep
+from contrasweep.services.records.final_report import Evaluation, read_report
+from contrasweep.services.records.folder import SweepFolder, SweepState
+from contrasweep.services.records.leaderboard import competes, leaderboard, told
+from contrasweep.services.records.trial_record import TrialRecord, finite, read_records
+from contrasweep.services.spec.spec import SweepSpec
 
 _ORDERED = ("data.image", "training.augmentations", "search.choices")
 """Mappings whose order counts."""
@@ -140,7 +140,9 @@ def between_subjects(one: Evaluation, other: Evaluation) -> Difference:
 
     A scan's error is that of the mean prediction over runs; each of a subject's scans counts.
     """
-    from trainers.paired import paired_difference  # looking at what has no final figure shall not wait for it
+    from contrasweep.trainers.paired import (
+        paired_difference,
+    )  # looking at what has no final figure shall not wait for it
 
     mine, theirs = _errors(one), _errors(other)
     found = paired_difference(list(mine.values()), [theirs[scan] for scan in mine], one.subjects)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.records.final_report import Evaluation
-from trainers.atomic import write_atomically
-from trainers.data.store import StoredSubject
-from trainers.served import Calibration, SampleEvaluation, evaluate_sample
+from contrasweep.services.records.final_report import Evaluation
+from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.data.store import StoredSubject
+from contrasweep.trainers.served import Calibration, SampleEvaluation, evaluate_sample
 
 _FILE = "details.json"
 

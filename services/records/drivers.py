@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
-from services.records.folder import SweepFolder, SweepState
-from trainers.atomic import write_atomically
+from contrasweep.services.records.folder import SweepFolder, SweepState
+from contrasweep.trainers.atomic import write_atomically
 
 _FILE = "drivers.json"
 _LIBRARIES = ("contrasweep", "torch", "monai", "ray", "optuna", "mlflow", "numpy", "scikit-learn")

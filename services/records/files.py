@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from trainers.atomic import write_atomically
-from trainers.errors import UserError
+from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.errors import UserError
 
 
 def write_asked(path: Path, content: bytes) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from services.records.answers import (
+from contrasweep.services.records.answers import (
     Against,
     BaselineFigures,
     Figures,
@@ -19,11 +19,11 @@ from services.records.answers import (
     Spread,
     fields_of,
 )
-from services.records.parameters import Parameters
-from services.spec.replicate import Replicate, Run
-from trainers.atomic import write_atomically
-from trainers.interval import Interval
-from trainers.objectives import DEFAULT
+from contrasweep.services.records.parameters import Parameters
+from contrasweep.services.spec.replicate import Replicate, Run
+from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.interval import Interval
+from contrasweep.trainers.objectives import DEFAULT
 
 
 class BaselineSaid(NamedTuple):
@@ -207,7 +207,7 @@ def _figures(labels: Sequence[float], said: Mapping[Any, Sequence[float]], subje
     """`metrics`, `seed_mae`, `mean` and `sd` of what runs said: see `Figures`."""
     import numpy as np  # looking at a report that has its figures shall not wait for it
 
-    from trainers.metrics import bootstrap, mae
+    from contrasweep.trainers.metrics import bootstrap, mae
 
     predictions = np.array(list(said.values()), np.float64)
     errors = mae(labels, predictions).tolist()
@@ -220,7 +220,7 @@ def _figures(labels: Sequence[float], said: Mapping[Any, Sequence[float]], subje
 
 
 def _baseline_figures(labels: Sequence[float], said: BaselineSaid, subjects: Sequence[str]) -> BaselineFigures:
-    from trainers.metrics import bootstrap
+    from contrasweep.trainers.metrics import bootstrap
 
     mae = bootstrap(labels, [said.predictions], clusters=subjects)["mae"]
     return BaselineFigures(title=said.title, mae=mae, cross_validated_mae=said.cross_validated_mae, note=said.note)
@@ -235,7 +235,7 @@ def _against(
 ) -> Against | None:
     import numpy as np
 
-    from trainers.paired import paired_difference
+    from contrasweep.trainers.paired import paired_difference
 
     validated = {name: one.cross_validated_mae for name, one in known.items() if one.cross_validated_mae is not None}
     if not validated:

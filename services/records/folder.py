@@ -13,13 +13,13 @@ from typing import IO, Any, Final
 
 from pydantic import ConfigDict
 
-from services.records.answers import State, Sweep, fields_of
-from services.records.locks import try_lock
-from services.settings import Settings
-from services.spec.spec import LoadedSpec, kept_spec
-from services.text import without_secrets
-from trainers.atomic import write_atomically
-from trainers.errors import UserError, nearest
+from contrasweep.services.records.answers import State, Sweep, fields_of
+from contrasweep.services.records.locks import try_lock
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import LoadedSpec, kept_spec
+from contrasweep.services.text import without_secrets
+from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.errors import UserError, nearest
 
 RUNNING: Final = "running"
 STOPPED: Final = "stopped"

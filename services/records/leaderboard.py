@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from math import fsum, inf, sqrt
 from statistics import NormalDist, fmean
 
-from services.records.answers import Counts, Trial
-from services.records.trial_record import FAILED, TrialRecord, finite
-from trainers.history import COMPLETE, PRUNED
+from contrasweep.services.records.answers import Counts, Trial
+from contrasweep.services.records.trial_record import FAILED, TrialRecord, finite
+from contrasweep.trainers.history import COMPLETE, PRUNED
 
 _STUDENT = (6.3138, 2.9200, 2.3534, 2.1318, 2.0150, 1.9432, 1.8946, 1.8595, 1.8331, 1.8125)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console, ConsoleRenderable, RenderHook
 from rich.control import Control
 
-from services.text import without_secrets
-from trainers.errors import UserError
+from contrasweep.services.text import without_secrets
+from contrasweep.trainers.errors import UserError
 
 _DRIVER, _TRIAL, _WARNINGS = "contrasweep", "contrasweep.trial", "py.warnings"
 _WIDEST = 10_000

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from services.settings import Settings
-from trainers.data.store import json_digest
+from contrasweep.services.settings import Settings
+from contrasweep.trainers.data.store import json_digest
 
 
 class Look(BaseModel):

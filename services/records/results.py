@@ -15,16 +15,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from services.records.answers import Trial
-from services.records.files import write_asked
-from services.records.final_report import FinalReport
-from services.records.folder import SweepFolder
-from services.records.leaderboard import told
-from services.records.tested import TESTED
-from services.records.trial_record import TrialRecord, finite, read_records, trial_folder
-from services.settings import Settings
-from services.spec.replicate import Replicate, replicate_named
-from trainers.history import History
+from contrasweep.services.records.answers import Trial
+from contrasweep.services.records.files import write_asked
+from contrasweep.services.records.final_report import FinalReport
+from contrasweep.services.records.folder import SweepFolder
+from contrasweep.services.records.leaderboard import told
+from contrasweep.services.records.tested import TESTED
+from contrasweep.services.records.trial_record import TrialRecord, finite, read_records, trial_folder
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.replicate import Replicate, replicate_named
+from contrasweep.trainers.history import History
 
 if TYPE_CHECKING:
     import pyarrow as pa

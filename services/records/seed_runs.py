@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from services.records.code import code_digest
-from services.records.locks import try_lock
-from trainers.atomic import write_atomically
-from trainers.config import RunConfig
-from trainers.data.store import json_digest
-from trainers.history import COMPLETE, History
+from contrasweep.services.records.code import code_digest
+from contrasweep.services.records.locks import try_lock
+from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.config import RunConfig
+from contrasweep.trainers.data.store import json_digest
+from contrasweep.trainers.history import COMPLETE, History
 
 _MACHINES = ("cpus_per_worker", "gpus_per_worker")
 _POLL_S = 1.0

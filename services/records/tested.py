@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import stdev
 from typing import TYPE_CHECKING, NamedTuple
 
-from services.spec.replicate import REFIT, Replicate, replicate_named
-from trainers.atomic import replacing
+from contrasweep.services.spec.replicate import REFIT, Replicate, replicate_named
+from contrasweep.trainers.atomic import replacing
 
 if TYPE_CHECKING:
     import numpy as np

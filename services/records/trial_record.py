@@ -9,16 +9,16 @@ from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import Final, Literal
 
-from search_spaces import Configuration, Value
-from services.records.answers import Trial
-from services.records.parameters import from_json, to_json
-from services.spec.replicate import REFIT, Replicate, replicate_named
-from services.spec.spec import SeedPlan
-from services.text import number as shown
-from trainers.atomic import write_atomically
-from trainers.costs import COSTS
-from trainers.history import COMPLETE, PRUNED, RUNNING, History
-from trainers.objectives import OBJECTIVES
+from contrasweep.search_spaces import Configuration, Value
+from contrasweep.services.records.answers import Trial
+from contrasweep.services.records.parameters import from_json, to_json
+from contrasweep.services.spec.replicate import REFIT, Replicate, replicate_named
+from contrasweep.services.spec.spec import SeedPlan
+from contrasweep.services.text import number as shown
+from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.costs import COSTS
+from contrasweep.trainers.history import COMPLETE, PRUNED, RUNNING, History
+from contrasweep.trainers.objectives import OBJECTIVES
 
 FAILED: Final = "failed"
 REPEATABLE = ("Diverged: ", "UserError: ")

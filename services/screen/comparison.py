@@ -8,11 +8,11 @@ from typing import Any
 
 from rich.console import Console
 
-from services.pages.tables import Line, Table
-from services.records.answers import Compared, Comparison, Difference, Final, Progress, Standing, Sweep
-from services.screen.tables import print_table, shown_state
-from services.text import count, ends, interval, number, over_seeds, spread
-from trainers.objectives import DEFAULT
+from contrasweep.services.pages.tables import Line, Table
+from contrasweep.services.records.answers import Compared, Comparison, Difference, Final, Progress, Standing, Sweep
+from contrasweep.services.screen.tables import print_table, shown_state
+from contrasweep.services.text import count, ends, interval, number, over_seeds, spread
+from contrasweep.trainers.objectives import DEFAULT
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 40

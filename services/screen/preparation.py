@@ -5,16 +5,16 @@ from collections.abc import Callable, Mapping
 
 from rich.console import Console
 
-from services.data.alike import leaks, shared
-from services.data.doubts import table_doubts
-from services.data.prepare import Prepared, Stored, find_prepared_each, prepare_each
-from services.data.training import trained_on
-from services.screen.progress import steps
-from services.settings import Settings
-from services.spec.readings import place
-from services.spec.spec import LoadedSpec, Options
-from services.text import duration, without_secrets
-from trainers.data.store import MANIFEST
+from contrasweep.services.data.alike import leaks, shared
+from contrasweep.services.data.doubts import table_doubts
+from contrasweep.services.data.prepare import Prepared, Stored, find_prepared_each, prepare_each
+from contrasweep.services.data.training import trained_on
+from contrasweep.services.screen.progress import steps
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.readings import place
+from contrasweep.services.spec.spec import LoadedSpec, Options
+from contrasweep.services.text import duration, without_secrets
+from contrasweep.trainers.data.store import MANIFEST
 
 SHOWN = 10
 

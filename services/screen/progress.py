@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from services.screen.waiting import waiting
+from contrasweep.services.screen.waiting import waiting
 
 PLAIN_INTERVAL_S = 30.0
 

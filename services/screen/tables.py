@@ -11,17 +11,27 @@ from rich.console import Console
 from rich.segment import Segments
 from rich.text import Text
 
-from search_spaces import Value
-from services.pages.tables import Line, Table
-from services.records.answers import Figures, Final, OuterFold, Planned, Pooled, SampleFigures, Sweep, Trial
-from services.records.leaderboard import told
-from services.records.trial_record import TrialRecord
-from services.screen.words import optimism, runs_words, simple_models, verdict
-from services.spec.replicate import Replicate
-from services.spec.spec import FIRST_REPORTED, Extent
-from services.text import count, duration, interval, moment, number, over_seeds, parameter, read_times, spread
-from trainers.history import RUNNING
-from trainers.objectives import DEFAULT, OBJECTIVES, Objective
+from contrasweep.search_spaces import Value
+from contrasweep.services.pages.tables import Line, Table
+from contrasweep.services.records.answers import Figures, Final, OuterFold, Planned, Pooled, SampleFigures, Sweep, Trial
+from contrasweep.services.records.leaderboard import told
+from contrasweep.services.records.trial_record import TrialRecord
+from contrasweep.services.screen.words import optimism, runs_words, simple_models, verdict
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.spec.spec import FIRST_REPORTED, Extent
+from contrasweep.services.text import (
+    count,
+    duration,
+    interval,
+    moment,
+    number,
+    over_seeds,
+    parameter,
+    read_times,
+    spread,
+)
+from contrasweep.trainers.history import RUNNING
+from contrasweep.trainers.objectives import DEFAULT, OBJECTIVES, Objective
 
 SHORT = {"temperature": "tau", "nn_step_size": "step", "distance": "dist", "weight_decay": "decay"}
 """Parameters by the names that the leaderboard's columns have."""
@@ -153,7 +163,7 @@ def seeds_of(runs: Iterable[Replicate], fresh: bool = False) -> str:
 
 def print_plan(console: Console, planned: Planned) -> None:
     """Print what a sweep would take."""
-    from services.cluster.places import RESERVED_CPUS
+    from contrasweep.services.cluster.places import RESERVED_CPUS
 
     feed = "resident" if planned.feed == "resident" else "streamed"
     folds = f" x {planned.folds} folds" if planned.folds else ""

@@ -1,7 +1,7 @@
 """The final figure in words, the same on screen and page."""
 
-from services.records.answers import Against, BaselineFigures, Figures
-from services.text import count, ends, number, spread
+from contrasweep.services.records.answers import Against, BaselineFigures, Figures
+from contrasweep.services.text import count, ends, number, spread
 
 
 def runs_words(figures: Figures) -> str:
@@ -22,7 +22,7 @@ def simple_models(figures: Figures) -> list[BaselineFigures]:
 def verdict(against: Against, label: str) -> str:
     """Whether the model is better than the baseline, and by how much.
 
-    >>> from trainers.interval import Interval
+    >>> from contrasweep.trainers.interval import Interval
     >>> verdict(Against(baseline="pca_ridge", title="PCA + ridge", difference=Interval(-0.31, -0.6, -0.02)), "years")
     'better than PCA + ridge by 0.3100 [0.02000, 0.6000] years'
     """

@@ -18,11 +18,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from services.service.bounds import SPEC, Kind, read_spec
-from services.service.refusals import Unavailable
-from services.spec.roots import place, without_folders
-from services.spec.spec import LoadedSpec, SweepSpec, spec_of
-from trainers.errors import UserError
+from contrasweep.services.service.bounds import SPEC, Kind, read_spec
+from contrasweep.services.service.refusals import Unavailable
+from contrasweep.services.spec.roots import place, without_folders
+from contrasweep.services.spec.spec import LoadedSpec, SweepSpec, spec_of
+from contrasweep.trainers.errors import UserError
 
 TIME_S = 90
 CPU_S = 30
@@ -37,7 +37,7 @@ _LONGEST_REFUSAL = 1_000
 log = logging.getLogger("contrasweep.service")
 _slots = threading.BoundedSemaphore(AT_ONCE)
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["services.service.preloaded"])
+_processes.set_forkserver_preload(["contrasweep.services.service.preloaded"])
 
 
 def get_ready() -> None:
@@ -114,8 +114,8 @@ def _confine_process() -> None:
 
 
 def _admitted(spec: SweepSpec, roots: Sequence[Path]) -> dict[str, Any]:
-    from services.data.validate import check_table
-    from services.spec.checks import check_spec
+    from contrasweep.services.data.validate import check_table
+    from contrasweep.services.spec.checks import check_spec
 
     loaded = place(spec, roots)
     check_spec(loaded, roots)
@@ -129,8 +129,8 @@ def _look_at_scans(loaded: LoadedSpec, roots: Sequence[Path]) -> None:
     wrong: list[Exception] = []
 
     def look() -> None:
-        from services.data.validate import list_each, prepared_shapes
-        from services.spec.checks import check_image_shapes
+        from contrasweep.services.data.validate import list_each, prepared_shapes
+        from contrasweep.services.spec.checks import check_image_shapes
 
         try:
             listed = {options: scans for options, (scans, _) in list_each(loaded, roots).items()}

@@ -20,15 +20,15 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.records.answers import Comparison, Planned, Submitted, Sweep, Trial
-from services.service.guard import Guard, Limits
-from services.service.measures import Measured, Measures
-from services.service.refusals import Refusal
-from services.service.sweeps import Service
-from services.service.tokens import Identity
-from services.spec.extent import More
-from services.spec.spec import LoadedSpec
-from trainers.errors import UserError
+from contrasweep.services.records.answers import Comparison, Planned, Submitted, Sweep, Trial
+from contrasweep.services.service.guard import Guard, Limits
+from contrasweep.services.service.measures import Measured, Measures
+from contrasweep.services.service.refusals import Refusal
+from contrasweep.services.service.sweeps import Service
+from contrasweep.services.service.tokens import Identity
+from contrasweep.services.spec.extent import More
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.trainers.errors import UserError
 
 POLL_S = 0.5
 """How often a followed log is looked at."""

@@ -5,9 +5,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
-from services.spec.spec import SweepSpec, spec_of
-from services.spec.yaml import DEEPEST, load_mapping
-from trainers.errors import UserError
+from contrasweep.services.spec.spec import SweepSpec, spec_of
+from contrasweep.services.spec.yaml import DEEPEST, load_mapping
+from contrasweep.trainers.errors import UserError
 
 Kind: TypeAlias = Literal["json", "yaml"]
 

@@ -4,10 +4,10 @@ import logging
 import os
 from pathlib import Path
 
-from services.records.answers import Sweep
-from services.records.folder import SweepFolder
-from services.service.queue import HELD
-from services.verbs.local import describe
+from contrasweep.services.records.answers import Sweep
+from contrasweep.services.records.folder import SweepFolder
+from contrasweep.services.service.queue import HELD
+from contrasweep.services.verbs.local import describe
 
 _Stamp = tuple[int, int]
 

@@ -19,7 +19,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from services.service.tokens import Identity, Role, Tokens
+from contrasweep.services.service.tokens import Identity, Role, Tokens
 
 BODY_BYTES = 64 * 1024
 BODY_S = 10.0

@@ -13,13 +13,13 @@ from optuna.storages import BaseStorage
 from pydantic import AliasChoices, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.records.answers import Submission
-from services.service.bounds import SPEC
-from services.service.refusals import Unavailable
-from services.spec.spec import LoadedSpec, SweepSpec, kept_spec
-from services.stores.optuna import directions_of
-from services.text import one_line
-from trainers.errors import UserError
+from contrasweep.services.records.answers import Submission
+from contrasweep.services.service.bounds import SPEC
+from contrasweep.services.service.refusals import Unavailable
+from contrasweep.services.spec.spec import LoadedSpec, SweepSpec, kept_spec
+from contrasweep.services.stores.optuna import directions_of
+from contrasweep.services.text import one_line
+from contrasweep.trainers.errors import UserError
 
 ATTRIBUTE = "contrasweep"
 AWAY = "the store of sweeps does not answer; try again later"

@@ -6,19 +6,19 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
-from services.records.answers import Sweep
-from services.records.folder import SweepFolder
-from services.service.folders import Folders
-from services.service.ledger import Entry, Ledger
-from services.service.queue import Action, Keep, Kill, Observed, Quotas, RequestStop, Settle, Start, decide
-from services.service.refusals import Unavailable
-from services.settings import Settings
-from services.spec.spec import LoadedSpec
-from services.text import one_line
-from trainers.errors import UserError
+from contrasweep.services.records.answers import Sweep
+from contrasweep.services.records.folder import SweepFolder
+from contrasweep.services.service.folders import Folders
+from contrasweep.services.service.ledger import Entry, Ledger
+from contrasweep.services.service.queue import Action, Keep, Kill, Observed, Quotas, RequestStop, Settle, Start, decide
+from contrasweep.services.service.refusals import Unavailable
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.services.text import one_line
+from contrasweep.trainers.errors import UserError
 
 if TYPE_CHECKING:
-    from services.verbs.ray_jobs import Job
+    from contrasweep.services.verbs.ray_jobs import Job
 
 TICK_S = 1.0
 CHECK_S = 5.0

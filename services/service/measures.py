@@ -13,9 +13,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.records.answers import State
-from services.service.queue import WINDOW_S, gpu_hours, line
-from services.service.sweeps import Service
+from contrasweep.services.records.answers import State
+from contrasweep.services.service.queue import WINDOW_S, gpu_hours, line
+from contrasweep.services.service.sweeps import Service
 
 BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 LONGEST_PATH = 200

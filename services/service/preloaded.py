@@ -4,12 +4,12 @@ import importlib
 
 import torch
 
-import search_spaces
-import services.data.validate
-import services.service.admission
-from trainers import augmentations, encoders, losses, probes
-from trainers.data import transforms
-from trainers.data.transforms import _monai
+import contrasweep.services.data.validate
+import contrasweep.services.service.admission
+from contrasweep import search_spaces
+from contrasweep.trainers import augmentations, encoders, losses, probes
+from contrasweep.trainers.data import transforms
+from contrasweep.trainers.data.transforms import _monai
 
 for component in (augmentations, encoders, losses, probes, transforms):
     component.names()

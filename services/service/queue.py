@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from services.records.answers import Sweep
-from services.service.ledger import Entry
+from contrasweep.services.records.answers import Sweep
+from contrasweep.services.service.ledger import Entry
 
 if TYPE_CHECKING:
-    from services.verbs.ray_jobs import Job
+    from contrasweep.services.verbs.ray_jobs import Job
 
 MAX_RESTARTS = MAX_LOST = 3
 WINDOW_S = 30 * 24 * 3600.0

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from trainers.errors import UserError
+from contrasweep.trainers.errors import UserError
 
 
 class Refusal(UserError):

@@ -9,15 +9,15 @@ import optuna
 import uvicorn
 from fastapi import FastAPI
 
-from services.service.admission import admit, get_ready
-from services.service.api import make_app
-from services.service.guard import Guard, uvicorn_options
-from services.service.measures import Measures
-from services.service.sweeps import Service
-from services.service.tokens import FILE, Tokens
-from services.settings import Settings
-from services.verbs.ray_jobs import Jobs
-from trainers.errors import UserError
+from contrasweep.services.service.admission import admit, get_ready
+from contrasweep.services.service.api import make_app
+from contrasweep.services.service.guard import Guard, uvicorn_options
+from contrasweep.services.service.measures import Measures
+from contrasweep.services.service.sweeps import Service
+from contrasweep.services.service.tokens import FILE, Tokens
+from contrasweep.services.settings import Settings
+from contrasweep.services.verbs.ray_jobs import Jobs
+from contrasweep.trainers.errors import UserError
 
 
 def build(settings: Settings) -> FastAPI:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from services.records.answers import State, Submission, Sweep, fields_of
-from services.service.ledger import Entry
-from services.service.queue import HELD, Observed
+from contrasweep.services.records.answers import State, Submission, Sweep, fields_of
+from contrasweep.services.service.ledger import Entry
+from contrasweep.services.service.queue import HELD, Observed
 
 
 def shown(entry: Entry | None, folder: Sweep | None, observed: Observed) -> Sweep:

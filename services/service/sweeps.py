@@ -11,22 +11,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from services.records.answers import ACTIVE, Comparison, Planned, Submitted, Sweep, Trial, asked_by
-from services.records.folder import SweepFolder, outer_fold_in, recognised
-from services.service.bounds import check_most
-from services.service.ledger import Entry, Ledger
-from services.service.loop import Cluster, Loop
-from services.service.queue import Observed, line, reasons
-from services.service.refusals import Conflict, Forbidden, Missing, Unavailable
-from services.service.shown import shown
-from services.service.tokens import Identity
-from services.settings import Settings
-from services.spec.extent import More, extended
-from services.spec.roots import without_folders
-from services.spec.spec import LoadedSpec
-from services.stores.optuna import open_storage
-from services.verbs.local import Local, describe, details, trial_log_path
-from trainers.errors import UserError
+from contrasweep.services.records.answers import ACTIVE, Comparison, Planned, Submitted, Sweep, Trial, asked_by
+from contrasweep.services.records.folder import SweepFolder, outer_fold_in, recognised
+from contrasweep.services.service.bounds import check_most
+from contrasweep.services.service.ledger import Entry, Ledger
+from contrasweep.services.service.loop import Cluster, Loop
+from contrasweep.services.service.queue import Observed, line, reasons
+from contrasweep.services.service.refusals import Conflict, Forbidden, Missing, Unavailable
+from contrasweep.services.service.shown import shown
+from contrasweep.services.service.tokens import Identity
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.extent import More, extended
+from contrasweep.services.spec.roots import without_folders
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.services.stores.optuna import open_storage
+from contrasweep.services.verbs.local import Local, describe, details, trial_log_path
+from contrasweep.trainers.errors import UserError
 
 LISTED_S = 0.25
 """How long an answer about all sweeps stands, so that many who look at once cost as much as one."""
@@ -128,7 +128,7 @@ class Service:
 
     def plan(self, loaded: LoadedSpec) -> Planned:
         """What the sweep would take, with nothing begun."""
-        from services.verbs.ray_jobs import Refused
+        from contrasweep.services.verbs.ray_jobs import Refused
 
         try:
             return self._cluster.plan(loaded)

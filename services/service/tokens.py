@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from trainers.errors import UserError, nearest
+from contrasweep.trainers.errors import UserError, nearest
 
 Role: TypeAlias = Literal["viewer", "submitter", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import search_spaces
-from search_spaces import LR, SIZES, Context, Refused
-from services.spec.cohorts import naming_cohort
-from services.spec.readings import naming_options
-from services.spec.roots import confine
-from services.spec.spec import GRID, LoadedSpec, Options, SweepSpec, patched
-from trainers.config import FINETUNE, ModelConfig, TrainingConfig, finetuning
-from trainers.errors import UserError, nearest
+from contrasweep import search_spaces
+from contrasweep.search_spaces import LR, SIZES, Context, Refused
+from contrasweep.services.spec.cohorts import naming_cohort
+from contrasweep.services.spec.readings import naming_options
+from contrasweep.services.spec.roots import confine
+from contrasweep.services.spec.spec import GRID, LoadedSpec, Options, SweepSpec, patched
+from contrasweep.trainers.config import FINETUNE, ModelConfig, TrainingConfig, finetuning
+from contrasweep.trainers.errors import UserError, nearest
 
 MOST_OF_A_GRID = 10_000
 
@@ -43,7 +43,7 @@ def check_spec(loaded: LoadedSpec, roots: Sequence[Path] = ()) -> None:
 
 def check_against_data(loaded: LoadedSpec, labelled: int, unlabelled: int, label_range: float) -> None:
     """Check what depends on the prepared data: the sizes of the training split, and what its labels span."""
-    from services.spec.methods import training_sizes
+    from contrasweep.services.spec.methods import training_sizes
 
     sizes = training_sizes(loaded.spec.search.spaces, labelled, unlabelled)
     searched = "search.override" if SIZES[0] in loaded.spec.search.override else ""
@@ -70,7 +70,7 @@ def _check_batch(method: str, batch_size: float, size: int, unlabelled: int) -> 
 
 def check_image_shape(loaded: LoadedSpec, image_shape: tuple[int, ...]) -> None:
     """Check what depends on the volumes' shape (C, *S): the encoder's dimensions, the augmentations."""
-    from trainers.augmentations import Augmenter
+    from contrasweep.trainers.augmentations import Augmenter
 
     with _naming(loaded.path):
         for where, spec in _each(loaded.spec):
@@ -102,7 +102,7 @@ def _each(spec: SweepSpec) -> Iterator[tuple[str, SweepSpec]]:
 
 
 def _check_components(spec: SweepSpec) -> None:
-    from trainers import losses
+    from contrasweep.trainers import losses
 
     for space in spec.search.spaces:
         _known("search.spaces", "method", space, losses.names())
@@ -115,7 +115,7 @@ def _check_components(spec: SweepSpec) -> None:
 
 def _check_transforms(spec: SweepSpec, base: Path) -> None:
     """The transforms can be built, those of the external cohorts, too."""
-    from trainers.data.transforms import build_transforms
+    from contrasweep.trainers.data.transforms import build_transforms
 
     build_transforms(spec.data.transforms, base)
     for name, cohort in spec.data.cohorts.items():
@@ -147,8 +147,8 @@ def _check_encoder(model: ModelConfig) -> None:
     """The encoder can be built, for an image that is large enough for any."""
     import torch
 
-    from trainers import encoders
-    from trainers.model import build_encoder
+    from contrasweep.trainers import encoders
+    from contrasweep.trainers.model import build_encoder
 
     _known("model.encoder", "encoder", model.encoder, encoders.names())
     with _under("model"), torch.device("meta"):
@@ -159,8 +159,8 @@ def _check_networks(spec: SweepSpec, image_shape: tuple[int, ...]) -> None:
     """Every method can be put on the encoder, for these images."""
     import torch
 
-    from services.spec import methods
-    from trainers.model import build_encoder
+    from contrasweep.services.spec import methods
+    from contrasweep.trainers.model import build_encoder
 
     for space in spec.search.spaces:
         with torch.device("meta"):
@@ -170,7 +170,7 @@ def _check_networks(spec: SweepSpec, image_shape: tuple[int, ...]) -> None:
 
 def _check_probe(spec: SweepSpec) -> None:
     """The probe can be built; what fine-tunes is an end-to-end method that can be, too."""
-    from trainers import losses, probes
+    from contrasweep.trainers import losses, probes
 
     ((name, params),) = spec.probe.items()
     _known("probe", "probe", name, [*probes.names(), FINETUNE])
@@ -189,7 +189,7 @@ def _check_probe(spec: SweepSpec) -> None:
 
 def _check_augmentations(spec: SweepSpec) -> None:
     """Every augmentation can be built, for an image of any size."""
-    from trainers.augmentations import Augmenter
+    from contrasweep.trainers.augmentations import Augmenter
 
     image_shape = (1, *[32] * spec.model.spatial_dims)
     for name, params in spec.training.augmentations.items():
@@ -198,7 +198,7 @@ def _check_augmentations(spec: SweepSpec) -> None:
 
 
 def _check_search_keys(spec: SweepSpec) -> None:
-    from services.spec import methods
+    from contrasweep.services.spec import methods
 
     search = spec.search
     mixed = len(search.spaces) > 1 and not search.fair
@@ -223,8 +223,8 @@ def _check_search_keys(spec: SweepSpec) -> None:
 
 def _check_points(spec: SweepSpec) -> None:
     """Every point can be trained."""
-    from services.spec import methods
-    from trainers import losses
+    from contrasweep.services.spec import methods
+    from contrasweep.trainers import losses
 
     for point in spec.search.points:
         with _under(f"search.points.{point.name}"):
@@ -240,7 +240,7 @@ def _check_points(spec: SweepSpec) -> None:
 
 def _check_grid(spec: SweepSpec) -> None:
     """A grid has steps, and ends with the trials."""
-    from services.spec import methods
+    from contrasweep.services.spec import methods
 
     search = spec.search
     if search.sampler != GRID:
@@ -277,7 +277,7 @@ def _check_training(training: TrainingConfig, changes: Mapping[str, Any]) -> Tra
 
 def _check_methods(spec: SweepSpec, context: Context) -> None:
     """Every method's loss can be built, wherever the spec moved its parameters."""
-    from services.spec import methods
+    from contrasweep.services.spec import methods
 
     for space in spec.search.spaces:
         with _under("search"):

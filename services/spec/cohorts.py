@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from trainers.config import CohortConfig
-from trainers.errors import UserError
+from contrasweep.trainers.config import CohortConfig
+from contrasweep.trainers.errors import UserError
 
 _FIELD = re.compile(rf"\bdata\.(?=(?:{'|'.join(CohortConfig.model_fields)})\b)")
 
@@ -17,7 +17,7 @@ def naming_cohort(name: str) -> Iterator[None]:
     >>> with naming_cohort("adni"):
     ...     raise UserError("data.label: no column 'age' in adni.tsv")
     Traceback (most recent call last):
-    trainers.errors.UserError: data.external (adni): label: no column 'age' in adni.tsv
+    contrasweep.trainers.errors.UserError: data.external (adni): label: no column 'age' in adni.tsv
     """
     try:
         yield

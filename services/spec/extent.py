@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil
 
-from services.spec.spec import FIRST_FRESH, FRESH_ARE_KEPT, LoadedSpec, SearchConfig, Seed
-from trainers.config import Frozen
-from trainers.errors import UserError, nearest
-from trainers.parameters import Count
-from trainers.registry import declared
+from contrasweep.services.spec.spec import FIRST_FRESH, FRESH_ARE_KEPT, LoadedSpec, SearchConfig, Seed
+from contrasweep.trainers.config import Frozen
+from contrasweep.trainers.errors import UserError, nearest
+from contrasweep.trainers.parameters import Count
+from contrasweep.trainers.registry import declared
 
 
 class More(Frozen):
@@ -60,7 +60,7 @@ def extended(loaded: LoadedSpec, more: More) -> LoadedSpec:
 
 def _added(search: SearchConfig, spaces: Sequence[str]) -> tuple[str, ...]:
     """Those of `spaces` that a search has not got. Raises UserError on one that is no method."""
-    known = declared("trainers.losses")
+    known = declared("contrasweep.trainers.losses")
     for space in spaces:
         if space not in known:
             raise UserError(f"--add-space: unknown method '{space[:40]}'; {nearest(space[:40], known)}")

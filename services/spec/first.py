@@ -10,22 +10,22 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from services import recipes
-from services.complaints import complaint
-from services.recipes import Recipe
-from services.spec.spec import LoadedSpec, parse_spec
-from services.spec.yaml import load_mapping
-from services.text import first_few
-from trainers.config import DataConfig
-from trainers.data.bids import list_bids
-from trainers.data.listing import list_table
-from trainers.data.participants import Rejected, Subject, read_subjects
-from trainers.data.people import FEWEST_PEOPLE, names_people
-from trainers.data.readers import UnreadableError, read, read_header
-from trainers.data.table import check_columns, is_missing, read_table
-from trainers.data.template import ImageTemplate
-from trainers.data.volume import MOST_CHANNELS, channel_axis, idle_axis, taken_as
-from trainers.errors import UserError
+from contrasweep.services import recipes
+from contrasweep.services.complaints import complaint
+from contrasweep.services.recipes import Recipe
+from contrasweep.services.spec.spec import LoadedSpec, parse_spec
+from contrasweep.services.spec.yaml import load_mapping
+from contrasweep.services.text import first_few
+from contrasweep.trainers.config import DataConfig
+from contrasweep.trainers.data.bids import list_bids
+from contrasweep.trainers.data.listing import list_table
+from contrasweep.trainers.data.participants import Rejected, Subject, read_subjects
+from contrasweep.trainers.data.people import FEWEST_PEOPLE, names_people
+from contrasweep.trainers.data.readers import UnreadableError, read, read_header
+from contrasweep.trainers.data.table import check_columns, is_missing, read_table
+from contrasweep.trainers.data.template import ImageTemplate
+from contrasweep.trainers.data.volume import MOST_CHANNELS, channel_axis, idle_axis, taken_as
+from contrasweep.trainers.errors import UserError
 
 ID_COLUMNS = (
     *("participantid", "subjectid", "patientid", "oasisid", "ptid", "rid", "eid", "subid", "subject", "participant"),
@@ -222,8 +222,8 @@ def _relative(path: str, folder: Path) -> str:
 
 def _check_suits(recipe: str, loaded: LoadedSpec, first: Subject) -> None:
     """The spec is valid, and the recipe makes of the first scan what its encoder takes."""
-    from services.spec.checks import check_image_shape, check_spec
-    from trainers.data.transforms import build_transforms
+    from contrasweep.services.spec.checks import check_image_shape, check_spec
+    from contrasweep.trainers.data.transforms import build_transforms
 
     check_spec(loaded)
     pipeline = build_transforms(loaded.spec.data.transforms, loaded.base)

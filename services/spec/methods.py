@@ -6,13 +6,13 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-import search_spaces
-from search_spaces import LR, Configuration, Context, Parameters, Range, Suggests, Value
-from services.spec.spec import Options, PointConfig, SearchConfig, SweepSpec
-from trainers import losses
-from trainers.errors import UserError
-from trainers.losses import Loss
-from trainers.parameters import check, is_whole, rules_of
+from contrasweep import search_spaces
+from contrasweep.search_spaces import LR, Configuration, Context, Parameters, Range, Suggests, Value
+from contrasweep.services.spec.spec import Options, PointConfig, SearchConfig, SweepSpec
+from contrasweep.trainers import losses
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.losses import Loss
+from contrasweep.trainers.parameters import check, is_whole, rules_of
 
 POINT = "point"
 """Attribute of an Optuna trial: the name of the point that it is."""

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from services.spec.spec import Options
-from trainers.errors import UserError
+from contrasweep.services.spec.spec import Options
+from contrasweep.trainers.errors import UserError
 
 
 def place(options: Options) -> str:
@@ -25,7 +25,7 @@ def naming_options(options: Options, source: object = "spec") -> Iterator[None]:
     >>> with naming_options((("train", "half"),)):
     ...     raise UserError("data.train.size: 0.5 is not allowed")
     Traceback (most recent call last):
-    trainers.errors.UserError: search.choices: train.half: data.train.size: 0.5 is not allowed
+    contrasweep.trainers.errors.UserError: search.choices: train.half: data.train.size: 0.5 is not allowed
     """
     try:
         yield

@@ -8,15 +8,15 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from services.spec.cohorts import naming_cohort
-from services.spec.spec import LoadedSpec, SweepSpec
-from trainers.config import SplitByFiles
-from trainers.data import transforms
-from trainers.data.bids import bids_tables, participants_table
-from trainers.data.participants import Subject
-from trainers.data.readers import files
-from trainers.data.template import ImageTemplate, image_field
-from trainers.errors import UserError
+from contrasweep.services.spec.cohorts import naming_cohort
+from contrasweep.services.spec.spec import LoadedSpec, SweepSpec
+from contrasweep.trainers.config import SplitByFiles
+from contrasweep.trainers.data import transforms
+from contrasweep.trainers.data.bids import bids_tables, participants_table
+from contrasweep.trainers.data.participants import Subject
+from contrasweep.trainers.data.readers import files
+from contrasweep.trainers.data.template import ImageTemplate, image_field
+from contrasweep.trainers.errors import UserError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _REGISTERED = re.compile(r"models:/[\w][\w .-]*[/@][\w.-]+")

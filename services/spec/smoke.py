@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from services.spec.spec import LoadedSpec, spec_of
-from services.spec.yaml import load_mapping
-from trainers.config import FINETUNE
+from contrasweep.services.spec.spec import LoadedSpec, spec_of
+from contrasweep.services.spec.yaml import load_mapping
+from contrasweep.trainers.config import FINETUNE
 
 SUFFIX = "-smoke"
 SUBJECTS, METHODS, EPOCHS, ROWS = 48, 2, 2, 8

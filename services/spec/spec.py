@@ -13,11 +13,11 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
-from search_spaces import LR, SIZES, TRAINING, Configuration, Context, Range, Value
-from services.complaints import complaint
-from services.spec.replicate import Replicate
-from services.spec.yaml import dump_mapping, load_mapping
-from trainers.config import (
+from contrasweep.search_spaces import LR, SIZES, TRAINING, Configuration, Context, Range, Value
+from contrasweep.services.complaints import complaint
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.spec.yaml import dump_mapping, load_mapping
+from contrasweep.trainers.config import (
     FINETUNE,
     DataConfig,
     FinetuneConfig,
@@ -27,10 +27,10 @@ from trainers.config import (
     TrainingConfig,
     finetuning,
 )
-from trainers.costs import COSTS
-from trainers.errors import UserError, nearest
-from trainers.objectives import DEFAULT, OBJECTIVES, Objective
-from trainers.parameters import Count, Positive
+from contrasweep.trainers.costs import COSTS
+from contrasweep.trainers.errors import UserError, nearest
+from contrasweep.trainers.objectives import DEFAULT, OBJECTIVES, Objective
+from contrasweep.trainers.parameters import Count, Positive
 
 EXTENT = ("trials", "seeds", "new_seeds")
 """Fields of the search that say how far a sweep goes, beside `racing.finalists`."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from trainers.errors import UserError
+from contrasweep.trainers.errors import UserError
 
 _NUMBER = re.compile(
     r"""^(?:[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+]?[0-9]+)?

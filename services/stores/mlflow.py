@@ -13,7 +13,7 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from services.spec.replicate import Replicate, replicate_named
+from contrasweep.services.spec.replicate import Replicate, replicate_named
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -7,11 +7,11 @@ import optuna
 from optuna.study import StudyDirection
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.settings import Settings
-from services.spec.methods import POINT, Start
-from services.text import one_line
-from trainers.errors import UserError
-from trainers.objectives import OBJECTIVES
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.methods import POINT, Start
+from contrasweep.services.text import one_line
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.objectives import OBJECTIVES
 
 
 def open_storage(settings: Settings) -> optuna.storages.BaseStorage:

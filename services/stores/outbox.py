@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from services.text import one_line
+from contrasweep.services.text import one_line
 
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0

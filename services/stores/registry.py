@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from services.stores.mlflow import quieten_mlflow, sqlite_file
-from services.text import one_line
-from trainers.errors import UserError, nearest
+from contrasweep.services.stores.mlflow import quieten_mlflow, sqlite_file
+from contrasweep.services.text import one_line
+from contrasweep.trainers.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

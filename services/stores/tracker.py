@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from services.spec.replicate import Replicate
-from services.stores.mlflow import SWEEP, Metrics, RunKey, RunState, SweepRuns, is_refused
-from services.stores.outbox import Outbox
-from trainers.objectives import DEFAULT, OBJECTIVES
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.stores.mlflow import SWEEP, Metrics, RunKey, RunState, SweepRuns, is_refused
+from contrasweep.services.stores.outbox import Outbox
+from contrasweep.trainers.objectives import DEFAULT, OBJECTIVES
 
 log = logging.getLogger("contrasweep.tracking")
 

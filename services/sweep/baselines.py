@@ -7,10 +7,10 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
-from services.records.final_report import BaselineSaid
-from trainers import baselines
-from trainers.baselines import Fitted, Reader, Training, fit_all
-from trainers.data.store import Rows, VolumeStore
+from contrasweep.services.records.final_report import BaselineSaid
+from contrasweep.trainers import baselines
+from contrasweep.trainers.baselines import Fitted, Reader, Training, fit_all
+from contrasweep.trainers.data.store import Rows, VolumeStore
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.data.prepare import Prepared
-from services.records.final_report import Evaluation
-from services.spec.replicate import Replicate
-from trainers.data.store import Rows, VolumeStore, in_parts
-from trainers.inference import Predictor
-from trainers.served import Calibration, Detectors
-from trainers.served.detectors import MOST
+from contrasweep.services.data.prepare import Prepared
+from contrasweep.services.records.final_report import Evaluation
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.trainers.data.store import Rows, VolumeStore, in_parts
+from contrasweep.trainers.inference import Predictor
+from contrasweep.trainers.served import Calibration, Detectors
+from contrasweep.trainers.served.detectors import MOST
 
 
 class Known(NamedTuple):

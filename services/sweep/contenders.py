@@ -8,17 +8,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from services.data.prepare import Prepared
-from services.records.leaderboard import leaderboard
-from services.records.tested import Said
-from services.records.trial_record import TrialRecord, read_records, run_folder
-from services.spec.replicate import Replicate
-from services.spec.spec import Options, SeedPlan, SweepSpec
-from services.sweep.trial import run_config
-from trainers.config import RunConfig
-from trainers.data.store import Rows, VolumeStore
-from trainers.history import COMPLETE
-from trainers.inference import Predictor
+from contrasweep.services.data.prepare import Prepared
+from contrasweep.services.records.leaderboard import leaderboard
+from contrasweep.services.records.tested import Said
+from contrasweep.services.records.trial_record import TrialRecord, read_records, run_folder
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.spec.spec import Options, SeedPlan, SweepSpec
+from contrasweep.services.sweep.trial import run_config
+from contrasweep.trainers.config import RunConfig
+from contrasweep.trainers.data.store import Rows, VolumeStore
+from contrasweep.trainers.history import COMPLETE
+from contrasweep.trainers.inference import Predictor
 
 Members = Mapping[Replicate, tuple[RunConfig, Path]]
 """Runs of a configuration, each with what it is told and its checkpoint."""

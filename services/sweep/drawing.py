@@ -6,15 +6,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import optuna
 
-import search_spaces
-from search_spaces import Configuration, Value
-from services.records.trial_record import TrialRecord
-from services.spec.methods import POINT
-from services.spec.spec import GRID, SearchConfig
-from services.sweep.learned import Learned
-from services.sweep.prior import Prior
-from services.sweep.sampling import Scratch, make_sampler
-from services.sweep.spaces import Draw, Spaces
+from contrasweep import search_spaces
+from contrasweep.search_spaces import Configuration, Value
+from contrasweep.services.records.trial_record import TrialRecord
+from contrasweep.services.spec.methods import POINT
+from contrasweep.services.spec.spec import GRID, SearchConfig
+from contrasweep.services.sweep.learned import Learned
+from contrasweep.services.sweep.prior import Prior
+from contrasweep.services.sweep.sampling import Scratch, make_sampler
+from contrasweep.services.sweep.spaces import Draw, Spaces
 
 EXHAUSTED = 20
 """Draws that only repeat earlier configurations, after which there is nothing more to try of a method."""

@@ -12,33 +12,33 @@ from optuna.storages import BaseStorage
 from ray import tune
 from rich.console import Console
 
-from services.cluster.places import Allotment
-from services.data.open import OpenFeed, Reads
-from services.data.prepare import Prepared, versions_of
-from services.data.weights import InitialWeights
-from services.records.folder import STOPPED, SweepFolder, SweepState
-from services.records.leaderboard import told
-from services.records.looks import Looks
-from services.records.trial_record import TrialRecord, read_records, trial_folder
-from services.screen.progress import meter
-from services.screen.tables import print_final, print_leaderboard
-from services.screen.waiting import waiting
-from services.settings import Settings
-from services.spec import methods
-from services.spec.spec import Options, SweepSpec
-from services.stores.optuna import line_up, open_study
-from services.sweep.finalize import finalize
-from services.sweep.learned import learn
-from services.sweep.monitor import Monitor
-from services.sweep.racing import Referee, Rule
-from services.sweep.reuse import seed_runs
-from services.sweep.searcher import SweepSearcher
-from services.sweep.signals import interruption
-from services.sweep.spaces import Spaces
-from services.sweep.supervisor import Supervisor
-from services.sweep.tracked import Tracked
-from services.sweep.trial import Source, TrialSetup, run_trial
-from trainers.errors import UserError
+from contrasweep.services.cluster.places import Allotment
+from contrasweep.services.data.open import OpenFeed, Reads
+from contrasweep.services.data.prepare import Prepared, versions_of
+from contrasweep.services.data.weights import InitialWeights
+from contrasweep.services.records.folder import STOPPED, SweepFolder, SweepState
+from contrasweep.services.records.leaderboard import told
+from contrasweep.services.records.looks import Looks
+from contrasweep.services.records.trial_record import TrialRecord, read_records, trial_folder
+from contrasweep.services.screen.progress import meter
+from contrasweep.services.screen.tables import print_final, print_leaderboard
+from contrasweep.services.screen.waiting import waiting
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec import methods
+from contrasweep.services.spec.spec import Options, SweepSpec
+from contrasweep.services.stores.optuna import line_up, open_study
+from contrasweep.services.sweep.finalize import finalize
+from contrasweep.services.sweep.learned import learn
+from contrasweep.services.sweep.monitor import Monitor
+from contrasweep.services.sweep.racing import Referee, Rule
+from contrasweep.services.sweep.reuse import seed_runs
+from contrasweep.services.sweep.searcher import SweepSearcher
+from contrasweep.services.sweep.signals import interruption
+from contrasweep.services.sweep.spaces import Spaces
+from contrasweep.services.sweep.supervisor import Supervisor
+from contrasweep.services.sweep.tracked import Tracked
+from contrasweep.services.sweep.trial import Source, TrialSetup, run_trial
+from contrasweep.trainers.errors import UserError
 
 MAX_TRIAL_RESTARTS = 2
 WITHOUT_END = 10**6

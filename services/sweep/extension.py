@@ -5,11 +5,11 @@ from pathlib import Path
 import optuna
 from optuna.storages import BaseStorage
 
-from services.records.folder import SweepFolder, SweepState
-from services.records.trial_record import keep_seeds
-from services.spec.spec import LoadedSpec
-from services.sweep.searcher import FINALISTS, PHASES
-from services.sweep.spaces import add_spaces
+from contrasweep.services.records.folder import SweepFolder, SweepState
+from contrasweep.services.records.trial_record import keep_seeds
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.services.sweep.searcher import FINALISTS, PHASES
+from contrasweep.services.sweep.spaces import add_spaces
 
 
 def extend(

@@ -10,33 +10,33 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from services.data.prepare import Prepared
-from services.pages.drawing import PICTURE_DPI
-from services.records.answers import Figures, fields_of
-from services.records.details import details_of, write_details
-from services.records.final_report import Evaluation, FinalReport
-from services.records.leaderboard import competes, leaderboard
-from services.records.looks import Looks
-from services.records.tested import TESTED, write_tested
-from services.records.trial_record import TrialRecord, is_refitted, read_records, run_folder
-from services.screen.words import optimism
-from services.spec.replicate import REFIT, Replicate
-from services.spec.spec import Options, SeedPlan, SweepSpec
-from services.stores.tracker import Tracker
-from services.sweep import figures
-from services.sweep.baselines import Baselines
-from services.sweep.calibrate import calibrate
-from services.sweep.contenders import Listener, Members, contenders, members_of
-from services.sweep.jury import Jury, out_of_fold, predictors_of
-from services.sweep.serving import export_model, versions
-from services.sweep.trial import refit_config
-from trainers.config import DataConfig
-from trainers.data.locked import load_external, load_test
-from trainers.errors import UserError
-from trainers.history import COMPLETE
-from trainers.inference import Inference
-from trainers.objectives import OBJECTIVES
-from trainers.served import Calibration, ServedConfig, Trained
+from contrasweep.services.data.prepare import Prepared
+from contrasweep.services.pages.drawing import PICTURE_DPI
+from contrasweep.services.records.answers import Figures, fields_of
+from contrasweep.services.records.details import details_of, write_details
+from contrasweep.services.records.final_report import Evaluation, FinalReport
+from contrasweep.services.records.leaderboard import competes, leaderboard
+from contrasweep.services.records.looks import Looks
+from contrasweep.services.records.tested import TESTED, write_tested
+from contrasweep.services.records.trial_record import TrialRecord, is_refitted, read_records, run_folder
+from contrasweep.services.screen.words import optimism
+from contrasweep.services.spec.replicate import REFIT, Replicate
+from contrasweep.services.spec.spec import Options, SeedPlan, SweepSpec
+from contrasweep.services.stores.tracker import Tracker
+from contrasweep.services.sweep import figures
+from contrasweep.services.sweep.baselines import Baselines
+from contrasweep.services.sweep.calibrate import calibrate
+from contrasweep.services.sweep.contenders import Listener, Members, contenders, members_of
+from contrasweep.services.sweep.jury import Jury, out_of_fold, predictors_of
+from contrasweep.services.sweep.serving import export_model, versions
+from contrasweep.services.sweep.trial import refit_config
+from contrasweep.trainers.config import DataConfig
+from contrasweep.trainers.data.locked import load_external, load_test
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.history import COMPLETE
+from contrasweep.trainers.inference import Inference
+from contrasweep.trainers.objectives import OBJECTIVES
+from contrasweep.trainers.served import Calibration, ServedConfig, Trained
 
 _OVERALL = ("predicted-against-true", "learning-curves")
 _ENDS = (("", "value"), ("_low", "low"), ("_high", "high"))

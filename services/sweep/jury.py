@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from services.data.prepare import Prepared
-from services.records.final_report import BaselineSaid, Evaluation, pooled_baselines
-from services.spec.replicate import Replicate
-from services.sweep.baselines import Baselines
-from services.sweep.contenders import Members
-from trainers.data.store import Rows, VolumeStore, in_parts
-from trainers.inference import Inference, Predictor
-from trainers.metrics import shot_mae
+from contrasweep.services.data.prepare import Prepared
+from contrasweep.services.records.final_report import BaselineSaid, Evaluation, pooled_baselines
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.sweep.baselines import Baselines
+from contrasweep.services.sweep.contenders import Members
+from contrasweep.trainers.data.store import Rows, VolumeStore, in_parts
+from contrasweep.trainers.inference import Inference, Predictor
+from contrasweep.trainers.metrics import shot_mae
 
 
 def predictors_of(members: Members, store: VolumeStore, device: torch.device) -> dict[Replicate, Predictor]:

@@ -7,16 +7,16 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from search_spaces import TRAINING, Configuration
-from services.records.folder import SweepFolder
-from services.records.leaderboard import competes
-from services.records.parameters import from_json, to_json
-from services.records.trial_record import TrialRecord, read_records
-from services.settings import Settings
-from services.spec.spec import SweepSpec
-from services.sweep.sampling import told
-from trainers.atomic import write_atomically
-from trainers.errors import UserError
+from contrasweep.search_spaces import TRAINING, Configuration
+from contrasweep.services.records.folder import SweepFolder
+from contrasweep.services.records.leaderboard import competes
+from contrasweep.services.records.parameters import from_json, to_json
+from contrasweep.services.records.trial_record import TrialRecord, read_records
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import SweepSpec
+from contrasweep.services.sweep.sampling import told
+from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.errors import UserError
 
 WHERE = "search.learn_from"
 

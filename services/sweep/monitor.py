@@ -7,19 +7,19 @@ from pathlib import Path
 from statistics import fmean
 from typing import cast
 
-from search_spaces import Configuration
-from services.records.answers import Counts
-from services.records.leaderboard import best, counts
-from services.records.trial_record import FAILED, TrialRecord, read_record, read_records
-from services.screen.progress import Meter
-from services.screen.tables import leaderboard_text
-from services.spec.replicate import REFIT, Replicate
-from services.spec.spec import SearchConfig, SeedPlan
-from services.stores.mlflow import RunState
-from services.stores.tracker import Tracker
-from services.sweep.racing import Event
-from services.text import count, number
-from trainers.history import COMPLETE, PRUNED, RUNNING
+from contrasweep.search_spaces import Configuration
+from contrasweep.services.records.answers import Counts
+from contrasweep.services.records.leaderboard import best, counts
+from contrasweep.services.records.trial_record import FAILED, TrialRecord, read_record, read_records
+from contrasweep.services.screen.progress import Meter
+from contrasweep.services.screen.tables import leaderboard_text
+from contrasweep.services.spec.replicate import REFIT, Replicate
+from contrasweep.services.spec.spec import SearchConfig, SeedPlan
+from contrasweep.services.stores.mlflow import RunState
+from contrasweep.services.stores.tracker import Tracker
+from contrasweep.services.sweep.racing import Event
+from contrasweep.services.text import count, number
+from contrasweep.trainers.history import COMPLETE, PRUNED, RUNNING
 
 log = logging.getLogger("contrasweep.sweep")
 

@@ -7,20 +7,26 @@ from pathlib import Path
 
 import numpy as np
 
-from services.data.prepare import Prepared, searches_of, versions_of
-from services.data.resumed import check_volumes
-from services.records.answers import Counts, OuterFold, Spread, asked_by, fields_of
-from services.records.final_report import Evaluation, FinalReport, PooledReport, pooled_baselines, read_report
-from services.records.folder import FINISHED, STOPPED, OuterFolder, SweepFolder, SweepState
-from services.records.logs import part_log
-from services.records.trial_record import finite
-from services.screen.tables import print_final
-from services.spec.replicate import Replicate
-from services.spec.spec import LoadedSpec, Options
-from services.sweep.extension import extend
-from services.sweep.finalize import choose_winner, draw_evaluation, metrics_of, save_figures
-from services.sweep.search import Session, search
-from services.sweep.tracked import Tracked
+from contrasweep.services.data.prepare import Prepared, searches_of, versions_of
+from contrasweep.services.data.resumed import check_volumes
+from contrasweep.services.records.answers import Counts, OuterFold, Spread, asked_by, fields_of
+from contrasweep.services.records.final_report import (
+    Evaluation,
+    FinalReport,
+    PooledReport,
+    pooled_baselines,
+    read_report,
+)
+from contrasweep.services.records.folder import FINISHED, STOPPED, OuterFolder, SweepFolder, SweepState
+from contrasweep.services.records.logs import part_log
+from contrasweep.services.records.trial_record import finite
+from contrasweep.services.screen.tables import print_final
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.spec.spec import LoadedSpec, Options
+from contrasweep.services.sweep.extension import extend
+from contrasweep.services.sweep.finalize import choose_winner, draw_evaluation, metrics_of, save_figures
+from contrasweep.services.sweep.search import Session, search
+from contrasweep.services.sweep.tracked import Tracked
 
 _FLUSH_S = 10.0
 _PICTURE = "predicted-against-true"

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from services.records.folder import SweepFolder, SweepState
-from services.settings import Settings
-from services.stores.tracker import Tracker
-from services.sweep_page import write
+from contrasweep.services.records.folder import SweepFolder, SweepState
+from contrasweep.services.settings import Settings
+from contrasweep.services.stores.tracker import Tracker
+from contrasweep.services.sweep_page import write
 
 EVERY_S = 30.0
 SHARE = 0.05

@@ -10,12 +10,12 @@ from statistics import fmean
 import optuna
 from optuna.trial import FixedTrial, FrozenTrial
 
-from search_spaces import Configuration, Value, qualified
-from services.records.trial_record import TrialRecord
-from services.sweep.learned import Learned
-from services.sweep.sampling import as_attributes
-from services.sweep.spaces import METHOD, Draw
-from trainers.history import COMPLETE
+from contrasweep.search_spaces import Configuration, Value, qualified
+from contrasweep.services.records.trial_record import TrialRecord
+from contrasweep.services.sweep.learned import Learned
+from contrasweep.services.sweep.sampling import as_attributes
+from contrasweep.services.sweep.spaces import METHOD, Draw
+from contrasweep.trainers.history import COMPLETE
 
 
 @dataclass(frozen=True)

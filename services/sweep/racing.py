@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from scipy.stats import t as student
 
-from services.records.trial_record import broken, costs_of, read_record
-from services.spec.replicate import Replicate
-from services.spec.spec import SeedPlan
-from services.text import count, number
-from trainers.history import EpochMetrics, History, Verdict
+from contrasweep.services.records.trial_record import broken, costs_of, read_record
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.spec.spec import SeedPlan
+from contrasweep.services.text import count, number
+from contrasweep.trainers.history import EpochMetrics, History, Verdict
 
 PRIOR_PAIRS = 2.0
 PRIOR_SPREAD = 0.1

@@ -5,21 +5,21 @@ from pathlib import Path
 
 import optuna
 
-from search_spaces import Configuration
-from services.data.open import Reads
-from services.data.prepare import Prepared
-from services.records.seed_runs import SeedRuns
-from services.records.trial_record import TrialRecord
-from services.settings import Settings
-from services.spec import methods
-from services.spec.spec import Options, SweepSpec
-from services.stores.optuna import open_study
-from services.sweep.drawing import Drawing
-from services.sweep.learned import Learned
-from services.sweep.trial import run_config
-from trainers.data.splits import Splits
-from trainers.data.store import json_digest
-from trainers.history import History
+from contrasweep.search_spaces import Configuration
+from contrasweep.services.data.open import Reads
+from contrasweep.services.data.prepare import Prepared
+from contrasweep.services.records.seed_runs import SeedRuns
+from contrasweep.services.records.trial_record import TrialRecord
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec import methods
+from contrasweep.services.spec.spec import Options, SweepSpec
+from contrasweep.services.stores.optuna import open_study
+from contrasweep.services.sweep.drawing import Drawing
+from contrasweep.services.sweep.learned import Learned
+from contrasweep.services.sweep.trial import run_config
+from contrasweep.trainers.data.splits import Splits
+from contrasweep.trainers.data.store import json_digest
+from contrasweep.trainers.history import History
 
 
 def seed_runs(

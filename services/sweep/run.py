@@ -7,23 +7,23 @@ from pathlib import Path
 from rich.console import Console
 from upath import UPath
 
-from services.cluster.connect import cluster
-from services.cluster.places import allot, local_node
-from services.data.resumed import check_sides
-from services.data.validate import check_table
-from services.data.weights import check_all_weights, find_weights, keep_weights
-from services.records.answers import asked_by
-from services.records.folder import SweepFolder, SweepState, recognised
-from services.records.logs import driver_log
-from services.screen.preparation import prepare_data
-from services.screen.tables import print_page
-from services.screen.waiting import waiting
-from services.settings import Settings
-from services.spec.checks import check_image_shapes, check_spec
-from services.spec.spec import LoadedSpec
-from services.stores.optuna import open_storage
-from services.sweep.learned import recall
-from services.sweep.signals import termination
+from contrasweep.services.cluster.connect import cluster
+from contrasweep.services.cluster.places import allot, local_node
+from contrasweep.services.data.resumed import check_sides
+from contrasweep.services.data.validate import check_table
+from contrasweep.services.data.weights import check_all_weights, find_weights, keep_weights
+from contrasweep.services.records.answers import asked_by
+from contrasweep.services.records.folder import SweepFolder, SweepState, recognised
+from contrasweep.services.records.logs import driver_log
+from contrasweep.services.screen.preparation import prepare_data
+from contrasweep.services.screen.tables import print_page
+from contrasweep.services.screen.waiting import waiting
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.checks import check_image_shapes, check_spec
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.services.stores.optuna import open_storage
+from contrasweep.services.sweep.learned import recall
+from contrasweep.services.sweep.signals import termination
 
 
 def run_sweep(
@@ -53,10 +53,10 @@ def run_sweep(
         nodes = opened.enter_context(cluster(settings, partial(waiting, console)))
         with waiting(console, "loading"):
             # Ray's environment is set by now.
-            from services.cluster.autoscaling import grow, grows
-            from services.sweep.extension import extend
-            from services.sweep.nested import search_outer_folds
-            from services.sweep.search import Session, search
+            from contrasweep.services.cluster.autoscaling import grow, grows
+            from contrasweep.services.sweep.extension import extend
+            from contrasweep.services.sweep.nested import search_outer_folds
+            from contrasweep.services.sweep.search import Session, search
         if not grows():
             allot(loaded.spec, nodes)
         folder = SweepFolder.create(settings, loaded)

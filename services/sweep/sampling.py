@@ -14,12 +14,12 @@ from optuna.study import StudyDirection
 from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 
-from services.records.trial_record import FAILED, TrialRecord
-from services.spec.methods import POINT
-from services.sweep.spaces import METHOD, Spaces
-from trainers.history import COMPLETE
-from trainers.objectives import OBJECTIVES
-from trainers.seeding import fold
+from contrasweep.services.records.trial_record import FAILED, TrialRecord
+from contrasweep.services.spec.methods import POINT
+from contrasweep.services.sweep.spaces import METHOD, Spaces
+from contrasweep.trainers.history import COMPLETE
+from contrasweep.trainers.objectives import OBJECTIVES
+from contrasweep.trainers.seeding import fold
 
 POPULATION = 16
 """Of NSGA-II; the first ones are drawn at random. It does not depend on the number of trials, which may grow."""

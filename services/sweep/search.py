@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from optuna.storages import BaseStorage
 from rich.console import Console
 
-from services.cluster.places import Allotment
-from services.data.open import open_data
-from services.data.prepare import Prepared, versions_of, with_refit
-from services.data.resumed import check_training, check_volumes
-from services.data.weights import InitialWeights
-from services.records.folder import FINISHED, STOPPED, SweepFolder, SweepState
-from services.screen.waiting import waiting
-from services.settings import Settings
-from services.spec.spec import LoadedSpec, Options
-from services.sweep.drive import Drive
+from contrasweep.services.cluster.places import Allotment
+from contrasweep.services.data.open import open_data
+from contrasweep.services.data.prepare import Prepared, versions_of, with_refit
+from contrasweep.services.data.resumed import check_training, check_volumes
+from contrasweep.services.data.weights import InitialWeights
+from contrasweep.services.records.folder import FINISHED, STOPPED, SweepFolder, SweepState
+from contrasweep.services.screen.waiting import waiting
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import LoadedSpec, Options
+from contrasweep.services.sweep.drive import Drive
 
 
 @dataclass(frozen=True)

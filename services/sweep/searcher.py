@@ -8,9 +8,9 @@ import optuna
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from search_spaces import Configuration
-from services.records.leaderboard import best, competes
-from services.records.trial_record import (
+from contrasweep.search_spaces import Configuration
+from contrasweep.services.records.leaderboard import best, competes
+from contrasweep.services.records.trial_record import (
     FAILED,
     TrialRecord,
     is_refitted,
@@ -18,12 +18,12 @@ from services.records.trial_record import (
     read_records,
     write_configuration,
 )
-from services.spec.spec import RacingConfig, SearchConfig, SeedPlan
-from services.sweep.drawing import Drawing
-from services.sweep.learned import Learned
-from services.sweep.sampling import REPEATS, Scratch, as_attributes, told
-from services.sweep.spaces import Draw
-from trainers.history import COMPLETE, PRUNED, RUNNING
+from contrasweep.services.spec.spec import RacingConfig, SearchConfig, SeedPlan
+from contrasweep.services.sweep.drawing import Drawing
+from contrasweep.services.sweep.learned import Learned
+from contrasweep.services.sweep.sampling import REPEATS, Scratch, as_attributes, told
+from contrasweep.services.sweep.spaces import Draw
+from contrasweep.trainers.history import COMPLETE, PRUNED, RUNNING
 
 HOPELESS = 2
 """Failed configurations beside each method's published one after which, with none that did not, a sweep gives up."""

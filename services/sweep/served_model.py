@@ -16,8 +16,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from trainers.data.readers import UnreadableError
-from trainers.served import ServedModel
+from contrasweep.trainers.data.readers import UnreadableError
+from contrasweep.trainers.served import ServedModel
 
 # MLflow would take a type of `model_input` for a schema of its own beside the model's signature, and so asks for one.
 warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")

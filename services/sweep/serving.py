@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-import trainers
-from services.spec.replicate import REFIT, Replicate
-from services.stores.mlflow import quieten_mlflow
-from trainers.atomic import placing
-from trainers.config import RunConfig
-from trainers.covariates import Covariates
-from trainers.data.transforms import build_transforms
-from trainers.served import Detectors, ServedConfig, save_served
+from contrasweep import trainers
+from contrasweep.services.spec.replicate import REFIT, Replicate
+from contrasweep.services.stores.mlflow import quieten_mlflow
+from contrasweep.trainers.atomic import placing
+from contrasweep.trainers.config import RunConfig
+from contrasweep.trainers.covariates import Covariates
+from contrasweep.trainers.data.transforms import build_transforms
+from contrasweep.trainers.served import Detectors, ServedConfig, save_served
 
 _LIBRARIES = (
     *("av", "einops", "monai", "nibabel", "numpy", "pandas", "pillow", "psutil", "pyarrow", "pydantic", "pydicom"),

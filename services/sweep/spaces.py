@@ -8,8 +8,8 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial
 
-from search_spaces import Configuration, Suggests
-from services.spec.methods import POINT
+from contrasweep.search_spaces import Configuration, Suggests
+from contrasweep.services.spec.methods import POINT
 
 SPACES = "spaces"
 """Attribute of a study whose sweep got more spaces: from which configuration on, and which there are from there."""

@@ -8,10 +8,10 @@ from typing import Any
 
 import ray
 
-from services.records.answers import Counts
-from services.records.folder import SweepFolder, SweepState
-from services.sweep.monitor import Monitor
-from services.sweep.searcher import SweepSearcher
+from contrasweep.services.records.answers import Counts
+from contrasweep.services.records.folder import SweepFolder, SweepState
+from contrasweep.services.sweep.monitor import Monitor
+from contrasweep.services.sweep.searcher import SweepSearcher
 
 POLL_S = 0.5
 KEEP_S = 10.0

@@ -3,7 +3,7 @@
 import psutil
 import torch
 
-from trainers.history import EpochMetrics
+from contrasweep.trainers.history import EpochMetrics
 
 
 def system_metrics() -> EpochMetrics:

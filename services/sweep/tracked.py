@@ -6,17 +6,17 @@ from importlib.metadata import version
 
 from rich.console import Console
 
-from services.data.prepare import Prepared, versions_of
-from services.data.weights import InitialWeights
-from services.records.code import code_digest
-from services.records.drivers import add_driver
-from services.records.folder import STOPPED, SweepFolder, SweepState
-from services.screen.waiting import waiting
-from services.settings import Settings
-from services.spec.spec import Options, SweepSpec
-from services.stores.mlflow import RunState
-from services.stores.tracker import Tracker
-from services.sweep.page_writer import PageWriter
+from contrasweep.services.data.prepare import Prepared, versions_of
+from contrasweep.services.data.weights import InitialWeights
+from contrasweep.services.records.code import code_digest
+from contrasweep.services.records.drivers import add_driver
+from contrasweep.services.records.folder import STOPPED, SweepFolder, SweepState
+from contrasweep.services.screen.waiting import waiting
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import Options, SweepSpec
+from contrasweep.services.stores.mlflow import RunState
+from contrasweep.services.stores.tracker import Tracker
+from contrasweep.services.sweep.page_writer import PageWriter
 
 
 class Tracked:

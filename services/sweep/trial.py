@@ -17,11 +17,11 @@ from ray.actor import ActorHandle
 from ray.train import TrainingFailedError
 from ray.train.torch import TorchTrainer, get_device
 
-from search_spaces import Configuration
-from services.data.open import Reads
-from services.records.logs import trial_log
-from services.records.seed_runs import SeedRuns, copy_run
-from services.records.trial_record import (
+from contrasweep.search_spaces import Configuration
+from contrasweep.services.data.open import Reads
+from contrasweep.services.records.logs import trial_log
+from contrasweep.services.records.seed_runs import SeedRuns, copy_run
+from contrasweep.services.records.trial_record import (
     TrialRecord,
     keep_race,
     read_record,
@@ -30,16 +30,16 @@ from services.records.trial_record import (
     write_configuration,
     write_failure,
 )
-from services.spec.replicate import REFIT, Fold, Replicate
-from services.spec.spec import SeedPlan, SweepSpec
-from services.sweep.system_metrics import system_metrics
-from services.text import count, number
-from trainers.config import MethodConfig, RunConfig
-from trainers.data.feeds import Feed
-from trainers.distributed import first_says, rank, world_size
-from trainers.errors import Diverged, UserError
-from trainers.finetune import earlier_epochs, train_seed
-from trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
+from contrasweep.services.spec.replicate import REFIT, Fold, Replicate
+from contrasweep.services.spec.spec import SeedPlan, SweepSpec
+from contrasweep.services.sweep.system_metrics import system_metrics
+from contrasweep.services.text import count, number
+from contrasweep.trainers.config import MethodConfig, RunConfig
+from contrasweep.trainers.data.feeds import Feed
+from contrasweep.trainers.distributed import first_says, rank, world_size
+from contrasweep.trainers.errors import Diverged, UserError
+from contrasweep.trainers.finetune import earlier_epochs, train_seed
+from contrasweep.trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
 
 MAX_WORKER_FAILURES = 2
 STATES = ("", RUNNING, PRUNED, COMPLETE)

@@ -9,22 +9,22 @@ import optuna
 from optuna.distributions import BaseDistribution
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.records.details import read_details
-from services.records.drivers import Driver, read_drivers
-from services.records.final_report import FinalReport
-from services.records.folder import SweepFolder, SweepState
-from services.records.leaderboard import best, leaderboard
-from services.records.tested import TESTED, OnTest, read_tested
-from services.records.trial_record import TrialRecord, read_records, run_folder
-from services.settings import Settings
-from services.spec.replicate import Replicate
-from services.spec.roots import without_folders
-from services.spec.spec import SeedPlan, SweepSpec
-from services.stores.optuna import open_storage
-from trainers.errors import UserError
-from trainers.history import EpochMetrics, History
-from trainers.objectives import Objective
-from trainers.served import SampleEvaluation
+from contrasweep.services.records.details import read_details
+from contrasweep.services.records.drivers import Driver, read_drivers
+from contrasweep.services.records.final_report import FinalReport
+from contrasweep.services.records.folder import SweepFolder, SweepState
+from contrasweep.services.records.leaderboard import best, leaderboard
+from contrasweep.services.records.tested import TESTED, OnTest, read_tested
+from contrasweep.services.records.trial_record import TrialRecord, read_records, run_folder
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.spec.roots import without_folders
+from contrasweep.services.spec.spec import SeedPlan, SweepSpec
+from contrasweep.services.stores.optuna import open_storage
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.history import EpochMetrics, History
+from contrasweep.trainers.objectives import Objective
+from contrasweep.trainers.served import SampleEvaluation
 
 
 @dataclass(frozen=True)

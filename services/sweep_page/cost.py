@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from services.records.trial_record import TrialRecord
-from services.spec.spec import SeedPlan
-from services.sweep_page.content import Content
-from trainers.history import PRUNED
+from contrasweep.services.records.trial_record import TrialRecord
+from contrasweep.services.spec.spec import SeedPlan
+from contrasweep.services.sweep_page.content import Content
+from contrasweep.trainers.history import PRUNED
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState, create_trial
 
-from services.records.trial_record import TrialRecord
-from services.sweep_page.content import Content
-from services.sweep_page.parameters import Parameter, by_method, searched
-from trainers.history import COMPLETE
+from contrasweep.services.records.trial_record import TrialRecord
+from contrasweep.services.sweep_page.content import Content
+from contrasweep.services.sweep_page.parameters import Parameter, by_method, searched
+from contrasweep.trainers.history import COMPLETE
 
 FEWEST = 10
 """Configurations of a method below which shares would be noise."""

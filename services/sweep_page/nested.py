@@ -4,21 +4,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.pages.drawing import address_of
-from services.pages.tables import Line, Table
-from services.pages.templates import pages
-from services.records.answers import Sweep
-from services.records.drivers import Driver, read_drivers
-from services.records.final_report import PooledReport, read_report
-from services.records.folder import SweepFolder, SweepState
-from services.screen.tables import OUTER_DOUBT, outer_table
-from services.screen.words import runs_words, simple_models, verdict
-from services.settings import Settings
-from services.spec.spec import SweepSpec
-from services.sweep_page.content import Content, read_content
-from services.sweep_page.tables import figures_table, leaderboard_table, title_of
-from services.text import interval, moment, number, parameter, spread
-from trainers.objectives import Objective
+from contrasweep.services.pages.drawing import address_of
+from contrasweep.services.pages.tables import Line, Table
+from contrasweep.services.pages.templates import pages
+from contrasweep.services.records.answers import Sweep
+from contrasweep.services.records.drivers import Driver, read_drivers
+from contrasweep.services.records.final_report import PooledReport, read_report
+from contrasweep.services.records.folder import SweepFolder, SweepState
+from contrasweep.services.screen.tables import OUTER_DOUBT, outer_table
+from contrasweep.services.screen.words import runs_words, simple_models, verdict
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import SweepSpec
+from contrasweep.services.sweep_page.content import Content, read_content
+from contrasweep.services.sweep_page.tables import figures_table, leaderboard_table, title_of
+from contrasweep.services.text import interval, moment, number, parameter, spread
+from contrasweep.trainers.objectives import Objective
 
 _TEMPLATE = "nested.html"
 

@@ -7,27 +7,27 @@ from typing import Any
 
 from markupsafe import Markup
 
-from services.pages.drawing import address_of, inline
-from services.pages.sample import doubts_of, gap_table, group_tables, metrics_table, retest_table
-from services.pages.templates import pages
-from services.records.final_report import FinalReport
-from services.records.folder import FINISHED, RUNNING, SweepFolder, SweepState
-from services.records.leaderboard import competes, fronts, told
-from services.records.trial_record import FAILED
-from services.screen.tables import doubts, seeds_of
-from services.screen.words import optimism, runs_words, simple_models, verdict
-from services.settings import Settings
-from services.sweep_page import figures, tables
-from services.sweep_page.content import Content, read_content
-from services.sweep_page.coordinates import parallel_coordinates
-from services.sweep_page.cost import saved, spent
-from services.sweep_page.importance import FEWEST, importances
-from services.sweep_page.nested import nested_summary, read_nested, render_nested
-from services.sweep_page.parameters import by_method, searched
-from services.sweep_page.summary import summary
-from services.text import count, moment, number
-from trainers.atomic import write_atomically
-from trainers.history import COMPLETE, PRUNED
+from contrasweep.services.pages.drawing import address_of, inline
+from contrasweep.services.pages.sample import doubts_of, gap_table, group_tables, metrics_table, retest_table
+from contrasweep.services.pages.templates import pages
+from contrasweep.services.records.final_report import FinalReport
+from contrasweep.services.records.folder import FINISHED, RUNNING, SweepFolder, SweepState
+from contrasweep.services.records.leaderboard import competes, fronts, told
+from contrasweep.services.records.trial_record import FAILED
+from contrasweep.services.screen.tables import doubts, seeds_of
+from contrasweep.services.screen.words import optimism, runs_words, simple_models, verdict
+from contrasweep.services.settings import Settings
+from contrasweep.services.sweep_page import figures, tables
+from contrasweep.services.sweep_page.content import Content, read_content
+from contrasweep.services.sweep_page.coordinates import parallel_coordinates
+from contrasweep.services.sweep_page.cost import saved, spent
+from contrasweep.services.sweep_page.importance import FEWEST, importances
+from contrasweep.services.sweep_page.nested import nested_summary, read_nested, render_nested
+from contrasweep.services.sweep_page.parameters import by_method, searched
+from contrasweep.services.sweep_page.summary import summary
+from contrasweep.services.text import count, moment, number
+from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.history import COMPLETE, PRUNED
 
 _TEMPLATE = "sweep.html"
 MOST_MAPS = 6

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from search_spaces import Value
-from services.records.trial_record import TrialRecord
-from services.sweep_page.content import Content
+from contrasweep.search_spaces import Value
+from contrasweep.services.records.trial_record import TrialRecord
+from contrasweep.services.sweep_page.content import Content
 
 
 @dataclass(frozen=True)

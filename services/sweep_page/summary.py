@@ -2,13 +2,13 @@
 
 import re
 
-from services.records.leaderboard import competes
-from services.screen.tables import seeds_of
-from services.screen.words import optimism, runs_words, simple_models, verdict
-from services.sweep_page.content import Content
-from services.sweep_page.cost import saved
-from services.sweep_page.tables import leaderboard_table, runs_of
-from services.text import count, duration, interval, number, read_times
+from contrasweep.services.records.leaderboard import competes
+from contrasweep.services.screen.tables import seeds_of
+from contrasweep.services.screen.words import optimism, runs_words, simple_models, verdict
+from contrasweep.services.sweep_page.content import Content
+from contrasweep.services.sweep_page.cost import saved
+from contrasweep.services.sweep_page.tables import leaderboard_table, runs_of
+from contrasweep.services.text import count, duration, interval, number, read_times
 
 SHOWN = 5
 

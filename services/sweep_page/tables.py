@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 from statistics import fmean, median
 
-from services.pages.tables import Line, Table
-from services.records.answers import Figures, Trial
-from services.records.final_report import FinalReport
-from services.records.leaderboard import competes, told
-from services.records.trial_record import FAILED, TrialRecord
-from services.screen.tables import FRESH, further, shown_state
-from services.screen.words import simple_models
-from services.sweep_page.content import Content
-from services.sweep_page.cost import plan_of, saved_by
-from services.sweep_page.intervals import mean_interval
-from services.sweep_page.parameters import by_method, searched, values
-from services.text import duration, ends, moment, number, over_seeds, parameter, read_times, spread
-from trainers.history import COMPLETE, PRUNED
-from trainers.objectives import OBJECTIVES
+from contrasweep.services.pages.tables import Line, Table
+from contrasweep.services.records.answers import Figures, Trial
+from contrasweep.services.records.final_report import FinalReport
+from contrasweep.services.records.leaderboard import competes, told
+from contrasweep.services.records.trial_record import FAILED, TrialRecord
+from contrasweep.services.screen.tables import FRESH, further, shown_state
+from contrasweep.services.screen.words import simple_models
+from contrasweep.services.sweep_page.content import Content
+from contrasweep.services.sweep_page.cost import plan_of, saved_by
+from contrasweep.services.sweep_page.intervals import mean_interval
+from contrasweep.services.sweep_page.parameters import by_method, searched, values
+from contrasweep.services.text import duration, ends, moment, number, over_seeds, parameter, read_times, spread
+from contrasweep.trainers.history import COMPLETE, PRUNED
+from contrasweep.trainers.objectives import OBJECTIVES
 
 
 def leaderboard_table(content: Content) -> Table:

@@ -1,4 +1,4 @@
-"""What runs inside the cluster, as Ray jobs on its head: `python -m services.verbs.driver run | ask | digest`.
+"""What runs inside the cluster, as Ray jobs on its head: `python -m contrasweep.services.verbs.driver run | ask | digest`.
 
 Its settings, with the secrets in them, come from the environment of the head. A job's working directory is thrown
 away, so relative settings, and contrasweep.toml, start from the home folder of Ray's user.
@@ -18,13 +18,21 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console
 
-from services.records.code import code_digest
-from services.records.folder import BROKEN, FINISHED, INTERRUPTED, STOPPED, SweepFolder, known_id, recognised
-from services.settings import Settings, load_settings
-from services.spec.spec import LoadedSpec, parse_spec
-from services.sweep.signals import termination
-from services.verbs.local import Local
-from trainers.errors import UserError
+from contrasweep.services.records.code import code_digest
+from contrasweep.services.records.folder import (
+    BROKEN,
+    FINISHED,
+    INTERRUPTED,
+    STOPPED,
+    SweepFolder,
+    known_id,
+    recognised,
+)
+from contrasweep.services.settings import Settings, load_settings
+from contrasweep.services.spec.spec import LoadedSpec, parse_spec
+from contrasweep.services.sweep.signals import termination
+from contrasweep.services.verbs.local import Local
+from contrasweep.trainers.errors import UserError
 
 USER_ERROR, INTERRUPTED_CODE = 2, 130
 ANSWER = "contrasweep> "
@@ -61,7 +69,7 @@ def run(
 ) -> None:
     """Run a sweep, or go on with it, in the Ray cluster around this process."""
     with termination():
-        from services.sweep.run import run_sweep
+        from contrasweep.services.sweep.run import run_sweep
 
         text = spec.read_bytes()
         settings = _settings()
@@ -123,7 +131,7 @@ def _place(given: LoadedSpec, settings: Settings) -> LoadedSpec:
     That is the data root that has its table. Without data roots it is the folder of the spec, where this machine
     sees that folder with the table in it, else the home of the settings.
     """
-    from services.spec.roots import place
+    from contrasweep.services.spec.roots import place
 
     if settings.data_roots:
         return replace(given, base=place(given.spec, settings.data_roots).base)

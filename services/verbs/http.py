@@ -8,13 +8,13 @@ from urllib.parse import quote
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
-from services.records.answers import Comparison, Planned, Submitted, Sweep, Trial
-from services.settings import Settings
-from services.spec.extent import More
-from services.spec.spec import LoadedSpec
-from services.text import without_secrets
-from services.verbs.protocol import Away
-from trainers.errors import UserError
+from contrasweep.services.records.answers import Comparison, Planned, Submitted, Sweep, Trial
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.extent import More
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.services.text import without_secrets
+from contrasweep.services.verbs.protocol import Away
+from contrasweep.trainers.errors import UserError
 
 CONNECT_S, READ_S, SPEC_S = 5.0, 30.0, 360.0
 """Time to connect, for an answer, and for a spec to be checked and planned."""

@@ -11,10 +11,10 @@ import aiohttp
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
-from services.cluster.environment import TOKEN_PATH, cluster_token
-from services.text import without_secrets
-from services.verbs.protocol import Away
-from trainers.errors import UserError
+from contrasweep.services.cluster.environment import TOKEN_PATH, cluster_token
+from contrasweep.services.text import without_secrets
+from contrasweep.services.verbs.protocol import Away
+from contrasweep.trainers.errors import UserError
 
 CONNECT_S, READ_S = 5.0, 60.0
 EXAMPLE = "http://HEAD:8265"

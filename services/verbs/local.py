@@ -10,18 +10,28 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from services.records.answers import ACTIVE, Comparison, Final, Planned, Pooled, Submitted, Sweep, Trial, asked_by
-from services.records.folder import RUNNING, STOPPED, SweepFolder, SweepState, recognised
-from services.records.leaderboard import counts, told
-from services.records.logs import follow_log, read_log
-from services.records.trial_record import begun_trials, read_records, trial_folder
-from services.settings import Settings
-from services.spec.extent import More
-from services.spec.spec import LoadedSpec
-from trainers.errors import UserError
+from contrasweep.services.records.answers import (
+    ACTIVE,
+    Comparison,
+    Final,
+    Planned,
+    Pooled,
+    Submitted,
+    Sweep,
+    Trial,
+    asked_by,
+)
+from contrasweep.services.records.folder import RUNNING, STOPPED, SweepFolder, SweepState, recognised
+from contrasweep.services.records.leaderboard import counts, told
+from contrasweep.services.records.logs import follow_log, read_log
+from contrasweep.services.records.trial_record import begun_trials, read_records, trial_folder
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.extent import More
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.trainers.errors import UserError
 
 if TYPE_CHECKING:
-    from services.sweep.learned import Learned
+    from contrasweep.services.sweep.learned import Learned
 
 POLL_S = 0.5
 ELSEWHERE = "a cluster or a service does that: give --address http://HEAD:8265 or --server URL"
@@ -49,12 +59,12 @@ class Local:
 
     def plan(self, loaded: LoadedSpec) -> Planned:
         """What the sweep would take on the Ray of the settings."""
-        from services.cluster.connect import cluster
-        from services.cluster.places import local_node
-        from services.data.plan import make_plan
-        from services.data.weights import find_weights
-        from services.spec.checks import check_spec
-        from services.sweep.learned import recall
+        from contrasweep.services.cluster.connect import cluster
+        from contrasweep.services.cluster.places import local_node
+        from contrasweep.services.data.plan import make_plan
+        from contrasweep.services.data.weights import find_weights
+        from contrasweep.services.spec.checks import check_spec
+        from contrasweep.services.sweep.learned import recall
 
         settings = self._settings
         loaded = recognised(loaded, settings)
@@ -89,7 +99,7 @@ class Local:
 
         Raises UserError on one alone, and on one that is named twice.
         """
-        from services.records.comparison import compare, read_side
+        from contrasweep.services.records.comparison import compare, read_side
 
         folders = [self._find(sweep_id) for sweep_id in sweep_ids]
         names = [folder.sweep_id for folder in folders]
@@ -124,7 +134,7 @@ class Local:
 
     def report(self, sweep_id: str) -> str:
         """The sweep's HTML report as of now."""
-        from services.sweep_page import render
+        from contrasweep.services.sweep_page import render
 
         return render(self._settings, self._find(sweep_id))
 
@@ -153,9 +163,9 @@ class Local:
 
 def _there(loaded: LoadedSpec, settings: Settings, weights: Path | None, learned: "Sequence[Learned]") -> int:
     """How many seed runs are there already, at least; none before the volumes are prepared."""
-    from services.data.prepare import find_prepared_each, searches_of
-    from services.data.weights import digest_of_weights
-    from services.sweep.reuse import count_there, seed_runs
+    from contrasweep.services.data.prepare import find_prepared_each, searches_of
+    from contrasweep.services.data.weights import digest_of_weights
+    from contrasweep.services.sweep.reuse import count_there, seed_runs
 
     spec, prepared = loaded.spec, find_prepared_each(loaded, settings.volumes)
     if prepared is None or spec.search.fresh:
@@ -185,7 +195,7 @@ def read_final(folder: SweepFolder) -> Final | Pooled | None:
     """The final figure of a sweep, or None where it has none yet."""
     if not folder.final.exists():
         return None
-    from services.records.final_report import read_report
+    from contrasweep.services.records.final_report import read_report
 
     return read_report(folder.final).told()
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from services.records.answers import Comparison, Planned, Submitted, Sweep, Trial
-from services.spec.extent import More
-from services.spec.spec import LoadedSpec
-from trainers.errors import UserError
+from contrasweep.services.records.answers import Comparison, Planned, Submitted, Sweep, Trial
+from contrasweep.services.spec.extent import More
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.trainers.errors import UserError
 
 
 class Away(UserError):

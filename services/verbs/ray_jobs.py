@@ -19,15 +19,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from services.cluster.environment import QUIET
-from services.records.answers import ACTIVE, Comparison, Outcome, Planned, State, Submitted, Sweep, Trial, asked_by
-from services.records.code import code_digest, copy_code
-from services.settings import Settings
-from services.spec.extent import More, extended
-from services.spec.spec import LoadedSpec, parse_spec
-from services.verbs.driver import ANSWER, ANSWERED, END, OTHER_CODE, REFUSED
-from services.verbs.jobs_client import ClusterAway, JobsClient, last_line
-from trainers.errors import UserError
+from contrasweep.services.cluster.environment import QUIET
+from contrasweep.services.records.answers import (
+    ACTIVE,
+    Comparison,
+    Outcome,
+    Planned,
+    State,
+    Submitted,
+    Sweep,
+    Trial,
+    asked_by,
+)
+from contrasweep.services.records.code import code_digest, copy_code
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.extent import More, extended
+from contrasweep.services.spec.spec import LoadedSpec, parse_spec
+from contrasweep.services.verbs.driver import ANSWER, ANSWERED, END, OTHER_CODE, REFUSED
+from contrasweep.services.verbs.jobs_client import ClusterAway, JobsClient, last_line
+from contrasweep.trainers.errors import UserError
 
 _SPEC = "spec.yaml"
 _ID = re.compile(r"(?P<sweep>(?P<name>[a-z0-9][a-z0-9_-]{0,62})-[0-9a-f]{8})\.(?P<attempt>\d+)")
@@ -36,7 +46,7 @@ _POLL_S, _ANSWER_S, _END_S, _FORGOTTEN_S = 0.2, 300.0, 20.0, 10.0
 # Ray starts a job's shell from a process of its own Python, whose folder need not be on the PATH.
 _PYTHON = (
     r"PATH=$(sed -n 's|^[^/]*\(/.*\)/lib/python[^/]*/site-packages/ray/.*|\1/bin:|p' /proc/$PPID/maps | head -n 1)$PATH"
-    " exec python -m services.verbs.driver "
+    " exec python -m contrasweep.services.verbs.driver "
 )
 
 

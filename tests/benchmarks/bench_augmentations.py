@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from trainers.augmentations import Augmenter, names
+from contrasweep.trainers.augmentations import Augmenter, names
 
 BATCHES = {"2D": (64, 1, 96, 256), "3D": (16, 1, 64, 64, 64)}
 

@@ -27,16 +27,16 @@ from rich.console import Console
 from rich.table import Table
 from scipy.ndimage import gaussian_filter
 
-from services.cluster.environment import set_ray_environment
-from services.cluster.parallel import ordered_context
-from services.data.prepare import Prepared, prepare
-from services.settings import Settings
-from trainers.config import DataConfig, RunConfig
-from trainers.data.feeds import Feed, arriving
-from trainers.data.feeds.resident import ResidentFeed, load_resident
-from trainers.data.feeds.stream import StreamFeed
-from trainers.data.splits import Splits
-from trainers.data.store import Volume, VolumeStore
+from contrasweep.services.cluster.environment import set_ray_environment
+from contrasweep.services.cluster.parallel import ordered_context
+from contrasweep.services.data.prepare import Prepared, prepare
+from contrasweep.services.settings import Settings
+from contrasweep.trainers.config import DataConfig, RunConfig
+from contrasweep.trainers.data.feeds import Feed, arriving
+from contrasweep.trainers.data.feeds.resident import ResidentFeed, load_resident
+from contrasweep.trainers.data.feeds.stream import StreamFeed
+from contrasweep.trainers.data.splits import Splits
+from contrasweep.trainers.data.store import Volume, VolumeStore
 
 SIDE, COUNT, BATCH, EPOCHS = 64, 256, 32, 4
 LARGE_SIDE, LARGE_COUNT = 128, 320
@@ -188,7 +188,7 @@ def speeds(folder: Path, made: dict[str, Prepared], console: Console) -> None:
 
 def waiting(feed: Feed, threads: int) -> float:
     """The share of a training epoch's time that a ResNet-18 (width 0.25) waits for its batches."""
-    from trainers.model import build_model
+    from contrasweep.trainers.model import build_model
 
     document = {"model": {"width": 0.25}, "training": {"batch_size": BATCH, "views": 1}}
     run = RunConfig.model_validate(document | {"method": {"name": "exponential"}})

@@ -13,7 +13,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainers import encoders, losses
+from contrasweep.trainers import encoders, losses
 
 SIDE, BATCH, VIEWS, STEPS = 100, 32, 2, 10
 

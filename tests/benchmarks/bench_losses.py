@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
-from trainers import losses
+from contrasweep.trainers import losses
 
 VIEWS, WIDTH, EPOCH = 2, 128, 25
 SAMPLES = (128, 512)

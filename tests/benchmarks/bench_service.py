@@ -24,12 +24,12 @@ import httpx
 import optuna
 import psutil
 
-from services.records.folder import FINISHED, SweepFolder, SweepState
-from services.records.trial_record import read_records
-from services.service.ledger import Entry, Ledger
-from services.service.tokens import FILE, Tokens
-from services.settings import Settings
-from services.stores.optuna import open_storage
+from contrasweep.services.records.folder import FINISHED, SweepFolder, SweepState
+from contrasweep.services.records.trial_record import read_records
+from contrasweep.services.service.ledger import Entry, Ledger
+from contrasweep.services.service.tokens import FILE, Tokens
+from contrasweep.services.settings import Settings
+from contrasweep.services.stores.optuna import open_storage
 from tests.cluster.server import Server, free_ports, plain_environment, wait_until
 from tests.services.small_study import write_study
 from tests.services.verbs.ray_head import RayHead, ray_head
@@ -59,7 +59,7 @@ def main() -> None:
 
 def _service(folder: Path, head: RayHead, study: Path, port: int) -> Server:
     told = _environment(head) | {"CONTRASWEEP_DATA_ROOTS": str(study), "CONTRASWEEP_JOBS_ADDRESS": head.dashboard}
-    command = [sys.executable, "-m", "services.cli", "serve", "--port", str(port)]
+    command = [sys.executable, "-m", "contrasweep.services.cli", "serve", "--port", str(port)]
 
     def up() -> bool:
         try:
@@ -176,7 +176,7 @@ def _fill(settings: Settings) -> None:
 
 def _timed_list(environment: Mapping[str, str]) -> float:
     began = time.perf_counter()
-    command = [sys.executable, "-m", "services.cli", "list", "--json"]
+    command = [sys.executable, "-m", "contrasweep.services.cli", "list", "--json"]
     done = subprocess.run(command, env=dict(environment), check=True, capture_output=True, text=True)
     took = time.perf_counter() - began
     assert len(json.loads(done.stdout)) >= FINISHED_SWEEPS

@@ -17,9 +17,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 from rich.console import Console
 from rich.table import Table
 
-import search_spaces
-from services.cluster.environment import set_ray_environment
-from services.settings import Settings
+from contrasweep import search_spaces
+from contrasweep.services.cluster.environment import set_ray_environment
+from contrasweep.services.settings import Settings
 from tests.services.small_study import write_study
 
 SEEDS, TRIALS, CALIBRATION_EPOCHS = [0, 1], 3, 20
@@ -39,14 +39,14 @@ def _measure(folder: Path, settings: Settings, seed_s: float) -> None:
     import ray
     import torch
 
-    from services.cluster.connect import cluster
-    from services.records.trial_record import read_records
-    from services.screen.preparation import prepare_data
-    from services.sweep.run import run_sweep
-    from services.sweep.trial import run_config
-    from trainers import losses
-    from trainers.data.feeds.resident import ResidentFeed, load_resident
-    from trainers.pretrain import pretrain
+    from contrasweep.services.cluster.connect import cluster
+    from contrasweep.services.records.trial_record import read_records
+    from contrasweep.services.screen.preparation import prepare_data
+    from contrasweep.services.sweep.run import run_sweep
+    from contrasweep.services.sweep.trial import run_config
+    from contrasweep.trainers import losses
+    from contrasweep.trainers.data.feeds.resident import ResidentFeed, load_resident
+    from contrasweep.trainers.pretrain import pretrain
 
     search = {"spaces": ["exponential"], "trials": TRIALS, "seeds": SEEDS, "parallel": 1, "racing": None}
     quiet = Console(file=io.StringIO())

@@ -15,10 +15,10 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from services.data.validate import validate_data
-from services.spec.spec import LoadedSpec, SweepSpec
-from trainers.config import DataConfig
-from trainers.data.participants import read_scans
+from contrasweep.services.data.validate import validate_data
+from contrasweep.services.spec.spec import LoadedSpec, SweepSpec
+from contrasweep.trainers.config import DataConfig
+from contrasweep.trainers.data.participants import read_scans
 
 ROWS, JOINED = 20_000, 500_000
 IMAGES = {

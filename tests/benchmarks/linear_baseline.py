@@ -15,9 +15,9 @@ from rich.table import Table
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 
-from trainers.data.splits import Splits
-from trainers.data.store import Rows, VolumeStore
-from trainers.metrics import bootstrap, mae
+from contrasweep.trainers.data.splits import Splits
+from contrasweep.trainers.data.store import Rows, VolumeStore
+from contrasweep.trainers.metrics import bootstrap, mae
 
 COMPONENTS = (50, 100, 200, 400)
 PENALTIES = np.logspace(1, 7, 25)

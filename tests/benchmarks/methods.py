@@ -11,12 +11,12 @@ import numpy as np
 from rich.console import Console
 from upath import UPath
 
-from services.cli.demo import SUBJECTS
-from services.cluster.environment import set_ray_environment
-from services.settings import Settings
-from services.spec.spec import LoadedSpec, load_spec
-from trainers.data.phantom import write_phantom
-from trainers.metrics import mae
+from contrasweep.services.cli.demo import SUBJECTS
+from contrasweep.services.cluster.environment import set_ray_environment
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import LoadedSpec, load_spec
+from contrasweep.trainers.data.phantom import write_phantom
+from contrasweep.trainers.metrics import mae
 
 
 def loaded(path: Path, folder: Path) -> LoadedSpec:
@@ -31,7 +31,7 @@ def loaded(path: Path, folder: Path) -> LoadedSpec:
 
 def guessing(spec: LoadedSpec, volumes: UPath) -> float:
     """The validation MAE of the mean training label."""
-    from services.data.prepare import prepare
+    from contrasweep.services.data.prepare import prepare
 
     prepared = prepare(spec.spec.data, spec.base, volumes, lambda *_: None)
     train, validation = (
@@ -46,7 +46,7 @@ def main(path: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     spec, settings = loaded(path, folder), Settings(home=folder / "home")
     set_ray_environment(settings)
-    from services.sweep.run import run_sweep
+    from contrasweep.services.sweep.run import run_sweep
 
     run_sweep(spec, settings, Console(width=160))
     print(f"predict-the-mean on the validation split: {guessing(spec, settings.volumes):.3f}")

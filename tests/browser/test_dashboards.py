@@ -20,10 +20,10 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from services.records.folder import FINISHED
-from services.settings import Settings
-from services.sweep.run import run_sweep
-from services.verbs.local import Local
+from contrasweep.services.records.folder import FINISHED
+from contrasweep.services.settings import Settings
+from contrasweep.services.sweep.run import run_sweep
+from contrasweep.services.verbs.local import Local
 from tests.browser.conftest import requests
 from tests.browser.test_report_page import assert_drawn
 from tests.services.small_study import settings_in, write_study
@@ -48,7 +48,7 @@ def dashboard(settings: Settings, *arguments: str) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-u", "-m", "services.cli", "ui", *arguments, "--port", str(port)]
+    command = [sys.executable, "-u", "-m", "contrasweep.services.cli", "ui", *arguments, "--port", str(port)]
     environment = os.environ | {"CONTRASWEEP_HOME": str(settings.home), "COLUMNS": "200"}
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True

@@ -6,7 +6,7 @@ import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
-from services.sweep_page import write
+from contrasweep.services.sweep_page import write
 from tests.browser.conftest import complaints, requests
 from tests.services.sweep_page.left import finished
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.records.answers import ACTIVE
+from contrasweep.services.records.answers import ACTIVE
 from tests.cluster.server import wait_until
 from tests.cluster.stack import Stack
 from tests.cluster.stack import stack as raised

@@ -37,7 +37,7 @@ class Laptop:
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """A command that goes on beside the test."""
-        program = [sys.executable, "-m", "services.cli", *arguments]
+        program = [sys.executable, "-m", "contrasweep.services.cli", *arguments]
         root = str(Path(__file__).parents[2])
         environment = {**self._environment, "PYTHONPATH": root, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}

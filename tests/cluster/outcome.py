@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mlflow.entities import Run
 
-from services.records.trial_record import read_records
-from services.spec.spec import LoadedSpec
+from contrasweep.services.records.trial_record import read_records
+from contrasweep.services.spec.spec import LoadedSpec
 from tests.cluster.stack import Stack
 
 Curve = Mapping[int, float]

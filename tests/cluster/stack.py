@@ -12,8 +12,8 @@ import psutil
 import yaml
 from mlflow import MlflowClient
 
-from services.settings import Settings
-from services.spec.spec import LoadedSpec, parse_spec
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import LoadedSpec, parse_spec
 from tests.cluster.database import Database, postgres
 from tests.cluster.laptop import Laptop
 from tests.cluster.ray_nodes import RayCluster, ray_cluster
@@ -75,7 +75,7 @@ class Stack:
         for process in self.ray.head.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 words = process.cmdline()
-                if "services.verbs.driver" in words and "run" in words and words[0].endswith("python"):
+                if "contrasweep.services.verbs.driver" in words and "run" in words and words[0].endswith("python"):
                     found.append(process)
         return found
 
@@ -126,7 +126,7 @@ def stack(folder: Path) -> Iterator[Stack]:
 
 
 def _service(folder: Path, environment: Mapping[str, str], port: int, url: str) -> Server:
-    command = [sys.executable, "-m", "services.cli", "serve", f"--port={port}"]
+    command = [sys.executable, "-m", "contrasweep.services.cli", "serve", f"--port={port}"]
     told = {**plain_environment(), **environment, "PYTHONPATH": str(Path(__file__).parents[2])}
     return Server("service", command, told, folder, lambda: _is_healthy(url))
 

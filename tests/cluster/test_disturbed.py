@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from services.records.answers import ACTIVE
-from services.spec.spec import LoadedSpec
+from contrasweep.services.records.answers import ACTIVE
+from contrasweep.services.spec.spec import LoadedSpec
 from tests.cluster.laptop import Laptop
 from tests.cluster.outcome import assert_mlflow_has_everything, epochs_run
 from tests.cluster.server import wait_until

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from services.spec.spec import LoadedSpec
+from contrasweep.services.spec.spec import LoadedSpec
 from tests.cluster.laptop import Laptop
 from tests.services.small_study import results, settings_in
 

@@ -10,9 +10,9 @@ import pytest
 import typer
 import yaml
 
-from services.spec.checks import check_spec
-from services.spec.spec import load_spec
-from services.verbs import driver
+from contrasweep.services.spec.checks import check_spec
+from contrasweep.services.spec.spec import load_spec
+from contrasweep.services.verbs import driver
 from tests.deploy.kuberay_facts import SPECS, refused_by_operator, schema
 from tests.deploy.policies import (
     Document,
@@ -138,7 +138,7 @@ def test_the_single_sweep_runs_the_driver_on_a_valid_study() -> None:
     python, module, name, *arguments = shlex.split(spec["entrypoint"])
     context = typer.main.get_command(driver.app).make_context("driver", arguments)
 
-    assert (python, module, name) == ("python", "-m", "services.verbs.driver")
+    assert (python, module, name) == ("python", "-m", "contrasweep.services.verbs.driver")
     command = context.command.get_command(context, arguments[0])  # type: ignore[attr-defined]
     given = command.make_context("run", arguments[1:]).params
     assert str(given["spec"]) == "/opt/study/study.yaml" and str(given["base"]) == "/data"

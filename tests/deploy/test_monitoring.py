@@ -9,10 +9,10 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from services.records.answers import State
-from services.service.measures import Measures
-from services.service.sweeps import Service
-from services.settings import Settings
+from contrasweep.services.records.answers import State
+from contrasweep.services.service.measures import Measures
+from contrasweep.services.service.sweeps import Service
+from contrasweep.services.settings import Settings
 from tests.deploy.shipped import texts
 from tests.services.service.processes import Processes
 

@@ -6,8 +6,8 @@ import re
 import pytest
 import typer
 
-from services.cli import app
-from services.settings import FILE_VARIABLE, PREFIX, Settings
+from contrasweep.services.cli import app
+from contrasweep.services.settings import FILE_VARIABLE, PREFIX, Settings
 from tests.deploy.policies import secret_texts
 from tests.deploy.shipped import texts
 

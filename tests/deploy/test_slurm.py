@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.records.folder import FINISHED, STOPPED, SweepFolder
+from contrasweep.services.records.folder import FINISHED, STOPPED, SweepFolder
 from tests.services.small_study import settings_in, write_study
 
 ROOT = Path(__file__).parents[2]

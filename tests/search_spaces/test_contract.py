@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import optuna
 import pytest
 
-import search_spaces
-from search_spaces import Context, Parameters
-from trainers import losses
+from contrasweep import search_spaces
+from contrasweep.search_spaces import Context, Parameters
+from contrasweep.trainers import losses
 
 CONTEXTS = [
     Context(batch_size=32, epochs=50, label_range=73.0),

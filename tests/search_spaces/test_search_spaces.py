@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-import search_spaces
-from search_spaces import Context, Parameters, Range, Refused, Value
-from trainers import losses
+from contrasweep import search_spaces
+from contrasweep.search_spaces import Context, Parameters, Range, Refused, Value
+from contrasweep.trainers import losses
 
 YEARS = Context(batch_size=32, epochs=50, label_range=73.0)
 

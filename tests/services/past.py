@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from search_spaces import Configuration, Value
-from services.records.trial_record import run_folder, trial_folder, write_configuration
-from services.spec.replicate import Replicate
-from services.spec.spec import SeedPlan, SweepSpec
-from trainers.history import COMPLETE, RUNNING, EpochMetrics, History
+from contrasweep.search_spaces import Configuration, Value
+from contrasweep.services.records.trial_record import run_folder, trial_folder, write_configuration
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.spec.spec import SeedPlan, SweepSpec
+from contrasweep.trainers.history import COMPLETE, RUNNING, EpochMetrics, History
 
 EPOCHS = 4
 Of = TypeVar("Of")

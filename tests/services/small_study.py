@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from services.records.trial_record import read_records
-from services.settings import Settings
-from services.spec.spec import LoadedSpec, load_spec
+from contrasweep.services.records.trial_record import read_records
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import LoadedSpec, load_spec
 
 SPEC: dict[str, Any] = {
     "name": "small",

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from services.records.folder import SweepState
-from services.records.logs import trial_log
-from services.settings import Settings, load_settings
-from services.stores.optuna import open_storage
-from services.stores.tracker import Tracker
-from services.text import one_line, without_secrets
+from contrasweep.services.records.folder import SweepState
+from contrasweep.services.records.logs import trial_log
+from contrasweep.services.settings import Settings, load_settings
+from contrasweep.services.stores.optuna import open_storage
+from contrasweep.services.stores.tracker import Tracker
+from contrasweep.services.text import one_line, without_secrets
+from contrasweep.trainers.errors import UserError
 from tests.cluster.server import wait_until
-from trainers.errors import UserError
 
 SECRET = "Zq7x4Wv9Kp2m"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.settings import load_settings
-from trainers.errors import UserError
+from contrasweep.services.settings import load_settings
+from contrasweep.trainers.errors import UserError
 
 
 @pytest.fixture(autouse=True)

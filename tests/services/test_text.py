@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.text import count, duration, first_few, interval, number, over_seeds, spread, without_secrets
-from trainers.interval import Interval
+from contrasweep.services.text import count, duration, first_few, interval, number, over_seeds, spread, without_secrets
+from contrasweep.trainers.interval import Interval
 
 SECRET = "Zq7x4Wv9Kp2m"
 SIGNS = "/@:?#&=%.,;+~!$()[]{}|\\"

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from scipy import stats
 
-from trainers.age_gap import Correction, dependence, fit_bands, fit_linear
-from trainers.errors import UserError
-from trainers.metrics import mae
+from contrasweep.trainers.age_gap import Correction, dependence, fit_bands, fit_linear
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.metrics import mae
 
 Fit = Callable[[np.ndarray, np.ndarray], Correction]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainers import checkpoint
+from contrasweep.trainers import checkpoint
 
 
 def test_round_trip(tmp_path: Path) -> None:

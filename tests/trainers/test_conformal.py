@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold
 
-from trainers.conformal import Conformal, fit_conformal, quantile
-from trainers.errors import UserError
+from contrasweep.trainers.conformal import Conformal, fit_conformal, quantile
+from contrasweep.trainers.errors import UserError
 
 
 def shrunk(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainers.covariates import Cells, Covariates, beside
+from contrasweep.trainers.covariates import Cells, Covariates, beside
 
 TRAINING: list[Cells] = [{"tiv": 10.0, "site": "B"}, {"tiv": 20.0, "site": "A"}, {"tiv": 60.0, "site": "B"}]
 

@@ -9,8 +9,8 @@ from torch import distributed as dist
 from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
-from trainers import losses
-from trainers.distributed import gather_rows, gather_views, rank, world_size
+from contrasweep.trainers import losses
+from contrasweep.trainers.distributed import gather_rows, gather_views, rank, world_size
 
 SAMPLES, VIEWS, WORKERS, EPOCH = 8, 2, 2, 6
 CASES = {

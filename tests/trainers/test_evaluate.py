@@ -10,18 +10,18 @@ import pytest
 import torch
 from torch import nn
 
+from contrasweep.trainers.covariates import Covariates
+from contrasweep.trainers.data import store
+from contrasweep.trainers.data.feeds.resident import ResidentFeed
+from contrasweep.trainers.errors import Diverged
+from contrasweep.trainers.evaluate import Embedding, embed, evaluate, judge
+from contrasweep.trainers.losses import Loss, Rows
+from contrasweep.trainers.metrics import METRICS
+from contrasweep.trainers.model import Model, build_model
+from contrasweep.trainers.network import Network
+from contrasweep.trainers.probes import Probe
+from contrasweep.trainers.probes.ridge import Ridge, RidgeProbe
 from tests.trainers import tiny
-from trainers.covariates import Covariates
-from trainers.data import store
-from trainers.data.feeds.resident import ResidentFeed
-from trainers.errors import Diverged
-from trainers.evaluate import Embedding, embed, evaluate, judge
-from trainers.losses import Loss, Rows
-from trainers.metrics import METRICS
-from trainers.model import Model, build_model
-from trainers.network import Network
-from trainers.probes import Probe
-from trainers.probes.ridge import Ridge, RidgeProbe
 
 CPU = torch.device("cpu")
 

@@ -4,15 +4,15 @@ from typing import Any
 import pytest
 import torch
 
+from contrasweep.trainers import checkpoint
+from contrasweep.trainers.config import RunConfig
+from contrasweep.trainers.data.feeds.resident import ResidentFeed
+from contrasweep.trainers.finetune import train_seed
+from contrasweep.trainers.history import COMPLETE, RUNNING, EpochMetrics, History, Verdict
+from contrasweep.trainers.inference import Predictor
+from contrasweep.trainers.metrics import mae
+from contrasweep.trainers.pretrain import go_on
 from tests.trainers import tiny
-from trainers import checkpoint
-from trainers.config import RunConfig
-from trainers.data.feeds.resident import ResidentFeed
-from trainers.finetune import train_seed
-from trainers.history import COMPLETE, RUNNING, EpochMetrics, History, Verdict
-from trainers.inference import Predictor
-from trainers.metrics import mae
-from trainers.pretrain import go_on
 
 CPU = torch.device("cpu")
 

@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch import nn
 
+from contrasweep.trainers import encoders, losses
+from contrasweep.trainers.data.feeds import arriving
+from contrasweep.trainers.data.feeds.resident import ResidentFeed
+from contrasweep.trainers.history import COMPLETE, Verdict
+from contrasweep.trainers.inference import Predictor
+from contrasweep.trainers.normalization import Normalization
+from contrasweep.trainers.pretrain import pretrain
 from tests.trainers import tiny
 from tests.trainers.encoders.test_contract import dimensions
 from tests.trainers.losses.conftest import small
-from trainers import encoders, losses
-from trainers.data.feeds import arriving
-from trainers.data.feeds.resident import ResidentFeed
-from trainers.history import COMPLETE, Verdict
-from trainers.inference import Predictor
-from trainers.normalization import Normalization
-from trainers.pretrain import pretrain
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 CUDA = torch.device("cuda")

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainers.errors import UserError
-from trainers.greedy import Error, greedy_weights
-from trainers.metrics import mae, mse
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.greedy import Error, greedy_weights
+from contrasweep.trainers.metrics import mae, mse
 
 
 def sweep(rng: np.random.Generator, people: int, trials: int, seeds: int) -> tuple[np.ndarray, np.ndarray]:

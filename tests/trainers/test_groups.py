@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.groups import FEW, errors_by_group, label_bands
-from trainers.metrics import bootstrap
-from trainers.objectives import OBJECTIVES, Judged
+from contrasweep.trainers.groups import FEW, errors_by_group, label_bands
+from contrasweep.trainers.metrics import bootstrap
+from contrasweep.trainers.objectives import OBJECTIVES, Judged
 
 
 @pytest.fixture

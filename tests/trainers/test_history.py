@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from trainers.atomic import write_atomically
-from trainers.history import History
+from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.history import History
 
 
 def test_round_trip(tmp_path: Path) -> None:

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from contrasweep.trainers.config import ModelConfig, RunConfig
+from contrasweep.trainers.encoders import build
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.initialise import initialise, read_weights
+from contrasweep.trainers.model import build_model, build_network
+from contrasweep.trainers.network import Network, projection_head
+from contrasweep.trainers.pretrain import pretrain
 from tests.trainers import tiny
-from trainers.config import ModelConfig, RunConfig
-from trainers.encoders import build
-from trainers.errors import UserError
-from trainers.initialise import initialise, read_weights
-from trainers.model import build_model, build_network
-from trainers.network import Network, projection_head
-from trainers.pretrain import pretrain
 
 SMALL = ModelConfig(spatial_dims=2, head_hidden=16, embedding=8)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainers.label_bins import label_bins
+from contrasweep.trainers.label_bins import label_bins
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as reference
 
-from trainers.metrics import METRICS, bootstrap, geometric_mean, mae, mse, pearson, r2, shot_mae
+from contrasweep.trainers.metrics import METRICS, bootstrap, geometric_mean, mae, mse, pearson, r2, shot_mae
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_bootstrap_in_blocks_is_the_bootstrap(
     sample: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = bootstrap(*sample, repeats=100)
-    monkeypatch.setattr("trainers.metrics._BLOCK_BYTES", 5000)
+    monkeypatch.setattr("contrasweep.trainers.metrics._BLOCK_BYTES", 5000)
     assert bootstrap(*sample, repeats=100) == whole
 
 

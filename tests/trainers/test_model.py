@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from contrasweep.trainers import losses
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.model import build_model, build_network
+from contrasweep.trainers.network import Network
 from tests.trainers import tiny
-from trainers import losses
-from trainers.errors import UserError
-from trainers.model import build_model, build_network
-from trainers.network import Network
 
 
 def model(method: str = "exponential", **config: object) -> Network:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from trainers.errors import UserError
-from trainers.metrics import METRICS
-from trainers.objectives import FOLDS, OBJECTIVES, Judged
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.metrics import METRICS
+from contrasweep.trainers.objectives import FOLDS, OBJECTIVES, Judged
 
 
 def judged(groups: NDArray[np.int64], features: NDArray[np.float64]) -> Judged:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from trainers.metrics import bootstrap
-from trainers.paired import paired_difference
+from contrasweep.trainers.metrics import bootstrap
+from contrasweep.trainers.paired import paired_difference
 
 
 def test_it_is_the_bootstrap_of_the_differences() -> None:

@@ -13,23 +13,23 @@ import numpy as np
 import pytest
 import torch
 
+from contrasweep.trainers import checkpoint, losses, state
+from contrasweep.trainers.config import RunConfig, SplitConfig
+from contrasweep.trainers.covariates import Cells, Covariates
+from contrasweep.trainers.data.feeds import Batch
+from contrasweep.trainers.data.feeds.resident import ResidentFeed, load_resident
+from contrasweep.trainers.data.splits import Splits, fold_of, make_splits
+from contrasweep.trainers.data.store import Rows, Volume, VolumeStore
+from contrasweep.trainers.errors import Diverged, UserError
+from contrasweep.trainers.evaluate import embed
+from contrasweep.trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
+from contrasweep.trainers.inference import Predictor
+from contrasweep.trainers.metrics import mae
+from contrasweep.trainers.model import build_model, build_network
+from contrasweep.trainers.pretrain import go_on, pretrain
+from contrasweep.trainers.probes import load_probe
 from tests.trainers import tiny
 from tests.trainers.data.small_store import write_store
-from trainers import checkpoint, losses, state
-from trainers.config import RunConfig, SplitConfig
-from trainers.covariates import Cells, Covariates
-from trainers.data.feeds import Batch
-from trainers.data.feeds.resident import ResidentFeed, load_resident
-from trainers.data.splits import Splits, fold_of, make_splits
-from trainers.data.store import Rows, Volume, VolumeStore
-from trainers.errors import Diverged, UserError
-from trainers.evaluate import embed
-from trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
-from trainers.inference import Predictor
-from trainers.metrics import mae
-from trainers.model import build_model, build_network
-from trainers.pretrain import go_on, pretrain
-from trainers.probes import load_probe
 
 CPU = torch.device("cpu")
 ROOT = str(Path(__file__).parents[2])
@@ -462,10 +462,10 @@ def test_runs_where_ray_and_trackers_are_not_installed() -> None:
 import sys
 absent = ("ray", "mlflow", "optuna", "services", "search_spaces")
 sys.modules.update(dict.fromkeys(absent))  # None: importing it fails
-import trainers.pretrain
-import trainers.data.feeds.resident
-import trainers.data.feeds.stream
-from trainers import augmentations, encoders, losses
+import contrasweep.trainers.pretrain
+import contrasweep.trainers.data.feeds.resident
+import contrasweep.trainers.data.feeds.stream
+from contrasweep.trainers import augmentations, encoders, losses
 augmentations.names(), encoders.names(), losses.names()
 assert not [name for name in absent if sys.modules[name]]
 """

@@ -10,16 +10,16 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.multiprocessing.spawn import spawn
 
+from contrasweep.trainers import checkpoint, encoders, losses
+from contrasweep.trainers.config import RunConfig
+from contrasweep.trainers.distributed import rank
+from contrasweep.trainers.evaluate import embed
+from contrasweep.trainers.history import COMPLETE, PRUNED, EpochMetrics, History, Verdict
+from contrasweep.trainers.metrics import mae
+from contrasweep.trainers.model import build_network
+from contrasweep.trainers.pretrain import go_on, pretrain
+from contrasweep.trainers.probes import load_probe
 from tests.trainers import tiny
-from trainers import checkpoint, encoders, losses
-from trainers.config import RunConfig
-from trainers.distributed import rank
-from trainers.evaluate import embed
-from trainers.history import COMPLETE, PRUNED, EpochMetrics, History, Verdict
-from trainers.metrics import mae
-from trainers.model import build_network
-from trainers.pretrain import go_on, pretrain
-from trainers.probes import load_probe
 
 WORKERS = 2
 METHODS = [name for name in losses.names() if name != "mae"]

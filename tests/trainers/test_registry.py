@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from trainers.errors import UserError, nearest
-from trainers.registry import Registry, declared
+from contrasweep.trainers.errors import UserError, nearest
+from contrasweep.trainers.registry import Registry, declared
 
 PACKAGE = """
-from trainers.registry import Registry
+from contrasweep.trainers.registry import Registry
 shapes = Registry("shape", __name__)
 """
 SQUARE = """
@@ -81,11 +81,11 @@ def test_nearest_offers_only_what_is_near() -> None:
 @pytest.mark.parametrize(
     ("package", "decorator"),
     [
-        ("trainers.losses", "register"),
-        ("trainers.encoders", "register"),
-        ("trainers.augmentations", "register"),
-        ("trainers.data.transforms", "register"),
-        ("trainers.probes", "PROBES.register"),
+        ("contrasweep.trainers.losses", "register"),
+        ("contrasweep.trainers.encoders", "register"),
+        ("contrasweep.trainers.augmentations", "register"),
+        ("contrasweep.trainers.data.transforms", "register"),
+        ("contrasweep.trainers.probes", "PROBES.register"),
     ],
 )
 def test_names_read_from_the_files_are_those_that_importing_them_registers(package: str, decorator: str) -> None:

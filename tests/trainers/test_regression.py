@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainers import probes
-from trainers.regression import Kind, RegressionHead, readout
+from contrasweep.trainers import probes
+from contrasweep.trainers.regression import Kind, RegressionHead, readout
 
 LABELS = [20.0, 30.0, 30.0, 45.0, 80.0]
 BATCH = torch.tensor([21.0, 44.0, 80.0, 20.0, 63.2, 30.0], dtype=torch.float64)

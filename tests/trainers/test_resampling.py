@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.metrics import bootstrap, mae
-from trainers.resampling import subject_bootstrap
+from contrasweep.trainers.metrics import bootstrap, mae
+from contrasweep.trainers.resampling import subject_bootstrap
 
 
 @given(st.lists(st.integers(0, 4), min_size=3, max_size=12))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from trainers.errors import UserError
-from trainers.retest import retest
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.retest import retest
 
 # Shrout and Fleiss 1979, Table 2: six targets, four judges.
 JUDGED = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], float)

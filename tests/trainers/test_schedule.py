@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from trainers.config import TrainingConfig
-from trainers.schedule import learning_rate
+from contrasweep.trainers.config import TrainingConfig
+from contrasweep.trainers.schedule import learning_rate
 
 
 def rates(**training: Any) -> list[float]:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import torch
 
-from trainers.seeding import fold
+from contrasweep.trainers.seeding import fold
 
 
 def test_the_same_in_another_process() -> None:
-    code = "from trainers.seeding import fold; print(fold(3, 'weights', 7))"
+    code = "from contrasweep.trainers.seeding import fold; print(fold(3, 'weights', 7))"
     root = Path(__file__).parents[2]
     other = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert int(other.stdout) == fold(3, "weights", 7)

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from contrasweep.trainers import checkpoint
+from contrasweep.trainers.probes.ridge import Ridge
+from contrasweep.trainers.state import TrainState, parameter_groups
 from tests.trainers import tiny
-from trainers import checkpoint
-from trainers.probes.ridge import Ridge
-from trainers.state import TrainState, parameter_groups
 
 CPU = torch.device("cpu")
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy import ndimage
 
-from trainers import checkpoint
-from trainers.atomic import replacing
-from trainers.unlike import EmbeddingDetector, ImageDetector
+from contrasweep.trainers import checkpoint
+from contrasweep.trainers.atomic import replacing
+from contrasweep.trainers.unlike import EmbeddingDetector, ImageDetector
 
 
 def heads(rng: np.random.Generator, count: int, shape: tuple[int, ...] = (40, 32)) -> np.ndarray:

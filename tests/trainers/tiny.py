@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from trainers.config import MethodConfig, ModelConfig, RunConfig, TrainingConfig
-from trainers.data.feeds.base import LabelledRows, Parts
-from trainers.data.feeds.resident import Decoded, ResidentData, ResidentFeed
-from trainers.data.store import Rows
+from contrasweep.trainers.config import MethodConfig, ModelConfig, RunConfig, TrainingConfig
+from contrasweep.trainers.data.feeds.base import LabelledRows, Parts
+from contrasweep.trainers.data.feeds.resident import Decoded, ResidentData, ResidentFeed
+from contrasweep.trainers.data.store import Rows
 
 IMAGE_SHAPE = (1, 16, 16)
 METHODS: dict[str, dict[str, Any]] = {

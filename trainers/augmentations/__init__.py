@@ -9,9 +9,9 @@ from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers.errors import UserError
-from trainers.registry import Registry
-from trainers.seeding import fold
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.registry import Registry
+from contrasweep.trainers.seeding import fold
 
 
 class Augmentation(Protocol):

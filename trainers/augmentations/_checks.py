@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from trainers.errors import UserError
+from contrasweep.trainers.errors import UserError
 
 
 def require_dims(augmentation: str, image_shape: Sequence[int], *allowed: int) -> None:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainers.augmentations import register
-from trainers.parameters import NotNegative, Probability
+from contrasweep.trainers.augmentations import register
+from contrasweep.trainers.parameters import NotNegative, Probability
 
 MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
 

@@ -5,8 +5,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers.augmentations import register
-from trainers.parameters import Probability
+from contrasweep.trainers.augmentations import register
+from contrasweep.trainers.parameters import Probability
 
 
 @register("cutout")

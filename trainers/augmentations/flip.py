@@ -6,9 +6,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers.augmentations import register
-from trainers.errors import UserError
-from trainers.parameters import Probability, Whole
+from contrasweep.trainers.augmentations import register
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.parameters import Probability, Whole
 
 
 @register("flip")

@@ -6,8 +6,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers.augmentations import _checks, register
-from trainers.parameters import NotNegative, Probability
+from contrasweep.trainers.augmentations import _checks, register
+from contrasweep.trainers.parameters import NotNegative, Probability
 
 
 @register("frame_jitter")

@@ -7,9 +7,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers.augmentations import _checks, register
-from trainers.augmentations._resampling import PLANES, resample, rotations
-from trainers.parameters import Degrees, Probability
+from contrasweep.trainers.augmentations import _checks, register
+from contrasweep.trainers.augmentations._resampling import PLANES, resample, rotations
+from contrasweep.trainers.parameters import Degrees, Probability
 
 
 @register("rotation")

@@ -5,9 +5,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers.augmentations import register
-from trainers.augmentations._resampling import resample
-from trainers.parameters import Probability, ZoomFactor
+from contrasweep.trainers.augmentations import register
+from contrasweep.trainers.augmentations._resampling import resample
+from contrasweep.trainers.parameters import Probability, ZoomFactor
 
 
 @register("zoom")

@@ -1,7 +1,7 @@
 """Baselines: simple models that a trained one should beat; one file each, built by name: `build("pca_ridge")`."""
 
-from trainers.baselines.base import BASELINES, Baseline, Fitted, Training, fit_all
-from trainers.baselines.scans import Reader, Scans
+from contrasweep.trainers.baselines.base import BASELINES, Baseline, Fitted, Training, fit_all
+from contrasweep.trainers.baselines.scans import Reader, Scans
 
 names = BASELINES.names
 get = BASELINES.get

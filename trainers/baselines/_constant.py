@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.baselines.base import Encoder
-from trainers.baselines.scans import Scans
+from contrasweep.trainers.baselines.base import Encoder
+from contrasweep.trainers.baselines.scans import Scans
 
 
 def nothing(_: Scans) -> Encoder:

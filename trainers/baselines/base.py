@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.baselines._components import principal_components
-from trainers.baselines.scans import Scans
-from trainers.registry import Registry
+from contrasweep.trainers.baselines._components import principal_components
+from contrasweep.trainers.baselines.scans import Scans
+from contrasweep.trainers.registry import Registry
 
 FloatArray = NDArray[np.float64]
 Encoder = Callable[[Scans], FloatArray]
@@ -108,7 +108,7 @@ class Baseline(Protocol):
         ...
 
 
-BASELINES: Registry[Baseline] = Registry("baseline", "trainers.baselines")
+BASELINES: Registry[Baseline] = Registry("baseline", "contrasweep.trainers.baselines")
 
 
 def fit_all(training: Training) -> dict[str, Fitted]:

@@ -7,9 +7,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.baselines.base import BASELINES, Encoder, Fitted, Training, tuned
-from trainers.baselines.scans import Scans
-from trainers.covariates import Cells, Covariates
+from contrasweep.trainers.baselines.base import BASELINES, Encoder, Fitted, Training, tuned
+from contrasweep.trainers.baselines.scans import Scans
+from contrasweep.trainers.covariates import Cells, Covariates
 
 _PENALTIES = (10.0, 1.0, 0.1, 0.01, 0.001)
 """For each scan."""

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from trainers.baselines._components import COUNTS, first_components
-from trainers.baselines.base import BASELINES, Fitted, Training, tuned
+from contrasweep.trainers.baselines._components import COUNTS, first_components
+from contrasweep.trainers.baselines.base import BASELINES, Fitted, Training, tuned
 
 _PENALTIES = np.logspace(1, -5, 13)
 """For each scan, on scores of which the first component's have unit variance."""

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from trainers.baselines._components import COUNTS, first_components
-from trainers.baselines.base import BASELINES, Fitted, Training, tuned
+from contrasweep.trainers.baselines._components import COUNTS, first_components
+from contrasweep.trainers.baselines.base import BASELINES, Fitted, Training, tuned
 
 _COSTS = (0.1, 1.0, 10.0)
 """C, on standardised labels."""

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from trainers.baselines._constant import nothing
-from trainers.baselines.base import BASELINES, Fitted, Training, tuned
+from contrasweep.trainers.baselines._constant import nothing
+from contrasweep.trainers.baselines.base import BASELINES, Fitted, Training, tuned
 
 
 @BASELINES.register("predict_median")

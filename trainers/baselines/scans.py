@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.covariates import Cells
-from trainers.data.store import StoredSubject, VolumeStore, in_parts
+from contrasweep.trainers.covariates import Cells
+from contrasweep.trainers.data.store import StoredSubject, VolumeStore, in_parts
 
 MOST_VOXELS = 20_000
 MOST_VALUES = 2**26

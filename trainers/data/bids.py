@@ -14,12 +14,12 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
 
-from trainers.config import DataConfig
-from trainers.data import readers
-from trainers.data.listing import Listed, Listing, nameless
-from trainers.data.readers import UnreadableError
-from trainers.data.table import Row, Table, check_columns, is_missing, read_table
-from trainers.errors import UserError, nearest
+from contrasweep.trainers.config import DataConfig
+from contrasweep.trainers.data import readers
+from contrasweep.trainers.data.listing import Listed, Listing, nameless
+from contrasweep.trainers.data.readers import UnreadableError
+from contrasweep.trainers.data.table import Row, Table, check_columns, is_missing, read_table
+from contrasweep.trainers.errors import UserError, nearest
 
 SESSION = "session_id"
 _SHOWN = 3

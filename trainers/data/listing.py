@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from trainers.config import DataConfig
-from trainers.data.readers.base import UnreadableError
-from trainers.data.several import of_image
-from trainers.data.table import Row, check_columns, is_missing, read_table
-from trainers.data.template import ImageTemplate, image_field, image_templates
+from contrasweep.trainers.config import DataConfig
+from contrasweep.trainers.data.readers.base import UnreadableError
+from contrasweep.trainers.data.several import of_image
+from contrasweep.trainers.data.table import Row, check_columns, is_missing, read_table
+from contrasweep.trainers.data.template import ImageTemplate, image_field, image_templates
 
 _SHOWN = 3
 

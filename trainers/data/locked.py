@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from trainers.data.splits import Splits
-from trainers.data.store import Rows, VolumeStore, in_parts
+from contrasweep.trainers.data.splits import Splits
+from contrasweep.trainers.data.store import Rows, VolumeStore, in_parts
 
 
 def load_test(store: VolumeStore, splits: Splits) -> Iterator[Rows]:

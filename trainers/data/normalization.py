@@ -8,10 +8,10 @@ from dataclasses import asdict
 
 import numpy as np
 
-from trainers.atomic import write_atomically
-from trainers.data.splits import Splits
-from trainers.data.store import VolumeStore, json_digest
-from trainers.normalization import Normalization
+from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.data.splits import Splits
+from contrasweep.trainers.data.store import VolumeStore, json_digest
+from contrasweep.trainers.normalization import Normalization
 
 _CHUNK_BYTES = 64 * 2**20
 

@@ -11,17 +11,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from trainers.config import FILES, DataConfig, SplitByFiles
-from trainers.data import readers
-from trainers.data.bids import list_bids
-from trainers.data.listing import Listed, Listing, list_table
-from trainers.data.people import names_people
-from trainers.data.select import fulfils, select
-from trainers.data.several import of_image
-from trainers.data.split_files import SplitLists
-from trainers.data.table import bound, check_columns, is_missing, number
-from trainers.data.template import image_templates
-from trainers.errors import UserError
+from contrasweep.trainers.config import FILES, DataConfig, SplitByFiles
+from contrasweep.trainers.data import readers
+from contrasweep.trainers.data.bids import list_bids
+from contrasweep.trainers.data.listing import Listed, Listing, list_table
+from contrasweep.trainers.data.people import names_people
+from contrasweep.trainers.data.select import fulfils, select
+from contrasweep.trainers.data.several import of_image
+from contrasweep.trainers.data.split_files import SplitLists
+from contrasweep.trainers.data.table import bound, check_columns, is_missing, number
+from contrasweep.trainers.data.template import image_templates
+from contrasweep.trainers.errors import UserError
 
 _DICOM_AGE = re.compile(r"(\d{3})([DWMY])", re.IGNORECASE | re.ASCII)
 _A_YEAR = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}

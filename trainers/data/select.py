@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from trainers.config import Cell, Condition, DataConfig, JoinConfig
-from trainers.data.listing import Listed, Listing, unique
-from trainers.data.table import Row, check_columns, is_missing, number, read_table
-from trainers.errors import UserError
+from contrasweep.trainers.config import Cell, Condition, DataConfig, JoinConfig
+from contrasweep.trainers.data.listing import Listed, Listing, unique
+from contrasweep.trainers.data.table import Row, check_columns, is_missing, number, read_table
+from contrasweep.trainers.errors import UserError
 
 _SHOWN = 3
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.readers.base import Image, UnreadableError
+from contrasweep.trainers.data.readers.base import Image, UnreadableError
 
 AFFINE_TOLERANCE = 0.05
 """How far a corner voxel may lie from its place in another image, as a share of the voxel's edge: programs round."""

@@ -4,9 +4,9 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from trainers.config import SplitFiles
-from trainers.data.table import check_columns, read_table
-from trainers.errors import UserError
+from contrasweep.trainers.config import SplitFiles
+from contrasweep.trainers.data.table import check_columns, read_table
+from contrasweep.trainers.errors import UserError
 
 _TABLES = {".csv", ".tsv"}
 _PREFIX = "sub-"

@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import Field
 from upath import UPath
 
-from trainers.atomic import write_atomically
-from trainers.config import (
+from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.config import (
     FILES,
     AnySplit,
     FoldsBy,
@@ -22,9 +22,9 @@ from trainers.config import (
     SplitRules,
     SplitValue,
 )
-from trainers.data.store import VolumeStore, json_digest
-from trainers.data.table import number
-from trainers.errors import UserError, nearest
+from contrasweep.trainers.data.store import VolumeStore, json_digest
+from contrasweep.trainers.data.table import number
+from contrasweep.trainers.errors import UserError, nearest
 
 _BINS, _SHOWN = 10, 12
 _ADDED = ("family", "folds", "outer")

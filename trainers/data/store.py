@@ -39,11 +39,11 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 from upath import UPath
 
-from trainers.atomic import write_atomically
-from trainers.config import Frozen
-from trainers.covariates import Cells, Covariates
-from trainers.data.stamp import Stamp, stamp
-from trainers.errors import UserError
+from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.config import Frozen
+from contrasweep.trainers.covariates import Cells, Covariates
+from contrasweep.trainers.data.stamp import Stamp, stamp
+from contrasweep.trainers.errors import UserError
 
 FORMAT = 2
 MANIFEST = "manifest.json"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from trainers.errors import UserError, nearest
+from contrasweep.trainers.errors import UserError, nearest
 
 MISSING = frozenset({"", "n/a", "na", "nan", "null", "none"})
 _DELIMITERS = {".tsv": "\t", ".txt": "\t", ".csv": ","}

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trainers.config import DataConfig
-from trainers.data.readers.base import UnreadableError
-from trainers.data.table import is_missing, number
-from trainers.data.wildcards import WILD, Folders, Level, as_on_disk
-from trainers.errors import UserError
+from contrasweep.trainers.config import DataConfig
+from contrasweep.trainers.data.readers.base import UnreadableError
+from contrasweep.trainers.data.table import is_missing, number
+from contrasweep.trainers.data.wildcards import WILD, Folders, Level, as_on_disk
+from contrasweep.trainers.errors import UserError
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _WIDTH = re.compile(r"(.+):0?([1-9]\d?)d?", re.DOTALL)

@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.config import BinWidth, TrainingSplitConfig
-from trainers.data.splits import Splits, Splittable
-from trainers.errors import UserError
-from trainers.seeding import fold
+from contrasweep.trainers.config import BinWidth, TrainingSplitConfig
+from contrasweep.trainers.data.splits import Splits, Splittable
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.seeding import fold
 
 Ranges = Sequence[tuple[float, float]]
 
@@ -52,7 +52,7 @@ def binned(labels: NDArray[np.float64], bins: int | BinWidth) -> NDArray[np.floa
     """
     import torch  # takes a second, and most training splits do without
 
-    from trainers.label_bins import label_bins
+    from contrasweep.trainers.label_bins import label_bins
 
     if isinstance(bins, BinWidth):
         places = label_bins(torch.from_numpy(labels), bins.width).numpy()

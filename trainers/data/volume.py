@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.participants import Subject
-from trainers.data.readers import Form, Image, UnreadableError, read
-from trainers.data.several import check_grids, naming
-from trainers.data.store import Source
-from trainers.data.transforms import Pipeline
+from contrasweep.trainers.data.participants import Subject
+from contrasweep.trainers.data.readers import Form, Image, UnreadableError, read
+from contrasweep.trainers.data.several import check_grids, naming
+from contrasweep.trainers.data.store import Source
+from contrasweep.trainers.data.transforms import Pipeline
 
 MOST_CHANNELS = 16
 """An array of more, in two dimensions or three, has no channel axis, nearly always."""

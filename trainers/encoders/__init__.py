@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from torch import nn
 
-from trainers.errors import UserError
-from trainers.registry import Registry
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.registry import Registry
 
 _registry: Registry[nn.Module] = Registry("encoder", __name__)
 register, get, names = _registry.register, _registry.get, _registry.names

@@ -7,8 +7,8 @@ from typing import ClassVar, TypeAlias, cast
 import torch
 from torch import Tensor, nn
 
-from trainers.encoders import register
-from trainers.encoders._scale import scaled
+from contrasweep.trainers.encoders import register
+from contrasweep.trainers.encoders._scale import scaled
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from typing import ClassVar, cast
 from monai.networks.nets import densenet
 from torch import nn
 
-from trainers.encoders import register
-from trainers.encoders._scale import scaled
+from contrasweep.trainers.encoders import register
+from contrasweep.trainers.encoders._scale import scaled
 
 
 @register("densenet121")

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 from monai.networks.nets.resnet import ResNet, ResNetBlock, get_inplanes
 from torch import nn
 
-from trainers.encoders import register
-from trainers.encoders._scale import scaled
+from contrasweep.trainers.encoders import register
+from contrasweep.trainers.encoders._scale import scaled
 
 
 def middle_channels(inputs: int, outputs: int) -> int:

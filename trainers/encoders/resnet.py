@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from monai.networks.nets.resnet import ResNet, get_inplanes
 
-from trainers.encoders import register
-from trainers.encoders._scale import scaled
+from contrasweep.trainers.encoders import register
+from contrasweep.trainers.encoders._scale import scaled
 
 
 class PublishedResNet(ResNet):

@@ -5,8 +5,8 @@ from typing import ClassVar, cast
 from monai.networks.layers.factories import Conv, Norm, Pool
 from torch import Tensor, nn
 
-from trainers.encoders import register
-from trainers.encoders._scale import scaled
+from contrasweep.trainers.encoders import register
+from contrasweep.trainers.encoders._scale import scaled
 
 
 def convolution(dims: int, inputs: int, outputs: int, kernel: int) -> list[nn.Module]:

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainers.encoders import register
-from trainers.encoders._scale import scaled
-from trainers.parameters import BelowOne, Several
+from contrasweep.trainers.encoders import register
+from contrasweep.trainers.encoders._scale import scaled
+from contrasweep.trainers.parameters import BelowOne, Several
 
 
 class DilatedConvolution(nn.Conv1d):

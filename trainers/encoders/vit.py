@@ -8,10 +8,10 @@ from monai.networks.nets.vit import ViT
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainers.encoders import register
-from trainers.encoders._scale import scaled
-from trainers.errors import UserError
-from trainers.parameters import Count
+from contrasweep.trainers.encoders import register
+from contrasweep.trainers.encoders._scale import scaled
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.parameters import Count
 
 _HIDDEN, _BLOCKS, _HEAD_SIZE, _PATCH = 768, 12, 64, 16
 

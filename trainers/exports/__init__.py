@@ -1,6 +1,6 @@
 """Formats that a served model can be exported to; one file each, by name: `build("onnx").write(model, path)`."""
 
-from trainers.exports.base import FORMATS, Exportable, Format, Graph
+from contrasweep.trainers.exports.base import FORMATS, Exportable, Format, Graph
 
 names = FORMATS.names
 get = FORMATS.get

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch.export import Dim, ExportedProgram
 
-from trainers.errors import UserError
-from trainers.exports.base import Exportable
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.exports.base import Exportable
 
 
 def traced(model: Exportable) -> ExportedProgram:

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from trainers.registry import Registry
-from trainers.served.config import ServedConfig
-from trainers.served.folded import Folded
+from contrasweep.trainers.registry import Registry
+from contrasweep.trainers.served.config import ServedConfig
+from contrasweep.trainers.served.folded import Folded
 
 Graph = Callable[..., Tensor]
 """Prepared images [N, C, *S] float32 and, where the model reads them, covariates [N, K] -> predictions [N] float64."""
@@ -62,4 +62,4 @@ class Format(Protocol):
         ...
 
 
-FORMATS: Registry[Format] = Registry("format", "trainers.exports")
+FORMATS: Registry[Format] = Registry("format", "contrasweep.trainers.exports")

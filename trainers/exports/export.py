@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers import exports
-from trainers.atomic import placing
-from trainers.covariates import Cells, Covariates
-from trainers.errors import UserError
-from trainers.exports.base import Exportable, Graph
-from trainers.inference import load_ensemble
+from contrasweep.trainers import exports
+from contrasweep.trainers.atomic import placing
+from contrasweep.trainers.covariates import Cells, Covariates
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.exports.base import Exportable, Graph
+from contrasweep.trainers.inference import load_ensemble
 
 TOLERANCE = 1e-4
 """How far predictions of what was written may be from the model's, in the label's unit."""

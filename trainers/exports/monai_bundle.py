@@ -7,18 +7,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import trainers
-from trainers import checkpoint
-from trainers.exports.base import FORMATS, Exportable, Graph
-from trainers.served.config import FILE, SourceRange
-from trainers.served.model import FILES
-from trainers.served.monai_workflow import OUTLINE, PREPARATION, WEIGHTS, load_network
+from contrasweep import trainers
+from contrasweep.trainers import checkpoint
+from contrasweep.trainers.exports.base import FORMATS, Exportable, Graph
+from contrasweep.trainers.served.config import FILE, SourceRange
+from contrasweep.trainers.served.model import FILES
+from contrasweep.trainers.served.monai_workflow import OUTLINE, PREPARATION, WEIGHTS, load_network
 
 _SCHEMA = "https://project-monai.github.io/schema/meta_schema_20240725.json"
 _BASE = {"monai_version": "monai", "pytorch_version": "torch", "numpy_version": "numpy"}
 _NOT_NEEDED = ("contrasweep", "mlflow")
 _INTENDED = "Research on groups of people like those it was trained on. It is no medical device: not for diagnosis."
-_CODE = "trainers.served.monai_workflow"
+_CODE = "contrasweep.trainers.served.monai_workflow"
 _LICENSE = """The licence of this model - its weights, and what they owe to the data of its training - is not stated:
 ask whoever gave it to you.
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from trainers.exports._program import refusing, traced
-from trainers.exports.base import FORMATS, Exportable, Graph
+from contrasweep.trainers.exports._program import refusing, traced
+from contrasweep.trainers.exports.base import FORMATS, Exportable, Graph
 
 
 @FORMATS.register("onnx")

@@ -6,8 +6,8 @@ from pathlib import Path
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 
-from trainers.exports.base import FORMATS, Exportable, Graph
-from trainers.served.folded import Folded, Outline
+from contrasweep.trainers.exports.base import FORMATS, Exportable, Graph
+from contrasweep.trainers.served.folded import Folded, Outline
 
 
 @FORMATS.register("safetensors")

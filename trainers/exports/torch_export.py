@@ -6,8 +6,8 @@ from typing import cast
 
 import torch
 
-from trainers.exports._program import traced
-from trainers.exports.base import FORMATS, Exportable, Graph
+from contrasweep.trainers.exports._program import traced
+from contrasweep.trainers.exports.base import FORMATS, Exportable, Graph
 
 
 @FORMATS.register("torch-export")

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, cast
 
-from trainers.losses.base import LOSSES, Loss, Rows, Samples
+from contrasweep.trainers.losses.base import LOSSES, Loss, Rows, Samples
 
 names = LOSSES.names
 build = LOSSES.build

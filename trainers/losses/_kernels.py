@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from torch import Tensor
 
-from trainers.losses._masked import MASKED
+from contrasweep.trainers.losses._masked import MASKED
 
 Kernel = Callable[[Tensor, float], Tensor]
 KernelName: TypeAlias = Literal["rbf", "cauchy", "triangular"]

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from trainers.label_bins import label_bins
+from contrasweep.trainers.label_bins import label_bins
 
 Reweight: TypeAlias = Literal["sqrt_inverse", "inverse"]
 

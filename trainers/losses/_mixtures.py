@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainers.losses._masked import MASKED, softmax_and_sum
-from trainers.losses._windows import Triples, Window
+from contrasweep.trainers.losses._masked import MASKED, softmax_and_sum
+from contrasweep.trainers.losses._windows import Triples, Window
 
 KEPT_BLOCKS = 16
 """Blocks of triples that stay in memory for the backward pass; the rest is computed again."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainers.losses._masked import MASKED
+from contrasweep.trainers.losses._masked import MASKED
 
 _NORMS = {"manhattan": 1.0, "euclidean": 2.0, "chebyshev": math.inf}
 

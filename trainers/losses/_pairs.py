@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainers.losses._masked import MASKED
+from contrasweep.trainers.losses._masked import MASKED
 
 SMALLEST_NORM = 1e-6
 """Bounds the gradient of the normalisation where an embedding collapses to zero."""

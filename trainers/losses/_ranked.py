@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from trainers.losses._masked import MASKED, nonempty
+from contrasweep.trainers.losses._masked import MASKED, nonempty
 
 BLOCK = 32
 """Columns of a block of `running_logsumexp`."""

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainers.losses._pairs import label_distance
-from trainers.losses.base import Rows, register
-from trainers.losses.supcon import SupCon
-from trainers.parameters import NotNegative, Positive, Reduction
+from contrasweep.trainers.losses._pairs import label_distance
+from contrasweep.trainers.losses.base import Rows, register
+from contrasweep.trainers.losses.supcon import SupCon
+from contrasweep.trainers.parameters import NotNegative, Positive, Reduction
 
 
 @register("adacon")

@@ -7,15 +7,15 @@ from typing import ClassVar, Literal, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
-from trainers.config import ModelConfig
-from trainers.errors import UserError
-from trainers.network import Network, projection_head
-from trainers.probes import Probe
-from trainers.registry import Registry
+from contrasweep.trainers.config import ModelConfig
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.network import Network, projection_head
+from contrasweep.trainers.probes import Probe
+from contrasweep.trainers.registry import Registry
 
 LossClass = TypeVar("LossClass", bound="type[Loss]")
 
-LOSSES: Registry["Loss"] = Registry("loss", "trainers.losses")
+LOSSES: Registry["Loss"] = Registry("loss", "contrasweep.trainers.losses")
 
 
 def register(name: str) -> Callable[[LossClass], LossClass]:

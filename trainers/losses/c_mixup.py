@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from trainers.losses.base import register
-from trainers.losses.mixup import MixingExponent, Mixup
-from trainers.parameters import Positive, Several
-from trainers.regression import Kind
+from contrasweep.trainers.losses.base import register
+from contrasweep.trainers.losses.mixup import MixingExponent, Mixup
+from contrasweep.trainers.parameters import Positive, Several
+from contrasweep.trainers.regression import Kind
 
 
 @register("c_mixup")

@@ -4,12 +4,12 @@ import math
 
 from torch import Tensor
 
-from trainers.losses._kernels import KernelName, Variant
-from trainers.losses._masked import nonempty
-from trainers.losses._neighbours import Distance, log_nearness, pairwise_distance, scheduled_neighbours
-from trainers.losses.base import Rows, register
-from trainers.losses.exponential import Exponential
-from trainers.parameters import Count, NotNegativeOrInfinite, Positive, Reduction, Whole
+from contrasweep.trainers.losses._kernels import KernelName, Variant
+from contrasweep.trainers.losses._masked import nonempty
+from contrasweep.trainers.losses._neighbours import Distance, log_nearness, pairwise_distance, scheduled_neighbours
+from contrasweep.trainers.losses.base import Rows, register
+from contrasweep.trainers.losses.exponential import Exponential
+from contrasweep.trainers.parameters import Count, NotNegativeOrInfinite, Positive, Reduction, Whole
 
 
 @register("dynlocrep")

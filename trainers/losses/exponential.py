@@ -2,12 +2,12 @@
 
 from torch import Tensor
 
-from trainers.losses._kernels import KERNELS, KernelName, Variant, positiveness, warn_of_flat_kernel
-from trainers.losses._masked import logsumexp, nonempty
-from trainers.losses._pairs import label_distance, log_pairs, similarity, unit
-from trainers.losses._reductions import reduce_anchors
-from trainers.losses.base import Loss, Rows, register
-from trainers.parameters import Positive, Reduction
+from contrasweep.trainers.losses._kernels import KERNELS, KernelName, Variant, positiveness, warn_of_flat_kernel
+from contrasweep.trainers.losses._masked import logsumexp, nonempty
+from contrasweep.trainers.losses._pairs import label_distance, log_pairs, similarity, unit
+from contrasweep.trainers.losses._reductions import reduce_anchors
+from contrasweep.trainers.losses.base import Loss, Rows, register
+from contrasweep.trainers.parameters import Positive, Reduction
 
 
 @register("exponential")

@@ -6,11 +6,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from trainers.losses._label_density import LabelBins
-from trainers.losses.base import Rows, register
-from trainers.losses.vanilla import Vanilla
-from trainers.parameters import BelowOne, OddCount, Positive, Several, Whole
-from trainers.regression import Kind
+from contrasweep.trainers.losses._label_density import LabelBins
+from contrasweep.trainers.losses.base import Rows, register
+from contrasweep.trainers.losses.vanilla import Vanilla
+from contrasweep.trainers.parameters import BelowOne, OddCount, Positive, Several, Whole
+from contrasweep.trainers.regression import Kind
 
 _LEAST, _MOST = 0.1, 10.0
 """Bounds of the ratio of a smoothed variance to the bin's own, as the authors' code has them."""

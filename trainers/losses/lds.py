@@ -5,11 +5,11 @@ from functools import partial
 
 from torch import Tensor
 
-from trainers.losses._label_density import LabelBins, Reweight
-from trainers.losses.base import register
-from trainers.losses.vanilla import Vanilla
-from trainers.parameters import OddCount, Positive, Several
-from trainers.regression import Kind
+from contrasweep.trainers.losses._label_density import LabelBins, Reweight
+from contrasweep.trainers.losses.base import register
+from contrasweep.trainers.losses.vanilla import Vanilla
+from contrasweep.trainers.parameters import OddCount, Positive, Several
+from contrasweep.trainers.regression import Kind
 
 
 @register("lds")

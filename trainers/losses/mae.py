@@ -6,12 +6,12 @@ import torch
 from monai.networks.blocks.transformerblock import TransformerBlock
 from torch import Tensor, nn
 
-from trainers.config import ModelConfig
-from trainers.encoders.vit import VisionTransformer, drop_unused, heads_and_hidden
-from trainers.errors import UserError
-from trainers.losses.base import Loss, Rows, register
-from trainers.network import Embedded, Network
-from trainers.parameters import Count, Fraction
+from contrasweep.trainers.config import ModelConfig
+from contrasweep.trainers.encoders.vit import VisionTransformer, drop_unused, heads_and_hidden
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.losses.base import Loss, Rows, register
+from contrasweep.trainers.network import Embedded, Network
+from contrasweep.trainers.parameters import Count, Fraction
 
 _HEAD_SIZE = 32
 

@@ -7,11 +7,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from trainers.distributed import gather_views, own_rows
-from trainers.losses.base import Samples, register
-from trainers.losses.vanilla import Vanilla
-from trainers.parameters import Positive, Several
-from trainers.regression import Kind
+from contrasweep.trainers.distributed import gather_views, own_rows
+from contrasweep.trainers.losses.base import Samples, register
+from contrasweep.trainers.losses.vanilla import Vanilla
+from contrasweep.trainers.parameters import Positive, Several
+from contrasweep.trainers.regression import Kind
 
 MixingExponent: TypeAlias = Annotated[float, Field(ge=1e-3, allow_inf_nan=False)]
 """Below, draws from Beta(alpha, alpha) underflow to 0 / 0."""

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainers.losses._masked import MASKED, logsumexp
-from trainers.losses._pairs import unit
-from trainers.losses._reductions import reduce_anchors
-from trainers.losses.base import Loss, Rows, register
-from trainers.parameters import Count, Positive, Reduction
+from contrasweep.trainers.losses._masked import MASKED, logsumexp
+from contrasweep.trainers.losses._pairs import unit
+from contrasweep.trainers.losses._reductions import reduce_anchors
+from contrasweep.trainers.losses.base import Loss, Rows, register
+from contrasweep.trainers.parameters import Count, Positive, Reduction
 
 _BLOCK = 64
 """Rows that are compared with the queue at once: bounds the memory of a long queue."""

@@ -4,12 +4,12 @@ from typing import Literal
 
 from torch import Tensor
 
-from trainers.losses._neighbours import pairwise_distance
-from trainers.losses._pairs import label_distance, log_pairs
-from trainers.losses._ranked import ranked_contrast
-from trainers.losses._reductions import reduce_anchors
-from trainers.losses.base import Loss, Rows, register
-from trainers.parameters import Positive, Reduction
+from contrasweep.trainers.losses._neighbours import pairwise_distance
+from contrasweep.trainers.losses._pairs import label_distance, log_pairs
+from contrasweep.trainers.losses._ranked import ranked_contrast
+from contrasweep.trainers.losses._reductions import reduce_anchors
+from contrasweep.trainers.losses.base import Loss, Rows, register
+from contrasweep.trainers.parameters import Positive, Reduction
 
 
 @register("rank_n_contrast")

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from trainers.losses.base import Rows, register
-from trainers.losses.supcon import SupCon
-from trainers.parameters import Positive, Reduction
+from contrasweep.trainers.losses.base import Rows, register
+from contrasweep.trainers.losses.supcon import SupCon
+from contrasweep.trainers.parameters import Positive, Reduction
 
 
 @register("simclr")

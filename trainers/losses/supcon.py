@@ -2,12 +2,12 @@
 
 from torch import Tensor
 
-from trainers.label_bins import label_bins
-from trainers.losses._masked import logsumexp
-from trainers.losses._pairs import log_pairs, similarity, unit
-from trainers.losses._reductions import reduce_anchors
-from trainers.losses.base import Loss, Rows, register
-from trainers.parameters import Positive, Reduction
+from contrasweep.trainers.label_bins import label_bins
+from contrasweep.trainers.losses._masked import logsumexp
+from contrasweep.trainers.losses._pairs import log_pairs, similarity, unit
+from contrasweep.trainers.losses._reductions import reduce_anchors
+from contrasweep.trainers.losses.base import Loss, Rows, register
+from contrasweep.trainers.parameters import Positive, Reduction
 
 
 @register("supcon")

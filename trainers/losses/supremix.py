@@ -8,14 +8,14 @@ import torch
 from scipy import special
 from torch import Tensor
 
-from trainers.losses._kernels import Variant
-from trainers.losses._masked import MASKED, logsumexp
-from trainers.losses._mixtures import negative_logits, positive_sums
-from trainers.losses._pairs import label_distance, log_pairs, similarity, unit
-from trainers.losses._reductions import reduce_anchors
-from trainers.losses._windows import Window
-from trainers.losses.base import Loss, Rows, register
-from trainers.parameters import Positive, PositiveOrInfinite
+from contrasweep.trainers.losses._kernels import Variant
+from contrasweep.trainers.losses._masked import MASKED, logsumexp
+from contrasweep.trainers.losses._mixtures import negative_logits, positive_sums
+from contrasweep.trainers.losses._pairs import label_distance, log_pairs, similarity, unit
+from contrasweep.trainers.losses._reductions import reduce_anchors
+from contrasweep.trainers.losses._windows import Window
+from contrasweep.trainers.losses.base import Loss, Rows, register
+from contrasweep.trainers.parameters import Positive, PositiveOrInfinite
 
 _LOG_WEIGHTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "ratio": lambda d, label_range: ((1 + d) / label_range).log_(),

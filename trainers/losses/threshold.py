@@ -5,12 +5,12 @@ import math
 import torch
 from torch import Tensor
 
-from trainers.losses._masked import MASKED
-from trainers.losses._pairs import label_distance, log_pairs, similarity, unit
-from trainers.losses._ranked import ranked_contrast
-from trainers.losses._reductions import reduce_anchors
-from trainers.losses.base import Rows, register
-from trainers.losses.y_aware import YAware
+from contrasweep.trainers.losses._masked import MASKED
+from contrasweep.trainers.losses._pairs import label_distance, log_pairs, similarity, unit
+from contrasweep.trainers.losses._ranked import ranked_contrast
+from contrasweep.trainers.losses._reductions import reduce_anchors
+from contrasweep.trainers.losses.base import Rows, register
+from contrasweep.trainers.losses.y_aware import YAware
 
 
 @register("threshold")

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainers import regression
-from trainers.losses.base import Loss, Rows, register
-from trainers.parameters import Positive, Several
-from trainers.probes import Probe
-from trainers.regression import Kind, RegressionHead
+from contrasweep.trainers import regression
+from contrasweep.trainers.losses.base import Loss, Rows, register
+from contrasweep.trainers.parameters import Positive, Several
+from contrasweep.trainers.probes import Probe
+from contrasweep.trainers.regression import Kind, RegressionHead
 
 
 @register("vanilla")

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from trainers.losses.base import register
-from trainers.losses.exponential import Exponential
+from contrasweep.trainers.losses.base import register
+from contrasweep.trainers.losses.exponential import Exponential
 
 
 @register("y_aware")

@@ -1,6 +1,6 @@
 """Probes: from frozen features to the label; one file each, built by name: `build("linear", epochs=50)`."""
 
-from trainers.probes.base import PROBES, Fitter, Probe, load_probe
+from contrasweep.trainers.probes.base import PROBES, Fitter, Probe, load_probe
 
 names = PROBES.names
 get = PROBES.get

@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from trainers.registry import Registry
+from contrasweep.trainers.registry import Registry
 
 
 class Probe(Protocol):
@@ -30,9 +30,9 @@ class Fitter(Protocol):
         ...
 
 
-PROBES: Registry[Fitter] = Registry("probe", "trainers.probes")
+PROBES: Registry[Fitter] = Registry("probe", "contrasweep.trainers.probes")
 
-FITTED: Registry[Probe] = Registry("kind of fitted probe", "trainers.probes")
+FITTED: Registry[Probe] = Registry("kind of fitted probe", "contrasweep.trainers.probes")
 
 
 def load_probe(state: dict[str, Any]) -> Probe:

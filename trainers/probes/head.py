@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from trainers.probes.base import FITTED
+from contrasweep.trainers.probes.base import FITTED
 
 
 @FITTED.register("head")

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainers.parameters import BelowOne, Count, NotNegative, Positive, Several, UpToOne
-from trainers.probes._standardise import moments
-from trainers.probes.base import PROBES
-from trainers.probes.head import HeadProbe
-from trainers.regression import Kind, RegressionHead
+from contrasweep.trainers.parameters import BelowOne, Count, NotNegative, Positive, Several, UpToOne
+from contrasweep.trainers.probes._standardise import moments
+from contrasweep.trainers.probes.base import PROBES
+from contrasweep.trainers.probes.head import HeadProbe
+from contrasweep.trainers.regression import Kind, RegressionHead
 
 
 @PROBES.register("linear")

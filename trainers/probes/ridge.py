@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainers.probes._standardise import moments
-from trainers.probes.base import FITTED, PROBES
+from contrasweep.trainers.probes._standardise import moments
+from contrasweep.trainers.probes.base import FITTED, PROBES
 
 PENALTIES = torch.logspace(-3, 6, 28, dtype=torch.float64)
 

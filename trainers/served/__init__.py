@@ -1,11 +1,11 @@
 """A trained model that takes scans as they come: what prepares them as in training, what predicts, what it knows."""
 
-from trainers.served.calibration import Calibration
-from trainers.served.config import FILE, ServedConfig, Trained
-from trainers.served.detectors import Detectors
-from trainers.served.evaluation import SampleEvaluation, evaluate_sample
-from trainers.served.model import Prediction, ServedModel, save_served
-from trainers.served.preparation import Preparation
+from contrasweep.trainers.served.calibration import Calibration
+from contrasweep.trainers.served.config import FILE, ServedConfig, Trained
+from contrasweep.trainers.served.detectors import Detectors
+from contrasweep.trainers.served.evaluation import SampleEvaluation, evaluate_sample
+from contrasweep.trainers.served.model import Prediction, ServedModel, save_served
+from contrasweep.trainers.served.preparation import Preparation
 
 __all__ = [
     "FILE",

@@ -6,9 +6,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from trainers.age_gap import BandCorrection, LinearCorrection, fit_bands, fit_linear
-from trainers.config import Frozen
-from trainers.conformal import Conformal, fit_conformal
+from contrasweep.trainers.age_gap import BandCorrection, LinearCorrection, fit_bands, fit_linear
+from contrasweep.trainers.config import Frozen
+from contrasweep.trainers.conformal import Conformal, fit_conformal
 
 LEVEL = 0.9
 """The share of people whose label is to be inside their interval."""

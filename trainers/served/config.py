@@ -9,10 +9,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError
 
-from trainers.config import DataConfig, Frozen, SplitConfig, TrainingSplitConfig
-from trainers.data.store import LabelStatistics, Source, StoredSubject
-from trainers.errors import UserError
-from trainers.served.calibration import Calibration
+from contrasweep.trainers.config import DataConfig, Frozen, SplitConfig, TrainingSplitConfig
+from contrasweep.trainers.data.store import LabelStatistics, Source, StoredSubject
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.served.calibration import Calibration
 
 FORMAT: Literal[1] = 1
 FILE = "served.json"

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trainers.atomic import write_atomically
-from trainers.unlike import FALSE_ALARMS, EmbeddingDetector, ImageDetector
+from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.unlike import FALSE_ALARMS, EmbeddingDetector, ImageDetector
 
 _FILE = "detectors.npz"
 MOST = 1000

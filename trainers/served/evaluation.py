@@ -5,17 +5,17 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trainers.age_gap import Dependence, dependence
-from trainers.config import Frozen
-from trainers.data.participants import DESCRIBING
-from trainers.data.table import is_missing, number
-from trainers.errors import UserError
-from trainers.groups import GroupErrors, errors_by_group, label_bands
-from trainers.interval import Interval
-from trainers.metrics import bootstrap
-from trainers.resampling import subject_bootstrap
-from trainers.retest import Retest, retest
-from trainers.served.calibration import Calibration
+from contrasweep.trainers.age_gap import Dependence, dependence
+from contrasweep.trainers.config import Frozen
+from contrasweep.trainers.data.participants import DESCRIBING
+from contrasweep.trainers.data.table import is_missing, number
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.groups import GroupErrors, errors_by_group, label_bands
+from contrasweep.trainers.interval import Interval
+from contrasweep.trainers.metrics import bootstrap
+from contrasweep.trainers.resampling import subject_bootstrap
+from contrasweep.trainers.retest import Retest, retest
+from contrasweep.trainers.served.calibration import Calibration
 
 FloatArray = NDArray[np.float64]
 

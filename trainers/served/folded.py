@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainers import checkpoint
-from trainers.config import Frozen, RunConfig
-from trainers.covariates import Cells, Covariates, beside
-from trainers.inference import ENSEMBLE
-from trainers.model import build_network
-from trainers.normalization import Normalization
-from trainers.probes import load_probe
+from contrasweep.trainers import checkpoint
+from contrasweep.trainers.config import Frozen, RunConfig
+from contrasweep.trainers.covariates import Cells, Covariates, beside
+from contrasweep.trainers.inference import ENSEMBLE
+from contrasweep.trainers.model import build_network
+from contrasweep.trainers.normalization import Normalization
+from contrasweep.trainers.probes import load_probe
 
 
 class Column(NamedTuple):

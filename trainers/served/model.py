@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trainers.atomic import write_atomically
-from trainers.config import DataConfig, RunConfig
-from trainers.covariates import Cells
-from trainers.data.transforms import path_arguments
-from trainers.data.volume import Scan
-from trainers.inference import Predictor, load_ensemble, save_ensemble
-from trainers.served.config import FILE, ServedConfig, without_study
-from trainers.served.detectors import Detectors
-from trainers.served.preparation import Preparation
+from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.config import DataConfig, RunConfig
+from contrasweep.trainers.covariates import Cells
+from contrasweep.trainers.data.transforms import path_arguments
+from contrasweep.trainers.data.volume import Scan
+from contrasweep.trainers.inference import Predictor, load_ensemble, save_ensemble
+from contrasweep.trainers.served.config import FILE, ServedConfig, without_study
+from contrasweep.trainers.served.detectors import Detectors
+from contrasweep.trainers.served.preparation import Preparation
 
 FILES = "files"
 

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from trainers import checkpoint
-from trainers.atomic import write_atomically
-from trainers.data.participants import Rejected, Subject, read_unseen
-from trainers.data.readers import UnreadableError
-from trainers.errors import UserError
-from trainers.served.folded import Folded, Outline
-from trainers.served.preparation import Preparation
+from contrasweep.trainers import checkpoint
+from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.data.participants import Rejected, Subject, read_unseen
+from contrasweep.trainers.data.readers import UnreadableError
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.served.folded import Folded, Outline
+from contrasweep.trainers.served.preparation import Preparation
 
 OUTLINE, WEIGHTS, PREPARATION = "models/model.json", "models/model.pt", "preparation"
 """Files of a bundle, and the folder of what prepares scans."""

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from trainers.data.participants import Subject
-from trainers.data.readers import Image, UnreadableError
-from trainers.data.transforms import Pipeline, build_transforms
-from trainers.data.volume import Scan, differs, prepare_scan, read_image
-from trainers.served.config import ServedConfig
+from contrasweep.trainers.data.participants import Subject
+from contrasweep.trainers.data.readers import Image, UnreadableError
+from contrasweep.trainers.data.transforms import Pipeline, build_transforms
+from contrasweep.trainers.data.volume import Scan, differs, prepare_scan, read_image
+from contrasweep.trainers.served.config import ServedConfig
 
 
 class Preparation:

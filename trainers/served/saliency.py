@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import affine_transform, zoom
 from torch import Tensor
 
-from trainers.data.readers import Form, read_header
-from trainers.served.folded import Folded
+from contrasweep.trainers.data.readers import Form, read_header
+from contrasweep.trainers.served.folded import Folded
 
 FloatArray = NDArray[np.float32]
 Kind = Callable[[Folded, Tensor, Tensor | None], Tensor]

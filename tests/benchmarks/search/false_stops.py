@@ -7,9 +7,9 @@ from statistics import fmean
 import numpy as np
 from rich.table import Table
 
-from services.spec.replicate import Replicate
-from services.spec.spec import SeedPlan
-from services.sweep.racing import Racer, Rule
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.spec.spec import SeedPlan
+from contrasweep.services.sweep.racing import Racer, Rule
 from tests.benchmarks.search.sweeps import Curve
 from tests.benchmarks.search.worlds import EPOCHS, SEEDS
 

@@ -10,9 +10,9 @@ from statistics import fmean
 import optuna
 from optuna.trial import TrialState
 
-from search_spaces import Configuration
-from services.spec import methods
-from services.sweep.sampling import make_sampler
+from contrasweep.search_spaces import Configuration
+from contrasweep.services.spec import methods
+from contrasweep.services.sweep.sampling import make_sampler
 from tests.benchmarks.search.sweeps import Outcome
 from tests.benchmarks.search.worlds import EPOCHS, LABEL_RANGES, SEEDS, SPEC, World, draw
 

@@ -6,8 +6,8 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from search_spaces import Value
-from services.spec import methods
+from contrasweep.search_spaces import Value
+from contrasweep.services.spec import methods
 from tests.benchmarks.search.peers import Ledger
 from tests.benchmarks.search.sweeps import Outcome
 from tests.benchmarks.search.worlds import AXES, CHANCE_MAE, LABEL_RANGES, SEEDS, SPACES, SPEC, Axis, World, draw

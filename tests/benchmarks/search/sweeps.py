@@ -14,18 +14,18 @@ import numpy as np
 from optuna.storages import InMemoryStorage
 from ray.tune.search import Searcher
 
-from search_spaces import Configuration
-from services.records.leaderboard import leaderboard
-from services.records.trial_record import Raced, TrialRecord
-from services.spec import methods
-from services.spec.replicate import Replicate
-from services.spec.spec import SeedPlan
-from services.stores.optuna import open_study
-from services.sweep import drawing, racing, sampling, searcher
-from services.sweep.racing import Racer, Referee, Rule
-from services.sweep.searcher import SweepSearcher
+from contrasweep.search_spaces import Configuration
+from contrasweep.services.records.leaderboard import leaderboard
+from contrasweep.services.records.trial_record import Raced, TrialRecord
+from contrasweep.services.spec import methods
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.spec.spec import SeedPlan
+from contrasweep.services.stores.optuna import open_study
+from contrasweep.services.sweep import drawing, racing, sampling, searcher
+from contrasweep.services.sweep.racing import Racer, Referee, Rule
+from contrasweep.services.sweep.searcher import SweepSearcher
+from contrasweep.trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
 from tests.benchmarks.search.worlds import LABEL_RANGES, Floats, World, draw, make_spec
-from trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
 
 
 @dataclass(frozen=True)

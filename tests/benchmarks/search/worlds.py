@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-import search_spaces
-from search_spaces import Configuration, Suggests, Value
-from services.spec import methods
-from services.spec.spec import Options, PointConfig, SweepSpec
-from trainers.seeding import fold
+from contrasweep import search_spaces
+from contrasweep.search_spaces import Configuration, Suggests, Value
+from contrasweep.services.spec import methods
+from contrasweep.services.spec.spec import Options, PointConfig, SweepSpec
+from contrasweep.trainers.seeding import fold
 
 Floats = NDArray[np.float64]
 

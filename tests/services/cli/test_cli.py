@@ -16,17 +16,17 @@ import numpy as np
 import pytest
 import yaml
 
-from services import cli
-from services.cli.transport import settings_for, verbs
-from services.records.answers import Comparison, Leaderboard, Planned, Sweep, Trial
-from services.records.folder import SweepFolder
-from services.settings import Settings
-from services.spec.spec import load_spec
-from services.verbs.local import Local
-from services.verbs.ray_jobs import Jobs
+from contrasweep.services import cli
+from contrasweep.services.cli.transport import settings_for, verbs
+from contrasweep.services.records.answers import Comparison, Leaderboard, Planned, Sweep, Trial
+from contrasweep.services.records.folder import SweepFolder
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import load_spec
+from contrasweep.services.verbs.local import Local
+from contrasweep.services.verbs.ray_jobs import Jobs
+from contrasweep.trainers.errors import UserError
 from tests.services.past import leave
 from tests.services.service.running import running, wait
-from trainers.errors import UserError
 
 ROOT = Path(__file__).parents[3]
 SUBJECTS = 20
@@ -392,7 +392,7 @@ def test_listing_imports_nothing_heavy(study: Study) -> None:
     some_sweep(study)
     code = """
 import sys
-from services.cli import main
+from contrasweep.services.cli import main
 sys.argv = ["contrasweep", "list"]
 try:
     main()
@@ -412,7 +412,7 @@ def test_ctrl_c_ends_watching_quietly(study: Study, command: list[str]) -> None:
     folder = some_sweep(study)
     with folder.driving():
         watching = subprocess.Popen(
-            [sys.executable, "-m", "services.cli", *command],
+            [sys.executable, "-m", "contrasweep.services.cli", *command],
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -11,10 +11,10 @@ import psutil
 import pytest
 from rich.console import Console
 
-from services.cli.dashboards import open_mlflow, open_optuna
-from services.stores.optuna import open_storage
+from contrasweep.services.cli.dashboards import open_mlflow, open_optuna
+from contrasweep.services.stores.optuna import open_storage
+from contrasweep.trainers.errors import UserError
 from tests.services.sweep_page.left import Left, study
-from trainers.errors import UserError
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_mlflow_s_server_ends_with_the_command(left: Left, number: signal.Signal
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "services.cli", "ui", "--port", str(port)]
+    command = [sys.executable, "-m", "contrasweep.services.cli", "ui", "--port", str(port)]
     ui = subprocess.Popen(command, env=os.environ | {"CONTRASWEEP_HOME": str(left.settings.home)})
     try:
         wait_for(port)

@@ -4,11 +4,11 @@ import re
 import pytest
 from rich.console import Console
 
-from services import recipes
-from services.cli.explain import explain
-from trainers import augmentations, encoders, losses, probes
-from trainers.data import transforms
-from trainers.errors import UserError
+from contrasweep.services import recipes
+from contrasweep.services.cli.explain import explain
+from contrasweep.trainers import augmentations, encoders, losses, probes
+from contrasweep.trainers.data import transforms
+from contrasweep.trainers.errors import UserError
 
 
 def explained(name: str | None = None) -> str:

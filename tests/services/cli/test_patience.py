@@ -6,9 +6,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from services import cli
-from services.cli import patience, sweeps
-from services.records.answers import Sweep
+from contrasweep.services import cli
+from contrasweep.services.cli import patience, sweeps
+from contrasweep.services.records.answers import Sweep
 
 LINES = "one\ntwo\nthree\n"
 Answer = Callable[[BaseHTTPRequestHandler], None]

@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from services import cli
-from services.records.folder import FINISHED, SweepFolder
-from services.settings import Settings
-from services.spec.spec import LoadedSpec
+from contrasweep.services import cli
+from contrasweep.services.records.folder import FINISHED, SweepFolder
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import LoadedSpec
 from tests.services.past import leave
 from tests.services.small_study import settings_in, write_study
 
 HEAVY = ("torch", "numpy", "ray", "mlflow", "monai", "optuna")
 LONGEST_GAP_S = 10.0
-PROGRAM = [sys.executable, "-m", "services.cli"]
+PROGRAM = [sys.executable, "-m", "contrasweep.services.cli"]
 
 
 @dataclass(frozen=True)

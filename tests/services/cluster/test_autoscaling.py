@@ -10,12 +10,12 @@ import pytest
 from ray.util import placement_group_table
 from rich.console import Console
 
-from services.cluster import autoscaling as growth
-from services.cluster.autoscaling import grow, grows
-from services.cluster.connect import living_nodes
-from services.records.folder import FINISHED, SweepFolder
-from services.settings import Settings
-from services.spec.spec import LoadedSpec
+from contrasweep.services.cluster import autoscaling as growth
+from contrasweep.services.cluster.autoscaling import grow, grows
+from contrasweep.services.cluster.connect import living_nodes
+from contrasweep.services.records.folder import FINISHED, SweepFolder
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import LoadedSpec
 from tests.cluster.server import plain_environment
 from tests.services.cluster.growing_cluster import MOST_WORKERS, growing_cluster
 from tests.services.small_study import write_study
@@ -74,7 +74,7 @@ def run(loaded: LoadedSpec, home: Path, address: str) -> subprocess.CompletedPro
     """`contrasweep run` as a driver that joins the cluster."""
     settings = {"CONTRASWEEP_HOME": str(home), "CONTRASWEEP_RAY_ADDRESS": address}
     environment = plain_environment() | settings | {"RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "services.cli", "run", str(loaded.base / loaded.path)]
+    command = [sys.executable, "-m", "contrasweep.services.cli", "run", str(loaded.base / loaded.path)]
     return subprocess.run(command, env=environment, cwd=os.getcwd(), capture_output=True, text=True, timeout=500)
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from services.cluster.connect import LONGEST_FOLDER
+from contrasweep.services.cluster.connect import LONGEST_FOLDER
 
 START = """
 import sys
 from pathlib import Path
-from services.cluster.connect import cluster
-from services.settings import Settings
-from trainers.errors import UserError
+from contrasweep.services.cluster.connect import cluster
+from contrasweep.services.settings import Settings
+from contrasweep.trainers.errors import UserError
 
 try:
     with cluster(Settings(home=Path(sys.argv[1]))):
@@ -34,8 +34,8 @@ def start(home: Path, **variables: str) -> list[str]:
 
 
 def test_what_needs_ray_does_not_import_it_before_its_environment_is_set() -> None:
-    modules = "services.sweep.run, services.screen.preparation, services.inspection.command, services.verbs.driver"
-    looking = f"import sys, services.data.plan, {modules}; sys.exit('ray' in sys.modules)"
+    modules = "contrasweep.services.sweep.run, contrasweep.services.screen.preparation, contrasweep.services.inspection.command, contrasweep.services.verbs.driver"
+    looking = f"import sys, contrasweep.services.data.plan, {modules}; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", looking]).returncode == 0
 
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from services.cluster.environment import cluster_token, set_ray_environment
-from services.settings import Settings
-from trainers.errors import UserError
+from contrasweep.services.cluster.environment import cluster_token, set_ray_environment
+from contrasweep.services.settings import Settings
+from contrasweep.trainers.errors import UserError
 
 NAMES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.cluster.parallel import parallel
-from trainers.errors import UserError
+from contrasweep.services.cluster.parallel import parallel
+from contrasweep.trainers.errors import UserError
 
 
 def slept(item: tuple[float, int]) -> tuple[int, int]:
@@ -61,7 +61,7 @@ def test_a_process_that_is_killed_is_one_line() -> None:
 
 ABANDONED = """
 import sys; from pathlib import Path
-from services.cluster.parallel import parallel
+from contrasweep.services.cluster.parallel import parallel
 from tests.services.cluster.test_parallel import named
 next(parallel(named, [Path(sys.argv[1]) / "a", Path(sys.argv[1]) / "b"]))
 """

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from services.cluster.places import MAX_DRIVERS, RESERVED_CPUS, Allotment, Node, allot
-from services.spec.spec import SweepSpec
+from contrasweep.services.cluster.places import MAX_DRIVERS, RESERVED_CPUS, Allotment, Node, allot
+from contrasweep.services.spec.spec import SweepSpec
+from contrasweep.trainers.errors import UserError
 from tests.services.past import spec
-from trainers.errors import UserError
 
 
 def of(*, parallel: int = 8, **training: object) -> SweepSpec:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from services import cli
+from contrasweep.services import cli
 
 
 @dataclass(frozen=True)

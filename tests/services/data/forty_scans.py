@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from services.spec.spec import LoadedSpec, SweepSpec
+from contrasweep.services.spec.spec import LoadedSpec, SweepSpec
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
-from services.data.alike import LookAlike, bare_id, duplicates, shared, unsettled
-from services.inspection import leaks
+from contrasweep.services.data.alike import LookAlike, bare_id, duplicates, shared, unsettled
+from contrasweep.services.inspection import leaks
+from contrasweep.trainers.data.splits import Splits, fold_of
 from tests.services.inspection.planted import images, store_of
-from trainers.data.splits import Splits, fold_of
 
 SPLITS = Splits(train=("s00", "s01", "s02"), validation=("s03",), test=("s04", "s05"))
 

@@ -23,16 +23,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import FileDataset
 
-from services.cli.app import USER_ERROR
-from services.data.prepare import prepare
+from contrasweep.services.cli.app import USER_ERROR
+from contrasweep.services.data.prepare import prepare
+from contrasweep.trainers.config import DataConfig
+from contrasweep.trainers.data.participants import read_subjects
+from contrasweep.trainers.data.store import VolumeStore
+from contrasweep.trainers.data.transforms import build_transforms
+from contrasweep.trainers.data.volume import load_scan
+from contrasweep.trainers.errors import UserError
 from tests.services.data.command_line import Ended, contrasweep
 from tests.trainers.data.scans import write_dicom_series, write_nifti, write_video
-from trainers.config import DataConfig
-from trainers.data.participants import read_subjects
-from trainers.data.store import VolumeStore
-from trainers.data.transforms import build_transforms
-from trainers.data.volume import load_scan
-from trainers.errors import UserError
 
 __all__ = ["contrasweep"]
 
@@ -380,7 +380,7 @@ def inspected(tmp_path_factory: pytest.TempPathFactory) -> Inspected:
     write_scans(folder)
     write_spec(folder, participants="participants.tsv", image="scans/{file}")
     ended = subprocess.run(
-        [*NOT_ROOT, sys.executable, "-c", "from services.cli import main; main()", "inspect", "study.yaml"],
+        [*NOT_ROOT, sys.executable, "-c", "from contrasweep.services.cli import main; main()", "inspect", "study.yaml"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "CONTRASWEEP_HOME": str(folder / "home")},
         capture_output=True,

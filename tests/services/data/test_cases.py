@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from contrasweep.trainers.data.readers import read
 from tests.services.data.cases import RNG, SCANS, Folder, check_refused, check_valid, folder, noise
 from tests.services.data.command_line import contrasweep
 from tests.services.data.layouts import adni, nifti, picture, table
-from trainers.data.readers import read
 
 __all__ = ["contrasweep", "folder"]
 PICTURE = (1, 8, 8)

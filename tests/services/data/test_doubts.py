@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from services.data.doubts import category_doubts, label_doubts, range_doubts, side_doubts
-from trainers.data.participants import Subject
-from trainers.data.splits import Splits
+from contrasweep.services.data.doubts import category_doubts, label_doubts, range_doubts, side_doubts
+from contrasweep.trainers.data.participants import Subject
+from contrasweep.trainers.data.splits import Splits
 
 
 def people(labels: Sequence[float], groups: Sequence[str] | None = None) -> list[Subject]:

@@ -8,17 +8,17 @@ import pytest
 import yaml
 from rich.console import Console
 
-from services.data.validate import validate_data
-from services.records.folder import FINISHED
-from services.spec.checks import check_spec
-from services.spec.spec import LoadedSpec, parse_spec
-from services.spec.yaml import load_mapping
-from services.sweep.run import run_sweep
+from contrasweep.services.data.validate import validate_data
+from contrasweep.services.records.folder import FINISHED
+from contrasweep.services.spec.checks import check_spec
+from contrasweep.services.spec.spec import LoadedSpec, parse_spec
+from contrasweep.services.spec.yaml import load_mapping
+from contrasweep.services.sweep.run import run_sweep
+from contrasweep.trainers.data.participants import read_subjects
+from contrasweep.trainers.data.readers import read_header
+from contrasweep.trainers.data.splits import make_splits
 from tests.services.data.layouts import LAYOUTS
 from tests.services.small_study import settings_in
-from trainers.data.participants import read_subjects
-from trainers.data.readers import read_header
-from trainers.data.splits import make_splits
 
 PAGE = Path(__file__).parents[3] / "docs" / "datasets.md"
 BLOCKS = dict(re.findall(r"^## (.+?)\n.*?```yaml\n(.*?)```", PAGE.read_text(), re.MULTILINE | re.DOTALL))

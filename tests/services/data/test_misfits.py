@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from services.data.validate import validate_data
-from services.spec.spec import LoadedSpec, SweepSpec
+from contrasweep.services.data.validate import validate_data
+from contrasweep.services.spec.spec import LoadedSpec, SweepSpec
+from contrasweep.trainers.errors import UserError
 from tests.services.small_study import SPEC
-from trainers.errors import UserError
 
 GREY, COLOUR, LARGE = (40, 30), (40, 30, 3), (44, 30)
 

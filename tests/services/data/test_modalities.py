@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from services.data.prepare import Prepared, prepare
-from services.recipes import fill
-from services.spec.yaml import load_mapping
+from contrasweep.services.data.prepare import Prepared, prepare
+from contrasweep.services.recipes import fill
+from contrasweep.services.spec.yaml import load_mapping
+from contrasweep.trainers.config import DataConfig, MethodConfig, ModelConfig, RunConfig, TrainingConfig
+from contrasweep.trainers.data.feeds import Feed
+from contrasweep.trainers.data.feeds.resident import ResidentFeed, load_resident
+from contrasweep.trainers.data.feeds.stream import StreamFeed
+from contrasweep.trainers.history import COMPLETE, History
+from contrasweep.trainers.inference import Predictor
+from contrasweep.trainers.pretrain import pretrain
 from tests.services.data.modalities import MODALITIES, Modality, right_volume, write_atlas, write_t1
-from trainers.config import DataConfig, MethodConfig, ModelConfig, RunConfig, TrainingConfig
-from trainers.data.feeds import Feed
-from trainers.data.feeds.resident import ResidentFeed, load_resident
-from trainers.data.feeds.stream import StreamFeed
-from trainers.history import COMPLETE, History
-from trainers.inference import Predictor
-from trainers.pretrain import pretrain
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_local")]
 SUBJECTS = 16

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from services.cluster.places import local_node
-from services.data import plan
-from services.data.plan import make_plan
-from services.data.prepare import Prepared, find_prepared_each, prepare_each, versions_of
-from services.data.resumed import check_training
-from services.data.validate import check_table, validate_data
-from services.screen.preparation import print_prepared
-from services.screen.tables import print_plan
-from services.settings import Settings
-from services.spec.spec import LoadedSpec, Options
-from services.sweep.reuse import seed_runs
+from contrasweep.services.cluster.places import local_node
+from contrasweep.services.data import plan
+from contrasweep.services.data.plan import make_plan
+from contrasweep.services.data.prepare import Prepared, find_prepared_each, prepare_each, versions_of
+from contrasweep.services.data.resumed import check_training
+from contrasweep.services.data.validate import check_table, validate_data
+from contrasweep.services.screen.preparation import print_prepared
+from contrasweep.services.screen.tables import print_plan
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import LoadedSpec, Options
+from contrasweep.services.sweep.reuse import seed_runs
+from contrasweep.trainers.errors import UserError
 from tests.services.data.forty_scans import of, scans
-from trainers.errors import UserError
 
 __all__ = ["scans"]
 

@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from services.cluster.places import Allotment, local_node
-from services.data import plan
-from services.data.plan import estimate, make_plan
-from services.screen.tables import print_plan
-from services.settings import Settings
-from services.spec.spec import LoadedSpec
+from contrasweep.services.cluster.places import Allotment, local_node
+from contrasweep.services.data import plan
+from contrasweep.services.data.plan import estimate, make_plan
+from contrasweep.services.screen.tables import print_plan
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.trainers.config import ModelConfig, TrainingConfig
+from contrasweep.trainers.errors import UserError
 from tests.services.data.forty_scans import of, scans
 from tests.services.past import spec
-from trainers.config import ModelConfig, TrainingConfig
-from trainers.errors import UserError
 
 __all__ = ["scans"]
 

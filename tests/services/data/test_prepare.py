@@ -15,13 +15,13 @@ from nibabel.cifti2.cifti2_axes import BrainModelAxis, ScalarAxis
 from rich.console import Console
 from upath import UPath
 
-from services.data.prepare import find_prepared, prepare
-from services.screen.preparation import print_prepared
-from trainers.config import DataConfig
-from trainers.data import readers
-from trainers.data.phantom import PHANTOM_IMAGE, write_phantom
-from trainers.data.store import VolumeStore
-from trainers.errors import UserError
+from contrasweep.services.data.prepare import find_prepared, prepare
+from contrasweep.services.screen.preparation import print_prepared
+from contrasweep.trainers.config import DataConfig
+from contrasweep.trainers.data import readers
+from contrasweep.trainers.data.phantom import PHANTOM_IMAGE, write_phantom
+from contrasweep.trainers.data.store import VolumeStore
+from contrasweep.trainers.errors import UserError
 
 SUBJECTS = 40
 SOOP = Path(__file__).resolve().parents[4] / "shared" / "data" / "soop"
@@ -76,8 +76,8 @@ def test_stores_that_exist_are_found_without_what_makes_them(scans: Path, tmp_pa
     assert find_prepared(asked, scans, tmp_path / "v") is None
     made = prepare(asked, scans, tmp_path / "v", quiet)
     code = (
-        "import sys; from pathlib import Path; from services.data.prepare import find_prepared\n"
-        "from trainers.config import DataConfig\n"
+        "import sys; from pathlib import Path; from contrasweep.services.data.prepare import find_prepared\n"
+        "from contrasweep.trainers.config import DataConfig\n"
         f"config = DataConfig.model_validate_json({asked.model_dump_json()!r})\n"
         f"found = find_prepared(config, Path({str(scans)!r}), Path({str(tmp_path / 'v')!r}))\n"
         "assert found and found.reused, found\n"
@@ -115,7 +115,7 @@ def test_a_store_does_not_depend_on_where_it_is_made(
 ) -> None:
     steps = [{"Resize": {"spatial_size": [3, 4, 3]}}, {"NormalizeIntensity": {}}]
     here = prepare(config(transforms=steps), scans, tmp_path / "here", quiet).store.manifest
-    monkeypatch.setattr("services.cluster.parallel.has_joined", lambda: True)
+    monkeypatch.setattr("contrasweep.services.cluster.parallel.has_joined", lambda: True)
     there = prepare(config(transforms=steps), scans, tmp_path / "cluster", quiet).store.manifest
     assert here == there, "with every shard's digest"
 

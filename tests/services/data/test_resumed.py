@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
-from services.data.resumed import check_sides, check_training
+from contrasweep.services.data.resumed import check_sides, check_training
+from contrasweep.trainers.config import FILES, DataConfig
+from contrasweep.trainers.data.participants import Subject
+from contrasweep.trainers.data.splits import Splits
+from contrasweep.trainers.errors import UserError
 from tests.services.inspection.planted import images, store_of
-from trainers.config import FILES, DataConfig
-from trainers.data.participants import Subject
-from trainers.data.splits import Splits
-from trainers.errors import UserError
 
 BEGAN = {"s00": "train", "s01": "train", "s02": "validation", "s03": "test", "s04": ""}
 VERSION = "0" * 64  # that of small stores

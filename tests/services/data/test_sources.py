@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from upath import UPath
 
-from services.data.sources import Digests, Sources
-from trainers.config import DataConfig
-from trainers.data.participants import Subject
-from trainers.data.store import FORMAT, json_digest
-from trainers.data.transforms import build_transforms
+from contrasweep.services.data.sources import Digests, Sources
+from contrasweep.trainers.config import DataConfig
+from contrasweep.trainers.data.participants import Subject
+from contrasweep.trainers.data.store import FORMAT, json_digest
+from contrasweep.trainers.data.transforms import build_transforms
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_local")]
 

@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from services.data.validate import check_table, validate_data
-from services.spec.spec import LoadedSpec
+from contrasweep.services.data.validate import check_table, validate_data
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.trainers.errors import UserError
 from tests.services.data.forty_scans import of, scans
-from trainers.errors import UserError
 
 __all__ = ["scans"]
 

@@ -13,22 +13,22 @@ import torch
 from mlflow import MlflowClient
 from rich.console import Console
 
-from search_spaces import Configuration
-from services import cli
-from services.data.weights import check_weights, find_weights, keep_weights
-from services.records.folder import FINISHED, STOPPED, SweepFolder
-from services.records.trial_record import run_folder
-from services.settings import Settings
-from services.spec.replicate import Replicate
-from services.spec.spec import LoadedSpec, SweepSpec
-from services.stores.tracker import Tracker
-from services.sweep.run import run_sweep
-from services.sweep.serving import export_model, versions
-from services.sweep.trial import run_config
+from contrasweep.search_spaces import Configuration
+from contrasweep.services import cli
+from contrasweep.services.data.weights import check_weights, find_weights, keep_weights
+from contrasweep.services.records.folder import FINISHED, STOPPED, SweepFolder
+from contrasweep.services.records.trial_record import run_folder
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.spec.spec import LoadedSpec, SweepSpec
+from contrasweep.services.stores.tracker import Tracker
+from contrasweep.services.sweep.run import run_sweep
+from contrasweep.services.sweep.serving import export_model, versions
+from contrasweep.services.sweep.trial import run_config
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.model import build_network
 from tests.services.small_study import SPEC, settings_in, write_study
 from tests.trainers.served import served_sample
-from trainers.errors import UserError
-from trainers.model import build_network
 
 SHAPE = (1, 16, 16)
 EXPONENTIAL = Configuration("exponential", {})

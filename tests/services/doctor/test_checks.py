@@ -18,10 +18,10 @@ import pytest
 from packaging.requirements import Requirement
 from upath import UPath
 
-from services.doctor import data, folders, machine, ports, private_files, servers, stores, versions
-from services.doctor.finding import Check
-from services.settings import Settings
-from trainers.errors import UserError
+from contrasweep.services.doctor import data, folders, machine, ports, private_files, servers, stores, versions
+from contrasweep.services.doctor.finding import Check
+from contrasweep.services.settings import Settings
+from contrasweep.trainers.errors import UserError
 
 Answers = dict[str, tuple[int, str]]
 Serve = Callable[..., str]
@@ -126,7 +126,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     script = (
         f"mount -t tmpfs -o size=64k tmpfs {tmp_path} && head -c 65536 /dev/zero > {tmp_path}/full; "
         f"{sys.executable} -c '"
-        "from services.doctor.folders import home; from services.settings import Settings; "
+        "from contrasweep.services.doctor.folders import home; from contrasweep.services.settings import Settings; "
         f'print(home(Settings(home="{tmp_path}/home")))\''
     )
     own = subprocess.run(["unshare", "-rm", "true"], capture_output=True)

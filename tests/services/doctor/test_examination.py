@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from services import cli
-from services.doctor import examination
-from services.doctor.examination import examine
-from services.doctor.finding import Finding, ok, told
-from services.settings import Settings
+from contrasweep.services import cli
+from contrasweep.services.doctor import examination
+from contrasweep.services.doctor.examination import examine
+from contrasweep.services.doctor.finding import Finding, ok, told
+from contrasweep.services.settings import Settings
 
 
 @pytest.fixture(autouse=True)

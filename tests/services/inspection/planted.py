@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from upath import UPath
 
+from contrasweep.trainers.data.store import Source, Volume, VolumeStore
 from tests.trainers.data.small_store import write_store
-from trainers.data.store import Source, Volume, VolumeStore
 
 SHAPE = (1, 8, 9, 10)
 

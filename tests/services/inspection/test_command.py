@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from services import cli
-from trainers.data.phantom import PHANTOM_IMAGE, write_phantom
+from contrasweep.services import cli
+from contrasweep.trainers.data.phantom import PHANTOM_IMAGE, write_phantom
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_local")]
 SUBJECTS = 40

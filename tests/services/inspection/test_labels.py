@@ -2,9 +2,15 @@ from pathlib import Path
 
 import numpy as np
 
-from services.inspection.labels import all_labels, explained_problems, label_problems, labels_by_column, labels_by_split
+from contrasweep.services.inspection.labels import (
+    all_labels,
+    explained_problems,
+    label_problems,
+    labels_by_column,
+    labels_by_split,
+)
+from contrasweep.trainers.data.splits import Splits
 from tests.services.inspection.planted import images, store_of
-from trainers.data.splits import Splits
 
 
 def test_labels_by_site_sex_and_split(tmp_path: Path) -> None:

@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.inspection import look_alikes as module
-from services.inspection.survey import survey
+from contrasweep.services.inspection import look_alikes as module
+from contrasweep.services.inspection.survey import survey
+from contrasweep.trainers.data.store import VolumeStore
 from tests.services.inspection.planted import images, store_of
-from trainers.data.store import VolumeStore
 
 
 def pairs_of(store: VolumeStore) -> list[tuple[str, str]]:

@@ -1,9 +1,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from services.inspection.origins import origin_problems, traits
+from contrasweep.services.inspection.origins import origin_problems, traits
+from contrasweep.trainers.data.store import Manifest
 from tests.services.inspection.planted import images, source, store_of
-from trainers.data.store import Manifest
 
 
 def manifest(folder: Path, **changes: Mapping[str, object]) -> Manifest:

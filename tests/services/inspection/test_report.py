@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from services.inspection.page import render, write_page
-from services.inspection.report import Report, inspect_store, rejections
-from services.inspection.screen import print_report
-from services.inspection.target import Target, open_target
-from services.settings import Settings
+from contrasweep.services.inspection.page import render, write_page
+from contrasweep.services.inspection.report import Report, inspect_store, rejections
+from contrasweep.services.inspection.screen import print_report
+from contrasweep.services.inspection.target import Target, open_target
+from contrasweep.services.settings import Settings
+from contrasweep.trainers.data.splits import Splits
+from contrasweep.trainers.data.store import LeftOut, StoredImage, VolumeStore
 from tests.services.inspection.planted import images, source, store_of
-from trainers.data.splits import Splits
-from trainers.data.store import LeftOut, StoredImage, VolumeStore
 
 SPLITS = Splits(
     train=tuple(f"s{row:02d}" for row in range(10)),

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from services.inspection import survey as module
-from services.inspection.survey import middle_slice, pooled, spread_over, survey
+from contrasweep.services.inspection import survey as module
+from contrasweep.services.inspection.survey import middle_slice, pooled, spread_over, survey
 from tests.services.inspection.planted import images, source, store_of
 
 

@@ -4,10 +4,10 @@ import pytest
 from rich.console import Console
 from upath import UPath
 
-from services.inspection.target import open_target
-from services.settings import Settings
+from contrasweep.services.inspection.target import open_target
+from contrasweep.services.settings import Settings
+from contrasweep.trainers.errors import UserError
 from tests.services.inspection.planted import images, store_of
-from trainers.errors import UserError
 
 
 @pytest.fixture

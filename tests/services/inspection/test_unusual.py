@@ -2,10 +2,10 @@ from pathlib import Path
 
 import numpy as np
 
-from services.inspection.survey import survey
-from services.inspection.unusual import Outlier, nearly_blank, outliers, robust_z, unusual_problems
+from contrasweep.services.inspection.survey import survey
+from contrasweep.services.inspection.unusual import Outlier, nearly_blank, outliers, robust_z, unusual_problems
+from contrasweep.trainers.data.store import VolumeStore
 from tests.services.inspection.planted import images, source, store_of
-from trainers.data.store import VolumeStore
 
 
 def found_in(store: VolumeStore) -> tuple[list[str], list[Outlier]]:

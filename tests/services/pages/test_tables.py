@@ -1,5 +1,5 @@
-from services.pages.tables import MOST_IN_SIGHT, Line, Table
-from services.pages.templates import pages
+from contrasweep.services.pages.tables import MOST_IN_SIGHT, Line, Table
+from contrasweep.services.pages.templates import pages
 
 GRID = "{% from 'table.html' import grid %}{{ grid(table) }}"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services import cli
+from contrasweep.services import cli
 
 
 def run(

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from services.cli import bids_app
-from services.cli.model import SOME_REJECTED
+from contrasweep.services.cli import bids_app
+from contrasweep.services.cli.model import SOME_REJECTED
 from tests.trainers.served import served_sample
 
 

@@ -5,11 +5,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from services.cli.model import SOME_REJECTED
-from services.predicting.answers import COLUMNS
+from contrasweep.services.cli.model import SOME_REJECTED
+from contrasweep.services.predicting.answers import COLUMNS
+from contrasweep.trainers.served import ServedModel
 from tests.services.predicting.asked import run
 from tests.trainers.served import served_sample
-from trainers.served import ServedModel
 
 
 @pytest.fixture(scope="module")

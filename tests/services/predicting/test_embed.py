@@ -5,10 +5,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from services.cli.model import SOME_REJECTED
+from contrasweep.services.cli.model import SOME_REJECTED
+from contrasweep.trainers.served import ServedModel
 from tests.services.predicting.asked import run
 from tests.trainers.served import served_sample
-from trainers.served import ServedModel
 
 
 @pytest.fixture(scope="module")

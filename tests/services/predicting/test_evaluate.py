@@ -5,21 +5,21 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from services.cli.model import SOME_REJECTED
-from services.predicting.evaluate import CohortReport, doubts
-from services.predicting.model import sweep_of
-from services.predicting.overlap import OwnScans, own_scans
-from services.records.folder import SweepFolder, SweepState
-from services.settings import Settings
-from services.spec.spec import LoadedSpec
+from contrasweep.services.cli.model import SOME_REJECTED
+from contrasweep.services.predicting.evaluate import CohortReport, doubts
+from contrasweep.services.predicting.model import sweep_of
+from contrasweep.services.predicting.overlap import OwnScans, own_scans
+from contrasweep.services.records.folder import SweepFolder, SweepState
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.trainers.data.splits import store_splits
+from contrasweep.trainers.data.store import Volume, file_digest
+from contrasweep.trainers.served import Calibration, save_served
 from tests.services.past import spec
 from tests.services.predicting.asked import run
 from tests.services.sweep_page.parsed import Page
 from tests.trainers.data.small_store import write_store
 from tests.trainers.served import served_sample
-from trainers.data.splits import store_splits
-from trainers.data.store import Volume, file_digest
-from trainers.served import Calibration, save_served
 
 PEOPLE = 24
 IMAGE = ("--image", "{participant_id}_{visit}.png", "--session", "visit")

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from services import cli
+from contrasweep.services import cli
 from tests.trainers.served import served_sample
 
 

@@ -3,11 +3,11 @@ from typing import Any
 
 import pytest
 
-from services.predicting.scans import Asked, find_scans
+from contrasweep.services.predicting.scans import Asked, find_scans
+from contrasweep.trainers.covariates import Cells
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.served import ServedModel, save_served
 from tests.trainers.served import served_sample
-from trainers.covariates import Cells
-from trainers.errors import UserError
-from trainers.served import ServedModel, save_served
 
 
 @pytest.fixture(scope="module")

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 
-from services import recipes
-from services.data.validate import list_scans, prepared_shape, validate_data
-from services.recipes import Recipe, fill
-from services.spec.checks import check_spec
-from services.spec.first import write_first_spec
-from services.spec.spec import load_spec
-from services.spec.yaml import load_mapping
-from trainers.errors import UserError
+from contrasweep.services import recipes
+from contrasweep.services.data.validate import list_scans, prepared_shape, validate_data
+from contrasweep.services.recipes import Recipe, fill
+from contrasweep.services.spec.checks import check_spec
+from contrasweep.services.spec.first import write_first_spec
+from contrasweep.services.spec.spec import load_spec
+from contrasweep.services.spec.yaml import load_mapping
+from contrasweep.trainers.errors import UserError
 
 SUBJECTS = 24
 PLACED = np.diag([4.0, 4.0, 4.0, 1.0])

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from services.records import code
-from services.records.code import ROOMS, code_digest, copy_code
+from contrasweep.services.records import code
+from contrasweep.services.records.code import ROOMS, code_digest, copy_code
 
 
 def test_a_copy_is_whole_and_nothing_else(tmp_path: Path) -> None:

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.records.answers import Comparison, Difference, Sweep
-from services.records.comparison import Side, between_runs, between_subjects, compare, differing, progress
-from services.records.folder import SweepState
-from services.records.trial_record import keep_race, read_records
-from services.spec.replicate import Replicate
-from services.spec.spec import SweepSpec
+from contrasweep.services.records.answers import Comparison, Difference, Sweep
+from contrasweep.services.records.comparison import Side, between_runs, between_subjects, compare, differing, progress
+from contrasweep.services.records.folder import SweepState
+from contrasweep.services.records.trial_record import keep_race, read_records
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.spec.spec import SweepSpec
+from contrasweep.trainers.history import PRUNED
+from contrasweep.trainers.metrics import bootstrap
 from tests.services.past import leave, spec
 from tests.services.sweep_page.left import final_report
-from trainers.history import PRUNED
-from trainers.metrics import bootstrap
 
 LABELS = (20.0, 40.0, 60.0, 80.0)
 

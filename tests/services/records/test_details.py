@@ -2,13 +2,13 @@ from pathlib import Path
 
 import numpy as np
 
-from services.records.details import details_of, read_details, write_details
-from services.records.final_report import Evaluation
-from services.spec.replicate import Replicate
+from contrasweep.services.records.details import details_of, read_details, write_details
+from contrasweep.services.records.final_report import Evaluation
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.trainers.data.store import Volume
+from contrasweep.trainers.served import Calibration
+from contrasweep.trainers.served.evaluation import BY_LINE, OF_LABEL
 from tests.trainers.data.small_store import _stored
-from trainers.data.store import Volume
-from trainers.served import Calibration
-from trainers.served.evaluation import BY_LINE, OF_LABEL
 
 
 def test_details_are_of_the_mean_prediction_by_what_the_store_says(tmp_path: Path) -> None:

@@ -4,10 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from services.records.answers import Against, BaselineFigures, Final, fields_of
-from services.records.final_report import BaselineSaid, Evaluation, FinalReport, pooled_baselines, read_report
-from services.spec.replicate import Replicate
-from trainers.interval import Interval
+from contrasweep.services.records.answers import Against, BaselineFigures, Final, fields_of
+from contrasweep.services.records.final_report import (
+    BaselineSaid,
+    Evaluation,
+    FinalReport,
+    pooled_baselines,
+    read_report,
+)
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.trainers.interval import Interval
 
 
 def report(*scans: tuple[str, str]) -> FinalReport:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.records.folder import (
+from contrasweep.services.records.folder import (
     BROKEN,
     FINISHED,
     INTERRUPTED,
@@ -20,11 +20,11 @@ from services.records.folder import (
     SweepFolder,
     recognised,
 )
-from services.settings import Settings
-from services.spec.spec import LoadedSpec
-from services.verbs.local import describe
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.services.verbs.local import describe
+from contrasweep.trainers.errors import UserError
 from tests.services.past import spec
-from trainers.errors import UserError
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def create(settings: Settings, name: str = "study") -> SweepFolder:
 DRIVE = """
 import sys, time
 from pathlib import Path
-from services.records.folder import SweepFolder
+from contrasweep.services.records.folder import SweepFolder
 with SweepFolder(Path(sys.argv[1])).driving():
     print("driving", flush=True)
     time.sleep(60)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from scipy.stats import t as student
 
-from services.records.answers import Counts, Trial
-from services.records.leaderboard import counts, fronts, leaderboard, student_95, tied, told
-from services.records.trial_record import keep_race, read_records
-from services.spec.spec import SeedPlan, SweepSpec
+from contrasweep.services.records.answers import Counts, Trial
+from contrasweep.services.records.leaderboard import counts, fronts, leaderboard, student_95, tied, told
+from contrasweep.services.records.trial_record import keep_race, read_records
+from contrasweep.services.spec.spec import SeedPlan, SweepSpec
+from contrasweep.trainers.history import PRUNED
 from tests.services.past import by_seed, leave, spec
-from trainers.history import PRUNED
 
 SPEC = spec(seeds=[0, 1])
 

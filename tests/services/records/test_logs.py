@@ -13,10 +13,10 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from services.pages.tables import Line, Table
-from services.records.logs import driver_log, follow_log, read_log, trial_log
-from services.screen.tables import print_table
-from trainers.errors import UserError
+from contrasweep.services.pages.tables import Line, Table
+from contrasweep.services.records.logs import driver_log, follow_log, read_log, trial_log
+from contrasweep.services.screen.tables import print_table
+from contrasweep.trainers.errors import UserError
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ ")
 

@@ -1,8 +1,8 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from services.records.looks import Looks
-from services.settings import Settings
+from contrasweep.services.records.looks import Looks
+from contrasweep.services.settings import Settings
 
 TEST = ("s1", "s2")
 

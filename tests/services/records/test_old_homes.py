@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from services.records.folder import FINISHED, SweepFolder, known_id, recognised
-from services.settings import Settings
-from services.spec.spec import load_spec
-from services.verbs.local import Local
-from trainers.errors import UserError
+from contrasweep.services.records.folder import FINISHED, SweepFolder, known_id, recognised
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import load_spec
+from contrasweep.services.verbs.local import Local
+from contrasweep.trainers.errors import UserError
 
 OLD_HOMES = Path(__file__).with_name("old_homes")
 DONE = {"0.1.0": "done-a895d360", "before-rooms": "done-dbd29c50"}
@@ -70,13 +70,13 @@ def test_a_spec_that_is_done_is_known_under_its_old_id(version: str, tmp_path: P
 def test_running_it_again_shows_it_and_starts_no_ray(
     version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from services.cli import sweeps
+    from contrasweep.services.cli import sweeps
 
     settings = unpacked(version, tmp_path)
     monkeypatch.setenv("CONTRASWEEP_HOME", str(settings.home))
     printed = io.StringIO()
     monkeypatch.setattr(sweeps, "console", Console(file=printed, highlight=False))
-    monkeypatch.setitem(sys.modules, "services.sweep.run", None)
+    monkeypatch.setitem(sys.modules, "contrasweep.services.sweep.run", None)
     sweeps.run(tmp_path / "study" / "done.yaml")
     assert printed.getvalue().startswith(f"{DONE[version]} is done; it ran from {tmp_path}/study\n")
     assert "test MAE" in printed.getvalue()
@@ -84,7 +84,7 @@ def test_running_it_again_shows_it_and_starts_no_ray(
 
 @pytest.mark.ray
 def test_a_stopped_one_goes_on_and_keeps_what_it_has(tmp_path: Path, ray_local: None) -> None:
-    from services.sweep.run import run_sweep
+    from contrasweep.services.sweep.run import run_sweep
 
     settings, sweep_id = unpacked("before-rooms", tmp_path), HALF["before-rooms"]
     finished = sorted((Path(settings.storage_path) / sweep_id).glob("trial-0000/seed-*/history.json"))
@@ -98,7 +98,7 @@ def test_a_stopped_one_goes_on_and_keeps_what_it_has(tmp_path: Path, ray_local: 
 
 @pytest.mark.ray
 def test_where_volumes_are_kept_otherwise_now_it_says_so_and_changes_nothing(tmp_path: Path, ray_local: None) -> None:
-    from services.sweep.run import run_sweep
+    from contrasweep.services.sweep.run import run_sweep
 
     settings = unpacked("0.1.0", tmp_path)
     loaded = recognised(load_spec(tmp_path / "study" / "half.yaml"), settings)

@@ -6,16 +6,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from services import cli
-from services.records.final_report import FinalReport
-from services.records.folder import OuterFolder, SweepFolder
-from services.records.results import read_results, write_results
-from services.records.tested import TESTED
-from services.records.trial_record import read_records, run_folder
-from services.spec.replicate import Replicate
+from contrasweep.services import cli
+from contrasweep.services.records.final_report import FinalReport
+from contrasweep.services.records.folder import OuterFolder, SweepFolder
+from contrasweep.services.records.results import read_results, write_results
+from contrasweep.services.records.tested import TESTED
+from contrasweep.services.records.trial_record import read_records, run_folder
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.trainers.finetune import FIRST_STAGE
 from tests.services.past import EPOCHS, history, leave
 from tests.services.sweep_page.left import SEEDS, Left, curves, final_report, finished, study
-from trainers.finetune import FIRST_STAGE
 
 
 def frames(left: Left, folder: Path) -> dict[str, pd.DataFrame]:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from services.records.seed_runs import SeedRuns, copy_run
+from contrasweep.services.records.seed_runs import SeedRuns, copy_run
+from contrasweep.trainers.config import RunConfig
 from tests.services.past import history
-from trainers.config import RunConfig
 
 RUN: dict[str, Any] = {"model": {}, "training": {"epochs": 4}, "method": {"name": "exponential"}, "seed": 3}
 
@@ -58,7 +58,7 @@ def test_another_run_is_not_found(tmp_path: Path, changes: dict[str, Any]) -> No
 def test_other_data_or_other_code_make_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     SeedRuns(tmp_path, "data").add(run(), left(tmp_path, "one-1"))
     assert SeedRuns(tmp_path, "other data").find(run()) is None
-    monkeypatch.setattr("services.records.seed_runs.code_digest", lambda rooms: "other")
+    monkeypatch.setattr("contrasweep.services.records.seed_runs.code_digest", lambda rooms: "other")
     assert SeedRuns(tmp_path, "data").find(run()) is None
 
 
@@ -90,7 +90,7 @@ def test_a_copy_has_all_that_was_left_and_outlives_it(tmp_path: Path) -> None:
 CLAIM = """
 import sys, time
 from pathlib import Path
-from services.records.seed_runs import SeedRuns
+from contrasweep.services.records.seed_runs import SeedRuns
 from tests.services.records.test_seed_runs import run
 with SeedRuns(Path(sys.argv[1]), "data").claimed(run(), lambda: False):
     print("claimed", flush=True)
@@ -101,7 +101,7 @@ with SeedRuns(Path(sys.argv[1]), "data").claimed(run(), lambda: False):
 def test_who_trains_a_run_is_waited_for_and_a_killed_process_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.records.seed_runs._POLL_S", 0.01)
+    monkeypatch.setattr("contrasweep.services.records.seed_runs._POLL_S", 0.01)
     runs, polls = SeedRuns(tmp_path, "data"), iter([False, False, True])
     with subprocess.Popen([sys.executable, "-c", CLAIM, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout and other.stdout.readline() == "claimed\n"

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from search_spaces import Configuration
-from services.records.trial_record import (
+from contrasweep.search_spaces import Configuration
+from contrasweep.services.records.trial_record import (
     read_record,
     read_records,
     run_folder,
     trial_folder,
     write_configuration,
 )
-from services.spec.replicate import Replicate
-from services.spec.spec import SeedPlan
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.spec.spec import SeedPlan
+from contrasweep.trainers.history import COMPLETE, PRUNED, RUNNING
 from tests.services.past import EPOCHS, by_seed, history, leave
-from trainers.history import COMPLETE, PRUNED, RUNNING
 
 PLAN = SeedPlan((0, 1), EPOCHS)
 

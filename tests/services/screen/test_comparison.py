@@ -5,9 +5,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from services.records.answers import Comparison
-from services.records.comparison import compare
-from services.screen.comparison import BARS, print_comparison, progress_table
+from contrasweep.services.records.answers import Comparison
+from contrasweep.services.records.comparison import compare
+from contrasweep.services.screen.comparison import BARS, print_comparison, progress_table
 from tests.services.past import leave
 from tests.services.records.test_comparison import LABELS, SPEC, changed, side, some
 

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from services.screen import progress
-from services.screen.progress import meter
+from contrasweep.services.screen import progress
+from contrasweep.services.screen.progress import meter
 
 
 class Clock:

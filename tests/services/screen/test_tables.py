@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from search_spaces import Value
-from services.records.answers import (
+from contrasweep.search_spaces import Value
+from contrasweep.services.records.answers import (
     Against,
     BaselineFigures,
     Final,
@@ -20,9 +20,9 @@ from services.records.answers import (
     Trial,
     fields_of,
 )
-from services.records.leaderboard import told
-from services.records.trial_record import read_records
-from services.screen.tables import (
+from contrasweep.services.records.leaderboard import told
+from contrasweep.services.records.trial_record import read_records
+from contrasweep.services.screen.tables import (
     OUTER_DOUBT,
     leaderboard_text,
     print_leaderboard,
@@ -30,11 +30,11 @@ from services.screen.tables import (
     print_table,
     sweeps_table,
 )
-from services.spec.replicate import Replicate
-from services.spec.spec import Extent, SweepSpec
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.spec.spec import Extent, SweepSpec
+from contrasweep.trainers.history import PRUNED
+from contrasweep.trainers.interval import Interval
 from tests.services.past import leave, spec
-from trainers.history import PRUNED
-from trainers.interval import Interval
 
 SPEC = spec(seeds=[0, 1])
 

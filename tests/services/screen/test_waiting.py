@@ -4,8 +4,8 @@ import time
 import pytest
 from rich.console import Console
 
-from services.screen import waiting as module
-from services.screen.waiting import waiting
+from contrasweep.services.screen import waiting as module
+from contrasweep.services.screen.waiting import waiting
 
 
 def screen(*, terminal: bool) -> tuple[Console, io.StringIO]:

@@ -4,12 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from services.records.answers import Planned
-from services.settings import Settings
-from services.spec.spec import LoadedSpec
-from services.verbs.jobs_client import ClusterAway
-from services.verbs.ray_jobs import Job
-from trainers.errors import UserError
+from contrasweep.services.records.answers import Planned
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.services.verbs.jobs_client import ClusterAway
+from contrasweep.services.verbs.ray_jobs import Job
+from contrasweep.trainers.errors import UserError
 
 ROOT = Path(__file__).parents[3]
 

@@ -11,14 +11,14 @@ import httpx
 import optuna
 import yaml
 
-from services.service.api import Admit, make_app
-from services.service.bounds import read_spec
-from services.service.guard import Guard
-from services.service.measures import Measures
-from services.service.sweeps import Service
-from services.service.tokens import FILE, Tokens
-from services.settings import Settings
-from services.spec.spec import LoadedSpec
+from contrasweep.services.service.api import Admit, make_app
+from contrasweep.services.service.bounds import read_spec
+from contrasweep.services.service.guard import Guard
+from contrasweep.services.service.measures import Measures
+from contrasweep.services.service.sweeps import Service
+from contrasweep.services.service.tokens import FILE, Tokens
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import LoadedSpec
 from tests.services.service.processes import Processes
 from tests.services.service.wire import serving
 

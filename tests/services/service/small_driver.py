@@ -7,9 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-from services.records.folder import FINISHED, STOPPED, SweepFolder
-from services.settings import Settings
-from services.spec.spec import LoadedSpec, parse_spec
+from contrasweep.services.records.folder import FINISHED, STOPPED, SweepFolder
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import LoadedSpec, parse_spec
 
 
 def main() -> None:

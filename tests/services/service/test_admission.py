@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from services.service import admission
-from services.service.admission import admit
+from contrasweep.services.service import admission
+from contrasweep.services.service.admission import admit
+from contrasweep.trainers.errors import UserError
 from tests.services.small_study import SPEC, write_study
-from trainers.errors import UserError
 
 
 @pytest.fixture(scope="module")

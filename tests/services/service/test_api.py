@@ -11,13 +11,13 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from services.records.folder import SweepFolder
-from services.service.api import Kind
-from services.service.bounds import read_spec
-from services.spec.spec import LoadedSpec
+from contrasweep.services.records.folder import SweepFolder
+from contrasweep.services.service.api import Kind
+from contrasweep.services.service.bounds import read_spec
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.trainers.errors import UserError
 from tests.services.service.processes import Processes
 from tests.services.service.running import Running, as_yaml, running, spec, wait
-from trainers.errors import UserError
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_the_cluster_away_and_back(up: Running) -> None:
 
 
 def test_a_start_that_is_refused_is_tried_again(up: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.service.loop.PATIENCE_S", 2.5)  # longer than a look takes to come
+    monkeypatch.setattr("contrasweep.services.service.loop.PATIENCE_S", 2.5)  # longer than a look takes to come
     up.cluster.refuses = True
     name = submitted(up)
     sweep = wait(lambda: up.until(name, "queued"), lambda sweep: sweep["reason"])

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from services.service.bounds import MOST, MOST_ITEMS, SPEC_BYTES, Kind, read_spec
-from services.spec.yaml import DEEPEST
+from contrasweep.services.service.bounds import MOST, MOST_ITEMS, SPEC_BYTES, Kind, read_spec
+from contrasweep.services.spec.yaml import DEEPEST
+from contrasweep.trainers.errors import UserError
 from tests.services.spec.test_spec import MINIMAL, SPECS, changed, parsed
-from trainers.errors import UserError
 
 
 def refusal(body: bytes, kind: Kind = "json") -> str:

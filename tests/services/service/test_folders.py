@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from services.records.folder import FINISHED, STOPPED, SweepFolder, SweepState
-from services.service.folders import Folders
+from contrasweep.services.records.folder import FINISHED, STOPPED, SweepFolder, SweepState
+from contrasweep.services.service.folders import Folders
 
 
 def write(sweeps: Path, name: str, state: str = STOPPED) -> None:

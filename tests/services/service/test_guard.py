@@ -12,9 +12,9 @@ import httpx
 import pytest
 from fastapi import Depends, FastAPI, Request
 
-from services.service import guard as module
-from services.service.guard import BODY_BYTES, Guard, Limits
-from services.service.tokens import FILE, Identity, Tokens
+from contrasweep.services.service import guard as module
+from contrasweep.services.service.guard import BODY_BYTES, Guard, Limits
+from contrasweep.services.service.tokens import FILE, Identity, Tokens
 from tests.services.service.wire import answer, connection, serving, status
 
 WAIT_S = 0.3

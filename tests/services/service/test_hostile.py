@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from services.service import guard
-from services.service.admission import TIME_S, admit
-from services.service.tokens import FILE, Tokens
+from contrasweep.services.service import guard
+from contrasweep.services.service.admission import TIME_S, admit
+from contrasweep.services.service.tokens import FILE, Tokens
 from tests.services.service.running import Running, running
 from tests.services.service.wire import answer, connection, status
 from tests.services.small_study import SPEC, write_study

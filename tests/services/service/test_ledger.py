@@ -10,12 +10,12 @@ import pytest
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 
-from services.service.ledger import ATTRIBUTE, Entry, Ledger
-from services.service.refusals import Unavailable
-from services.settings import Settings
-from services.stores.optuna import directions_of, open_storage, open_study
+from contrasweep.services.service.ledger import ATTRIBUTE, Entry, Ledger
+from contrasweep.services.service.refusals import Unavailable
+from contrasweep.services.settings import Settings
+from contrasweep.services.stores.optuna import directions_of, open_storage, open_study
+from contrasweep.trainers.errors import UserError
 from tests.cluster.database import postgres
-from trainers.errors import UserError
 
 SPEC = "name: a\n" + "# of the size that specs have\n" * 60
 

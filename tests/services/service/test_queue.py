@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.records.answers import Sweep
-from services.service.ledger import Entry
-from services.service.queue import (
+from contrasweep.services.records.answers import Sweep
+from contrasweep.services.service.ledger import Entry
+from contrasweep.services.service.queue import (
     MAX_LOST,
     MAX_RESTARTS,
     WINDOW_S,
@@ -25,7 +25,7 @@ from services.service.queue import (
     line,
     reasons,
 )
-from services.verbs.ray_jobs import Job
+from contrasweep.services.verbs.ray_jobs import Job
 
 NOW = 2_000_000_000.0
 DAY_S = 86_400.0

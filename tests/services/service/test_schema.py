@@ -8,12 +8,12 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given
 
-from services.records.answers import Planned
-from services.settings import Settings
-from services.spec.spec import LoadedSpec
+from contrasweep.services.records.answers import Planned
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.trainers.errors import UserError
 from tests.services.service.processes import Processes
 from tests.services.service.running import running
-from trainers.errors import UserError
 
 EXAMPLES = 4
 

@@ -8,20 +8,20 @@ from pathlib import Path
 import optuna
 import pytest
 
-from services.records.answers import Planned, asked_by
-from services.records.folder import BROKEN, FINISHED, STOPPED, OuterFolder, SweepFolder
-from services.service.ledger import Entry
-from services.service.queue import Observed
-from services.service.refusals import Conflict, Forbidden, Missing, Unavailable
-from services.service.sweeps import Service
-from services.service.tokens import Identity
-from services.settings import Settings
-from services.spec.extent import More
-from services.spec.spec import LoadedSpec, spec_of
-from services.verbs.ray_jobs import Job, Refused
+from contrasweep.services.records.answers import Planned, asked_by
+from contrasweep.services.records.folder import BROKEN, FINISHED, STOPPED, OuterFolder, SweepFolder
+from contrasweep.services.service.ledger import Entry
+from contrasweep.services.service.queue import Observed
+from contrasweep.services.service.refusals import Conflict, Forbidden, Missing, Unavailable
+from contrasweep.services.service.sweeps import Service
+from contrasweep.services.service.tokens import Identity
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.extent import More
+from contrasweep.services.spec.spec import LoadedSpec, spec_of
+from contrasweep.services.verbs.ray_jobs import Job, Refused
+from contrasweep.trainers.errors import UserError
 from tests.services.service.processes import Processes
 from tests.services.service.running import spec
-from trainers.errors import UserError
 
 ADA = Identity("ada", "submitter")
 

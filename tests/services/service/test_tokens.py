@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from services.cli import app
-from services.service import tokens as module
-from services.service.tokens import FILE, Identity, Tokens
-from trainers.errors import UserError
+from contrasweep.services.cli import app
+from contrasweep.services.service import tokens as module
+from contrasweep.services.service.tokens import FILE, Identity, Tokens
+from contrasweep.trainers.errors import UserError
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from services.service.guard import uvicorn_options
+from contrasweep.services.service.guard import uvicorn_options
 
 PATIENCE_S = 20.0
 

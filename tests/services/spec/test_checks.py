@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from search_spaces import Configuration
-from services.spec.checks import check_against_data, check_image_shape, check_spec
-from services.spec.spec import load_spec
+from contrasweep.search_spaces import Configuration
+from contrasweep.services.spec.checks import check_against_data, check_image_shape, check_spec
+from contrasweep.services.spec.spec import load_spec
+from contrasweep.trainers.errors import UserError
 from tests.services.spec.test_spec import MINIMAL, SPECS, changed, loaded
-from trainers.errors import UserError
 
 
 @pytest.mark.parametrize("path", sorted(SPECS.glob("*.yaml")), ids=lambda path: path.stem)
@@ -138,7 +138,7 @@ def test_a_bug_in_a_search_space_is_no_mistake_of_the_user(bug: Exception, monke
     def suggest(*_: object) -> dict[str, object]:
         raise bug
 
-    monkeypatch.setattr("search_spaces.supremix.suggest", suggest)
+    monkeypatch.setattr("contrasweep.search_spaces.supremix.suggest", suggest)
     with pytest.raises(type(bug), match=r"^'?ours'?$"):
         check_spec(loaded(changed("search", {"spaces": ["supremix"]})))
 

@@ -6,15 +6,15 @@ from typing import Any
 import optuna
 import pytest
 
-from search_spaces import Configuration
-from services.spec import methods
-from services.spec.checks import check_against_data, check_image_shape, check_image_shapes, check_spec
-from services.spec.spec import LoadedSpec, Options, SweepSpec
-from services.stores.optuna import open_study
-from services.sweep.trial import run_config
+from contrasweep.search_spaces import Configuration
+from contrasweep.services.spec import methods
+from contrasweep.services.spec.checks import check_against_data, check_image_shape, check_image_shapes, check_spec
+from contrasweep.services.spec.spec import LoadedSpec, Options, SweepSpec
+from contrasweep.services.stores.optuna import open_study
+from contrasweep.services.sweep.trial import run_config
+from contrasweep.trainers import losses
+from contrasweep.trainers.errors import UserError
 from tests.services.spec.test_ids import spec
-from trainers import losses
-from trainers.errors import UserError
 
 ENCODERS: dict[str, Any] = {"resnet18": {}, "sfcn": {"model": {"encoder": "sfcn"}}}
 LARGE: dict[str, Any] = {"small": {"training": {"batch_size": 16}}, "large": {"training": {"batch_size": 64}}}

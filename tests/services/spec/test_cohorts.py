@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from services.spec.checks import check_spec
-from services.spec.cohorts import naming_cohort
-from services.spec.spec import parse_spec
+from contrasweep.services.spec.checks import check_spec
+from contrasweep.services.spec.cohorts import naming_cohort
+from contrasweep.services.spec.spec import parse_spec
+from contrasweep.trainers.config import DataConfig
+from contrasweep.trainers.errors import UserError
 from tests.services.spec.test_spec import MINIMAL, changed, loaded, parsed
-from trainers.config import DataConfig
-from trainers.errors import UserError
 
 ADNI = {"name": "adni", "participants": "adni/visits.csv", "image": "{RID}.nii.gz"}
 BIDS = {"name": "site-b", "bids": "b", "suffix": "T1w"}

@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
-from services.spec.extent import More, extended, seeds_in
-from services.spec.spec import Extent, LoadedSpec
+from contrasweep.services.spec.extent import More, extended, seeds_in
+from contrasweep.services.spec.spec import Extent, LoadedSpec
+from contrasweep.trainers.errors import UserError
 from tests.services.spec.test_ids import spec
-from trainers.errors import UserError
 
 
 def loaded(**search: Any) -> LoadedSpec:

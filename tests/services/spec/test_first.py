@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from services.data.validate import validate_data
-from services.spec.checks import check_spec
-from services.spec.first import write_first_spec
-from services.spec.spec import LoadedSpec, load_spec
-from trainers.errors import UserError
+from contrasweep.services.data.validate import validate_data
+from contrasweep.services.spec.checks import check_spec
+from contrasweep.services.spec.first import write_first_spec
+from contrasweep.services.spec.spec import LoadedSpec, load_spec
+from contrasweep.trainers.errors import UserError
 
 
 def write_png(path: Path, rng: np.random.Generator) -> None:

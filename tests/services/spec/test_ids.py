@@ -7,9 +7,9 @@ import pytest
 import yaml
 from pydantic import BaseModel, create_model
 
-from services.spec.spec import BudgetConfig, RacingConfig, SearchConfig, SweepSpec, kept_spec, parse_spec
+from contrasweep.services.spec.spec import BudgetConfig, RacingConfig, SearchConfig, SweepSpec, kept_spec, parse_spec
+from contrasweep.trainers.config import DataConfig, ModelConfig, SplitConfig, TrainingConfig
 from tests.services.spec.test_spec import MINIMAL, parsed
-from trainers.config import DataConfig, ModelConfig, SplitConfig, TrainingConfig
 
 PINNED: dict[str, dict[str, Any]] = {
     "study-9d651063": {},

@@ -4,12 +4,12 @@ import math
 
 import pytest
 
-from search_spaces import Context, Range, Refused, Value
-from services.spec.methods import check_method, parameters_of
-from services.spec.spec import SearchConfig
+from contrasweep.search_spaces import Context, Range, Refused, Value
+from contrasweep.services.spec.methods import check_method, parameters_of
+from contrasweep.services.spec.spec import SearchConfig
+from contrasweep.trainers import losses
+from contrasweep.trainers.errors import UserError
 from tests.services.spec.published import PUBLISHED
-from trainers import losses
-from trainers.errors import UserError
 
 YEARS = Context(batch_size=32, epochs=50, label_range=73.0)
 

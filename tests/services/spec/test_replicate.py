@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from services.spec.replicate import Replicate, Run, replicate_named
-from services.spec.spec import SeedPlan
+from contrasweep.services.spec.replicate import Replicate, Run, replicate_named
+from contrasweep.services.spec.spec import SeedPlan
 
 SEEDS = st.integers(0, 2**32 - 1)
 REPLICATES = st.builds(Replicate, SEEDS, st.none() | st.integers(0, 999))

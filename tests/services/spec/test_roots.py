@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from services.spec.roots import confine, confine_subjects, place, without_folders
-from services.spec.spec import LoadedSpec
+from contrasweep.services.spec.roots import confine, confine_subjects, place, without_folders
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.trainers.data.participants import Subject
+from contrasweep.trainers.errors import UserError
 from tests.services.spec.test_spec import MINIMAL, changed, parsed
-from trainers.data.participants import Subject
-from trainers.errors import UserError
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from services.spec.smoke import smoke
-from services.spec.spec import LoadedSpec, spec_of
+from contrasweep.services.spec.smoke import smoke
+from contrasweep.services.spec.spec import LoadedSpec, spec_of
 from tests.services.spec.test_ids import FAIR
 from tests.services.spec.test_spec import MINIMAL
 

@@ -12,8 +12,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.spec.spec import LoadedSpec, SweepSpec, load_spec, parse_spec
-from trainers.errors import UserError
+from contrasweep.services.spec.spec import LoadedSpec, SweepSpec, load_spec, parse_spec
+from contrasweep.trainers.errors import UserError
 
 SPECS = Path(__file__).parents[2] / "specs"
 MINIMAL: dict[str, Any] = {

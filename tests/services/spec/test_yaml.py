@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.spec.yaml import DEEPEST, load_mapping
-from trainers.errors import UserError
+from contrasweep.services.spec.yaml import DEEPEST, load_mapping
+from contrasweep.trainers.errors import UserError
 
 REFUSED: dict[str, str | bytes] = {
     "alias bomb": 'a: &a ["x", "x"]\nb: &b [*a, *a]\nc: [*b, *b]',

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from services.settings import Settings
-from services.stores.optuna import open_storage
-from trainers.errors import UserError
+from contrasweep.services.settings import Settings
+from contrasweep.services.stores.optuna import open_storage
+from contrasweep.trainers.errors import UserError
 
 
 @pytest.mark.parametrize("address", ["nonsense:hunter2", "nodatabase://user:hunter2@host/optuna"])

@@ -10,9 +10,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from services.spec.replicate import Replicate
-from services.stores.mlflow import Metrics
-from services.stores.tracker import Tracker
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.stores.mlflow import Metrics
+from contrasweep.services.stores.tracker import Tracker
 from tests.services.past import by_seed
 
 SWEEP = "soop-1c2e"
@@ -253,8 +253,8 @@ def test_reports_that_wait_for_the_artifacts_go_out_once(
 ) -> None:
     tracker.start("name: soop\n", {}, {})
     assert tracker.flush(10) == 0
-    monkeypatch.setattr("services.stores.outbox._FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr("services.stores.outbox._LONGEST_WAIT_S", 0.02)
+    monkeypatch.setattr("contrasweep.services.stores.outbox._FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("contrasweep.services.stores.outbox._LONGEST_WAIT_S", 0.02)
     outage = _Outage(monkeypatch, ("log_text",))
     outage.cut.set()
     page = tmp_path / "page.html"
@@ -313,8 +313,8 @@ class _Outage:
 
 @pytest.fixture
 def outage(monkeypatch: pytest.MonkeyPatch) -> _Outage:
-    monkeypatch.setattr("services.stores.outbox._FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr("services.stores.outbox._LONGEST_WAIT_S", 0.02)
+    monkeypatch.setattr("contrasweep.services.stores.outbox._FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("contrasweep.services.stores.outbox._LONGEST_WAIT_S", 0.02)
     return _Outage(monkeypatch, ("create_run", "log_batch", "set_terminated", "search_runs", "update_run"))
 
 
@@ -342,7 +342,7 @@ def test_an_outage_loses_and_doubles_nothing_and_is_warned_of_once(
 def test_a_call_that_got_through_though_it_failed_is_not_repeated(
     failing: int, uri: str, tmp_path: Path, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.stores.outbox._FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("contrasweep.services.stores.outbox._FIRST_WAIT_S", 0.01)
     calls = 0
 
     def wrap(call: Callable[..., object]) -> Callable[..., object]:

@@ -9,15 +9,15 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from services.data.prepare import find_prepared_each
-from services.records.final_report import FinalReport
-from services.records.folder import FINISHED, SweepFolder
-from services.records.trial_record import read_records
-from services.spec.replicate import Replicate
-from services.sweep.run import run_sweep
-from services.verbs.local import Local
+from contrasweep.services.data.prepare import find_prepared_each
+from contrasweep.services.records.final_report import FinalReport
+from contrasweep.services.records.folder import FINISHED, SweepFolder
+from contrasweep.services.records.trial_record import read_records
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.sweep.run import run_sweep
+from contrasweep.services.verbs.local import Local
+from contrasweep.trainers import checkpoint
 from tests.services.small_study import settings_in, write_study
-from trainers import checkpoint
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 

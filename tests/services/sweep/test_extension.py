@@ -15,19 +15,19 @@ import optuna
 import pytest
 from rich.console import Console
 
-from services.records.final_report import FinalReport
-from services.records.folder import FINISHED, SweepFolder, recognised
-from services.records.looks import Looks
-from services.records.trial_record import read_records, run_folder
-from services.settings import Settings
-from services.spec.extent import More, extended
-from services.spec.replicate import Replicate
-from services.spec.spec import LoadedSpec
-from services.sweep.run import run_sweep
-from services.verbs.local import Local
+from contrasweep.services.records.final_report import FinalReport
+from contrasweep.services.records.folder import FINISHED, SweepFolder, recognised
+from contrasweep.services.records.looks import Looks
+from contrasweep.services.records.trial_record import read_records, run_folder
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.extent import More, extended
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.services.sweep.run import run_sweep
+from contrasweep.services.verbs.local import Local
+from contrasweep.trainers import losses
+from contrasweep.trainers.errors import UserError
 from tests.services.small_study import results, settings_in, write_study
-from trainers import losses
-from trainers.errors import UserError
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -114,7 +114,7 @@ def test_an_extension_that_is_killed_is_what_one_that_was_not_is(tmp_path: Path,
     run(short, settings)
     storage = Path(settings.storage_path) / short.sweep_id
     kept = SweepFolder.find(settings, "small")
-    code = "from services.cli import main; main()"
+    code = "from contrasweep.services.cli import main; main()"
     driver = subprocess.Popen(
         [sys.executable, "-c", code, "extend", "small", "--trials", "4"],
         env={**os.environ, "CONTRASWEEP_HOME": str(settings.home)},
@@ -190,7 +190,7 @@ def test_two_sweeps_that_need_a_run_at_the_same_moment_train_it_once(tmp_path: P
     loaded = write_study(tmp_path, search={**SEARCH, "trials": 2, "parallel": 1})
     names = ("one", "two")
     sweeps = [replace(loaded, spec=loaded.spec.model_copy(update={"name": name})) for name in names]
-    code = "from services.cli import main; main()"
+    code = "from contrasweep.services.cli import main; main()"
     for sweep in sweeps:
         (tmp_path / f"{sweep.spec.name}.yaml").write_text(sweep.spec.to_yaml())
     environment = {**os.environ, "CONTRASWEEP_HOME": str(settings.home)}

@@ -5,7 +5,7 @@ import pytest
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
-from services.sweep.figures import embedding_map, learning_curves, predicted_against_true
+from contrasweep.services.sweep.figures import embedding_map, learning_curves, predicted_against_true
 
 
 def _pixels(figure: Figure) -> np.ndarray:

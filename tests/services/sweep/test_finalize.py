@@ -15,26 +15,26 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from search_spaces import Configuration
-from services.data.prepare import Prepared, Stored, View
-from services.records.final_report import FinalReport
-from services.records.looks import Looks
-from services.records.tested import read_tested
-from services.records.trial_record import keep_race, run_folder, write_configuration
-from services.settings import Settings
-from services.spec.replicate import Replicate
-from services.spec.spec import RacingConfig, SweepSpec, parse_spec
-from services.stores.tracker import Tracker
-from services.sweep.finalize import choose_winner, finalize
-from services.sweep.trial import run_config
+from contrasweep.search_spaces import Configuration
+from contrasweep.services.data.prepare import Prepared, Stored, View
+from contrasweep.services.records.final_report import FinalReport
+from contrasweep.services.records.looks import Looks
+from contrasweep.services.records.tested import read_tested
+from contrasweep.services.records.trial_record import keep_race, run_folder, write_configuration
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.spec.spec import RacingConfig, SweepSpec, parse_spec
+from contrasweep.services.stores.tracker import Tracker
+from contrasweep.services.sweep.finalize import choose_winner, finalize
+from contrasweep.services.sweep.trial import run_config
+from contrasweep.trainers.config import SplitConfig
+from contrasweep.trainers.data.feeds.resident import ResidentFeed, load_resident
+from contrasweep.trainers.data.splits import store_splits
+from contrasweep.trainers.data.store import Volume, VolumeStore
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.inference import Predictor
+from contrasweep.trainers.pretrain import pretrain
 from tests.trainers.data.small_store import write_store
-from trainers.config import SplitConfig
-from trainers.data.feeds.resident import ResidentFeed, load_resident
-from trainers.data.splits import store_splits
-from trainers.data.store import Volume, VolumeStore
-from trainers.errors import UserError
-from trainers.inference import Predictor
-from trainers.pretrain import pretrain
 
 SHAPE = (1, 8, 8)
 SPEC = """
@@ -207,8 +207,8 @@ def test_every_complete_configuration_says_what_it_predicts_for_the_test_split(f
 def test_a_test_split_that_is_read_scan_by_scan_says_the_same(
     finalized: Path, study: Study, tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.sweep.finalize.export_model", lambda *_: None)
-    monkeypatch.setattr("trainers.data.store._PART_BYTES", 1)
+    monkeypatch.setattr("contrasweep.services.sweep.finalize.export_model", lambda *_: None)
+    monkeypatch.setattr("contrasweep.trainers.data.store._PART_BYTES", 1)
     final = tmp_path / "sweep/final.json"
     report = finalize(study.spec, final, study.storage, {(): study.prepared}, tracker, looks(study, tmp_path))
     whole = FinalReport.read(finalized / "final.json")
@@ -223,7 +223,7 @@ def test_a_test_split_that_is_read_scan_by_scan_says_the_same(
 def test_predictions_of_an_earlier_phase_are_kept(
     finalized: Path, study: Study, tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.sweep.finalize.export_model", lambda *_: None)
+    monkeypatch.setattr("contrasweep.services.sweep.finalize.export_model", lambda *_: None)
     shutil.copytree(finalized, tmp_path / "sweep")
     before = (finalized / "test_predictions.parquet").read_bytes()
     final, seen = tmp_path / "sweep/final.json", looks(study, tmp_path)
@@ -239,7 +239,7 @@ def test_configurations_of_another_store_or_without_a_checkpoint(
     study: Study, tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second reads images of the same people in another store; the third has lost a checkpoint."""
-    monkeypatch.setattr("services.sweep.finalize.export_model", lambda *_: None)
+    monkeypatch.setattr("contrasweep.services.sweep.finalize.export_model", lambda *_: None)
     choices = "search: {choices: {size: {one: {data: {dtype: float32}}, two: {data: {dtype: float16}}}}, "
     spec = parse_spec(SPEC.replace("search: {", choices), "small.yaml")
     other = replace(study.prepared, store=_store(tmp_path / "other", noise=7))
@@ -272,7 +272,7 @@ def test_the_best_on_validation_wins_whatever_the_method(study: Study, worse: in
 def test_an_end_to_end_winner_predicts_by_its_own_head(
     study: Study, tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.sweep.finalize.export_model", lambda *_: None)
+    monkeypatch.setattr("contrasweep.services.sweep.finalize.export_model", lambda *_: None)
     _worsen(study.storage, 0)
     report = finalize(
         study.spec, tmp_path / "final.json", study.storage, {(): study.prepared}, tracker, looks(study, tmp_path)
@@ -309,8 +309,8 @@ def test_the_test_split_is_opened_once(
     def opened(*_: object) -> None:
         raise AssertionError("the lock was opened again")
 
-    monkeypatch.setattr("services.sweep.finalize.load_test", opened)
-    monkeypatch.setattr("services.sweep.finalize.load_external", opened)
+    monkeypatch.setattr("contrasweep.services.sweep.finalize.load_test", opened)
+    monkeypatch.setattr("contrasweep.services.sweep.finalize.load_external", opened)
     final = tmp_path / "sweep/final.json"
     report = finalize(trained.spec, final, trained.storage, {(): trained.prepared}, tracker, looks(trained, tmp_path))
     assert report == FinalReport.read(final)
@@ -381,7 +381,7 @@ model = mlflow.pyfunc.load_model("models:/small/1")
 print(model.metadata.signature.inputs.to_json())
 said = model.predict(pd.DataFrame({"image": list(np.load(sys.argv[2]))}))
 np.save(sys.argv[3], said["prediction"].to_numpy())
-import trainers
+from contrasweep import trainers
 print(trainers.__file__)
 """
 

@@ -8,20 +8,20 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from services.data.prepare import find_prepared
-from services.records.final_report import FinalReport
-from services.records.folder import FINISHED, SweepFolder
-from services.records.trial_record import read_records, run_folder
-from services.settings import Settings
-from services.spec.extent import More, extended
-from services.spec.replicate import REFIT, Replicate
-from services.spec.spec import LoadedSpec
-from services.sweep.run import run_sweep
-from services.sweep.trial import run_config
-from services.verbs.local import Local
+from contrasweep.services.data.prepare import find_prepared
+from contrasweep.services.records.final_report import FinalReport
+from contrasweep.services.records.folder import FINISHED, SweepFolder
+from contrasweep.services.records.trial_record import read_records, run_folder
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.extent import More, extended
+from contrasweep.services.spec.replicate import REFIT, Replicate
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.services.sweep.run import run_sweep
+from contrasweep.services.sweep.trial import run_config
+from contrasweep.services.verbs.local import Local
+from contrasweep.trainers.history import History
+from contrasweep.trainers.inference import Predictor
 from tests.services.small_study import settings_in, write_study
-from trainers.history import History
-from trainers.inference import Predictor
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from services.records.folder import SweepFolder
-from services.records.trial_record import keep_race, trial_folder
-from services.screen.tables import print_plan
-from services.settings import Settings
-from services.spec.spec import LoadedSpec, SweepSpec
-from services.sweep.learned import Learned, learn, recall
-from services.sweep.run import run_sweep
-from services.verbs.local import Local
+from contrasweep.services.records.folder import SweepFolder
+from contrasweep.services.records.trial_record import keep_race, trial_folder
+from contrasweep.services.screen.tables import print_plan
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import LoadedSpec, SweepSpec
+from contrasweep.services.sweep.learned import Learned, learn, recall
+from contrasweep.services.sweep.run import run_sweep
+from contrasweep.services.verbs.local import Local
+from contrasweep.trainers import losses
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.history import PRUNED
 from tests.services.data.forty_scans import of, scans
 from tests.services.past import leave, spec
-from trainers import losses
-from trainers.errors import UserError
-from trainers.history import PRUNED
 
 __all__ = ["scans"]
 

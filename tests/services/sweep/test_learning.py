@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from services.records.folder import FINISHED
-from services.records.trial_record import read_records
-from services.sweep.run import run_sweep
+from contrasweep.services.records.folder import FINISHED
+from contrasweep.services.records.trial_record import read_records
+from contrasweep.services.sweep.run import run_sweep
+from contrasweep.trainers import losses
 from tests.benchmarks.methods import guessing, loaded
 from tests.services.small_study import settings_in
-from trainers import losses
 
 SPECS = Path(__file__).parents[2] / "specs"
 

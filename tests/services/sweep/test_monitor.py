@@ -11,15 +11,15 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from search_spaces import Configuration
-from services.screen.progress import Meter
-from services.spec.replicate import Replicate
-from services.spec.spec import SweepSpec
-from services.stores.tracker import Tracker
-from services.sweep.monitor import Monitor
-from services.sweep.racing import Event
+from contrasweep.search_spaces import Configuration
+from contrasweep.services.screen.progress import Meter
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.spec.spec import SweepSpec
+from contrasweep.services.stores.tracker import Tracker
+from contrasweep.services.sweep.monitor import Monitor
+from contrasweep.services.sweep.racing import Event
+from contrasweep.trainers.history import PRUNED
 from tests.services.past import EPOCHS, leave, rows, spec
-from trainers.history import PRUNED
 
 SPEC = spec(trials=4, seeds=[0, 1])
 FIRST, SECOND = SPEC.plan.replicates

@@ -16,21 +16,21 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from services.data.prepare import find_prepared
-from services.records.answers import OuterFold, Pooled, fields_of
-from services.records.final_report import BaselineSaid, Evaluation, FinalReport, PooledReport
-from services.records.folder import FINISHED, INTERRUPTED, SweepFolder
-from services.records.looks import Looks
-from services.settings import Settings
-from services.spec.extent import More, extended
-from services.spec.replicate import Replicate
-from services.spec.spec import LoadedSpec
-from services.sweep.nested import pool
-from services.sweep.run import run_sweep
-from services.verbs.local import Local
+from contrasweep.services.data.prepare import find_prepared
+from contrasweep.services.records.answers import OuterFold, Pooled, fields_of
+from contrasweep.services.records.final_report import BaselineSaid, Evaluation, FinalReport, PooledReport
+from contrasweep.services.records.folder import FINISHED, INTERRUPTED, SweepFolder
+from contrasweep.services.records.looks import Looks
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.extent import More, extended
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.services.sweep.nested import pool
+from contrasweep.services.sweep.run import run_sweep
+from contrasweep.services.verbs.local import Local
+from contrasweep.trainers.errors import UserError
 from tests.services.small_study import settings_in, write_study
 from tests.services.sweep_page.left import final_report
-from trainers.errors import UserError
 
 SEARCH: dict[str, Any] = {"spaces": ["exponential"], "trials": 2, "seeds": [0, 1], "parallel": 1, "racing": None}
 PATIENCE_S = 600
@@ -75,7 +75,7 @@ def test_where_winners_have_no_run_in_common_their_means_are_pooled() -> None:
 
 def start(spec: Path, home: Path) -> "subprocess.Popen[str]":
     """`contrasweep run` as its own process, with a Ray of its own."""
-    command = [sys.executable, "-c", "from services.cli import main; main()", "run", str(spec)]
+    command = [sys.executable, "-c", "from contrasweep.services.cli import main; main()", "run", str(spec)]
     environment = {**os.environ, "CONTRASWEEP_HOME": str(home)}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 

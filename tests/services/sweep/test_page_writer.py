@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from services.records.drivers import add_driver, read_drivers
-from services.records.folder import SweepState
-from services.stores.tracker import Tracker
-from services.sweep import page_writer
-from services.sweep.page_writer import PageWriter
+from contrasweep.services.records.drivers import add_driver, read_drivers
+from contrasweep.services.records.folder import SweepState
+from contrasweep.services.stores.tracker import Tracker
+from contrasweep.services.sweep import page_writer
+from contrasweep.services.sweep.page_writer import PageWriter
 from tests.services.past import leave
 from tests.services.sweep_page.left import Left, study
 

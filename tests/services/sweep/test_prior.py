@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from search_spaces import Configuration, Value
-from services.records.seed_runs import SeedRuns
-from services.records.trial_record import TrialRecord, read_records
-from services.spec import methods
-from services.spec.spec import SweepSpec
-from services.sweep.learned import Learned
-from services.sweep.prior import Prior
-from services.sweep.reuse import count_there
-from services.sweep.trial import run_config
+from contrasweep.search_spaces import Configuration, Value
+from contrasweep.services.records.seed_runs import SeedRuns
+from contrasweep.services.records.trial_record import TrialRecord, read_records
+from contrasweep.services.spec import methods
+from contrasweep.services.spec.spec import SweepSpec
+from contrasweep.services.sweep.learned import Learned
+from contrasweep.services.sweep.prior import Prior
+from contrasweep.services.sweep.reuse import count_there
+from contrasweep.services.sweep.trial import run_config
+from contrasweep.trainers import losses
 from tests.services.past import history, leave, spec
 from tests.services.sweep.test_searcher import Bench
-from trainers import losses
 
 PARAMS = losses.parameters("vanilla")
 RATES = {"training.lr": {"low": 0.01, "high": 1.0}}

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search_spaces import Configuration
-from services.records.trial_record import run_folder, write_configuration
-from services.spec.replicate import Replicate
-from services.spec.spec import SeedPlan
-from services.sweep.racing import Racer, Referee, Rule
+from contrasweep.search_spaces import Configuration
+from contrasweep.services.records.trial_record import run_folder, write_configuration
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.spec.spec import SeedPlan
+from contrasweep.services.sweep.racing import Racer, Referee, Rule
+from contrasweep.trainers.history import EpochMetrics, History, Verdict
 from tests.services.past import EPOCHS, by_seed, history, leave, rows
-from trainers.history import EpochMetrics, History, Verdict
 
 PLAN = SeedPlan((0, 1, 2), EPOCHS)
 FIRST = Replicate(0)

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from search_spaces import Configuration
-from services.records.seed_runs import SeedRuns
-from services.spec import methods
-from services.spec.spec import SweepSpec
-from services.stores.optuna import open_study
-from services.sweep.drawing import Drawing
-from services.sweep.reuse import count_there
-from services.sweep.trial import replayed, run_config
+from contrasweep.search_spaces import Configuration
+from contrasweep.services.records.seed_runs import SeedRuns
+from contrasweep.services.spec import methods
+from contrasweep.services.spec.spec import SweepSpec
+from contrasweep.services.stores.optuna import open_study
+from contrasweep.services.sweep.drawing import Drawing
+from contrasweep.services.sweep.reuse import count_there
+from contrasweep.services.sweep.trial import replayed, run_config
+from contrasweep.trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
 from tests.services.past import history, rows, spec
-from trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
 
 MAES = [5.0, 4.0, 3.0, 3.5]
 

@@ -23,30 +23,30 @@ import pytest
 from rich.console import Console
 from upath import UPath
 
-import search_spaces
-from services.data.prepare import prepare
-from services.records.answers import Final
-from services.records.final_report import FinalReport
-from services.records.folder import FINISHED, INTERRUPTED, STOPPED, SweepFolder
-from services.records.leaderboard import counts
-from services.records.trial_record import read_records, run_folder
-from services.settings import Settings
-from services.spec.replicate import Replicate
-from services.spec.spec import LoadedSpec, load_spec
-from services.stores.tracker import Tracker
-from services.sweep.learned import recall
-from services.sweep.run import run_sweep
-from services.text import number
-from services.verbs.local import Local
+from contrasweep import search_spaces
+from contrasweep.services.data.prepare import prepare
+from contrasweep.services.records.answers import Final
+from contrasweep.services.records.final_report import FinalReport
+from contrasweep.services.records.folder import FINISHED, INTERRUPTED, STOPPED, SweepFolder
+from contrasweep.services.records.leaderboard import counts
+from contrasweep.services.records.trial_record import read_records, run_folder
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.spec.spec import LoadedSpec, load_spec
+from contrasweep.services.stores.tracker import Tracker
+from contrasweep.services.sweep.learned import recall
+from contrasweep.services.sweep.run import run_sweep
+from contrasweep.services.text import number
+from contrasweep.services.verbs.local import Local
+from contrasweep.trainers import checkpoint, losses
+from contrasweep.trainers.data.splits import read_splits
+from contrasweep.trainers.data.store import VolumeStore, read_manifest, write_manifest
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.history import COMPLETE, History
 from tests.services.past import leave
 from tests.services.small_study import results, settings_in, write_study
 from tests.services.sweep.test_searcher import Bench
 from tests.trainers.test_pretrain import bits
-from trainers import checkpoint, losses
-from trainers.data.splits import read_splits
-from trainers.data.store import VolumeStore, read_manifest, write_manifest
-from trainers.errors import UserError
-from trainers.history import COMPLETE, History
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -154,7 +154,7 @@ def test_the_same_spec_again_changes_nothing(
 ) -> None:
     loaded, settings, _ = finished
     before = results(loaded, settings)
-    monkeypatch.setattr("services.sweep.run.cluster", None)  # nor is Ray asked for anything
+    monkeypatch.setattr("contrasweep.services.sweep.run.cluster", None)  # nor is Ray asked for anything
     assert run_quietly(loaded, settings) == ""
     assert results(loaded, settings) == before
 
@@ -292,7 +292,7 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 240) -> None:
 
 def start(spec: Path, home: Path) -> subprocess.Popen[str]:
     """`contrasweep run` as its own process, with a Ray of its own."""
-    code = "from services.cli import main; main()"
+    code = "from contrasweep.services.cli import main; main()"
     environment = {**os.environ, "CONTRASWEEP_HOME": str(home)}
     return subprocess.Popen(
         [sys.executable, "-c", code, "run", str(spec)],

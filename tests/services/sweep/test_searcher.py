@@ -15,21 +15,27 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from search_spaces import Configuration
-from services.records.leaderboard import best, fronts, leaderboard
-from services.records.trial_record import keep_race, read_record, read_records, run_folder, write_configuration
-from services.spec import methods
-from services.spec.replicate import REFIT, Replicate
-from services.spec.spec import SeedPlan, SweepSpec
-from services.stores.optuna import line_up, open_study
-from services.sweep.learned import Learned
-from services.sweep.sampling import Scratch, make_sampler
-from services.sweep.searcher import SweepSearcher
-from services.sweep.spaces import Spaces, add_spaces
+from contrasweep.search_spaces import Configuration
+from contrasweep.services.records.leaderboard import best, fronts, leaderboard
+from contrasweep.services.records.trial_record import (
+    keep_race,
+    read_record,
+    read_records,
+    run_folder,
+    write_configuration,
+)
+from contrasweep.services.spec import methods
+from contrasweep.services.spec.replicate import REFIT, Replicate
+from contrasweep.services.spec.spec import SeedPlan, SweepSpec
+from contrasweep.services.stores.optuna import line_up, open_study
+from contrasweep.services.sweep.learned import Learned
+from contrasweep.services.sweep.sampling import Scratch, make_sampler
+from contrasweep.services.sweep.searcher import SweepSearcher
+from contrasweep.services.sweep.spaces import Spaces, add_spaces
+from contrasweep.trainers import losses
+from contrasweep.trainers.history import COMPLETE, PRUNED
+from contrasweep.trainers.seeding import fold
 from tests.services.past import EPOCHS, history, spec
-from trainers import losses
-from trainers.history import COMPLETE, PRUNED
-from trainers.seeding import fold
 
 Outcome = Callable[[int, bool], str]
 RACING = {"rungs": [2], "finalists": 2}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.sweep.signals import interruption, termination
+from contrasweep.services.sweep.signals import interruption, termination
 
 pytestmark = pytest.mark.usefixtures("signals_as_in_a_terminal")
 ENDING = [signal.SIGTERM, signal.SIGHUP]
@@ -55,7 +55,7 @@ def test_a_hangup_that_is_ignored_stays_ignored() -> None:
 IN_A_TERMINAL = """
 import sys
 from pathlib import Path
-from services.sweep.signals import interruption
+from contrasweep.services.sweep.signals import interruption
 
 with interruption(lambda: print("stopping", flush=True)) as asked:
     print("ready", flush=True)

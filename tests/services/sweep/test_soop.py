@@ -7,11 +7,11 @@ import pytest
 import yaml
 from rich.console import Console
 
-from services.records.final_report import FinalReport
-from services.records.folder import FINISHED
-from services.records.trial_record import read_records
-from services.spec.spec import load_spec
-from services.sweep.run import run_sweep
+from contrasweep.services.records.final_report import FinalReport
+from contrasweep.services.records.folder import FINISHED
+from contrasweep.services.records.trial_record import read_records
+from contrasweep.services.spec.spec import load_spec
+from contrasweep.services.sweep.run import run_sweep
 from tests.services.small_study import settings_in
 
 SPECS = Path(__file__).parents[2] / "specs"

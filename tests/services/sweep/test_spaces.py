@@ -8,12 +8,12 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 from optuna.storages import InMemoryStorage
 
-from services.records.folder import SweepFolder
-from services.settings import Settings
-from services.spec.methods import POINT
-from services.spec.spec import LoadedSpec
-from services.sweep.extension import extend
-from services.sweep.spaces import SPACES, Spaces, add_spaces
+from contrasweep.services.records.folder import SweepFolder
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.methods import POINT
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.services.sweep.extension import extend
+from contrasweep.services.sweep.spaces import SPACES, Spaces, add_spaces
 from tests.services.past import spec
 
 

@@ -1,6 +1,6 @@
 import math
 
-from services.sweep.system_metrics import system_metrics
+from contrasweep.services.sweep.system_metrics import system_metrics
 
 
 def test_every_figure_is_a_finite_number_under_system() -> None:

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from services.records.answers import Against, BaselineFigures, fields_of
-from services.records.final_report import Evaluation, FinalReport
-from services.records.folder import SweepFolder, SweepState
-from services.settings import Settings
-from services.spec.spec import LoadedSpec, SweepSpec
-from services.sweep_page.content import Content, read_content
+from contrasweep.services.records.answers import Against, BaselineFigures, fields_of
+from contrasweep.services.records.final_report import Evaluation, FinalReport
+from contrasweep.services.records.folder import SweepFolder, SweepState
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import LoadedSpec, SweepSpec
+from contrasweep.services.sweep_page.content import Content, read_content
+from contrasweep.trainers.config import CohortConfig
+from contrasweep.trainers.interval import Interval
 from tests.services.past import EPOCHS, leave, spec
-from trainers.config import CohortConfig
-from trainers.interval import Interval
 
 SPACES = ("dynlocrep", "supremix")
 SEEDS = (0, 1, 2)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from services.records.comparison import compare
-from services.sweep_page.comparison import best_so_far, render
+from contrasweep.services.records.comparison import compare
+from contrasweep.services.sweep_page.comparison import best_so_far, render
 from tests.services.records.test_comparison import SPEC, changed, side, some
 from tests.services.screen.test_comparison import two
 from tests.services.sweep_page.parsed import Page

@@ -2,12 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from services.records.trial_record import run_folder
-from services.spec.replicate import Replicate
-from services.sweep_page.cost import Cost, saved, spent
+from contrasweep.services.records.trial_record import run_folder
+from contrasweep.services.spec.replicate import Replicate
+from contrasweep.services.sweep_page.cost import Cost, saved, spent
+from contrasweep.trainers.history import PRUNED, History
 from tests.services.past import EPOCHS, leave
 from tests.services.sweep_page.left import SEEDS, Left, curves, study
-from trainers.history import PRUNED, History
 
 
 def timed(left: Left, number: int, seed: int, epochs: int, epoch_s: float, state: str = PRUNED) -> None:

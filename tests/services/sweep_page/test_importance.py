@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.sweep_page.importance import FEWEST, importances
+from contrasweep.services.sweep_page.importance import FEWEST, importances
 from tests.services.past import EPOCHS, leave
 from tests.services.sweep_page.left import Left, study
 

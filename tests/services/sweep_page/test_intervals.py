@@ -1,6 +1,6 @@
 import pytest
 
-from services.sweep_page.intervals import mean_interval
+from contrasweep.services.sweep_page.intervals import mean_interval
 
 
 def test_one_seed_has_no_interval() -> None:

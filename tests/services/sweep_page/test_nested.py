@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from services.records.answers import Final, Pooled, fields_of
-from services.records.final_report import Evaluation, PooledReport, read_report
-from services.records.folder import OuterFolder, SweepState
-from services.sweep_page import render, write
+from contrasweep.services.records.answers import Final, Pooled, fields_of
+from contrasweep.services.records.final_report import Evaluation, PooledReport, read_report
+from contrasweep.services.records.folder import OuterFolder, SweepState
+from contrasweep.services.sweep_page import render, write
 from tests.services.past import leave
 from tests.services.screen.test_tables import pooled
 from tests.services.sweep_page.left import Left, curves, final_report, picture, study

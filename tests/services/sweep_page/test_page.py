@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search_spaces import Value
-from services.records.details import write_details
-from services.records.tested import TESTED, Said, write_tested
-from services.records.trial_record import keep_race
-from services.spec.replicate import REFIT, Replicate
-from services.spec.spec import parse_spec
-from services.sweep_page import render, write
-from services.sweep_page.tables import table_on_test
+from contrasweep.search_spaces import Value
+from contrasweep.services.records.details import write_details
+from contrasweep.services.records.tested import TESTED, Said, write_tested
+from contrasweep.services.records.trial_record import keep_race
+from contrasweep.services.spec.replicate import REFIT, Replicate
+from contrasweep.services.spec.spec import parse_spec
+from contrasweep.services.sweep_page import render, write
+from contrasweep.services.sweep_page.tables import table_on_test
+from contrasweep.trainers.served import Calibration, evaluate_sample
 from tests.services.past import EPOCHS, leave
 from tests.services.sweep_page.left import Left, curves, finished, study, with_cohort
 from tests.services.sweep_page.parsed import Page
-from trainers.served import Calibration, evaluate_sample
 
 SECTIONS = [
     "Test split: predicted against true, and embeddings",

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from services.sweep_page.summary import summary
+from contrasweep.services.sweep_page.summary import summary
 from tests.services.sweep_page.left import Left, finished, study, with_cohort
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from services.records.code import code_digest
-from services.records.folder import SweepFolder, SweepState
-from services.settings import Settings
-from services.spec.spec import LoadedSpec
-from services.verbs import driver
+from contrasweep.services.records.code import code_digest
+from contrasweep.services.records.folder import SweepFolder, SweepState
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.services.verbs import driver
+from contrasweep.trainers.errors import UserError
 from tests.services.small_study import write_study
-from trainers.errors import UserError
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_driver_runs_the_sweep_that_it_is_told(home: Path, monkeypatch: pytest
         driven.append(placed.sweep_id)
         return SweepState(id=placed.sweep_id, state="finished")
 
-    monkeypatch.setattr("services.sweep.run.run_sweep", run_sweep)
+    monkeypatch.setattr("contrasweep.services.sweep.run.run_sweep", run_sweep)
     words = ["driver", "run", str(loaded.path), "--base", str(tmp_path), "--user", "ada", "--attempt", "1"]
     for more in (["--id", "small-00000001"], []):
         monkeypatch.setattr("sys.argv", [*words, *more])

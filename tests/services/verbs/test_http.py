@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from services.service.bounds import read_spec
-from services.settings import Settings
-from services.spec.spec import LoadedSpec
-from services.verbs.http import Client
+from contrasweep.services.service.bounds import read_spec
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.services.verbs.http import Client
+from contrasweep.trainers.errors import UserError
 from tests.services.service.running import Running, as_yaml, running, spec, wait
-from trainers.errors import UserError
 
 
 @pytest.fixture(scope="module")

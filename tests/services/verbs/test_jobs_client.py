@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.verbs import jobs_client
-from services.verbs.jobs_client import ClusterAway, JobsClient, last_line
+from contrasweep.services.verbs import jobs_client
+from contrasweep.services.verbs.jobs_client import ClusterAway, JobsClient, last_line
 from tests.cluster.server import free_ports
 
 pytestmark = pytest.mark.usefixtures("ray_local")

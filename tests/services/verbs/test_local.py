@@ -12,18 +12,18 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.records.folder import BROKEN, FINISHED, RUNNING, STOPPED, SweepFolder, SweepState
-from services.settings import Settings
-from services.spec.spec import LoadedSpec
-from services.verbs.local import Local, describe, trial_log_path
+from contrasweep.services.records.folder import BROKEN, FINISHED, RUNNING, STOPPED, SweepFolder, SweepState
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.services.verbs.local import Local, describe, trial_log_path
+from contrasweep.trainers.errors import UserError
 from tests.services.past import leave, spec
-from trainers.errors import UserError
 
 SPEC = spec(seeds=[0, 1])
 DRIVE = """
 import subprocess, sys, time
 from pathlib import Path
-from services.records.folder import SweepFolder
+from contrasweep.services.records.folder import SweepFolder
 with SweepFolder(Path(sys.argv[1])).driving():
     child = subprocess.Popen(["sleep", "600"])
     print(child.pid, flush=True)

@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
-from services.records.answers import Sweep
-from services.records.code import ROOMS
-from services.records.folder import FINISHED, RUNNING, SweepFolder
-from services.settings import Settings
-from services.spec.extent import More
-from services.spec.spec import LoadedSpec
-from services.verbs.ray_jobs import Job, Jobs
+from contrasweep.services.records.answers import Sweep
+from contrasweep.services.records.code import ROOMS
+from contrasweep.services.records.folder import FINISHED, RUNNING, SweepFolder
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.extent import More
+from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.services.verbs.ray_jobs import Job, Jobs
+from contrasweep.trainers.errors import UserError
 from tests.cluster.server import wait_until
 from tests.services.small_study import write_study
 from tests.services.verbs.ray_head import RayHead, ray_head
-from trainers.errors import UserError
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
@@ -60,7 +60,14 @@ def no_helper_runs(jobs: Jobs) -> bool:
 
 
 def contrasweep(head: RayHead, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from services.cli import main; main()", *arguments, "--address", head.dashboard]
+    command = [
+        sys.executable,
+        "-c",
+        "from contrasweep.services.cli import main; main()",
+        *arguments,
+        "--address",
+        head.dashboard,
+    ]
     return subprocess.run(command, capture_output=True, text=True, env=os.environ | variables)
 
 
@@ -194,7 +201,7 @@ def test_a_driver_that_found_the_sweep_finished_has_not_failed() -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
 def test_a_user_without_a_name() -> None:
-    code = "import os; from services.verbs import ray_jobs; os.setuid(12345); print(ray_jobs._user())"
+    code = "import os; from contrasweep.services.verbs import ray_jobs; os.setuid(12345); print(ray_jobs._user())"
     nameless = {
         name: value for name, value in os.environ.items() if name not in ("LOGNAME", "USER", "LNAME", "USERNAME")
     }

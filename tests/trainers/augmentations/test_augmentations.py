@@ -8,8 +8,8 @@ import torch
 from monai.transforms import AdjustContrast
 from torch import Tensor
 
-from trainers.augmentations import Augmenter, build
-from trainers.errors import UserError
+from contrasweep.trainers.augmentations import Augmenter, build
+from contrasweep.trainers.errors import UserError
 
 ROWS = np.arange(32)
 

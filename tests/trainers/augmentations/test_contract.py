@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers import augmentations
-from trainers.augmentations import Augmenter
-from trainers.errors import UserError
+from contrasweep.trainers import augmentations
+from contrasweep.trainers.augmentations import Augmenter
+from contrasweep.trainers.errors import UserError
 
 SHAPES = {"series": (2, 64), "image": (1, 16, 12), "volume": (1, 8, 9, 10)}
 UNSUPPORTED = {("affine", "series"), ("rotation", "series"), ("frame_jitter", "image")}

@@ -10,7 +10,7 @@ from monai.transforms import Affine, Rotate
 from scipy import stats
 from torch import Tensor
 
-from trainers.augmentations import Augmenter, build
+from contrasweep.trainers.augmentations import Augmenter, build
 
 ROWS = np.arange(32)
 PLANE, VOLUME = (2, 13, 31), (1, 9, 12, 15)

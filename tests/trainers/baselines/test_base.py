@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from trainers.baselines import Scans, Training
-from trainers.baselines._components import principal_components
-from trainers.baselines.base import tuned
+from contrasweep.trainers.baselines import Scans, Training
+from contrasweep.trainers.baselines._components import principal_components
+from contrasweep.trainers.baselines.base import tuned
 
 
 def training(subjects: list[int], voxels: int = 4) -> Training:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from trainers import baselines
-from trainers.baselines import Fitted, Scans, Training
-from trainers.errors import UserError
+from contrasweep.trainers import baselines
+from contrasweep.trainers.baselines import Fitted, Scans, Training
+from contrasweep.trainers.errors import UserError
 
 PEOPLE, HELD_OUT = 60, 40
 

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from contrasweep.trainers.baselines import Reader
+from contrasweep.trainers.data.store import Volume
 from tests.trainers.data.small_store import write_store
-from trainers.baselines import Reader
-from trainers.data.store import Volume
 
 
 @pytest.mark.parametrize(

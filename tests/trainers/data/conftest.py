@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from contrasweep.trainers.data.store import Volume, VolumeStore
 from tests.trainers.data.small_store import write_store
-from trainers.data.store import Volume, VolumeStore
 
 SHAPE = (1, 3, 4)
 

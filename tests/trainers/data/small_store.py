@@ -8,7 +8,7 @@ from typing import Any
 
 from upath import UPath
 
-from trainers.data.store import (
+from contrasweep.trainers.data.store import (
     FORMAT,
     Dtype,
     LabelStatistics,

@@ -10,18 +10,18 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from contrasweep.trainers.config import SplitConfig, TrainingSplitConfig
+from contrasweep.trainers.covariates import Covariates
+from contrasweep.trainers.data import order
+from contrasweep.trainers.data.feeds import Batch, Feed, arriving, choose_feed
+from contrasweep.trainers.data.feeds.resident import ResidentFeed, load_resident
+from contrasweep.trainers.data.feeds.stream import READ_AHEAD, StreamFeed
+from contrasweep.trainers.data.splits import Splits, make_splits
+from contrasweep.trainers.data.store import Volume, VolumeStore, read_manifest
+from contrasweep.trainers.data.training import training_split
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.normalization import Normalization
 from tests.trainers.data.small_store import write_store
-from trainers.config import SplitConfig, TrainingSplitConfig
-from trainers.covariates import Covariates
-from trainers.data import order
-from trainers.data.feeds import Batch, Feed, arriving, choose_feed
-from trainers.data.feeds.resident import ResidentFeed, load_resident
-from trainers.data.feeds.stream import READ_AHEAD, StreamFeed
-from trainers.data.splits import Splits, make_splits
-from trainers.data.store import Volume, VolumeStore, read_manifest
-from trainers.data.training import training_split
-from trainers.errors import UserError
-from trainers.normalization import Normalization
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from contrasweep.trainers.data import normalization
+from contrasweep.trainers.data.normalization import fit_normalization, store_normalization
+from contrasweep.trainers.data.splits import Splits
+from contrasweep.trainers.data.store import Volume, VolumeStore
+from contrasweep.trainers.normalization import Normalization
 from tests.trainers.data.small_store import write_store
-from trainers.data import normalization
-from trainers.data.normalization import fit_normalization, store_normalization
-from trainers.data.splits import Splits
-from trainers.data.store import Volume, VolumeStore
-from trainers.normalization import Normalization
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.data import order
-from trainers.data.order import epoch_order, rank_rows
+from contrasweep.trainers.data import order
+from contrasweep.trainers.data.order import epoch_order, rank_rows
 
 MIB = 2**20
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from trainers.config import DataConfig
-from trainers.data.participants import read_subjects, unlisted_images
-from trainers.errors import UserError
+from contrasweep.trainers.config import DataConfig
+from contrasweep.trainers.data.participants import read_subjects, unlisted_images
+from contrasweep.trainers.errors import UserError
 
 
 def table(folder: Path, *rows: str, header: str = "id\tage\tsex") -> Path:

@@ -1,6 +1,6 @@
 import pytest
 
-from trainers.data.people import names_people, tells_groups
+from contrasweep.trainers.data.people import names_people, tells_groups
 
 IDS = ["Patient ID", "PatientID", "patient_id", "Subject", "subjectkey", "src_subject_id", "rel_family_id", "Family_ID"]
 IDS += ["Mother_ID", "PTID", "RID", "eid", "twin pair", "participant.number", "HOUSEHOLD", "anonymized_patient_id"]

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from trainers.config import DataConfig
-from trainers.data import readers
-from trainers.data.participants import Subject, read_subjects
-from trainers.data.phantom import PHANTOM_IMAGE, write_phantom
+from contrasweep.trainers.config import DataConfig
+from contrasweep.trainers.data import readers
+from contrasweep.trainers.data.participants import Subject, read_subjects
+from contrasweep.trainers.data.phantom import PHANTOM_IMAGE, write_phantom
 
 SHAPE = (12, 14, 12)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from contrasweep.trainers.data import readers
+from contrasweep.trainers.data.readers import UnreadableError
 from tests.trainers.data import scans
-from trainers.data import readers
-from trainers.data.readers import UnreadableError
 
 XRAY = np.arange(6, dtype=np.uint16).reshape(2, 3)
 

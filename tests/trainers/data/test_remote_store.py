@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from upath import UPath
 
+from contrasweep.trainers.config import SplitConfig
+from contrasweep.trainers.data.normalization import store_normalization
+from contrasweep.trainers.data.splits import store_splits
+from contrasweep.trainers.data.store import Volume, VolumeStore
+from contrasweep.trainers.errors import UserError
 from tests.trainers.data.small_store import write_store
-from trainers.config import SplitConfig
-from trainers.data.normalization import store_normalization
-from trainers.data.splits import store_splits
-from trainers.data.store import Volume, VolumeStore
-from trainers.errors import UserError
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.config import Condition, DataConfig
-from trainers.data.participants import read_scans
-from trainers.data.select import holds
-from trainers.errors import UserError
+from contrasweep.trainers.config import Condition, DataConfig
+from contrasweep.trainers.data.participants import read_scans
+from contrasweep.trainers.data.select import holds
+from contrasweep.trainers.errors import UserError
 
 IMAGE: dict[str, Any] = {"participants": "people.csv", "image": "{id}.png", "id": "id", "label": "age"}
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from trainers.data.readers import Image, UnreadableError
-from trainers.data.several import check_grids, naming, same_places
+from contrasweep.trainers.data.readers import Image, UnreadableError
+from contrasweep.trainers.data.several import check_grids, naming, same_places
 
 PLACED = np.diag([-2.0, 2.0, 2.0, 1.0]) + np.array([[0, 0, 0, 90], [0, 0, 0, -126], [0, 0, 0, -72], [0, 0, 0, 0]])
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from trainers.config import DataConfig
-from trainers.data.participants import read_subjects, split_lists
-from trainers.data.splits import Splits, left_out, make_splits
-from trainers.errors import UserError
+from contrasweep.trainers.config import DataConfig
+from contrasweep.trainers.data.participants import read_subjects, split_lists
+from contrasweep.trainers.data.splits import Splits, left_out, make_splits
+from contrasweep.trainers.errors import UserError
 
 
 @pytest.fixture

@@ -15,11 +15,19 @@ from pydantic import TypeAdapter
 from sklearn.model_selection import train_test_split
 from upath import UPath
 
-from trainers.config import FILES, AnySplit, SplitByFiles, SplitConfig
-from trainers.data.split_files import SplitLists
-from trainers.data.splits import Splits, all_but_test, fold_of, left_out, make_splits, read_splits, store_splits
-from trainers.data.store import Source, StoredSubject, VolumeStore
-from trainers.errors import UserError
+from contrasweep.trainers.config import FILES, AnySplit, SplitByFiles, SplitConfig
+from contrasweep.trainers.data.split_files import SplitLists
+from contrasweep.trainers.data.splits import (
+    Splits,
+    all_but_test,
+    fold_of,
+    left_out,
+    make_splits,
+    read_splits,
+    store_splits,
+)
+from contrasweep.trainers.data.store import Source, StoredSubject, VolumeStore
+from contrasweep.trainers.errors import UserError
 
 SOURCE = Source(shape=(1, 2), spacing_mm=None, orientation=None, minimum=0.0, maximum=1.0, mean=0.5)
 

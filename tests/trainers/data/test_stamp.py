@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from trainers.data.stamp import stamp
+from contrasweep.trainers.data.stamp import stamp
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
+from contrasweep.trainers.data.locked import load_external, load_test
+from contrasweep.trainers.data.splits import Splits
+from contrasweep.trainers.data.store import Dtype, Volume, VolumeStore, read_manifest, remove_abandoned, write_shard
+from contrasweep.trainers.errors import UserError
 from tests.trainers.data.small_store import write_store
-from trainers.data.locked import load_external, load_test
-from trainers.data.splits import Splits
-from trainers.data.store import Dtype, Volume, VolumeStore, read_manifest, remove_abandoned, write_shard
-from trainers.errors import UserError
 
 
 def test_rows_come_in_the_order_asked_for(store: VolumeStore) -> None:
@@ -89,14 +89,14 @@ def test_loaded_rows_are_in_store_order(store: VolumeStore) -> None:
 
 
 def test_the_test_split_comes_in_parts(store: VolumeStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainers.data.store._PART_BYTES", 2 * store.volume_nbytes)
+    monkeypatch.setattr("contrasweep.trainers.data.store._PART_BYTES", 2 * store.volume_nbytes)
     parts = list(load_test(store, Splits(train=(), validation=(), test=("s02", "s07", "s31"))))
     assert [part.rows.tolist() for part in parts] == [[2, 7], [31]]
     assert parts[1].images[0, 0, 0, 0] == 31
 
 
 def test_all_of_a_cohort_comes_in_parts(store: VolumeStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainers.data.store._PART_BYTES", 25 * store.volume_nbytes)
+    monkeypatch.setattr("contrasweep.trainers.data.store._PART_BYTES", 25 * store.volume_nbytes)
     parts = list(load_external(store))
     assert [len(part.rows) for part in parts] == [25, 25, 10]
     assert np.concatenate([part.labels for part in parts]).tolist() == store.labels.tolist()

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.data.table import bound, number, read_table
-from trainers.errors import UserError
+from contrasweep.trainers.data.table import bound, number, read_table
+from contrasweep.trainers.errors import UserError
 
 PLAIN = "id,age,note\na,20,x\nb,30,y\n"
 CELLS = [{"id": "a", "age": "20", "note": "x"}, {"id": "b", "age": "30", "note": "y"}]

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.data.readers import UnreadableError
-from trainers.data.template import ImageTemplate
-from trainers.errors import UserError
+from contrasweep.trainers.data.readers import UnreadableError
+from contrasweep.trainers.data.template import ImageTemplate
+from contrasweep.trainers.errors import UserError
 
 
 @pytest.mark.parametrize(

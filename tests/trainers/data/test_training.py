@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contrasweep.trainers.config import BinWidth, SplitConfig, TrainingSplitConfig
+from contrasweep.trainers.data.participants import labels_of
+from contrasweep.trainers.data.splits import Splits, fold_of, make_splits
+from contrasweep.trainers.data.store import StoredSubject
+from contrasweep.trainers.data.training import binned, permuted, training_split
+from contrasweep.trainers.errors import UserError
 from tests.trainers.data.test_splits import KINDS, SIDES, made, people
-from trainers.config import BinWidth, SplitConfig, TrainingSplitConfig
-from trainers.data.participants import labels_of
-from trainers.data.splits import Splits, fold_of, make_splits
-from trainers.data.store import StoredSubject
-from trainers.data.training import binned, permuted, training_split
-from trainers.errors import UserError
 
 
 def told(**said: Any) -> TrainingSplitConfig:

@@ -4,9 +4,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainers.data.readers import Image
-from trainers.data.transforms import build_transforms
-from trainers.errors import UserError
+from contrasweep.trainers.data.readers import Image
+from contrasweep.trainers.data.transforms import build_transforms
+from contrasweep.trainers.errors import UserError
 
 
 def test_transforms_run_in_order_and_give_float32() -> None:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from trainers.data.participants import Subject
-from trainers.data.readers import UnreadableError
-from trainers.data.transforms import build_transforms
-from trainers.data.volume import cast, load_scan
+from contrasweep.trainers.data.participants import Subject
+from contrasweep.trainers.data.readers import UnreadableError
+from contrasweep.trainers.data.transforms import build_transforms
+from contrasweep.trainers.data.volume import cast, load_scan
 
 NOISE = np.random.default_rng(0).random((1, 8, 8)).astype(np.float32)
 

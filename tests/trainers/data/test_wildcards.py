@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.data.wildcards import Folders, Level
+from contrasweep.trainers.data.wildcards import Folders, Level
 
 NAMES = ["a", "ab", "aab", "b.nii", ".a", "b[a].nii", "a*b", "ba.nii", "é.nii"]
 PATTERNS = ["[ab]*", "[!a]*", "*[[]a]*", "a[*]b", "*[.]n*"]

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from trainers import encoders
-from trainers.encoders.bonet import BoNet
-from trainers.errors import UserError
+from contrasweep.trainers import encoders
+from contrasweep.trainers.encoders.bonet import BoNet
+from contrasweep.trainers.errors import UserError
 
 
 def blocks(depth: float) -> list[torch.Size]:

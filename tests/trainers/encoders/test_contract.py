@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainers import encoders
-from trainers.errors import UserError
+from contrasweep.trainers import encoders
+from contrasweep.trainers.errors import UserError
 
 SPATIAL = {1: (32,), 2: (16, 12), 3: (8, 9, 10)}
 WIDTH, DEPTH = 1 / 16, 1 / 4

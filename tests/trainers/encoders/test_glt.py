@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainers import encoders
-from trainers.encoders.glt import GlobalLocalBlock, GlobalLocalTransformer, patches
-from trainers.errors import UserError
+from contrasweep.trainers import encoders
+from contrasweep.trainers.encoders.glt import GlobalLocalBlock, GlobalLocalTransformer, patches
+from contrasweep.trainers.errors import UserError
 
 
 def built(shape: tuple[int, ...], **params: Any) -> GlobalLocalTransformer:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainers import encoders
+from contrasweep.trainers import encoders
 
 
 def published(name: str, *image_shape: int) -> nn.Module:

@@ -1,6 +1,6 @@
 import pytest
 
-from trainers.encoders._scale import scaled
+from contrasweep.trainers.encoders._scale import scaled
 
 
 @pytest.mark.parametrize(

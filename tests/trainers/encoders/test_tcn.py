@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainers import encoders
-from trainers.encoders.tcn import TCN, DilatedConvolution, TemporalBlock
-from trainers.errors import UserError
+from contrasweep.trainers import encoders
+from contrasweep.trainers.encoders.tcn import TCN, DilatedConvolution, TemporalBlock
+from contrasweep.trainers.errors import UserError
 
 SHAPE = (3, 40)
 

@@ -5,9 +5,9 @@ import torch
 from monai.networks.nets.vit import ViT
 from torch import Tensor
 
-from trainers import encoders
-from trainers.encoders.vit import VisionTransformer, heads_and_hidden
-from trainers.errors import UserError
+from contrasweep.trainers import encoders
+from contrasweep.trainers.encoders.vit import VisionTransformer, heads_and_hidden
+from contrasweep.trainers.errors import UserError
 
 
 def build(shape: tuple[int, ...] = (1, 16, 16), **params: Any) -> VisionTransformer:

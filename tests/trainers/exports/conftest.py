@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from contrasweep.trainers.exports.export import export
 from tests.trainers.exports import exported
-from trainers.exports.export import export
 
 
 @pytest.fixture(scope="session")

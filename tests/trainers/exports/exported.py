@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from contrasweep.trainers import checkpoint, probes
+from contrasweep.trainers.config import MethodConfig, ModelConfig, RunConfig, TrainingConfig
+from contrasweep.trainers.covariates import Cells, Covariates, beside
+from contrasweep.trainers.inference import load_ensemble
+from contrasweep.trainers.model import build_network
+from contrasweep.trainers.served import save_served
 from tests.trainers import tiny
 from tests.trainers.served import served_sample
-from trainers import checkpoint, probes
-from trainers.config import MethodConfig, ModelConfig, RunConfig, TrainingConfig
-from trainers.covariates import Cells, Covariates, beside
-from trainers.inference import load_ensemble
-from trainers.model import build_network
-from trainers.served import save_served
 
 CELLS: list[Cells] = [{"tiv": 1400.0 + 10 * row, "sex": "FM"[row % 2]} for row in range(24)]
 

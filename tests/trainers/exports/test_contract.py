@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from contrasweep.trainers import encoders, exports, probes
+from contrasweep.trainers.exports.export import TOLERANCE, export
+from contrasweep.trainers.served.folded import Folded
 from tests.trainers import tiny
 from tests.trainers.encoders.test_contract import dimensions, shape
 from tests.trainers.exports import exported
-from trainers import encoders, exports, probes
-from trainers.exports.export import TOLERANCE, export
-from trainers.served.folded import Folded
 
 every = pytest.mark.parametrize("name", exports.names())
 

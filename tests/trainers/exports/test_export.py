@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from torch import Tensor
 
+from contrasweep.trainers import encoders
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.exports.export import export
+from contrasweep.trainers.exports.safetensors import Safetensors
 from tests.trainers.exports import exported
-from trainers import encoders
-from trainers.errors import UserError
-from trainers.exports.export import export
-from trainers.exports.safetensors import Safetensors
 
 
 @pytest.mark.parametrize("name", ["safetensors", "monai-bundle"])

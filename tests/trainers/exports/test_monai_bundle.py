@@ -12,15 +12,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from contrasweep.trainers.exports.export import export
+from contrasweep.trainers.served import Preparation, ServedModel
 from tests.trainers.served import served_sample
-from trainers.exports.export import export
-from trainers.served import Preparation, ServedModel
 
 RUN = """
 import json, os, sys
 from monai.bundle import run
 run(**json.loads(sys.argv[1]))
-import trainers
+from contrasweep import trainers
 assert trainers.__file__ == os.path.join(os.getcwd(), "trainers", "__init__.py"), trainers.__file__
 """
 """What `python -m monai.bundle run` does, for which it needs the package `fire`; with the bundle's own code."""

@@ -6,7 +6,7 @@ import onnx
 import pytest
 from onnx import checker
 
-from trainers.served import ServedConfig
+from contrasweep.trainers.served import ServedConfig
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from trainers.served import ServedConfig
-from trainers.served.folded import Folded, Outline
+from contrasweep.trainers.served import ServedConfig
+from contrasweep.trainers.served.folded import Folded, Outline
 
 
 def test_all_tensors_and_what_they_are_of(model: Path, written: Callable[[str], Path]) -> None:

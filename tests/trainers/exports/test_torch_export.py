@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from trainers.served import ServedConfig
+from contrasweep.trainers.served import ServedConfig
 
 
 def test_it_is_run_without_our_code_and_tells_how_scans_are_prepared(written: Callable[[str], Path]) -> None:

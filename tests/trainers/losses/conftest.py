@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainers import losses
+from contrasweep.trainers import losses
 
 SMALL: dict[str, dict[str, Any]] = {
     "adacon": {"train_labels": list(range(20, 80))},

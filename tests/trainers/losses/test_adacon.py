@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from contrasweep.trainers import losses
+from contrasweep.trainers.losses.adacon import distribution
 from tests.trainers.losses.conftest import labels
-from trainers import losses
-from trainers.losses.adacon import distribution
 
 Z = torch.randn(16, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 Y = labels(8, 2)

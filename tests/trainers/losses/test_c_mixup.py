@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 from sklearn.neighbors import KernelDensity
 
-from trainers.losses.c_mixup import CMixup
+from contrasweep.trainers.losses.c_mixup import CMixup
 
 AGES = torch.tensor([20.0, 21.0, 24.0, 30.0, 31.0])
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from contrasweep.trainers import losses
+from contrasweep.trainers.errors import UserError
 from tests.trainers.losses.conftest import embeddings, labels, small
-from trainers import losses
-from trainers.errors import UserError
 
 
 def fields(*candidates: str) -> list[tuple[str, str]]:

@@ -4,11 +4,11 @@ from typing import get_args
 import pytest
 import torch
 
+from contrasweep.trainers import losses
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.losses._neighbours import Distance, scheduled_neighbours
 from tests.trainers.losses import plain
 from tests.trainers.losses.conftest import labels
-from trainers import losses
-from trainers.errors import UserError
-from trainers.losses._neighbours import Distance, scheduled_neighbours
 
 Z = torch.randn(16, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 Y = labels(8, 2)

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainers import losses
-from trainers.errors import UserError
-from trainers.losses.base import Rows
-from trainers.losses.fds import FDS
+from contrasweep.trainers import losses
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.losses.base import Rows
+from contrasweep.trainers.losses.fds import FDS
 
 WIDTH = 3
 TRAIN_LABELS = [20.0, 21.0, 21.5, 22.0, 24.0, 40.0]

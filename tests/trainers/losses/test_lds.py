@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from trainers import losses
-from trainers.errors import UserError
-from trainers.losses.lds import LDS
+from contrasweep.trainers import losses
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.losses.lds import LDS
 
 
 def ages(count: int = 300) -> np.ndarray:

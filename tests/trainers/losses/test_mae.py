@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainers import encoders, losses
-from trainers.config import ModelConfig
-from trainers.encoders.vit import VisionTransformer
-from trainers.errors import UserError
-from trainers.losses.mae import MaskedNetwork, patches, random_split, standardised
+from contrasweep.trainers import encoders, losses
+from contrasweep.trainers.config import ModelConfig
+from contrasweep.trainers.encoders.vit import VisionTransformer
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.losses.mae import MaskedNetwork, patches, random_split, standardised
 
 CONFIG = ModelConfig(encoder="vit", spatial_dims=2)
 

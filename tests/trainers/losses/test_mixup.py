@@ -9,10 +9,10 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.multiprocessing.spawn import spawn
 
-from trainers import losses
-from trainers.distributed import gather_views, own_rows, rank, world_size
-from trainers.losses import Samples
-from trainers.losses.mixup import Mixup
+from contrasweep.trainers import losses
+from contrasweep.trainers.distributed import gather_views, own_rows, rank, world_size
+from contrasweep.trainers.losses import Samples
+from contrasweep.trainers.losses.mixup import Mixup
 
 SAMPLES, VIEWS, WORKERS = 8, 2, 2
 METHODS = {"mixup": {}, "c_mixup": {"bandwidth": 10.0}}

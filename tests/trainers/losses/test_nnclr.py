@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from contrasweep.trainers import losses
+from contrasweep.trainers.losses.base import Rows
 from tests.trainers.losses.conftest import labels
-from trainers import losses
-from trainers.losses.base import Rows
 
 Z = torch.randn(12, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 PAST = torch.randn(3, 10, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainers import losses
+from contrasweep.trainers import losses
 
 ORACLES = Path(__file__).parents[4] / "shared" / "oracles"
 SIZES = {"a": (0, 8, 16), "b": (1, 16, 32)}

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
+from contrasweep.trainers import losses
+from contrasweep.trainers.losses._ranked import running_logsumexp
 from tests.trainers.losses import plain
 from tests.trainers.losses.conftest import labels
-from trainers import losses
-from trainers.losses._ranked import running_logsumexp
 
 Z = torch.randn(16, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 Y = labels(8, 2)

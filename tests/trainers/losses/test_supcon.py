@@ -6,8 +6,8 @@ import torch
 from pytorch_metric_learning.losses import SupConLoss  # type: ignore[import-untyped]
 from pytorch_metric_learning.reducers import AvgNonZeroReducer  # type: ignore[import-untyped]
 
+from contrasweep.trainers import losses
 from tests.trainers.losses.conftest import labels
-from trainers import losses
 
 Z = torch.randn(16, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 Y = labels(8, 2)

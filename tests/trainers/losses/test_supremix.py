@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 import torch
 
+from contrasweep.trainers import losses
+from contrasweep.trainers.losses import _mixtures, _windows
 from tests.trainers.losses import plain
 from tests.trainers.losses.conftest import labels
-from trainers import losses
-from trainers.losses import _mixtures, _windows
 
 GENERATOR = torch.Generator().manual_seed(0)
 Z = torch.randn(16, 6, generator=GENERATOR, dtype=torch.float64)

@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
+from contrasweep.trainers import losses
 from tests.trainers.losses import plain
 from tests.trainers.losses.conftest import labels
-from trainers import losses
 
 Z = torch.randn(16, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 Y = labels(8, 2)

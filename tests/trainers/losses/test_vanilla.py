@@ -3,9 +3,9 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from trainers import losses
-from trainers.errors import UserError
-from trainers.regression import Kind, RegressionHead
+from contrasweep.trainers import losses
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.regression import Kind, RegressionHead
 
 TRAIN_LABELS = (20.0, 35.0, 50.0, 80.0)
 

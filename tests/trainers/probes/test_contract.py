@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainers import checkpoint, probes
-from trainers.errors import UserError
+from contrasweep.trainers import checkpoint, probes
+from contrasweep.trainers.errors import UserError
 
 MEAN, SPREAD = 50.0, 18.0
 

@@ -7,8 +7,8 @@ import torch
 from sklearn.linear_model import LinearRegression, QuantileRegressor
 from torch import Tensor
 
-from trainers import probes
-from trainers.errors import UserError
+from contrasweep.trainers import probes
+from contrasweep.trainers.errors import UserError
 
 
 def noisy(rows: int = 192, width: int = 4, *, outliers: bool = False) -> tuple[Tensor, Tensor]:

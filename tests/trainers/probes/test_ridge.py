@@ -9,9 +9,9 @@ from sklearn import linear_model
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from trainers import checkpoint
-from trainers.probes import load_probe
-from trainers.probes.ridge import PENALTIES, Ridge, RidgeProbe
+from contrasweep.trainers import checkpoint
+from contrasweep.trainers.probes import load_probe
+from contrasweep.trainers.probes.ridge import PENALTIES, Ridge, RidgeProbe
 
 
 def data(train: int, held_out: int, features: int, *, noise: float = 5.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:

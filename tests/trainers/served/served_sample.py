@@ -8,15 +8,15 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from contrasweep.trainers.config import DataConfig, RunConfig
+from contrasweep.trainers.covariates import Cells, Covariates
+from contrasweep.trainers.data.feeds.resident import ResidentFeed
+from contrasweep.trainers.data.participants import Subject
+from contrasweep.trainers.data.store import LabelStatistics
+from contrasweep.trainers.pretrain import pretrain
+from contrasweep.trainers.served import ServedConfig, Trained, save_served
+from contrasweep.trainers.served.config import SourceRange
 from tests.trainers import tiny
-from trainers.config import DataConfig, RunConfig
-from trainers.covariates import Cells, Covariates
-from trainers.data.feeds.resident import ResidentFeed
-from trainers.data.participants import Subject
-from trainers.data.store import LabelStatistics
-from trainers.pretrain import pretrain
-from trainers.served import ServedConfig, Trained, save_served
-from trainers.served.config import SourceRange
 
 LABELS = LabelStatistics(column="age", count=18, minimum=20.0, maximum=80.0, mean=50.0, std=17.0)
 

@@ -4,12 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from contrasweep.trainers.config import DataConfig
+from contrasweep.trainers.data.store import Source
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.served import Detectors, ServedConfig
+from contrasweep.trainers.served.config import FILE, FORMAT, SourceRange, without_study
 from tests.trainers.served import served_sample
-from trainers.config import DataConfig
-from trainers.data.store import Source
-from trainers.errors import UserError
-from trainers.served import Detectors, ServedConfig
-from trainers.served.config import FILE, FORMAT, SourceRange, without_study
 
 
 def source(shape: tuple[int, ...], spacing_mm: tuple[float, ...] | None = None) -> Source:

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from trainers.conformal import fit_conformal
-from trainers.metrics import mae
-from trainers.served import Calibration, SampleEvaluation, evaluate_sample
-from trainers.served.evaluation import BY_BANDS, BY_LINE, OF_LABEL, RAW
+from contrasweep.trainers.conformal import fit_conformal
+from contrasweep.trainers.metrics import mae
+from contrasweep.trainers.served import Calibration, SampleEvaluation, evaluate_sample
+from contrasweep.trainers.served.evaluation import BY_BANDS, BY_LINE, OF_LABEL, RAW
 
 REPEATS = 200
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from contrasweep.trainers.covariates import Cells
+from contrasweep.trainers.inference import load_ensemble
+from contrasweep.trainers.served import ServedModel, save_served
+from contrasweep.trainers.served.folded import Column, Folded, Outline
 from tests.trainers import tiny
 from tests.trainers.served import served_sample
-from trainers.covariates import Cells
-from trainers.inference import load_ensemble
-from trainers.served import ServedModel, save_served
-from trainers.served.folded import Column, Folded, Outline
 
 CELLS: list[Cells] = [{"tiv": 1400.0 + 10 * row, "sex": "FM"[row % 2]} for row in range(18)]
 

@@ -8,10 +8,10 @@ from nibabel.freesurfer.mghformat import MGHImage
 from nibabel.processing import resample_to_output
 from scipy.ndimage import gaussian_filter
 
+from contrasweep.trainers.data.readers import UnreadableError
+from contrasweep.trainers.data.transforms import build_transforms
+from contrasweep.trainers.served import Preparation, ServedModel, save_served
 from tests.trainers.served import served_sample
-from trainers.data.readers import UnreadableError
-from trainers.data.transforms import build_transforms
-from trainers.served import Preparation, ServedModel, save_served
 
 
 @pytest.fixture(scope="module")

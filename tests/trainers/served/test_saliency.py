@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from contrasweep.trainers.served.folded import Folded
+from contrasweep.trainers.served.saliency import KINDS, gradient, in_own_space, occlusion
 from tests.trainers.served import served_sample
-from trainers.served.folded import Folded
-from trainers.served.saliency import KINDS, gradient, in_own_space, occlusion
 
 
 class Corner(nn.Module):

@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from trainers.data.feeds.arrival import arriving
-from trainers.data.feeds.base import Batch, Feed
+from contrasweep.trainers.data.feeds.arrival import arriving
+from contrasweep.trainers.data.feeds.base import Batch, Feed
 
 __all__ = ["Batch", "Feed", "arriving", "choose_feed"]
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.data.feeds.base import Batch
-from trainers.normalization import Normalization
+from contrasweep.trainers.data.feeds.base import Batch
+from contrasweep.trainers.normalization import Normalization
 
 
 def arriving(batches: Iterator[Batch], device: torch.device, normalization: Normalization | None) -> Iterator[Batch]:

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers.covariates import Covariates
-from trainers.data.order import epoch_order, rank_rows
-from trainers.data.splits import Splits
-from trainers.data.store import VolumeStore
-from trainers.errors import UserError
-from trainers.normalization import Normalization
+from contrasweep.trainers.covariates import Covariates
+from contrasweep.trainers.data.order import epoch_order, rank_rows
+from contrasweep.trainers.data.splits import Splits
+from contrasweep.trainers.data.store import VolumeStore
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.normalization import Normalization
 
 Split = Literal["train", "validation"]
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.covariates import Covariates
-from trainers.data.feeds.base import Batch, Feed, Parts, Split
-from trainers.data.splits import Splits
-from trainers.data.store import VolumeStore
-from trainers.normalization import Normalization
+from contrasweep.trainers.covariates import Covariates
+from contrasweep.trainers.data.feeds.base import Batch, Feed, Parts, Split
+from contrasweep.trainers.data.splits import Splits
+from contrasweep.trainers.data.store import VolumeStore
+from contrasweep.trainers.normalization import Normalization
 
 
 @dataclass(frozen=True, eq=False)

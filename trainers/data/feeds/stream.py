@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from upath import UPath
 
-from trainers.covariates import Covariates
-from trainers.data.feeds.base import Batch, Feed, Parts, Split
-from trainers.data.splits import Splits
-from trainers.data.store import VolumeStore
-from trainers.normalization import Normalization
+from contrasweep.trainers.covariates import Covariates
+from contrasweep.trainers.data.feeds.base import Batch, Feed, Parts, Split
+from contrasweep.trainers.data.splits import Splits
+from contrasweep.trainers.data.store import VolumeStore
+from contrasweep.trainers.normalization import Normalization
 
 READ_AHEAD = 3
 """Batches that are read before they are asked for, side by side: all that is in memory beside the one in use."""

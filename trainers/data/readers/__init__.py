@@ -12,18 +12,18 @@ from typing import TypeVar
 
 import numpy as np
 
-from trainers.data.readers._files import check_file, is_dicom
-from trainers.data.readers._zip import archive, check_member, unpacked
-from trainers.data.readers.base import Form, Header, Image, Reader, Scattered, UnreadableError
-from trainers.errors import nearest
-from trainers.registry import Registry
+from contrasweep.trainers.data.readers._files import check_file, is_dicom
+from contrasweep.trainers.data.readers._zip import archive, check_member, unpacked
+from contrasweep.trainers.data.readers.base import Form, Header, Image, Reader, Scattered, UnreadableError
+from contrasweep.trainers.errors import nearest
+from contrasweep.trainers.registry import Registry
 
 FOLDER = "/"
 """The "ending" of a folder that is one image, as a DICOM series is."""
 
 _PASSING = frozenset({errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT})
 
-_registry: Registry[Reader] = Registry("reader", "trainers.data.readers")
+_registry: Registry[Reader] = Registry("reader", "contrasweep.trainers.data.readers")
 register = _registry.register
 names = _registry.names
 get = _registry.get

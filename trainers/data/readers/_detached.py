@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from trainers.data.readers.base import UnreadableError
+from contrasweep.trainers.data.readers.base import UnreadableError
 
 _PATTERN = re.compile(r"(\S*%0?\d*d\S*)((?:\s+-?\d+){3,4})")
 _NUMBERED = re.compile(r"%0?\d*d")

@@ -5,7 +5,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainers.data.readers.base import UnreadableError
+from contrasweep.trainers.data.readers.base import UnreadableError
 
 _FIRST_ELEMENTS = (b"\2\0\0\0", *(b"\x08\0" + bytes([element, 0]) for element in (0, 1, 5, 8, 22)))
 """Tags that a little-endian DICOM data set begins with where there is no preamble before it."""

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.readers._orient import check_affine, to_ras
-from trainers.data.readers.base import Header, Image, UnreadableError
+from contrasweep.trainers.data.readers._orient import check_affine, to_ras
+from contrasweep.trainers.data.readers.base import Header, Image, UnreadableError
 
 
 def placed(

@@ -10,8 +10,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.readers._orient import check_affine, to_ras
-from trainers.data.readers.base import Form, Header, Image, UnreadableError, check_shape
+from contrasweep.trainers.data.readers._orient import check_affine, to_ras
+from contrasweep.trainers.data.readers.base import Form, Header, Image, UnreadableError, check_shape
 
 LONGEST_HEADER = 540
 """Bytes of a NIfTI-2 header; one of NIfTI-1 has 348."""

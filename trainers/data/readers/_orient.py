@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.readers.base import Image, UnreadableError
+from contrasweep.trainers.data.readers.base import Image, UnreadableError
 
 FLAT = 1e-4
 """Axes that span less than this share of a box with the same edges lie in a plane."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
-from trainers.data.readers.base import UnreadableError
+from contrasweep.trainers.data.readers.base import UnreadableError
 
 GZIP = b"\x1f\x8b"
 DEFLATE = 1032

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.readers.base import UnreadableError
+from contrasweep.trainers.data.readers.base import UnreadableError
 
 STEP_TOLERANCE = 0.05
 """How far a slice may lie from where even steps would put it, as a share of a step; scanners round positions."""

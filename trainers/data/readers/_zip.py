@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
-from trainers.data.readers.base import MOST_VALUES, UnreadableError
+from contrasweep.trainers.data.readers.base import MOST_VALUES, UnreadableError
 
 _MOST_BYTES = 8 * MOST_VALUES
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.readers import UnreadableError, register
-from trainers.data.readers._files import check_other, other_half
-from trainers.data.readers._orient import to_ras
-from trainers.data.readers._packed import check_half, opened, read_to_end
-from trainers.data.readers.base import Header, Image, check_shape
+from contrasweep.trainers.data.readers import UnreadableError, register
+from contrasweep.trainers.data.readers._files import check_other, other_half
+from contrasweep.trainers.data.readers._orient import to_ras
+from contrasweep.trainers.data.readers._packed import check_half, opened, read_to_end
+from contrasweep.trainers.data.readers.base import Header, Image, check_shape
 
 SECONDS = {77001: 1e-3, 77002: 1.0}
 """In a unit of time by its code: millisecond, second."""

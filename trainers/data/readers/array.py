@@ -12,8 +12,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from trainers.data.readers import UnreadableError, register
-from trainers.data.readers.base import Header, Image, check_shape
+from contrasweep.trainers.data.readers import UnreadableError, register
+from contrasweep.trainers.data.readers.base import Header, Image, check_shape
 
 
 @register(".npy")

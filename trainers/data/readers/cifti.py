@@ -6,10 +6,10 @@ from typing import IO, Any, cast
 
 import numpy as np
 
-from trainers.data.readers import UnreadableError, register
-from trainers.data.readers._nifti import CIFTI, LONGEST_HEADER, check_kind, parse, promised
-from trainers.data.readers._packed import check_size, opened, read_to_end
-from trainers.data.readers.base import Header, Image, check_shape
+from contrasweep.trainers.data.readers import UnreadableError, register
+from contrasweep.trainers.data.readers._nifti import CIFTI, LONGEST_HEADER, check_kind, parse, promised
+from contrasweep.trainers.data.readers._packed import check_size, opened, read_to_end
+from contrasweep.trainers.data.readers.base import Header, Image, check_shape
 
 AXES = {
     "CIFTI_INDEX_TYPE_BRAIN_MODELS": "grayordinates",

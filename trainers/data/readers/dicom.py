@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.readers import FOLDER, UnreadableError, register
-from trainers.data.readers._files import check_file, is_dicom
-from trainers.data.readers._orient import to_ras
-from trainers.data.readers._stack import Slice, Stack, stack
-from trainers.data.readers.base import Header, Image, check_shape
+from contrasweep.trainers.data.readers import FOLDER, UnreadableError, register
+from contrasweep.trainers.data.readers._files import check_file, is_dicom
+from contrasweep.trainers.data.readers._orient import to_ras
+from contrasweep.trainers.data.readers._stack import Slice, Stack, stack
+from contrasweep.trainers.data.readers.base import Header, Image, check_shape
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.readers import UnreadableError, register
-from trainers.data.readers._orient import to_ras
-from trainers.data.readers._packed import check_size, opened, read_to_end
-from trainers.data.readers.base import Header, Image, check_shape
+from contrasweep.trainers.data.readers import UnreadableError, register
+from contrasweep.trainers.data.readers._orient import to_ras
+from contrasweep.trainers.data.readers._packed import check_size, opened, read_to_end
+from contrasweep.trainers.data.readers.base import Header, Image, check_shape
 
 HEADER, FIELDS, FOOTER = 284, 90, 20
 """Bytes before the voxels, of which the first are used, and after them, where the times of a series are."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from trainers.data.readers import UnreadableError, register
-from trainers.data.readers.base import Header, Image
-from trainers.data.table import is_missing
+from contrasweep.trainers.data.readers import UnreadableError, register
+from contrasweep.trainers.data.readers.base import Header, Image
+from contrasweep.trainers.data.table import is_missing
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _COLUMNS_ARE_SERIES = ".1d"

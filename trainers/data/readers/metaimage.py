@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.readers import UnreadableError, register
-from trainers.data.readers._detached import data_files
-from trainers.data.readers._files import check_other
-from trainers.data.readers._itk import header_of, placed
-from trainers.data.readers._packed import DEFLATE
-from trainers.data.readers.base import Header, Image, check_shape
+from contrasweep.trainers.data.readers import UnreadableError, register
+from contrasweep.trainers.data.readers._detached import data_files
+from contrasweep.trainers.data.readers._files import check_other
+from contrasweep.trainers.data.readers._itk import header_of, placed
+from contrasweep.trainers.data.readers._packed import DEFLATE
+from contrasweep.trainers.data.readers.base import Header, Image, check_shape
 
 LONGEST_HEADER = 1 << 20
 ZLIB_OR_GZIP = 47

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.readers import UnreadableError, register
-from trainers.data.readers._orient import to_ras
-from trainers.data.readers.base import Header, Image, check_shape
+from contrasweep.trainers.data.readers import UnreadableError, register
+from contrasweep.trainers.data.readers._orient import to_ras
+from contrasweep.trainers.data.readers.base import Header, Image, check_shape
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 NETCDF = b"CDF"

@@ -6,8 +6,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from trainers.data.readers import UnreadableError, register
-from trainers.data.readers._nifti import (
+from contrasweep.trainers.data.readers import UnreadableError, register
+from contrasweep.trainers.data.readers._nifti import (
     CIFTI,
     LONGEST_HEADER,
     check,
@@ -18,9 +18,9 @@ from trainers.data.readers._nifti import (
     voxels,
     world,
 )
-from trainers.data.readers._packed import check_size, opened, read_to_end
-from trainers.data.readers.base import Form, Header, Image
-from trainers.data.readers.cifti import Cifti
+from contrasweep.trainers.data.readers._packed import check_size, opened, read_to_end
+from contrasweep.trainers.data.readers.base import Form, Header, Image
+from contrasweep.trainers.data.readers.cifti import Cifti
 
 
 @register(".nii")

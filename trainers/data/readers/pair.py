@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.readers import UnreadableError, register
-from trainers.data.readers._files import check_other, other_half
-from trainers.data.readers._nifti import (
+from contrasweep.trainers.data.readers import UnreadableError, register
+from contrasweep.trainers.data.readers._files import check_other, other_half
+from contrasweep.trainers.data.readers._nifti import (
     LONGEST_HEADER,
     check,
     parse,
@@ -22,9 +22,9 @@ from trainers.data.readers._nifti import (
     voxels,
     world,
 )
-from trainers.data.readers._orient import check_affine, to_ras
-from trainers.data.readers._packed import check_half, opened, read_to_end
-from trainers.data.readers.base import Form, Header, Image
+from contrasweep.trainers.data.readers._orient import check_affine, to_ras
+from contrasweep.trainers.data.readers._packed import check_half, opened, read_to_end
+from contrasweep.trainers.data.readers.base import Form, Header, Image
 
 
 @register(".hdr")

@@ -11,8 +11,8 @@ import PIL.ImageOps
 from numpy.typing import NDArray
 from PIL.ImageSequence import Iterator as Pages
 
-from trainers.data.readers import UnreadableError, register
-from trainers.data.readers.base import Header, Image, check_shape
+from contrasweep.trainers.data.readers import UnreadableError, register
+from contrasweep.trainers.data.readers.base import Header, Image, check_shape
 
 _GREY = frozenset({"1", "L", "LA", "La"})
 _DEEP_GREY = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})

@@ -10,8 +10,8 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from trainers.data.readers import UnreadableError, register
-from trainers.data.readers.base import Header, Image, check_shape
+from contrasweep.trainers.data.readers import UnreadableError, register
+from contrasweep.trainers.data.readers.base import Header, Image, check_shape
 
 _FORMATS = {"format_whitelist": "avi,mov,matroska"}
 """FFmpeg would also take playlists, which name files and addresses elsewhere."""

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.readers.base import Image, UnreadableError
-from trainers.data.transforms.base import Transform
-from trainers.errors import UserError, nearest
-from trainers.parameters import WrongParameter
-from trainers.registry import Registry
+from contrasweep.trainers.data.readers.base import Image, UnreadableError
+from contrasweep.trainers.data.transforms.base import Transform
+from contrasweep.trainers.errors import UserError, nearest
+from contrasweep.trainers.parameters import WrongParameter
+from contrasweep.trainers.registry import Registry
 
-_registry: Registry[Transform] = Registry("transform", "trainers.data.transforms")
+_registry: Registry[Transform] = Registry("transform", "contrasweep.trainers.data.transforms")
 register = _registry.register
 names = _registry.names
 get = _registry.get
@@ -91,7 +91,7 @@ def _build(where: str, entry: Mapping[str, Mapping[str, Any]], base: Path) -> Tr
         raise UserError(f"{where}: {len(entry)} names {sorted(entry)}; one transform for each list entry is allowed")
     ((name, arguments),) = entry.items()
     if name not in names():
-        from trainers.data.transforms import _monai
+        from contrasweep.trainers.data.transforms import _monai
 
         return _monai.build(where, name, arguments, names())
     _check_names(f"{where}: {name}", arguments, inspect.signature(get(name)).parameters)

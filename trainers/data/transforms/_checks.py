@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.readers import read_header
-from trainers.data.readers.base import Image, UnreadableError
-from trainers.errors import UserError
+from contrasweep.trainers.data.readers import read_header
+from contrasweep.trainers.data.readers.base import Image, UnreadableError
+from contrasweep.trainers.errors import UserError
 
 
 def require_volume(name: str, path: Path) -> None:

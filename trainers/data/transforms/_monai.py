@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from trainers.data.readers.base import Image, UnreadableError
-from trainers.data.transforms._dust import without_dust
-from trainers.data.transforms.base import Transform
-from trainers.errors import UserError, nearest
+from contrasweep.trainers.data.readers.base import Image, UnreadableError
+from contrasweep.trainers.data.transforms._dust import without_dust
+from contrasweep.trainers.data.transforms.base import Transform
+from contrasweep.trainers.errors import UserError, nearest
 
 _WRAPPERS = frozenset({"CuCIM", "Lambda", "TorchIO", "TorchVision"})  # call code that we cannot vouch for
 _IDLE = frozenset({"SimulateDelay"})  # waits as long as it is told

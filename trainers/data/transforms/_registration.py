@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from trainers.data.readers.base import UnreadableError
-from trainers.data.transforms._sitk import one_thread, shrinks, to_array
+from contrasweep.trainers.data.readers.base import UnreadableError
+from contrasweep.trainers.data.transforms._sitk import one_thread, shrinks, to_array
 
 BINS, SAMPLES, SEED = 32, 50_000, 1
 """Of Mattes mutual information: histogram bins, voxels that are looked at, and the seed that chooses them."""

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from trainers.data.readers import read
-from trainers.data.readers.base import Image, UnreadableError
-from trainers.data.stamp import Stamp, stamp
-from trainers.data.transforms import register
-from trainers.data.transforms._checks import require_affine, require_dims, require_volume
-from trainers.data.transforms._dust import without_dust
-from trainers.data.transforms._registration import affine
-from trainers.data.transforms._sitk import one_thread, to_array, to_sitk
-from trainers.data.transforms.base import Example, Transform
+from contrasweep.trainers.data.readers import read
+from contrasweep.trainers.data.readers.base import Image, UnreadableError
+from contrasweep.trainers.data.stamp import Stamp, stamp
+from contrasweep.trainers.data.transforms import register
+from contrasweep.trainers.data.transforms._checks import require_affine, require_dims, require_volume
+from contrasweep.trainers.data.transforms._dust import without_dust
+from contrasweep.trainers.data.transforms._registration import affine
+from contrasweep.trainers.data.transforms._sitk import one_thread, to_array, to_sitk
+from contrasweep.trainers.data.transforms.base import Example, Transform
 
 Spacing: TypeAlias = Annotated[float, Field(gt=0, le=100)]
 

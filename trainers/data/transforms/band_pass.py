@@ -7,12 +7,12 @@ from typing import Annotated, TypeAlias
 import numpy as np
 from pydantic import Field
 
-from trainers.data.readers.base import Image, UnreadableError
-from trainers.data.transforms import register
-from trainers.data.transforms._checks import require_dims
-from trainers.data.transforms.base import Example, Transform
-from trainers.errors import UserError
-from trainers.parameters import Count, Positive
+from contrasweep.trainers.data.readers.base import Image, UnreadableError
+from contrasweep.trainers.data.transforms import register
+from contrasweep.trainers.data.transforms._checks import require_dims
+from contrasweep.trainers.data.transforms.base import Example, Transform
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.parameters import Count, Positive
 
 UpToAMinute: TypeAlias = Annotated[float, Field(gt=0, le=60)]
 

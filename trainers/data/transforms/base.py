@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from trainers.data.readers.base import Image
+from contrasweep.trainers.data.readers.base import Image
 
 
 @dataclass(frozen=True)

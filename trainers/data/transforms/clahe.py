@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.readers.base import Image
-from trainers.data.transforms import register
-from trainers.data.transforms._checks import require_dims
-from trainers.data.transforms.base import Example, Transform
-from trainers.parameters import Count, UpToOne
+from contrasweep.trainers.data.readers.base import Image
+from contrasweep.trainers.data.transforms import register
+from contrasweep.trainers.data.transforms._checks import require_dims
+from contrasweep.trainers.data.transforms.base import Example, Transform
+from contrasweep.trainers.parameters import Count, UpToOne
 
 
 @register("CLAHE")

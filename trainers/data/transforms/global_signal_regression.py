@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trainers.data.readers.base import Image, UnreadableError
-from trainers.data.transforms import register
-from trainers.data.transforms._checks import require_dims
-from trainers.data.transforms.base import Example, Transform
+from contrasweep.trainers.data.readers.base import Image, UnreadableError
+from contrasweep.trainers.data.transforms import register
+from contrasweep.trainers.data.transforms._checks import require_dims
+from contrasweep.trainers.data.transforms.base import Example, Transform
 
 
 @register("GlobalSignalRegression")

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trainers.data.readers.base import Image, UnreadableError
-from trainers.data.transforms import register
-from trainers.data.transforms.base import Example, Transform
+from contrasweep.trainers.data.readers.base import Image, UnreadableError
+from contrasweep.trainers.data.transforms import register
+from contrasweep.trainers.data.transforms.base import Example, Transform
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from trainers.data.readers.base import Image
-from trainers.data.transforms import register
-from trainers.data.transforms._checks import require_dims
-from trainers.data.transforms.base import Example, Transform
+from contrasweep.trainers.data.readers.base import Image
+from contrasweep.trainers.data.transforms import register
+from contrasweep.trainers.data.transforms._checks import require_dims
+from contrasweep.trainers.data.transforms.base import Example, Transform
 
 
 @register("LeftHalf")

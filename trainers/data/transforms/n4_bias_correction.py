@@ -7,12 +7,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.readers.base import Image, UnreadableError
-from trainers.data.transforms import register
-from trainers.data.transforms._checks import require_dims
-from trainers.data.transforms._sitk import one_thread, shrinks, to_array, to_sitk
-from trainers.data.transforms.base import Example, Transform
-from trainers.parameters import Count
+from contrasweep.trainers.data.readers.base import Image, UnreadableError
+from contrasweep.trainers.data.transforms import register
+from contrasweep.trainers.data.transforms._checks import require_dims
+from contrasweep.trainers.data.transforms._sitk import one_thread, shrinks, to_array, to_sitk
+from contrasweep.trainers.data.transforms.base import Example, Transform
+from contrasweep.trainers.parameters import Count
 
 
 @register("N4BiasCorrection")

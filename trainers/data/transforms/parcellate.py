@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.readers import read
-from trainers.data.readers.base import Image, UnreadableError
-from trainers.data.stamp import Stamp, stamp
-from trainers.data.transforms import register
-from trainers.data.transforms._checks import require_affine, require_dims, require_volume
-from trainers.data.transforms.base import Example, Transform
+from contrasweep.trainers.data.readers import read
+from contrasweep.trainers.data.readers.base import Image, UnreadableError
+from contrasweep.trainers.data.stamp import Stamp, stamp
+from contrasweep.trainers.data.transforms import register
+from contrasweep.trainers.data.transforms._checks import require_affine, require_dims, require_volume
+from contrasweep.trainers.data.transforms.base import Example, Transform
 
 SHOWN = 5
 MOST = 2**24

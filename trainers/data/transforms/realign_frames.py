@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.readers.base import Image
-from trainers.data.transforms import register
-from trainers.data.transforms._checks import require_affine, require_dims
-from trainers.data.transforms._registration import rigid
-from trainers.data.transforms._sitk import one_thread, to_array, to_sitk
-from trainers.data.transforms.base import Example, Transform
+from contrasweep.trainers.data.readers.base import Image
+from contrasweep.trainers.data.transforms import register
+from contrasweep.trainers.data.transforms._checks import require_affine, require_dims
+from contrasweep.trainers.data.transforms._registration import rigid
+from contrasweep.trainers.data.transforms._sitk import one_thread, to_array, to_sitk
+from contrasweep.trainers.data.transforms.base import Example, Transform
 
 
 @register("RealignFrames")

@@ -4,11 +4,11 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trainers.data.readers.base import Image, UnreadableError
-from trainers.data.transforms import register
-from trainers.data.transforms._checks import require_dims
-from trainers.data.transforms.base import Example, Transform
-from trainers.parameters import UpToOne
+from contrasweep.trainers.data.readers.base import Image, UnreadableError
+from contrasweep.trainers.data.transforms import register
+from contrasweep.trainers.data.transforms._checks import require_dims
+from contrasweep.trainers.data.transforms.base import Example, Transform
+from contrasweep.trainers.parameters import UpToOne
 
 TOOLS = {"bet": "FSL's `bet IN OUT -f 0.5`", "mri_synthstrip": "FreeSurfer's `mri_synthstrip -i IN -o OUT`"}
 

@@ -7,7 +7,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from trainers.data import readers
+from contrasweep.trainers.data import readers
 
 VOLUME = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
 TILTED = np.array([[0.0, 0.6, -0.8], [-1, 0, 0], [0, 0.8, 0.6]])

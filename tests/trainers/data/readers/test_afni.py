@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from contrasweep.trainers.data import readers
 from tests.trainers.data.scans import write_nifti
 from tests.trainers.data.test_readers import reason
-from trainers.data import readers
 
 BRICKS = np.arange(48, dtype="<i2").reshape(2, 3, 4, 2)
 LPS = "-1 0 0 5 0 -1 0 6 0 0 2 7"

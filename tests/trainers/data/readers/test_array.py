@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainers.data import readers
-from trainers.data.readers import UnreadableError
+from contrasweep.trainers.data import readers
+from contrasweep.trainers.data.readers import UnreadableError
 
 VALUES = np.arange(24, dtype=np.float64).reshape(2, 3, 4)
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from nibabel.cifti2.cifti2_axes import BrainModelAxis, LabelAxis, ParcelsAxis, ScalarAxis, SeriesAxis
 
+from contrasweep.trainers.data import readers
 from tests.trainers.data.scans import write_nifti
 from tests.trainers.data.test_readers import reason
-from trainers.data import readers
 
 VERTICES = BrainModelAxis.from_mask(np.ones(30), name="cortex_left")
 REGIONS = ParcelsAxis.from_brain_models([(f"P{k}", VERTICES[10 * k : 10 * k + 10]) for k in range(3)])

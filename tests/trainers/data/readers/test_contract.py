@@ -9,9 +9,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from contrasweep.trainers.data import readers
+from contrasweep.trainers.data.readers import FOLDER, Image, UnreadableError
 from tests.trainers.data import scans
-from trainers.data import readers
-from trainers.data.readers import FOLDER, Image, UnreadableError
 
 GREY = np.arange(192, dtype=np.uint8).reshape(12, 16)
 COLOUR = np.stack([GREY, GREY[::-1], GREY + 50], axis=-1)

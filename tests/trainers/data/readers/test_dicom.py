@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
 from pydicom.uid import MPEG2MPML, RLELossless, generate_uid
 
+from contrasweep.trainers.data import readers
+from contrasweep.trainers.data.readers import Image, UnreadableError
 from tests.trainers.data import scans
-from trainers.data import readers
-from trainers.data.readers import Image, UnreadableError
 
 STORED = np.random.default_rng(0).integers(-1000, 1000, (5, 6, 7), dtype=np.int16)
 XRAY = np.random.default_rng(1).integers(0, 4096, (8, 10), dtype=np.uint16)

@@ -6,9 +6,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from contrasweep.trainers.data import readers
 from tests.trainers.data.scans import write_nifti
 from tests.trainers.data.test_readers import reason
-from trainers.data import readers
 
 VOLUME = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
 CONFORMED = np.array([[-1.0, 0, 0, 8], [0, 0, 1, -8], [0, -1, 0, 8], [0, 0, 0, 1]])

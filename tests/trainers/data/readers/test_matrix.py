@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from trainers.data import readers
-from trainers.data.readers import UnreadableError
+from contrasweep.trainers.data import readers
+from contrasweep.trainers.data.readers import UnreadableError
 
 NAN = float("nan")
 

@@ -8,9 +8,9 @@ import pytest
 from nibabel.externals.netcdf import netcdf_file
 from nibabel.testing import data_path
 
+from contrasweep.trainers.data import readers
 from tests.trainers.data.scans import write_nifti
 from tests.trainers.data.test_readers import reason
-from trainers.data import readers
 
 VOLUME = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 ZYX = ("zspace", "yspace", "xspace")

@@ -11,8 +11,8 @@ import pytest
 from nibabel.testing import data_path
 from numpy.typing import NDArray
 
-from trainers.data import readers
-from trainers.data.readers import FOLDER, UnreadableError
+from contrasweep.trainers.data import readers
+from contrasweep.trainers.data.readers import FOLDER, UnreadableError
 
 FOLDERS = (Path(str(data_path)), *sorted(Path(nib.__file__).parent.glob("*/tests/data")))
 ENDINGS = tuple(ending for ending in readers.names() if ending != FOLDER)

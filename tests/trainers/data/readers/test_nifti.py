@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from contrasweep.trainers.data import readers
+from contrasweep.trainers.data.readers import Form, UnreadableError
 from tests.trainers.data.scans import write_nifti
-from trainers.data import readers
-from trainers.data.readers import Form, UnreadableError
 
 VOLUME = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 LAS = np.diag([-1.0, 1, 1, 1])

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from contrasweep.trainers.data import readers
+from contrasweep.trainers.data.readers import UnreadableError
 from tests.trainers.data.readers.itk import VOLUME, assert_same_as_nifti, itk_image
 from tests.trainers.data.test_readers import reason
-from trainers.data import readers
-from trainers.data.readers import UnreadableError
 
 HEADER = """\
 NRRD0005

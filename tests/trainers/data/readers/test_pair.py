@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import scipy.io
 
+from contrasweep.trainers.data import readers
 from tests.trainers.data.readers.test_nifti import write_forms
 from tests.trainers.data.scans import write_nifti
 from tests.trainers.data.test_readers import reason
-from trainers.data import readers
 
 VOLUME = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
 TURNED = np.array([[0.0, 0, -1, 5], [-2, 0, 0, 6], [0, 1, 0, 7], [0, 0, 0, 1]])

@@ -5,9 +5,9 @@ import PIL.Image
 import pytest
 import tifffile
 
+from contrasweep.trainers.data import readers
+from contrasweep.trainers.data.readers import UnreadableError
 from tests.trainers.data.scans import write_picture, write_tiff_pages
-from trainers.data import readers
-from trainers.data.readers import UnreadableError
 
 GREY = np.arange(6, dtype=np.uint8).reshape(2, 3)
 

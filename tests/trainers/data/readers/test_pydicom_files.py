@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 
-from trainers.data import readers
-from trainers.data.readers import UnreadableError
+from contrasweep.trainers.data import readers
+from contrasweep.trainers.data.readers import UnreadableError
 
 FOLDER = Path(pydicom.__file__).parent / "data" / "test_files"
 FILES = sorted(FOLDER.glob("*.dcm"))

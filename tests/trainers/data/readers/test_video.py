@@ -4,9 +4,9 @@ import av
 import numpy as np
 import pytest
 
+from contrasweep.trainers.data import readers
+from contrasweep.trainers.data.readers import UnreadableError
 from tests.trainers.data.scans import write_video
-from trainers.data import readers
-from trainers.data.readers import UnreadableError
 
 CLIP = np.random.default_rng(0).integers(0, 256, (9, 16, 24), dtype=np.uint8)
 LEVELS = (0, 1, 16, 60, 128, 200, 235, 254, 255)

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from contrasweep.trainers.data import readers
+from contrasweep.trainers.data.readers import UnreadableError
 from tests.trainers.data import scans
-from trainers.data import readers
-from trainers.data.readers import UnreadableError
 
 VALUES = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
 

@@ -7,11 +7,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from contrasweep.trainers.data import transforms
+from contrasweep.trainers.data.readers import Image, UnreadableError
+from contrasweep.trainers.data.transforms import Transform, build_transforms
+from contrasweep.trainers.errors import UserError
 from tests.trainers.data.transforms import heads
-from trainers.data import transforms
-from trainers.data.readers import Image, UnreadableError
-from trainers.data.transforms import Transform, build_transforms
-from trainers.errors import UserError
 
 SHAPES = {"series": (6, 80), "picture": (1, 24, 32), "volume": (4, 32, 32, 32), "video": (1, 12, 24, 32)}
 

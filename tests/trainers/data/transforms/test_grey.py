@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from trainers.data.readers import Image, UnreadableError
-from trainers.data.transforms.grey import Grey
+from contrasweep.trainers.data.readers import Image, UnreadableError
+from contrasweep.trainers.data.transforms.grey import Grey
 
 
 @pytest.mark.parametrize(("colour", "luminance"), [((255, 255, 255), 255), ((100, 0, 0), 29.9), ((0, 200, 50), 123.1)])

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from contrasweep.trainers.data.readers import Image, UnreadableError, read
+from contrasweep.trainers.data.transforms import build_transforms
+from contrasweep.trainers.errors import UserError
 from tests.trainers.data.transforms.heads import Array, world
-from trainers.data.readers import Image, UnreadableError, read
-from trainers.data.transforms import build_transforms
-from trainers.errors import UserError
 
 SHAPE = (16, 18, 12)
 STRAIGHT = np.array([[2.0, 0, 0, -20], [0, 1.5, 0, -10], [0, 0, 3, 5], [0, 0, 0, 1]])

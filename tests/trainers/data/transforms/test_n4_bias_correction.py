@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from trainers.data.readers import Image, UnreadableError
-from trainers.data.transforms import Pipeline, build_transforms
+from contrasweep.trainers.data.readers import Image, UnreadableError
+from contrasweep.trainers.data.transforms import Pipeline, build_transforms
 
 SIDE = 40
 

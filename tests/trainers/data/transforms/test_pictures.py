@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainers.data.readers import Image, UnreadableError
-from trainers.data.transforms import Pipeline, build_transforms
+from contrasweep.trainers.data.readers import Image, UnreadableError
+from contrasweep.trainers.data.transforms import Pipeline, build_transforms
 
 ROWS, COLUMNS = 6, 9
 NUMBERED = np.arange(ROWS * COLUMNS, dtype=np.float32).reshape(1, ROWS, COLUMNS)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from contrasweep.trainers.data.readers import Image, UnreadableError
+from contrasweep.trainers.data.transforms import Pipeline, build_transforms
 from tests.trainers.data.transforms import heads
-from trainers.data.readers import Image, UnreadableError
-from trainers.data.transforms import Pipeline, build_transforms
 
 TR_S, LENGTH = 0.8, 600
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from contrasweep.trainers.data.readers import Image, UnreadableError
+from contrasweep.trainers.data.transforms import build_transforms
 from tests.trainers.data.transforms import heads
-from trainers.data.readers import Image, UnreadableError
-from trainers.data.transforms import build_transforms
 
 CHECK = build_transforms([{"SkullStripped": {}}], Path())
 
