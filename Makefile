@@ -29,7 +29,7 @@ check: .venv/.installed-dev
 	$(BIN)/mypy
 
 bench: .venv/.installed-dev
-	@set -e; for bench in tests/benchmarks/bench_*.py; do echo "== $$bench"; PYTHONPATH=. $(BIN)/python $$bench; done
+	@set -e; for bench in tests/benchmarks/bench_*.py; do echo "== $$bench"; PYTHONPATH=.packages:. $(BIN)/python $$bench; done
 
 .venv/.made:
 	@python=$(PYTHON); if [ -x $(BIN)/python ]; then python=$(BIN)/python; fi; \

@@ -1,5 +1,6 @@
 """Fixtures that several folders of tests share."""
 
+import os
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from upath import UPath
 from contrasweep.services.cluster.environment import set_ray_environment
 from contrasweep.services.settings import Settings
 
+# Processes that tests start import the checkout that is tested.
+os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / ".packages")
 # Ray reads its environment when it is imported, which collecting the tests already does.
 set_ray_environment(Settings(home=Path(tempfile.mkdtemp(prefix="contrasweep-tests-"))))
 

@@ -1,4 +1,4 @@
-"""`python -m contrasweep.services.cli.leash COMMAND ...`: run a command that ends, with all that it starts, when the input ends.
+"""`python -m contrasweep.services.cli.leash COMMAND ...`: run a command that ends with its input, and all it starts.
 
 The input is a pipe from the program that wants that: it closes however that program ends, killed or not.
 """

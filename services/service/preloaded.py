@@ -14,9 +14,9 @@ from contrasweep.trainers.data.transforms import _monai
 for component in (augmentations, encoders, losses, probes, transforms):
     component.names()
 for space in search_spaces.names():
-    importlib.import_module(f"search_spaces.{space}")
+    importlib.import_module(f"contrasweep.search_spaces.{space}")
 _monai.allowed()
 with torch.device("meta"):
     torch.empty(1).normal_()  # a second, the first time, of which networks are checked without their memory
 
-__all__ = ["services"]
+__all__ = ["contrasweep"]

@@ -342,7 +342,7 @@ class Service:
 def _folders(settings: Settings) -> tuple[Path, ...]:
     """What no answer may name."""
     here = (settings.home, Path(settings.storage_path), *settings.data_roots)
-    return *here, Path.home(), Path(sys.prefix), Path(__file__).parents[2], Path(tempfile.gettempdir())
+    return *here, Path.home(), Path(sys.prefix), Path(__file__).resolve().parents[2], Path(tempfile.gettempdir())
 
 
 def _found(sweep_id: str, known: set[str]) -> str:

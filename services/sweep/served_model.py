@@ -1,6 +1,6 @@
 """The registered model, as MLflow loads it: scans as they come -> what the mean over its runs says of each.
 
-MLflow keeps this file and the package `trainers` beside the checkpoints, and runs it where it serves.
+MLflow keeps this file and its code, `trainers`, beside the checkpoints, and runs it where it serves.
 """
 
 import warnings

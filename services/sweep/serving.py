@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from contrasweep import trainers
 from contrasweep.services.spec.replicate import REFIT, Replicate
 from contrasweep.services.stores.mlflow import quieten_mlflow
 from contrasweep.trainers.atomic import placing
 from contrasweep.trainers.config import RunConfig
 from contrasweep.trainers.covariates import Covariates
 from contrasweep.trainers.data.transforms import build_transforms
+from contrasweep.trainers.package import copy_package
 from contrasweep.trainers.served import Detectors, ServedConfig, save_served
 
 _LIBRARIES = (
@@ -66,7 +66,7 @@ def export_model(
             free,
             python_model=str(Path(__file__).with_name("served_model.py")),
             artifacts={"ensemble": str(ensemble)},
-            code_paths=[str(Path(trainers.__path__[0]))],
+            code_paths=[str(copy_package(Path(scratch)))],
             signature=ModelSignature(Schema(inputs), Schema(outputs)),
             pip_requirements=[f"{name}=={config.versions[name]}" for name in ("mlflow", *_LIBRARIES)],
         )

@@ -1,4 +1,4 @@
-"""What runs inside the cluster, as Ray jobs on its head: `python -m contrasweep.services.verbs.driver run | ask | digest`.
+"""What runs as Ray jobs on the cluster's head: `python -m contrasweep.services.verbs.driver run | ask | digest`.
 
 Its settings, with the secrets in them, come from the environment of the head. A job's working directory is thrown
 away, so relative settings, and contrasweep.toml, start from the home folder of Ray's user.

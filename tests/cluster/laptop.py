@@ -1,6 +1,7 @@
 """A person with the command line, a spec and a token, on a machine that shares no folder with the cluster."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -38,8 +39,12 @@ class Laptop:
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """A command that goes on beside the test."""
         program = [sys.executable, "-m", "contrasweep.services.cli", *arguments]
-        root = str(Path(__file__).parents[2])
-        environment = {**self._environment, "PYTHONPATH": root, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
+        environment = {
+            **self._environment,
+            "PYTHONPATH": os.environ["PYTHONPATH"],
+            "COLUMNS": "200",
+            "PYTHONUNBUFFERED": "1",
+        }
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
         return subprocess.Popen(program, cwd=self._folder, env=environment, text=True, **pipes)
 

@@ -1,6 +1,7 @@
 """Everything at once, as it is shipped: PostgreSQL, MLflow, two nodes of Ray, and the service."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -127,7 +128,7 @@ def stack(folder: Path) -> Iterator[Stack]:
 
 def _service(folder: Path, environment: Mapping[str, str], port: int, url: str) -> Server:
     command = [sys.executable, "-m", "contrasweep.services.cli", "serve", f"--port={port}"]
-    told = {**plain_environment(), **environment, "PYTHONPATH": str(Path(__file__).parents[2])}
+    told = {**plain_environment(), **environment, "PYTHONPATH": os.environ["PYTHONPATH"]}
     return Server("service", command, told, folder, lambda: _is_healthy(url))
 
 

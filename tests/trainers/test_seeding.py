@@ -1,7 +1,6 @@
 import subprocess
 import sys
 from itertools import product
-from pathlib import Path
 
 import torch
 
@@ -10,8 +9,7 @@ from contrasweep.trainers.seeding import fold
 
 def test_the_same_in_another_process() -> None:
     code = "from contrasweep.trainers.seeding import fold; print(fold(3, 'weights', 7))"
-    root = Path(__file__).parents[2]
-    other = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(other.stdout) == fold(3, "weights", 7)
 
 

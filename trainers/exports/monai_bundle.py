@@ -7,9 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from contrasweep import trainers
 from contrasweep.trainers import checkpoint
 from contrasweep.trainers.exports.base import FORMATS, Exportable, Graph
+from contrasweep.trainers.package import copy_package
 from contrasweep.trainers.served.config import FILE, SourceRange
 from contrasweep.trainers.served.model import FILES
 from contrasweep.trainers.served.monai_workflow import OUTLINE, PREPARATION, WEIGHTS, load_network
@@ -22,7 +22,7 @@ _CODE = "contrasweep.trainers.served.monai_workflow"
 _LICENSE = """The licence of this model - its weights, and what they owe to the data of its training - is not stated:
 ask whoever gave it to you.
 
-The code in trainers/ is a part of contrasweep, under the Apache License 2.0:
+The code in contrasweep/ is a part of contrasweep, under the Apache License 2.0:
 https://www.apache.org/licenses/LICENSE-2.0
 """
 _INFERENCE = {
@@ -56,9 +56,7 @@ _INFERENCE = {
 
 @FORMATS.register("monai-bundle")
 class MonaiBundle:
-    """A folder for `python -m monai.bundle run`: graph, what prepares scans, and the package `trainers`, which both are
-    built with.
-    """
+    """A folder for `python -m monai.bundle run`: graph, what prepares scans, and the code that both are built with."""
 
     packages: tuple[str, ...] = ()
 
@@ -72,8 +70,7 @@ class MonaiBundle:
         shutil.copyfile(model.folder / FILE, prepares / FILE)
         if (model.folder / FILES).is_dir():
             shutil.copytree(model.folder / FILES, prepares / FILES)
-        code = Path(trainers.__path__[0])
-        shutil.copytree(code, path / code.name, ignore=shutil.ignore_patterns("__pycache__"))
+        copy_package(path)
         (path / "configs" / "metadata.json").write_text(json.dumps(_metadata(model), indent=1))
         (path / "configs" / "inference.json").write_text(json.dumps(_INFERENCE, indent=1))
         (path / "docs" / "README.md").write_text(_card(model))

@@ -1,7 +1,6 @@
 """The command line: every mistake is one line and exit code 2, and leaves nothing behind."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -28,7 +27,6 @@ from contrasweep.trainers.errors import UserError
 from tests.services.past import leave
 from tests.services.service.running import running, wait
 
-ROOT = Path(__file__).parents[3]
 SUBJECTS = 20
 
 
@@ -400,9 +398,7 @@ finally:
     heavy = {"ray", "torch", "monai", "mlflow", "optuna", "fastapi", "matplotlib"}
     print(sorted(heavy & sys.modules.keys()))
 """
-    printed = subprocess.check_output(
-        [sys.executable, "-c", code], text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
-    )
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True)
     assert printed.splitlines()[-1] == "[]"
 
 
@@ -413,7 +409,6 @@ def test_ctrl_c_ends_watching_quietly(study: Study, command: list[str]) -> None:
     with folder.driving():
         watching = subprocess.Popen(
             [sys.executable, "-m", "contrasweep.services.cli", *command],
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

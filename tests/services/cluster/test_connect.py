@@ -34,8 +34,9 @@ def start(home: Path, **variables: str) -> list[str]:
 
 
 def test_what_needs_ray_does_not_import_it_before_its_environment_is_set() -> None:
-    modules = "contrasweep.services.sweep.run, contrasweep.services.screen.preparation, contrasweep.services.inspection.command, contrasweep.services.verbs.driver"
-    looking = f"import sys, contrasweep.services.data.plan, {modules}; sys.exit('ray' in sys.modules)"
+    rooms = ("data.plan", "inspection.command", "screen.preparation", "sweep.run", "verbs.driver")
+    modules = ", ".join(f"contrasweep.services.{room}" for room in rooms)
+    looking = f"import sys, {modules}; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", looking]).returncode == 0
 
 

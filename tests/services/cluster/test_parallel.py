@@ -73,8 +73,7 @@ def named(path: Path) -> None:
 
 
 def test_processes_end_with_a_caller_that_was_killed(tmp_path: Path) -> None:
-    root = Path(__file__).parents[3]
-    caller = subprocess.Popen([sys.executable, "-c", ABANDONED, str(tmp_path)], cwd=root)
+    caller = subprocess.Popen([sys.executable, "-c", ABANDONED, str(tmp_path)])
     wait_for(lambda: [path for path in (tmp_path / "a", tmp_path / "b") if path.exists() and path.read_text()] != [])
     caller.kill()
     caller.wait()

@@ -382,7 +382,7 @@ def inspected(tmp_path_factory: pytest.TempPathFactory) -> Inspected:
     ended = subprocess.run(
         [*NOT_ROOT, sys.executable, "-c", "from contrasweep.services.cli import main; main()", "inspect", "study.yaml"],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "CONTRASWEEP_HOME": str(folder / "home")},
+        env={**os.environ, "CONTRASWEEP_HOME": str(folder / "home")},
         capture_output=True,
         text=True,
         timeout=200,

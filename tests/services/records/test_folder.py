@@ -50,7 +50,7 @@ with SweepFolder(Path(sys.argv[1])).driving():
 def driver(folder: SweepFolder) -> "subprocess.Popen[str]":
     """Another process that drives the sweep."""
     command = [sys.executable, "-c", DRIVE, str(folder.path)]
-    process = subprocess.Popen(command, cwd=Path(__file__).parents[3], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout and process.stdout.readline() == "driving\n"
     return process
 

@@ -409,7 +409,7 @@ def test_the_registered_model_predicts_elsewhere_what_finalize_did(
     assert done.returncode == 0, done.stderr
     signature, code = done.stdout.splitlines()
     assert [column["name"] for column in json.loads(signature)] == ["path", "image", "affine"]
-    assert code.endswith("/code/trainers/__init__.py")  # the copy in the model, not this checkout
+    assert code.endswith("/code/contrasweep/trainers/__init__.py")  # the copy in the model, not this checkout
     report = FinalReport.read(finalized / "final.json")
     predicted = np.load(tmp_path / "predicted.npy")
     assert predicted.dtype == np.float64

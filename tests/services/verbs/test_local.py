@@ -156,7 +156,7 @@ def test_a_log_is_followed_until_the_sweep_ends(settings: Settings, folder: Swee
 def driver(folder: SweepFolder) -> "Iterator[tuple[subprocess.Popen[str], int]]":
     """Another process that drives the sweep, and the process that it started."""
     command = [sys.executable, "-c", DRIVE, str(folder.path)]
-    process = subprocess.Popen(command, cwd=Path(__file__).parents[3], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     child = int(process.stdout.readline())
     yield process, child

@@ -1,7 +1,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from contrasweep.services.records.answers import Sweep
-from contrasweep.services.records.code import ROOMS
+from contrasweep.services.records.code import copy_code
 from contrasweep.services.records.folder import FINISHED, RUNNING, SweepFolder
 from contrasweep.services.settings import Settings
 from contrasweep.services.spec.extent import More
@@ -140,9 +139,8 @@ def test_data_that_are_not_there(head: RayHead, jobs: Jobs, tmp_path: Path) -> N
 @pytest.mark.slow
 def test_other_code_is_sent_along(head: RayHead, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(head.token_path))
-    for room in ROOMS:
-        shutil.copytree(Path(__file__).parents[3] / room, tmp_path / room)
-    driver = tmp_path / "services" / "verbs" / "driver.py"
+    copy_code(tmp_path)
+    driver = tmp_path / "contrasweep" / "services" / "verbs" / "driver.py"
     driver.write_text(driver.read_text().replace('ANSWER = "contrasweep> "', 'ANSWER = "otherwise> "'))
     ended = contrasweep(head, "list", "--json", PYTHONPATH=str(tmp_path))
     assert isinstance(json.loads(ended.stdout), list), "only the changed driver speaks so that the changed client hears"

@@ -21,7 +21,7 @@ import json, os, sys
 from monai.bundle import run
 run(**json.loads(sys.argv[1]))
 from contrasweep import trainers
-assert trainers.__file__ == os.path.join(os.getcwd(), "trainers", "__init__.py"), trainers.__file__
+assert trainers.__file__ == os.path.join(os.getcwd(), "contrasweep", "trainers", "__init__.py"), trainers.__file__
 """
 """What `python -m monai.bundle run` does, for which it needs the package `fire`; with the bundle's own code."""
 REQUIRED = {

@@ -1,0 +1,1 @@
+"""contrasweep: sweeps of contrastive regression on medical images."""
