@@ -1,7 +1,7 @@
 """Whether pictures show several views side by side."""
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ def panels(pictures: Sequence[NDArray[np.generic]]) -> tuple[int, ...] | None:
     (_, height, width), values = pictures[0].shape, np.stack([picture[0] for picture in pictures])
     shown = (values > values.min(axis=(1, 2), keepdims=True)).any(axis=1).mean(axis=0)
     cuts = [0, *_middles(shown <= _INK), width]
-    widths = tuple(end - begin for begin, end in zip(cuts, cuts[1:], strict=False))
+    widths = tuple(end - begin for begin, end in pairwise(cuts))
     return widths if len(widths) > 1 and min(widths) >= height / 2 else None
 
 
