@@ -36,7 +36,7 @@ class Sweep(Model):
 
         local = Local(self._settings)
         sweep, trials = local.status(self.id), local.trials(self.id)
-        return plain_text(lambda console: print_sweep(console, sweep, trials))
+        return plain_text(lambda console: print_sweep(console, sweep, trials)).rstrip()
 
     @property
     def id(self) -> str:

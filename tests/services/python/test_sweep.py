@@ -110,7 +110,7 @@ def test_a_mapping_is_swept_here_and_its_model_knows_its_study(ray_local: None, 
     sweep = contrasweep.run(given)
     assert (sweep.id, sweep.state, len(sweep.trials())) == (folder.sweep_id, FINISHED, 1)
     tested = sweep.predictions().query("split == 'test' and run == '0'").set_index("scan")
-    said = sweep.predict(participants="participants.tsv", image="images/{participant_id}.npy").set_index("scan")
+    said = sweep.predict(participants="participants.tsv").set_index("scan")
     assert said.prediction[tested.index].tolist() == tested.prediction.tolist()
     embedded = sweep.embeddings()
     assert len(embedded) == 80 and embedded.label.equals(said.label) and embedded.prediction.equals(said.prediction)
