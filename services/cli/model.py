@@ -85,8 +85,7 @@ def predict(
 def end_with(rejected: "Sequence[Refused]") -> None:
     """A line for each scan that could not be used; where there are any, the exit status says so."""
     for refused in rejected:
-        where = f" ({refused.path})" if refused.path else ""
-        aside(in_pipes=True).print(f"rejected  {refused.scan}: {refused.reason}{where}", markup=False, soft_wrap=True)
+        aside(in_pipes=True).print(f"rejected  {refused.words}", markup=False, soft_wrap=True)
     if rejected:
         sys.exit(SOME_REJECTED)
 

@@ -4,12 +4,15 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing import forkserver
 from threading import Thread
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from contrasweep.services.cluster.connect import has_joined
@@ -45,7 +48,9 @@ def _in_processes(function: Callable[[Item], Result], items: Sequence[Item]) -> 
     with ProcessPoolExecutor(processes, _processes(), _depend_on_the_caller) as pool:
         before = set(multiprocessing.active_children())
         try:
-            for future in [pool.submit(function, item) for item in items]:
+            with _without_program():
+                futures = [pool.submit(function, item) for item in items]
+            for future in futures:
                 yield future.result()
         except BrokenProcessPool as error:
             raise UserError("a process was killed, as when memory runs out; what was done is kept") from error
@@ -54,6 +59,20 @@ def _in_processes(function: Callable[[Item], Result], items: Sequence[Item]) -> 
             for process in set(multiprocessing.active_children()) - before:
                 process.terminate()
                 process.join()
+
+
+@contextmanager
+def _without_program() -> Iterator[None]:
+    """For as long as the block, processes that are made do not import the caller's program.
+
+    They need nothing of it, and a script that has no `if __name__ == "__main__":` would run in each of them.
+    """
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program
 
 
 def _depend_on_the_caller() -> None:

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from contrasweep.services.predicting.predict import Found, Said
 from contrasweep.services.records.answers import Answer
 from contrasweep.services.records.files import write_asked
 from contrasweep.trainers.data.participants import Rejected
 from contrasweep.trainers.served import Calibration
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Predicted(Answer):
@@ -68,6 +72,11 @@ class Refused(Answer):
         """What it answers of one that was rejected."""
         return cls(scan=rejected.subject, path=rejected.path and str(rejected.path), reason=rejected.reason)
 
+    @property
+    def words(self) -> str:
+        """It in a line."""
+        return f"{self.scan}: {self.reason}{f' ({self.path})' if self.path else ''}"
+
 
 class Predictions(Answer):
     """All of one call; `label` is what is predicted, `model` where it comes from."""
@@ -97,8 +106,20 @@ COLUMNS = (
 
 def to_tsv(scans: Sequence[Predicted]) -> str:
     """A header and a line for each scan."""
-    rows = ([*(getattr(one, name) for name in COLUMNS[:-1]), ",".join(one.paths)] for one in scans)
-    return tsv(COLUMNS, rows)
+    return tsv(COLUMNS, _rows(scans))
+
+
+def to_frame(scans: Sequence[Predicted]) -> "pd.DataFrame":
+    """The same as a data frame; a number that is not known is NaN."""
+    import pandas as pd
+
+    texts = ("scan", "unlike", "path")
+    numbers = {column: "float64" for column in COLUMNS if column not in texts}
+    return pd.DataFrame(_rows(scans), columns=COLUMNS).astype(numbers)
+
+
+def _rows(scans: Sequence[Predicted]) -> list[list[float | str | None]]:
+    return [[*(getattr(one, name) for name in COLUMNS[:-1]), ",".join(one.paths)] for one in scans]
 
 
 def write_tsv(path: Path, scans: Sequence[Predicted]) -> None:

@@ -15,7 +15,7 @@ from contrasweep.services.predicting.overlap import own_scans
 from contrasweep.services.predicting.page import render
 from contrasweep.services.predicting.predict import Found, Said, predict
 from contrasweep.services.predicting.saliency import Maps
-from contrasweep.services.predicting.scans import Asked, find_scans
+from contrasweep.services.predicting.scans import Asked, find_scans, study_scans
 from contrasweep.services.records.files import write_asked
 from contrasweep.services.screen.progress import meter
 from contrasweep.services.screen.waiting import waiting
@@ -68,6 +68,15 @@ def ask(target: str, asked: Asked, settings: Settings, console: Console) -> Foun
     """
     with _asking(target, settings, console) as at_hand:
         return at_hand.said(*find_scans(asked, at_hand.model), features=True)
+
+
+def ask_study(target: str, settings: Settings, console: Console) -> Found:
+    """What `ask` gives of the model's own study: of all scans that have a label.
+
+    Raises UserError as `find_model` and `study_scans` do.
+    """
+    with _asking(target, settings, console) as at_hand:
+        return at_hand.said(study_scans(at_hand.model, settings), (), features=True)
 
 
 def predict_scans(

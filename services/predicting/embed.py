@@ -21,15 +21,16 @@ def check_ending(path: Path) -> None:
 
 
 def write_embeddings(path: Path, found: Found) -> None:
-    """Write a row for each scan, whole or not at all: scan, subject, session, path, label, prediction and, of each run,
-    its features [F], float32, as `features_seed_0`. Runs have no axes in common, so that their features have no mean.
-    """
+    """Write `embeddings_table`, whole or not at all."""
     sink = pa.BufferOutputStream()
-    pq.write_table(_table(found.said), sink)
+    pq.write_table(embeddings_table(found.said), sink)
     write_asked(path, sink.getvalue().to_pybytes())
 
 
-def _table(said: Sequence[Said]) -> pa.Table:
+def embeddings_table(said: Sequence[Said]) -> pa.Table:
+    """A row for each scan: scan, subject, session, path, label, prediction and, of each run, its features [F], float32,
+    as `features_seed_0`. Runs have no axes in common, so that their features have no mean.
+    """
     scans = [one.scan for one in said]
     columns = {
         "scan": pa.array([scan.id for scan in scans], pa.string()),

@@ -4,9 +4,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from contrasweep.services.predicting.model import sweep_of
+from contrasweep.services.settings import Settings
 from contrasweep.trainers.config import DataConfig
 from contrasweep.trainers.data import readers
-from contrasweep.trainers.data.participants import Rejected, Subject, file_problem, read_unseen
+from contrasweep.trainers.data.participants import Rejected, Subject, file_problem, read_subjects, read_unseen
 from contrasweep.trainers.errors import UserError, nearest
 from contrasweep.trainers.served import ServedModel
 
@@ -46,6 +48,17 @@ def find_scans(asked: Asked, model: ServedModel) -> Scans:
     numeric = [column for column, categories in model.levels.items() if not categories]
     data = _listing(asked, model.preparation.config.data)
     return _only(asked, *read_unseen(data, Path(), model.preparation.columns, numeric, asked.by))
+
+
+def study_scans(model: ServedModel, settings: Settings) -> list[Subject]:
+    """The scans of the model's own study that have a label. Raises UserError where its sweep or table is not here."""
+    config = model.preparation.config
+    sweep = sweep_of(config, settings)
+    if sweep is None:
+        raise UserError(f"no scans are named, and the model's sweep, {config.sweep}, is not in {settings.home}")
+    loaded = sweep.load()
+    scans, _ = read_subjects(loaded.spec.data, loaded.base, model.preparation.columns)
+    return [scan for scan in scans if scan.label is not None]
 
 
 def _only(asked: Asked, scans: list[Subject], rejected: list[Rejected]) -> Scans:

@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -100,10 +100,14 @@ def _ranked(rank: int, trial: Trial, runs: int, names: Sequence[str]) -> Line:
 
 def leaderboard_text(records: Sequence[TrialRecord], runs: int) -> str:
     """The leaderboard as plain text."""
-    console = Console(file=io.StringIO(), no_color=True)
-    print_table(console, leaderboard_table(told(records), runs))
-    assert isinstance(console.file, io.StringIO)
-    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+    return plain_text(lambda console: print_table(console, leaderboard_table(told(records), runs)))
+
+
+def plain_text(show: Callable[[Console], None]) -> str:
+    """What `show` prints, as text: in a notebook, too, where a console would display it whatever its file."""
+    written = io.StringIO()
+    show(Console(file=written, color_system=None, highlight=False, force_jupyter=False))
+    return "\n".join(line.rstrip() for line in written.getvalue().splitlines()) + "\n"
 
 
 def print_table(console: Console, table: Table) -> None:

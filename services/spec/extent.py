@@ -1,10 +1,14 @@
 """How far a sweep goes, and further: more trials, seeds, finalists and spaces of the same sweep."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import ceil
+from typing import Any
 
+from pydantic import ValidationError
+
+from contrasweep.services.complaints import complaint
 from contrasweep.services.spec.spec import FIRST_FRESH, FRESH_ARE_KEPT, LoadedSpec, SearchConfig, Seed
 from contrasweep.trainers.config import Frozen
 from contrasweep.trainers.errors import UserError, nearest
@@ -24,6 +28,14 @@ class More(Frozen):
     finalists: Count | None = None
     all: bool = False
     add_spaces: tuple[str, ...] = ()
+
+
+def more_of(given: Mapping[str, Any]) -> More:
+    """What somebody asks for. Raises UserError, in one line, on a value that is not allowed."""
+    try:
+        return More.model_validate(given)
+    except ValidationError as error:
+        raise UserError(f"extend: {complaint(error, More)}") from error
 
 
 def extended(loaded: LoadedSpec, more: More) -> LoadedSpec:

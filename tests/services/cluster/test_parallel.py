@@ -59,6 +59,22 @@ def test_a_process_that_is_killed_is_one_line() -> None:
     assert list(parallel(killed, [0, 1])) == [0, 1], "the next has processes of its own"
 
 
+SCRIPT = """
+from contrasweep.services.cluster.parallel import parallel
+from tests.services.cluster.test_parallel import threads
+print(*parallel(threads, [0, 1]))
+"""
+
+
+def test_a_script_that_guards_nothing_is_run_once(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    path = os.pathsep.join([os.environ["PYTHONPATH"], str(Path(__file__).parents[3])])
+    said = subprocess.run(
+        [sys.executable, tmp_path / "script.py"], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True
+    )
+    assert (said.returncode, said.stdout, said.stderr) == (0, "1 1\n", "")
+
+
 ABANDONED = """
 import sys; from pathlib import Path
 from contrasweep.services.cluster.parallel import parallel

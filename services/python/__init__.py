@@ -1,0 +1,1 @@
+"""What `import contrasweep` offers: sweeps and their models, as data frames."""
