@@ -18,14 +18,20 @@ _STEPS = 25
 
 
 def greedy_weights(
-    predictions: ArrayLike, labels: ArrayLike, members: int = 20, error: Error = mae, seed: int = 0
+    predictions: ArrayLike,
+    labels: ArrayLike,
+    members: int = 20,
+    error: Error = mae,
+    seed: int = 0,
+    rival: ArrayLike | None = None,
 ) -> FloatArray:
     """Weights [R] of runs, 0 or more and 1 in sum, whose weighted mean prediction has a small error.
 
     Greedy selection with replacement in bags of runs (Caruana et al. 2004): in each of 20 random halves of the runs,
     the run whose addition leaves the least error is added 25 times over, as far as that helps; the weight of a run is
-    its mean share over bags. The `members` heaviest are kept. Where the best run alone is better on `labels`,
-    it is all of it: the ensemble is never worse there. Draws depend on `seed` and the number of runs alone.
+    its mean share over bags. The `members` heaviest are kept. Where the weights [R] of a `rival`, however many, err less on
+    `labels`, they are returned: the ensemble is never worse there. Without one, the rival is the best run alone. Draws
+    depend on `seed` and the number of runs alone.
 
     `predictions` [R, N], one row for each run (a trial's seed) over the same validation scans, with `labels` [N]; where
     there are folds, what each (trial, seed) said of each scan in the fold that it was validated in. A run that lacks
@@ -47,9 +53,9 @@ def greedy_weights(
         raise UserError(f"none of {len(said)} runs has a prediction of every validation scan")
     weights = np.zeros(len(said))
     weights[whole] = _kept(_bagged(said[whole], y, error, seed), members)
-    alone = np.zeros(len(said))
-    alone[whole[np.argmin(error(y, said[whole]))]] = 1.0
-    return min(weights, alone, key=lambda some: float(error(y, some[whole] @ said[whole])))
+    if rival is None:
+        rival = np.eye(len(said))[whole[np.argmin(error(y, said[whole]))]]
+    return min((weights, np.asarray(rival, np.float64)), key=lambda some: float(error(y, some[whole] @ said[whole])))
 
 
 def _bagged(said: FloatArray, y: FloatArray, error: Error, seed: int) -> FloatArray:

@@ -68,6 +68,7 @@ def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], wei
         folds=folds,
         outer=len(whole.outer),
         refits=len(spec.search.seeds) * len(whole.searches) if spec.search.refit else 0,
+        ensemble=spec.final.ensemble or 0,
         fresh=spec.search.judged_fresh * len(spec.plan_over(folds).finals.replicates) * len(whole.searches),
         epochs=max(seed_epochs),
         fewest_epochs=min(seed_epochs),

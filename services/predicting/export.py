@@ -23,5 +23,5 @@ def export_model(target: str, format_: str, out: Path, settings: Settings, conso
             difference = export(folder, format_, out, replace=replace)
         except OSError as error:
             raise UserError(f"{out} cannot be written: {error.strerror or error}") from error
-    model = f"{config.sweep}, trial {config.trial}"
-    return f"wrote {out}: {format_} of {model}; read back, its predictions are within {difference:.1e} of the model's"
+    said = f"read back, its predictions are within {difference:.1e} of the model's"
+    return f"wrote {out}: {format_} of {config.origin}; {said}"

@@ -37,7 +37,7 @@ class Found:
     @property
     def model(self) -> str:
         """Where the model comes from."""
-        return f"{self.config.sweep}, trial {self.config.trial}"
+        return self.config.origin
 
 
 def predict(

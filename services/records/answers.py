@@ -58,6 +58,7 @@ class Figures(Answer):
     Attributes:
         metrics: each of `trainers.metrics.METRICS`, of the mean prediction over runs, which is what the served model
             predicts, and its 95 % subject bootstrap interval.
+        weights: of the runs in that mean; empty where all count alike.
         seed_mae: MAE of each run, by its seed and, where there are folds, its fold; `mean` and `sd` are over these, the
             sd null for one run.
         shot_mae: of the mean prediction, apart for labels with many, a medium number of and few training subjects.
@@ -66,6 +67,7 @@ class Figures(Answer):
     """
 
     metrics: dict[str, Interval]
+    weights: dict[Run, float] = {}
     seed_mae: dict[Run, float]
     mean: float
     sd: float | None = None
@@ -80,6 +82,36 @@ class SampleFigures(Figures):
     sample: str
 
 
+class Beside(Answer):
+    """MAE of an ensemble and of the best configuration `alone`, the mean over its runs, on the same scans.
+
+    `difference` is the first less the second, in pairs: below 0 the ensemble is the better one. All have their 95 %
+    subject bootstrap interval.
+    """
+
+    ensemble: Interval
+    alone: Interval
+    difference: Interval
+
+
+class Ensembled(Answer):
+    """The ensemble that was evaluated and is served, beside the best configuration.
+
+    Attributes:
+        weights: of each seed, by its configuration; with folds of all its runs together.
+        methods: of these configurations, by number.
+        candidates: seeds that it was chosen out of, `by` a figure of the validation split.
+        validation: on the validation split or, with folds, out of fold: too good, as it was chosen on these people.
+    """
+
+    weights: dict[Run, float]
+    methods: dict[int, str]
+    candidates: int
+    by: str
+    validation: Beside
+    test: Beside
+
+
 class Final(SampleFigures):
     """The test split's figures of trial `trial`, and those of each external cohort, by its name.
 
@@ -91,6 +123,8 @@ class Final(SampleFigures):
     evaluated. `looks` says how often the test split has been read, by whatever sweep, with this time. `out_of_fold`,
     where the split has folds, are figures of everyone in a fold, by the runs that did not train on it: configuration
     and epochs were chosen on the same people, so that they are a little too good.
+
+    Where there is an `ensemble`, all figures are its, but for `validation`, which is the best configuration's, `trial`.
     """
 
     trial: int
@@ -103,6 +137,7 @@ class Final(SampleFigures):
     looks: int = 1
     external: dict[str, SampleFigures] = {}
     out_of_fold: SampleFigures | None = None
+    ensemble: Ensembled | None = None
 
 
 class OuterFold(Answer):
@@ -305,6 +340,9 @@ class Planned(Answer):
     folds: Annotated[int, Field(description="of the split, on each of which every seed runs")] = 0
     outer: Annotated[int, Field(description="outer folds, each with a whole search; hours and disk are of all")] = 0
     refits: Annotated[int, Field(description="runs of the best configuration on all but the test split")] = 0
+    ensemble: Annotated[
+        int, Field(description="seeds that are served together, at most; 0: the best configuration")
+    ] = 0
     fresh: Annotated[int, Field(description="runs of finalists with seeds that no race used, and of the winner")] = 0
     epochs: Annotated[int, Field(description="of a run, the longest where options differ")]
     fewest_epochs: Annotated[int, Field(description="of the shortest run; 0 where nobody said")] = 0

@@ -151,9 +151,8 @@ def between_subjects(one: Evaluation, other: Evaluation) -> Difference:
 
 def _errors(evaluated: Evaluation) -> dict[str, float]:
     """Each scan's absolute error, of the mean prediction over runs."""
-    predicted = zip(*evaluated.predictions.values(), strict=True)
-    told = zip(evaluated.scans, evaluated.labels, predicted, strict=True)
-    return {scan: abs(fmean(values) - label) for scan, label, values in told}
+    told = zip(evaluated.scans, evaluated.labels, evaluated.mean_prediction.tolist(), strict=True)
+    return {scan: abs(predicted - label) for scan, label, predicted in told}
 
 
 def progress(records: Sequence[TrialRecord]) -> Progress:

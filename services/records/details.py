@@ -15,12 +15,11 @@ def details_of(
     evaluation: Evaluation, scans: Sequence[StoredSubject], calibration: Calibration | None
 ) -> SampleEvaluation:
     """Those of an evaluation, of whose scans the store says more; they are in its order."""
-    mean = [sum(said) / len(said) for said in zip(*evaluation.predictions.values(), strict=True)]
     cells = {column: [scan.described[column] for scan in scans] for column in scans[0].described}
     several = len(evaluation.scans) > evaluation.n_subjects
     return evaluate_sample(
         evaluation.labels,
-        mean,
+        evaluation.mean_prediction,
         evaluation.subjects,
         sessions=[scan.id.removeprefix(scan.subject) for scan in scans] if several else (),
         columns={column: own for column, own in cells.items() if len({*own}) > 1},

@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from math import fsum
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field, TypeAdapter, model_validator
 
 from contrasweep.services.records.answers import (
     Against,
     BaselineFigures,
+    Beside,
+    Ensembled,
     Figures,
     Final,
     OuterFold,
@@ -24,6 +26,11 @@ from contrasweep.services.spec.replicate import Replicate, Run
 from contrasweep.trainers.atomic import write_atomically
 from contrasweep.trainers.interval import Interval
 from contrasweep.trainers.objectives import DEFAULT
+from contrasweep.trainers.weighted import weighted_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class BaselineSaid(NamedTuple):
@@ -76,13 +83,19 @@ class Evaluation(Figures):
         said: Mapping[Replicate, Sequence[float]],
         baselines: Mapping[str, BaselineSaid],
         shots: Mapping[str, float],
+        weights: Mapping[Replicate, float] | None = None,
     ) -> "Evaluation":
-        """The evaluation of scans with `labels` [n], of which each run `said` its predictions [n]."""
+        """The evaluation of scans with `labels` [n], of which each run `said` its predictions [n].
+
+        `weights` are the runs' in their mean, where they do not count alike.
+        """
+        mean = _mean(said, weights or {})
         known = {name: _baseline_figures(labels, one, subjects) for name, one in baselines.items()}
         return cls(
-            **_figures(labels, said, subjects),
+            **_figures(labels, said, mean, subjects),
+            weights=dict(weights or {}),
             baselines=known,
-            against=_against(labels, said, subjects, known, baselines),
+            against=_against(labels, mean, subjects, known, baselines),
             shot_mae=dict(shots),
             scans=tuple(scans),
             subjects=tuple(subjects),
@@ -90,6 +103,11 @@ class Evaluation(Figures):
             predictions={run: tuple(values) for run, values in said.items()},
             baseline_predictions={name: tuple(one.predictions) for name, one in baselines.items()},
         )
+
+    @property
+    def mean_prediction(self) -> "NDArray[np.float64]":
+        """What the served model predicts of each scan [n]: the mean over runs, by their weights."""
+        return _mean(self.predictions, self.weights)
 
     def baselines_said(self) -> dict[str, BaselineSaid]:
         """What the baselines said; those whose predictions were kept."""
@@ -111,7 +129,8 @@ class Evaluation(Figures):
         kept = {name: value for name, value in given.items() if name not in ("ensemble_mae", "baseline_mae")}
         nan = float("nan")
         mean = BaselineFigures(title="predict-the-mean", mae=Interval(given["baseline_mae"], nan, nan))
-        figures = _figures(given["labels"], given["predictions"], given["subjects"])
+        said = given["predictions"]
+        figures = _figures(given["labels"], said, _mean(said, {}), given["subjects"])
         return kept | figures | {"baselines": {"predict_mean": mean}}
 
     @property
@@ -139,7 +158,7 @@ class FinalReport(Evaluation):
 
     Attributes:
         trial, method, params, training, choices: of the configuration.
-        validation, objective, fresh, configurations, refit_epochs: see `Final`.
+        validation, objective, fresh, configurations, refit_epochs, ensemble: see `Final`.
         phase: how often the sweep had been extended; `looks` says how often the test split was read, this time too.
     """
 
@@ -150,6 +169,7 @@ class FinalReport(Evaluation):
     choices: dict[str, str] = Field(default_factory=dict)
     external: dict[str, Evaluation] = Field(default_factory=dict)
     out_of_fold: Evaluation | None = None
+    ensemble: Ensembled | None = None
     validation: dict[Run, float] = Field(default_factory=dict)
     objective: str = DEFAULT
     fresh: bool = False
@@ -166,11 +186,20 @@ class FinalReport(Evaluation):
             return {**given, "scans": given["subjects"]}
         return given
 
+    @property
+    def trials(self) -> tuple[int, ...]:
+        """The configurations whose runs were evaluated."""
+        return tuple(self.ensemble.methods) if self.ensemble else (self.trial,)
+
+    def trial_of(self, run: Replicate) -> int:
+        """Whose run it is."""
+        return self.trial if run.trial is None else run.trial
+
     def told(self) -> Final:
         """See `Evaluation.told`."""
         external = {name: cohort.told() for name, cohort in self.external.items()}
-        same = ("trial", "method", "validation", "objective", "fresh", "configurations", "refit_epochs", "looks")
-        own = {name: getattr(self, name) for name in same}
+        kept = ("trial", "method", "validation", "objective", "fresh", "configurations", "refit_epochs", "looks")
+        own = {name: getattr(self, name) for name in (*kept, "ensemble")}
         out_of_fold = self.out_of_fold.told() if self.out_of_fold else None
         return Final(**vars(super().told()), **own, external=external, out_of_fold=out_of_fold)
 
@@ -203,16 +232,24 @@ def read_report(path: Path) -> FinalReport | PooledReport:
     return _REPORTS.validate_json(path.read_bytes())
 
 
-def _figures(labels: Sequence[float], said: Mapping[Any, Sequence[float]], subjects: Sequence[str]) -> dict[str, Any]:
-    """`metrics`, `seed_mae`, `mean` and `sd` of what runs said: see `Figures`."""
+def _mean(said: Mapping[Any, Sequence[float]], weights: Mapping[Any, float]) -> "NDArray[np.float64]":
     import numpy as np  # looking at a report that has its figures shall not wait for it
 
+    return weighted_mean({run: np.asarray(values, np.float64) for run, values in said.items()}, weights)
+
+
+def _figures(
+    labels: Sequence[float],
+    said: Mapping[Any, Sequence[float]],
+    mean: "NDArray[np.float64]",
+    subjects: Sequence[str],
+) -> dict[str, Any]:
+    """`metrics`, `seed_mae`, `mean` and `sd` of what runs said, together `mean`: see `Figures`."""
     from contrasweep.trainers.metrics import bootstrap, mae
 
-    predictions = np.array(list(said.values()), np.float64)
-    errors = mae(labels, predictions).tolist()
+    errors = mae(labels, list(said.values())).tolist()
     return {
-        "metrics": bootstrap(labels, predictions.mean(axis=0)[None], clusters=subjects),
+        "metrics": bootstrap(labels, mean[None], clusters=subjects),
         "seed_mae": dict(zip(said, errors, strict=True)),
         "mean": fmean(errors),
         "sd": stdev(errors) if len(errors) > 1 else None,
@@ -228,7 +265,7 @@ def _baseline_figures(labels: Sequence[float], said: BaselineSaid, subjects: Seq
 
 def _against(
     labels: Sequence[float],
-    said: Mapping[Replicate, Sequence[float]],
+    mean: "NDArray[np.float64]",
     subjects: Sequence[str],
     known: Mapping[str, BaselineFigures],
     baselines: Mapping[str, BaselineSaid],
@@ -241,6 +278,23 @@ def _against(
     if not validated:
         return None
     best = min(validated, key=validated.__getitem__)
-    own = np.abs(np.mean(list(said.values()), axis=0) - labels)
+    own = np.abs(mean - labels)
     others = np.abs(np.asarray(baselines[best].predictions) - labels)
     return Against(baseline=best, title=known[best].title, difference=paired_difference(own, others, subjects))
+
+
+def beside(
+    labels: Sequence[float],
+    ensemble: "NDArray[np.float64]",
+    alone: "NDArray[np.float64]",
+    subjects: Sequence[str],
+) -> Beside:
+    """What an ensemble and the best configuration `alone` predict [n] of scans with `labels` [n], side by side."""
+    import numpy as np
+
+    from contrasweep.trainers.metrics import bootstrap
+    from contrasweep.trainers.paired import paired_difference
+
+    errors = [np.abs(said - labels) for said in (ensemble, alone)]
+    own, others = (bootstrap(labels, said[None], clusters=subjects)["mae"] for said in (ensemble, alone))
+    return Beside(ensemble=own, alone=others, difference=paired_difference(errors[0], errors[1], subjects))

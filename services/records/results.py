@@ -167,18 +167,18 @@ def _named(trial: int, run: Replicate) -> Row:
 
 
 def _predictions(final: Path) -> Iterator[Row]:
-    """Those of the final figure's configuration and of baselines, then those of all others for the test split."""
+    """Those of the final figure's runs and of baselines, then those of all others for the test split."""
     if not final.exists():
         return
     report = FinalReport.read(final)
     parts = {"test": report, **({"out_of_fold": report.out_of_fold} if report.out_of_fold else {}), **report.external}
     for split, part in parts.items():
-        own = [(report.trial, str(run), said) for run, said in part.predictions.items()]
+        own = [(report.trial_of(run), str(run.own), said) for run, said in part.predictions.items()]
         baselines = [(None, name, said) for name, said in part.baseline_predictions.items()]
         for trial, run, said in (*own, *baselines):
             for scan, subject, label, value in zip(part.scans, part.subjects, part.labels, said, strict=True):
                 yield _predicted(trial, split, scan, subject, label, run, value)
-    told = {(report.trial, str(run)) for run in report.predictions}
+    told = {(report.trial_of(run), str(run.own)) for run in report.predictions}
     subject_of = dict(zip(report.scans, report.subjects, strict=True))
     for row in _tested(final.with_name(TESTED)):
         if (row["trial"], row["run"]) not in told:

@@ -1,5 +1,7 @@
 """What every complete configuration predicts for the test split, beside `final.json`: to learn from, not to choose.
 
+Of other configurations there are the runs that are in an ensemble.
+
 test_predictions.parquet   columns trial, run, scan, label, prediction
 """
 

@@ -111,7 +111,9 @@ def _finally(one: Compared) -> Line:
     final = one.sweep.final
     assert final
     told = (interval(final.metrics["mae"]), str(len(final.seed_mae)), "", _difference(one.test, "subject"))
-    trial = str(final.trial) if isinstance(final, Final) else ""  # each outer fold has a winner of its own
+    trial = ""  # each outer fold has a winner of its own
+    if isinstance(final, Final):
+        trial = "ensemble" if final.ensemble else str(final.trial)
     return Line(("test split", one.sweep.id, trial, *told))
 
 

@@ -16,7 +16,7 @@ from contrasweep.services.pages.tables import Line, Table
 from contrasweep.services.records.answers import Figures, Final, OuterFold, Planned, Pooled, SampleFigures, Sweep, Trial
 from contrasweep.services.records.leaderboard import told
 from contrasweep.services.records.trial_record import TrialRecord
-from contrasweep.services.screen.words import optimism, runs_words, simple_models, verdict
+from contrasweep.services.screen.words import ensemble_words, optimism, runs_words, simple_models, verdict
 from contrasweep.services.spec.replicate import Replicate
 from contrasweep.services.spec.spec import FIRST_REPORTED, Extent
 from contrasweep.services.text import (
@@ -195,6 +195,7 @@ def print_plan(console: Console, planned: Planned) -> None:
         "racing": planned.racing,
         "there": f"at least {count(planned.there, 'run')}, trained by other sweeps" if planned.there else "",
         "each": f"{workers}; about {planned.epoch_s:.2g} s an epoch with one worker on this CPU",
+        "final": f"an ensemble of at most {count(planned.ensemble, 'seed')}" if planned.ensemble else "",
         "at once": f"{planned.concurrent} configurations; {RESERVED_CPUS} CPU more for drivers and reading",
         "time": f"about {duration(planned.hours)} if racing stops nothing",
         "disk": f"about {planned.disk_gb:.2g} GB",
@@ -245,6 +246,8 @@ def print_final(console: Console, label: str, final: Final | Pooled) -> None:
     for name, cohort in final.external.items():
         _print_figures(console, f"external  {name} MAE", label, cohort)
     refit = f"trained for {count(final.refit_epochs, 'epoch')} on all but the test split" if final.refit_epochs else ""
+    for line in ensemble_words(final.ensemble, final.trial, label) if final.ensemble else ():
+        console.print(f"          {line}", soft_wrap=True, markup=False)
     words = (
         f"trial {final.trial}, {final.method}",
         *(_validated(final) if final.validation else []),

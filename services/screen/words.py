@@ -1,17 +1,41 @@
 """The final figure in words, the same on screen and page."""
 
-from contrasweep.services.records.answers import Against, BaselineFigures, Figures
-from contrasweep.services.text import count, ends, number, spread
+from contrasweep.services.records.answers import Against, BaselineFigures, Beside, Ensembled, Figures
+from contrasweep.services.text import count, ends, interval, number, spread
+from contrasweep.trainers.interval import Interval
+from contrasweep.trainers.objectives import OBJECTIVES
 
 
 def runs_words(figures: Figures) -> str:
     """What the figures are of: `mean prediction of 2 seeds, which alone reach 4.90 ± 0.28`."""
+    seeds, folds, trials = ({*parts} for parts in zip(*figures.seed_mae, strict=True))
+    if figures.weights and trials == {None}:
+        return "each predicted by its outer fold's model"
     if len(figures.seed_mae) == 1:
         return "one seed"
-    seeds, folds = ({*parts} for parts in zip(*figures.seed_mae, strict=True))
     of = f" x {len(folds)} folds" if len(folds) > 1 else ""
-    alone = spread(figures.mean, figures.sd)
-    return f"mean prediction of {count(len(seeds), 'seed')}{of}, which alone reach {alone}"
+    alone = f"which alone reach {spread(figures.mean, figures.sd)}"
+    if figures.weights:
+        many = len({run._replace(fold=None) for run in figures.weights})
+        whose = count(len(trials), "configuration")
+        return f"weighted mean prediction of {count(many, 'seed')}{of} of {whose}, {alone}"
+    return f"mean prediction of {count(len(seeds), 'seed')}{of}, {alone}"
+
+
+def ensemble_words(ensemble: Ensembled, trial: int, label: str) -> list[str]:
+    """Whose runs it has, and how it compares with the best configuration, `trial`, on the test split and validation."""
+    shares = ", ".join(f"{weight:.2g} x {run.words}" for run, weight in ensemble.weights.items())
+    return [
+        f"ensemble chosen by {OBJECTIVES[ensemble.by].heading} out of {count(ensemble.candidates, 'seed')}: {shares}",
+        f"on the test split {_side_by_side(ensemble.test, trial, label)}",
+        f"on validation {_side_by_side(ensemble.validation, trial, label)}; too good: the ensemble was chosen on these "
+        "people",
+    ]
+
+
+def _side_by_side(beside: Beside, trial: int, label: str) -> str:
+    both = f"MAE {interval(beside.ensemble)}, trial {trial} alone {interval(beside.alone)}"
+    return f"{both}: {compared('it', beside.difference, label)}"
 
 
 def simple_models(figures: Figures) -> list[BaselineFigures]:
@@ -26,13 +50,21 @@ def verdict(against: Against, label: str) -> str:
     >>> verdict(Against(baseline="pca_ridge", title="PCA + ridge", difference=Interval(-0.31, -0.6, -0.02)), "years")
     'better than PCA + ridge by 0.3100 [0.02000, 0.6000] years'
     """
-    found = against.difference
+    return compared(against.title, against.difference, label)
+
+
+def compared(title: str, found: Interval, label: str) -> str:
+    """Whether an error is less than that of `title`, which it differs from by `found`, below 0 where it is.
+
+    >>> compared("trial 3 alone", Interval(0.1, -0.2, 0.4), "years")
+    'not better than trial 3 alone: 0.1000 [-0.2000, 0.4000] years worse'
+    """
     if found.high < 0:
-        return f"better than {against.title} by {number(-found.value)} {ends(-found.high, -found.low)} {label}"
+        return f"better than {title} by {number(-found.value)} {ends(-found.high, -found.low)} {label}"
     if found.value < 0:
         likely = f"{number(-found.value)} {ends(-found.high, -found.low)} {label} better"
-        return f"not better than {against.title} beyond chance: {likely}"
-    return f"not better than {against.title}: {number(found.value)} {ends(found.low, found.high)} {label} worse"
+        return f"not better than {title} beyond chance: {likely}"
+    return f"not better than {title}: {number(found.value)} {ends(found.low, found.high)} {label} worse"
 
 
 def optimism(*, fresh: bool, configurations: int) -> str:

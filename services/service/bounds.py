@@ -46,6 +46,7 @@ MOST: Mapping[str, float] = {
     "search.racing.rungs": 1_000,
     "search.racing.finalists": 10_000,
     "budget.hours": 100_000,
+    "final.ensemble": 1_000,
 }
 """The largest value of a field, or the most entries of it where it is a list or a mapping."""
 

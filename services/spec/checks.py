@@ -134,6 +134,11 @@ def _check_validation(spec: SweepSpec) -> None:
             f"search.trials: {spec.search.trials} is not allowed with data.split.validation 0, by which none of them "
             "can be chosen; allowed: 1"
         )
+    if spec.final.ensemble:
+        raise UserError(
+            f"final.ensemble: {spec.final.ensemble} is not allowed with data.split.validation 0, by which no run can "
+            "be chosen; allowed: null"
+        )
 
 
 def _check_parts(spec: SweepSpec) -> None:

@@ -13,24 +13,32 @@ Fold: TypeAlias = int | Literal["refit"] | None
 class Replicate(NamedTuple):
     """What tells a configuration's runs apart: the seed and, where the split has folds, the fold.
 
-    >>> str(Replicate(2)), str(Replicate(2, fold=0)), str(Replicate(2, REFIT))
-    ('2', 'fold 0 seed 2', 'refit seed 2')
+    In an ensemble, whose runs are of several configurations, `trial` is the number of each one's.
+
+    >>> str(Replicate(2)), str(Replicate(2, fold=0)), str(Replicate(2, REFIT)), str(Replicate(2, trial=7))
+    ('2', 'fold 0 seed 2', 'refit seed 2', 'trial 7 seed 2')
     """
 
     seed: int
     fold: Fold = None
+    trial: int | None = None
 
     @property
     def words(self) -> str:
-        """`seed 2`, `fold 0 seed 2` or `refit seed 2`."""
-        if self.fold is None:
-            return f"seed {self.seed}"
-        return f"refit seed {self.seed}" if self.fold == REFIT else f"fold {self.fold} seed {self.seed}"
+        """`seed 2`, `fold 0 seed 2` or `refit seed 2`, after `trial 7` where that is told."""
+        trial = "" if self.trial is None else f"trial {self.trial} "
+        fold = "" if self.fold is None else "refit " if self.fold == REFIT else f"fold {self.fold} "
+        return f"{trial}{fold}seed {self.seed}"
 
     @property
     def slug(self) -> str:
         """The words with hyphens: in names of files."""
         return self.words.replace(" ", "-")
+
+    @property
+    def own(self) -> "Replicate":
+        """As it is told apart inside its configuration."""
+        return self._replace(trial=None)
 
     def __str__(self) -> str:
         return self.words.removeprefix("seed ")
@@ -42,10 +50,12 @@ def replicate_named(text: str) -> Replicate:
     >>> replicate_named("2"), replicate_named("fold-0-seed-2")
     (Replicate(seed=2, fold=None), Replicate(seed=2, fold=0))
     """
-    found = re.fullmatch(r"(?:(refit)[ -]|fold[ -](\d+)[ -])?(?:seed[ -])?(\d+)", text)
+    found = re.fullmatch(r"(?:trial[ -](\d+)[ -])?(?:(refit)[ -]|fold[ -](\d+)[ -])?(?:seed[ -])?(\d+)", text)
     if not found:
         raise ValueError(f"'{text}' names no run")
-    return Replicate(int(found[3]), REFIT if found[1] else None if found[2] is None else int(found[2]))
+    trial, fold, seed = (None if digits is None else int(digits) for digits in found.group(1, 3, 4))
+    assert seed is not None
+    return Replicate(seed, REFIT if found[2] else fold, trial)
 
 
 def _replicate(value: object) -> object:

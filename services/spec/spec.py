@@ -30,7 +30,7 @@ from contrasweep.trainers.config import (
 from contrasweep.trainers.costs import COSTS
 from contrasweep.trainers.errors import UserError, nearest
 from contrasweep.trainers.objectives import DEFAULT, OBJECTIVES, Objective
-from contrasweep.trainers.parameters import Count, Positive
+from contrasweep.trainers.parameters import Count, Positive, Several
 
 EXTENT = ("trials", "seeds", "new_seeds")
 """Fields of the search that say how far a sweep goes, beside `racing.finalists`."""
@@ -328,6 +328,16 @@ class BudgetConfig(Frozen):
     hours: Positive | None = None
 
 
+class FinalConfig(Frozen):
+    """What is evaluated and served in the end: null is the best configuration's runs, all alike.
+
+    `ensemble: 8` is a weighted mean of at most so many seeds of any configurations that read the data as the best one
+    does, chosen by what they said of the validation split or, with folds, out of fold: see `trainers.greedy`.
+    """
+
+    ensemble: Several | None = None
+
+
 class Extent(Frozen):
     """How far a sweep goes: how many configurations, which seeds, for whom those that came later, how many finalists,
     and out of which spaces.
@@ -418,6 +428,7 @@ class SweepSpec(Frozen):
     probe: Named = Field(default={"ridge": {}})
     search: SearchConfig
     budget: BudgetConfig = BudgetConfig()
+    final: FinalConfig = FinalConfig()
 
     @field_validator("name")
     @classmethod
@@ -451,6 +462,15 @@ class SweepSpec(Frozen):
             raise ValueError(
                 "search.learn_from: is not allowed with data.split.outer: the earlier sweeps have seen who each outer "
                 "fold is tested on"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _chooses_an_ensemble_by_others(self) -> "SweepSpec":
+        if self.final.ensemble and self.search.refit:
+            raise ValueError(
+                f"final.ensemble: {self.final.ensemble} is not allowed with search.refit, whose runs are trained on "
+                "everyone that an ensemble could be chosen by; keep one"
             )
         return self
 

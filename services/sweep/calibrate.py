@@ -1,4 +1,4 @@
-"""What the winner said of scans that its runs were not trained on, and what that tells of new ones."""
+"""What is served said of scans that its runs were not trained on, and what that tells of new ones."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from contrasweep.trainers.data.store import Rows, VolumeStore, in_parts
 from contrasweep.trainers.inference import Predictor
 from contrasweep.trainers.served import Calibration, Detectors
 from contrasweep.trainers.served.detectors import MOST
+from contrasweep.trainers.weighted import weighted_mean
 
 
 class Known(NamedTuple):
@@ -25,22 +26,23 @@ class Known(NamedTuple):
 def calibrate(
     prepared: Prepared,
     validated: Mapping[Replicate, Predictor],
+    weights: Mapping[Replicate, float],
     out_of_fold: Evaluation | None,
     refitted: bool,
 ) -> Known:
     """From the runs that were validated, each on the scans of its own validation split; of folds that is `out_of_fold`.
 
-    Where the served model was refitted, on these scans too, there is nothing to tell its embedding by.
+    `weights` are the runs' in their mean, empty where all count alike. Where the served model was refitted, on these
+    scans too, there is nothing to tell its embedding by; otherwise it is that of the first run.
     """
     store, splits = prepared.store, prepared.first.splits
     if not splits.validation or (prepared.folds and out_of_fold is None):
         return Known(None, None)
     if out_of_fold is not None:
-        said = np.mean(list(out_of_fold.predictions.values()), axis=0)
-        calibration = Calibration.fit(said, out_of_fold.labels, out_of_fold.subjects)
+        calibration = Calibration.fit(out_of_fold.mean_prediction, out_of_fold.labels, out_of_fold.subjects)
     else:
         rows = store.rows_of(splits.validation)
-        said = np.concatenate([_mean(validated, store, part) for part in in_parts(store, rows)])
+        said = np.concatenate([_mean(validated, weights, store, part) for part in in_parts(store, rows)])
         calibration = Calibration.fit(said, store.labels[rows], [store.subjects[row].subject for row in rows])
     training, validation = (_some(store, of) for of in (splits.train, splits.validation))
     first = None if refitted else next(iter(validated.values()))
@@ -48,10 +50,12 @@ def calibrate(
     return Known(calibration, Detectors.fit(_images(store, training), _images(store, validation), features))
 
 
-def _mean(predictors: Mapping[Replicate, Predictor], store: VolumeStore, part: Rows) -> NDArray[np.float64]:
+def _mean(
+    predictors: Mapping[Replicate, Predictor], weights: Mapping[Replicate, float], store: VolumeStore, part: Rows
+) -> NDArray[np.float64]:
     """The mean prediction over runs of each scan."""
-    said = [one.infer(part.images, store.cells_of(part.rows)).predictions for one in predictors.values()]
-    return np.asarray(np.mean(said, axis=0))
+    cells = store.cells_of(part.rows)
+    return weighted_mean({run: one.infer(part.images, cells).predictions for run, one in predictors.items()}, weights)
 
 
 def _some(store: VolumeStore, ids: tuple[str, ...]) -> NDArray[np.int64]:

@@ -1,4 +1,6 @@
-"""Every complete configuration on the test split, at the one time that it is opened: to learn from, not to choose."""
+"""What runs say of a split; of the test split, at the one time that it is opened, those of complete configurations: to
+learn from, not to choose.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,13 +23,13 @@ from contrasweep.trainers.history import COMPLETE
 from contrasweep.trainers.inference import Predictor
 
 Members = Mapping[Replicate, tuple[RunConfig, Path]]
-"""Runs of a configuration, each with what it is told and its checkpoint."""
+"""Runs, each with what it is told and its checkpoint: of one configuration, or with the number of each one's."""
 
 
 def members_of(spec: SweepSpec, record: TrialRecord, storage: Path) -> Members:
-    """The whole runs of a configuration, of those that count."""
+    """The whole runs of a configuration, of those that count, with its number."""
     return {
-        run: (
+        run._replace(trial=record.number): (
             run_config(spec, record.configuration, run.seed),
             run_folder(storage, record.number, run) / "best.pt",
         )
@@ -37,57 +39,58 @@ def members_of(spec: SweepSpec, record: TrialRecord, storage: Path) -> Members:
 
 def contenders(
     spec: SweepSpec, plan: SeedPlan, storage: Path, prepared: Mapping[Options, Prepared]
-) -> dict[str, dict[int, Members]]:
-    """The complete configurations by their numbers, those together that read one store, by its folder.
+) -> dict[str, dict[Replicate, tuple[RunConfig, Path]]]:
+    """The runs of complete configurations, those together that read one store, by its folder.
 
-    One is left out where a checkpoint is gone.
+    A configuration is left out where a checkpoint is gone.
     """
-    found: dict[str, dict[int, Members]] = {}
+    found: dict[str, dict[Replicate, tuple[RunConfig, Path]]] = {}
     for record in leaderboard(read_records(storage, plan)):
         members = members_of(spec, record, storage)
         if record.state == COMPLETE and all(best.exists() for _, best in members.values()):
             read = prepared[spec.search.reading(record.configuration.choices)]
-            found.setdefault(str(read.store.folder), {})[record.number] = members
+            found.setdefault(str(read.store.folder), {}).update(members)
     return found
 
 
 _AT_ONCE = 64
-"""Scans that a contender predicts together."""
+"""Scans that a run predicts together."""
 
 
 @dataclass
 class Listener:
-    """Has configurations predict parts of the test split as they come by; one run at a time is in memory."""
+    """Has runs, each with its configuration's number, predict parts of a split as they come by; one at a time is in
+    memory.
+    """
 
     device: torch.device
-    _said: dict[tuple[int, Replicate], list[tuple[VolumeStore, NDArray[np.int64], NDArray[np.float64]]]] = field(
+    _said: dict[Replicate, list[tuple[VolumeStore, NDArray[np.int64], NDArray[np.float64]]]] = field(
         default_factory=dict
     )
 
-    def heard(self, store: VolumeStore, parts: Iterable[Rows], trials: Mapping[int, Members]) -> Iterator[Rows]:
-        """The parts, each once all runs of `trials` have predicted it."""
+    def heard(self, store: VolumeStore, parts: Iterable[Rows], members: Members) -> Iterator[Rows]:
+        """The parts, each once all runs have predicted it."""
         for part in parts:
-            for number, members in trials.items():
-                for run, member in members.items():
-                    predictor = Predictor.load(*member, store.image_shape, self.device)
-                    predictions = predictor.infer(part.images, store.cells_of(part.rows), _AT_ONCE).predictions
-                    self.add(number, run, store, part.rows, predictions)
+            for run, member in members.items():
+                predictor = Predictor.load(*member, store.image_shape, self.device)
+                predictions = predictor.infer(part.images, store.cells_of(part.rows), _AT_ONCE).predictions
+                self.add(run, store, part.rows, predictions)
             yield part
 
     def add(
-        self,
-        number: int,
-        run: Replicate,
-        store: VolumeStore,
-        rows: NDArray[np.int64],
-        predictions: NDArray[np.float64],
+        self, run: Replicate, store: VolumeStore, rows: NDArray[np.int64], predictions: NDArray[np.float64]
     ) -> None:
         """Keep what a run said of rows of a store."""
-        self._said.setdefault((number, run), []).append((store, rows, predictions))
+        self._said.setdefault(run, []).append((store, rows, predictions))
+
+    def predictions(self, run: Replicate) -> NDArray[np.float64]:
+        """What a run said of all parts together."""
+        return np.concatenate([told for *_, told in self._said[run]])
 
     def said(self) -> Iterator[Said]:
-        """What each run said of all parts together."""
-        for (number, run), parts in self._said.items():
+        """The same of each run, with the scans."""
+        for run, parts in self._said.items():
             store, rows = parts[0][0], np.concatenate([rows for _, rows, _ in parts])
             scans = [store.subjects[row].id for row in rows]
-            yield Said(number, run, scans, store.labels[rows], np.concatenate([told for *_, told in parts]))
+            assert run.trial is not None
+            yield Said(run.trial, run.own, scans, store.labels[rows], self.predictions(run))

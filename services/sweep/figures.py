@@ -18,11 +18,20 @@ _FEWEST_FOR_TSNE = 10
 
 
 def predicted_against_true(
-    y: FloatArray, predictions: FloatArray, *, label: str = "label", unit: str = "", title: str = ""
+    y: FloatArray,
+    predictions: FloatArray,
+    *,
+    weights: Sequence[float] | None = None,
+    label: str = "label",
+    unit: str = "",
+    title: str = "",
 ) -> Figure:
-    """Predictions [S, N] of S runs against labels `y` [N]: the mean over runs with its MAE, and their range."""
+    """Predictions [S, N] of S runs against labels `y` [N]: the mean over runs with its MAE, and their range.
+
+    The runs' `weights` [S] are those in the mean, where they do not count alike.
+    """
     figure, axes = _titled(5.4, 5.0, title)
-    mean = predictions.mean(axis=0)
+    mean = np.average(predictions, axis=0, weights=weights)
     low, high = _padded_range(np.concatenate([y, predictions.ravel()]))
     axes.plot([low, high], [low, high], color=INK, linewidth=1, linestyle=(0, (5, 4)), label="identity", zorder=1)
     if len(predictions) > 1:

@@ -1,20 +1,23 @@
-"""The last step of a sweep: the best configuration on the test split and external cohorts, once; its served model."""
+"""The last step of a sweep: the best configuration, or the ensemble, on the test split and external cohorts, once; the
+served model.
+"""
 
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from contrasweep.services.data.prepare import Prepared
 from contrasweep.services.pages.drawing import PICTURE_DPI
-from contrasweep.services.records.answers import Figures, fields_of
+from contrasweep.services.records.answers import Ensembled, Figures, fields_of
 from contrasweep.services.records.details import details_of, write_details
-from contrasweep.services.records.final_report import Evaluation, FinalReport
+from contrasweep.services.records.final_report import Evaluation, FinalReport, beside
 from contrasweep.services.records.leaderboard import competes, leaderboard
 from contrasweep.services.records.looks import Looks
 from contrasweep.services.records.tested import TESTED, write_tested
@@ -27,9 +30,11 @@ from contrasweep.services.sweep import figures
 from contrasweep.services.sweep.baselines import Baselines
 from contrasweep.services.sweep.calibrate import calibrate
 from contrasweep.services.sweep.contenders import Listener, Members, contenders, members_of
+from contrasweep.services.sweep.ensemble import Ensemble, choose_ensemble
 from contrasweep.services.sweep.jury import Jury, out_of_fold, predictors_of
-from contrasweep.services.sweep.serving import export_model, versions
+from contrasweep.services.sweep.serving import export_model, file_of, versions
 from contrasweep.services.sweep.trial import refit_config
+from contrasweep.services.text import count
 from contrasweep.trainers.config import DataConfig
 from contrasweep.trainers.data.locked import load_external, load_test
 from contrasweep.trainers.errors import UserError
@@ -37,6 +42,7 @@ from contrasweep.trainers.history import COMPLETE
 from contrasweep.trainers.inference import Inference
 from contrasweep.trainers.objectives import OBJECTIVES
 from contrasweep.trainers.served import Calibration, ServedConfig, Trained
+from contrasweep.trainers.weighted import weighted_mean
 
 _OVERALL = ("predicted-against-true", "learning-curves")
 _ENDS = (("", "value"), ("_low", "low"), ("_high", "high"))
@@ -53,13 +59,31 @@ class Stamp(NamedTuple):
 class Winner:
     """The best configuration out of `configurations` that competed, and its runs that are evaluated.
 
-    These are its `validated` runs, or, once it was refitted, those on all but the test split.
+    These are its `validated` runs, or, once it was refitted, those on all but the test split, or those of `ensemble`.
     """
 
     record: TrialRecord
     configurations: int
     validated: Members
     members: Members
+    ensemble: Ensemble | None = None
+
+    @property
+    def numbered(self) -> Members:
+        """The evaluated runs, each with its configuration's number."""
+        if self.ensemble:
+            return self.members
+        return {run._replace(trial=self.record.number): member for run, member in self.members.items()}
+
+    @property
+    def weights(self) -> dict[Replicate, float]:
+        """Of the evaluated runs in their mean; empty where all count alike."""
+        return self.ensemble.of_runs if self.ensemble else {}
+
+    @property
+    def methods(self) -> dict[int, str]:
+        """Of the configurations whose runs are evaluated, by number."""
+        return self.ensemble.methods if self.ensemble else {self.record.number: self.record.configuration.method}
 
     @property
     def refit_epochs(self) -> int:
@@ -92,7 +116,7 @@ def finalize(
         stamp = Stamp(phase, looks.add(storage.name, phase, winner.record.number))
         _evaluate(spec, winner, prepared, storage, final, stamp)
     report = FinalReport.read(final)
-    _publish(report, winner, final.parent, tracker)
+    _publish(report, storage, final.parent, tracker)
     return report
 
 
@@ -113,7 +137,7 @@ def choose_winner(spec: SweepSpec, plan: SeedPlan, storage: Path) -> Winner:
             f"sweep {storage.name}: no configuration keeps search.constraints; there is nothing to evaluate"
         )
     many = sum(map(competes, ranked))
-    validated = members_of(spec, record, storage)
+    validated = {run.own: member for run, member in members_of(spec, record, storage).items()}
     if not (spec.search.refit and record.state == COMPLETE and is_refitted(storage, record)):
         return Winner(record, many, validated, validated)
     refitted = {
@@ -132,35 +156,39 @@ def _keep_tested(final: Path, phase: int) -> None:
 
 
 def _evaluate(
-    spec: SweepSpec, winner: Winner, prepared: Mapping[Options, Prepared], storage: Path, final: Path, stamp: Stamp
+    spec: SweepSpec, best: Winner, prepared: Mapping[Options, Prepared], storage: Path, final: Path, stamp: Stamp
 ) -> None:
-    """Open the test split and the cohorts; write figures and model, then `final`, which says that all is there."""
-    read = prepared[spec.search.reading(winner.record.configuration.choices)]
+    """Choose the ensemble, if there is to be one, then open the test split and the cohorts; write figures and model,
+    then `final`, which says that all is there.
+    """
+    read = prepared[spec.search.reading(best.record.configuration.choices)]
     store, view = read.store, read.refit or read.first
     device = torch.device("cuda" if spec.training.gpus_per_worker and torch.cuda.is_available() else "cpu")
-    others = _others(contenders(spec, spec.plan_over(read.folds), storage, prepared), winner)
+    winner = _with_ensemble(best, choose_ensemble(spec, best.record, storage, read, device))
+    own, evaluated = best.numbered, winner.numbered
+    others = contenders(spec, spec.plan_over(read.folds), storage, prepared)
+    candidates = {**others.pop(str(store.folder), {}), **own}
     listener = Listener(device)
     jury = Jury(
         predictors_of(winner.members, store, device),
+        winner.weights,
         Baselines.fit(store, _usable(winner, read)),
         store.labels[store.rows_of(view.splits.train if winner.refit_epochs else read.labelled)],
     )
-    parts = listener.heard(store, load_test(store, view.splits), others.pop(str(store.folder), {}))
-    test, inferred = jury.evaluate(store, parts)
-    for run, inference in inferred.items():
-        listener.add(winner.record.number, run, store, store.rows_of(test.scans), inference.predictions)
-    for other in prepared.values():
-        if trials := others.pop(str(other.store.folder), {}):
-            for _ in listener.heard(other.store, load_test(other.store, other.first.splits), trials):
-                pass
+    unheard = {run: member for run, member in candidates.items() if run not in evaluated}
+    test, inferred = jury.evaluate(store, listener.heard(store, load_test(store, view.splits), unheard))
+    for run, inference in zip(evaluated, inferred.values(), strict=True):
+        listener.add(run, store, store.rows_of(test.scans), inference.predictions)
+    _hear(listener, others, prepared)
     external = {
         name: jury.evaluate(cohort.store, load_external(cohort.store))[0] for name, cohort in read.external.items()
     }
-    validated = predictors_of(winner.validated, store, device)
-    everyone = out_of_fold(read, validated, jury.trained) if read.folds else None
-    report = _report(winner, test, external, everyone, stamp)
+    validated = predictors_of(winner.validated, store, device) if winner.refit_epochs else jury.predictors
+    everyone = out_of_fold(read, validated, winner.weights, jury.trained) if read.folds else None
+    alone = weighted_mean({run: listener.predictions(run) for run in own}, {})
+    report = _report(winner, test, alone, external, everyone, stamp)
     _draw(report, spec.data, winner.record, inferred, final.parent / "figures")
-    known = calibrate(read, validated, everyone, bool(winner.refit_epochs))
+    known = calibrate(read, validated, winner.weights, everyone, bool(winner.refit_epochs))
     served = _served(spec, winner, read, final.parent.name, known.calibration)
     export_model(final.parent / "model", winner.members, served, read.base, view.covariates, known.detectors)
     scans = [store.subjects[row] for row in store.rows_of(test.scans)]
@@ -172,14 +200,14 @@ def _evaluate(
 def _served(
     spec: SweepSpec, winner: Winner, prepared: Prepared, sweep: str, calibration: Calibration | None
 ) -> ServedConfig:
-    """What the winner's model is told of the study."""
-    configuration, store = winner.record.configuration, prepared.store
+    """What the served model is told of the study."""
+    store = prepared.store
     trained = (prepared.refit or prepared.first).splits.train if winner.refit_epochs else prepared.labelled
     return ServedConfig(
         sweep=sweep,
-        trial=winner.record.number,
-        method=configuration.method,
-        data=spec.choosing(configuration.choices).data,
+        trials=winner.methods,
+        weights={file_of(run): weight for run, weight in winner.weights.items()},
+        data=spec.choosing(winner.record.configuration.choices).data,
         image_shape=store.image_shape,
         trained=Trained.of([store.subjects[row] for row in store.rows_of(trained)], spec.data.label),
         calibration=calibration,
@@ -187,16 +215,20 @@ def _served(
     )
 
 
-def _others(found: dict[str, dict[int, Members]], winner: Winner) -> dict[str, dict[int, Members]]:
-    """The contenders without the runs of the winner that are evaluated anyway."""
-    own = winner.record.number
-    return {
-        folder: {
-            number: {run: of for run, of in members.items() if number != own or run not in winner.members}
-            for number, members in trials.items()
-        }
-        for folder, trials in found.items()
-    }
+def _with_ensemble(best: Winner, ensemble: Ensemble | None) -> Winner:
+    """The best configuration with the ensemble's runs in place of its own, if there is one."""
+    if ensemble is None:
+        return best
+    return replace(best, validated=ensemble.members, members=ensemble.members, ensemble=ensemble)
+
+
+def _hear(listener: Listener, others: Mapping[str, Members], prepared: Mapping[Options, Prepared]) -> None:
+    """Have runs predict the test split of the store that they read, by its folder."""
+    read = {str(one.store.folder): one for one in prepared.values()}
+    for folder, runs in others.items():
+        store, splits = read[folder].store, read[folder].first.splits
+        for _ in listener.heard(store, load_test(store, splits), runs):
+            pass
 
 
 def _usable(winner: Winner, prepared: Prepared) -> set[str]:
@@ -210,11 +242,13 @@ def _usable(winner: Winner, prepared: Prepared) -> set[str]:
 def _report(
     winner: Winner,
     test: Evaluation,
+    alone: NDArray[np.float64],
     external: dict[str, Evaluation],
     out_of_fold: Evaluation | None,
     stamp: Stamp,
 ) -> FinalReport:
-    record = winner.record
+    """What is known by now; the best configuration's own runs predict `alone` [n] of the test split."""
+    record, ensemble = winner.record, winner.ensemble
     return FinalReport(
         refit_epochs=winner.refit_epochs,
         phase=stamp.phase,
@@ -231,13 +265,15 @@ def _report(
         configurations=winner.configurations,
         external=external,
         out_of_fold=out_of_fold,
+        ensemble=ensemble.told(beside(test.labels, test.mean_prediction, alone, test.subjects)) if ensemble else None,
     )
 
 
 def _draw(
     report: FinalReport, data: DataConfig, record: TrialRecord, inferred: Mapping[Replicate, Inference], folder: Path
 ) -> None:
-    chosen, label = f"{report.method}, trial {report.trial}", data.label
+    best, label = f"{report.method}, trial {report.trial}", data.label
+    chosen = f"ensemble of {count(len(report.ensemble.weights), 'seed')}" if report.ensemble else best
     title = f"{chosen}, {report.n_subjects} test subjects"
     y = np.array(report.labels)
     drawn = {
@@ -246,7 +282,7 @@ def _draw(
             {run.words: record.histories[run].epochs for run in record.whole},
             metric=record.plan.objective.key,
             label=record.plan.objective.heading,
-            title=title,
+            title=best,
         ),
     }
     for run, (features, predictions) in inferred.items():
@@ -267,7 +303,8 @@ def _draw(
 def draw_evaluation(evaluation: Evaluation, label: str, title: str) -> Figure:
     """Predictions against labels."""
     y, predictions = np.array(evaluation.labels), np.array(list(evaluation.predictions.values()))
-    return figures.predicted_against_true(y, predictions, label=label, title=title)
+    weights = list(evaluation.weights.values()) or None
+    return figures.predicted_against_true(y, predictions, weights=weights, label=label, title=title)
 
 
 def save_figures(drawn: Mapping[str, Figure], folder: Path) -> None:
@@ -277,7 +314,7 @@ def save_figures(drawn: Mapping[str, Figure], folder: Path) -> None:
         figure.savefig(folder / f"{name}.png", dpi=PICTURE_DPI)
 
 
-def _publish(report: FinalReport, winner: Winner, folder: Path, tracker: Tracker) -> None:
+def _publish(report: FinalReport, storage: Path, folder: Path, tracker: Tracker) -> None:
     tracker.metrics(metrics_of("test", report))
     for name, cohort in report.external.items():
         tracker.metrics(metrics_of(f"external_{name}", cohort))
@@ -286,11 +323,11 @@ def _publish(report: FinalReport, winner: Winner, folder: Path, tracker: Tracker
     others = (*(["out-of-fold"] if report.out_of_fold else []), *(f"external-{name}" for name in report.external))
     for name in (*_OVERALL, *others):
         tracker.artifact((), folder / f"figures/{name}.png", "figures")
-    for replicate, (_, best) in winner.members.items():
-        key = (report.trial, replicate)
-        tracker.artifact(key, best, "checkpoint")
+    for run in report.predictions:
+        number, own = report.trial_of(run), run.own
+        tracker.artifact((number, own), run_folder(storage, number, own) / "best.pt", "checkpoint")
         for name in ("predicted", "embedding"):
-            tracker.artifact(key, folder / f"figures/{replicate.slug}-{name}.png", "figures")
+            tracker.artifact((number, own), folder / f"figures/{run.slug}-{name}.png", "figures")
     tags = {"trial": str(report.trial), "method": report.method, "test_mae": f"{report.metrics['mae'].value:.6g}"}
     if report.against:
         tags["baseline"] = report.against.title
@@ -298,10 +335,31 @@ def _publish(report: FinalReport, winner: Winner, folder: Path, tracker: Tracker
         mean = statistics.fmean(report.validation.values())
         name = OBJECTIVES[report.objective].key
         tracker.metrics({name: mean})
-        on = ", ".join(run.words for run in report.validation)
+        whose = f"trial {report.trial} alone: " if report.ensemble else ""
+        on = whose + ", ".join(run.words for run in report.validation)
         doubt = optimism(fresh=report.fresh, configurations=report.configurations)
         tags |= {name: f"{mean:.6g}", "validated_on": f"{on}; {doubt}" if doubt else on}
+    if report.ensemble:
+        tracker.metrics(_metrics_of_ensemble(report.ensemble))
+        tags |= _tags_of_ensemble(report.ensemble)
     tracker.register(folder / "model", tags)
+
+
+def _metrics_of_ensemble(ensemble: Ensembled) -> dict[str, float | None]:
+    """MAE on validation, of the best configuration alone and of the difference to it, by their names in MLflow."""
+    named = {"validation_mae_ensemble": ensemble.validation.ensemble}
+    for split, both in (("test", ensemble.test), ("validation", ensemble.validation)):
+        named |= {f"{split}_mae_alone": both.alone, f"{split}_mae_against_alone": both.difference}
+    return {f"{name}{end}": getattr(told, value) for name, told in named.items() for end, value in _ENDS}
+
+
+def _tags_of_ensemble(ensemble: Ensembled) -> dict[str, str]:
+    """Whose runs are served."""
+    return {
+        "trial": ", ".join(map(str, ensemble.methods)),
+        "method": ", ".join(dict.fromkeys(ensemble.methods.values())),
+        "ensemble": ", ".join(f"{weight:.3g} x {run.words}" for run, weight in ensemble.weights.items()),
+    }
 
 
 def metrics_of(of: str, told: Figures) -> dict[str, float | None]:

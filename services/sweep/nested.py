@@ -63,16 +63,16 @@ def pool(reports: Sequence[FinalReport], outer: Sequence[OuterFold], phase: int)
     """What the winners of all outer folds say of everyone: each run predicts all scans, of which it saw none.
 
     Those of a winner that was cut short are fewer, or not refitted. The runs that all have are pooled, or, where there
-    is none, the mean predictions.
+    is none and of ensembles, the mean predictions: they are then one run's, of weight 1.
     """
-    runs = sorted(set.intersection(*({*report.predictions} for report in reports)))
+    runs = sorted(set.intersection(*({*report.predictions} if not report.weights else set() for report in reports)))
     scans, subjects = ([name for report in reports for name in getattr(report, of)] for of in ("scans", "subjects"))
     y = np.concatenate([report.labels for report in reports])
     said = {run: [value for report in reports for value in report.predictions[run]] for run in runs}
-    means = [np.mean(list(report.predictions.values()), axis=0) for report in reports]
-    said = said or {Replicate(0): np.concatenate(means).tolist()}
+    weights = {} if said else {Replicate(0): 1.0}
+    said = said or {Replicate(0): np.concatenate([report.mean_prediction for report in reports]).tolist()}
     baselines = pooled_baselines([report.baselines_said() for report in reports])
-    told = Evaluation.of(scans, subjects, y.tolist(), said, baselines, {})
+    told = Evaluation.of(scans, subjects, y.tolist(), said, baselines, {}, weights)
     return PooledReport(**fields_of(Evaluation, told), outer=tuple(outer), between=_between(outer), phase=phase)
 
 

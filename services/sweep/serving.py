@@ -61,7 +61,7 @@ def export_model(
     # Recorded, and so not shown: MLflow's advice to infer the signature, which is given here.
     with tempfile.TemporaryDirectory() as scratch, placing(folder) as free, warnings.catch_warnings(record=True):
         ensemble = Path(scratch) / "ensemble"
-        save_served(ensemble, {_file_of(run): member for run, member in members.items()}, config, base, detectors)
+        save_served(ensemble, {file_of(run): member for run, member in members.items()}, config, base, detectors)
         save_model(
             free,
             python_model=str(Path(__file__).with_name("served_model.py")),
@@ -72,6 +72,6 @@ def export_model(
         )
 
 
-def _file_of(run: Replicate) -> str:
-    """A run's file in a served model: `seed-0` where there is one for each seed, from which other sweeps may start."""
+def file_of(run: Replicate) -> str:
+    """A run's name in a served model: `seed-0` where there is one for each seed, from which other sweeps may start."""
     return Replicate(run.seed).slug if run.fold == REFIT else run.slug

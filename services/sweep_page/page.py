@@ -28,6 +28,7 @@ from contrasweep.services.sweep_page.summary import summary
 from contrasweep.services.text import count, moment, number
 from contrasweep.trainers.atomic import write_atomically
 from contrasweep.trainers.history import COMPLETE, PRUNED
+from contrasweep.trainers.objectives import OBJECTIVES
 
 _TEMPLATE = "sweep.html"
 MOST_MAPS = 6
@@ -135,6 +136,9 @@ def _final(content: Content) -> dict[str, Any]:
         "external": _external(content, pictures),
         "out_of_fold": _out_of_fold(final, pictures) if final and final.out_of_fold else None,
         "winner": tables.winner_table(final) if final else None,
+        "beside": tables.beside_table(final.ensemble, final.trial) if final and final.ensemble else None,
+        "chosen_by": OBJECTIVES[final.ensemble.by].heading if final and final.ensemble else "",
+        "ensemble_seeds": tables.seeds_table(final.ensemble) if final and final.ensemble else None,
         "runs_words": runs_words(final) if final else "",
         "people_tables": _people(content),
         "people_doubts": doubts_of(content.details, content.spec.data.label) if content.details else [],

@@ -4,7 +4,7 @@ import re
 
 from contrasweep.services.records.leaderboard import competes
 from contrasweep.services.screen.tables import seeds_of
-from contrasweep.services.screen.words import optimism, runs_words, simple_models, verdict
+from contrasweep.services.screen.words import ensemble_words, optimism, runs_words, simple_models, verdict
 from contrasweep.services.sweep_page.content import Content
 from contrasweep.services.sweep_page.cost import saved
 from contrasweep.services.sweep_page.tables import leaderboard_table, runs_of
@@ -32,6 +32,8 @@ def _headline(content: Content) -> list[str]:
         ]
     if final and final.against:
         lines += [verdict(final.against, label)]
+    if final and final.ensemble:
+        lines += ensemble_words(final.ensemble, final.trial, label)
     if final and final.out_of_fold:
         lines += [f"Out-of-fold MAE {interval(final.out_of_fold.metrics['mae'])} over {final.out_of_fold.sample}"]
     for name, cohort in final.external.items() if final else ():

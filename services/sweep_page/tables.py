@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import fmean, median
 
 from contrasweep.services.pages.tables import Line, Table
-from contrasweep.services.records.answers import Figures, Trial
+from contrasweep.services.records.answers import Ensembled, Figures, Trial
 from contrasweep.services.records.final_report import FinalReport
 from contrasweep.services.records.leaderboard import competes, told
 from contrasweep.services.records.trial_record import FAILED, TrialRecord
@@ -14,7 +14,17 @@ from contrasweep.services.sweep_page.content import Content
 from contrasweep.services.sweep_page.cost import plan_of, saved_by
 from contrasweep.services.sweep_page.intervals import mean_interval
 from contrasweep.services.sweep_page.parameters import by_method, searched, values
-from contrasweep.services.text import duration, ends, moment, number, over_seeds, parameter, read_times, spread
+from contrasweep.services.text import (
+    duration,
+    ends,
+    interval,
+    moment,
+    number,
+    over_seeds,
+    parameter,
+    read_times,
+    spread,
+)
 from contrasweep.trainers.history import COMPLETE, PRUNED
 from contrasweep.trainers.objectives import OBJECTIVES
 
@@ -85,17 +95,39 @@ def title_of(figure: str) -> str:
 
 def table_on_test(content: Content) -> Table:
     """Complete configurations on the test split, the best there first; beside each its rank by validation."""
-    ranks = {record.number: (rank, record) for rank, record in enumerate(content.records, start=1)}
+    best = content.final.trial if content.final else None
+    ranks = {
+        record.number: (rank, record)
+        for rank, record in enumerate(content.records, start=1)
+        if record.state == COMPLETE or record.number == best  # of others some runs may be in an ensemble
+    }
     lines = []
     for one in (one for one in content.tested if one.trial in ranks):
         rank, record = ranks[one.trial]
-        chosen = content.final is not None and content.final.trial == one.trial
         alone = spread(fmean(one.run_mae.values()), one.sd)
         cells = (str(one.trial), record.configuration.method, number(one.mae), alone, number(record.score), str(rank))
-        lines.append(Line(cells, "best" if chosen else ""))
+        lines.append(Line(cells, "best" if one.trial == best else ""))
     titles = ("trial", "method", "test MAE", "of each run alone", content.objective.heading, "rank by validation")
     caption = "Complete configurations by the MAE of their runs' mean prediction on the test split: not for choosing"
     return Table(caption, titles, tuple(lines), figures=frozenset({0, 2, 3, 4, 5}))
+
+
+def beside_table(ensemble: Ensembled, trial: int) -> Table:
+    """The ensemble beside the best configuration, which is `trial`."""
+    parts = {"test split": ensemble.test, "validation, by which it was chosen": ensemble.validation}
+    lines = [Line((name, *map(interval, (one.ensemble, one.alone, one.difference)))) for name, one in parts.items()]
+    titles = ("MAE on", "ensemble", f"trial {trial} alone", "difference, paired")
+    caption = f"The ensemble and trial {trial} alone, with 95 % intervals"
+    return Table(caption, titles, tuple(lines), figures=frozenset({1, 2, 3}))
+
+
+def seeds_table(ensemble: Ensembled) -> Table:
+    """What the ensemble is made of."""
+    lines = [
+        Line((run.words, ensemble.methods[run.trial] if run.trial is not None else "", f"{weight:.3f}"))
+        for run, weight in ensemble.weights.items()
+    ]
+    return Table("Seeds of the ensemble, the heaviest first", ("seed", "method", "weight"), tuple(lines))
 
 
 def winner_table(final: FinalReport) -> Table:
@@ -143,6 +175,7 @@ def drivers_table(content: Content) -> Table:
 def _ranked(content: Content, rank: int, record: TrialRecord, trial: Trial, names: Sequence[str]) -> Line:
     state, whole, given = record.state, record.scores, values(record)
     chosen = content.final is not None and content.final.trial == record.number
+    evaluated = content.final is not None and record.number in content.final.trials
     return Line(
         (
             str(rank),
@@ -152,7 +185,7 @@ def _ranked(content: Content, rank: int, record: TrialRecord, trial: Trial, name
             _interval(list(whole.values())),
             *further(trial),
             f"{len(record.whole)}/{len(content.plan.replicates)}" + FRESH * record.is_fresh,
-            shown_state(trial) + (", evaluated" if chosen else ""),
+            shown_state(trial) + (", evaluated" if evaluated else ""),
             " · ".join(f"{name} {parameter(given[name])}" for name in names),
         ),
         "best" if chosen else PRUNED if trial.infeasible else state,

@@ -34,6 +34,15 @@ def test_never_worse_than_the_best_run_on_what_chose_it(seed: int, runs: int, me
     assert (greedy_weights(said, y, members, error) == weights).all()
 
 
+def test_never_worse_than_a_rival_of_more_runs_than_it_may_have() -> None:
+    y = np.arange(30.0)
+    said = y + np.random.default_rng(0).normal(0, 5, (8, 30))
+    rival = np.full(8, 1 / 8)
+    assert greedy_weights(said, y, members=1, rival=rival).tolist() == rival.tolist()
+    poor = np.eye(8)[np.argmax(mae(y, said))]
+    assert (greedy_weights(said, y, members=3, rival=poor) == greedy_weights(said, y, members=3)).all()
+
+
 def test_other_people_gain() -> None:
     gains, of_trial = [], []
     for seed in range(6):

@@ -30,8 +30,8 @@ class Exportable:
 
     @property
     def encoder(self) -> str:
-        """The name of its encoder, the same for all runs."""
-        return next(iter(self.folded.outline.runs.values())).run.model.encoder
+        """The name of its encoder, or of all where runs have several."""
+        return ", ".join(dict.fromkeys(one.run.model.encoder for one in self.folded.outline.runs.values()))
 
     def description(self) -> dict[str, Any]:
         """What whoever uses the graph must know, as JSON: its inputs, its output, and `served`, a `ServedConfig`:

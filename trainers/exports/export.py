@@ -15,6 +15,7 @@ from contrasweep.trainers.covariates import Cells, Covariates
 from contrasweep.trainers.errors import UserError
 from contrasweep.trainers.exports.base import Exportable, Graph
 from contrasweep.trainers.inference import load_ensemble
+from contrasweep.trainers.weighted import weighted_mean
 
 TOLERANCE = 1e-4
 """How far predictions of what was written may be from the model's, in the label's unit."""
@@ -33,17 +34,18 @@ class Examples:
     def draw(cls, model: Exportable) -> "Examples":
         """As bright as the images of training, as far as the model knows; the same ones each time."""
         rng = np.random.default_rng(0)
-        members, outline = [*load_ensemble(model.folder).values()], model.folded.outline
+        members, outline = load_ensemble(model.folder), model.folded.outline
+        first = next(iter(members.values()))
         images = rng.standard_normal((_IMAGES, *outline.image_shape))
-        if scale := members[0].normalization:
+        if scale := first.normalization:
             shape = (-1, *[1] * (images.ndim - 2))
             images = images * np.reshape(scale.std, shape) + np.reshape(scale.mean, shape)
         images = images.astype(np.float32)
-        known = members[0].covariates
+        known = first.covariates
         cells = [_drawn(known, rng) for _ in images] if known else []
-        said = np.mean([member.infer(images, cells).predictions for member in members], axis=0)
+        inferred = {name: member.infer(images, cells).predictions for name, member in members.items()}
         beside = torch.from_numpy(outline.encode(cells)) if known else None
-        return cls(torch.from_numpy(images), beside, said)
+        return cls(torch.from_numpy(images), beside, weighted_mean(inferred, outline.weights))
 
     def asked(self, graph: Graph, at_once: int = _IMAGES) -> NDArray[np.float64]:
         """What a graph says, of so many at once."""

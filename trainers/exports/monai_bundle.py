@@ -116,10 +116,10 @@ def _chosen(model: Exportable) -> str:
     """Where the model comes from, in a sentence."""
     config, runs = model.config, model.folded.outline.runs
     by = " and ".join(next(iter(runs.values())).run.objectives)
+    mean, chosen = ("weighted mean", "these runs") if config.weights else ("mean", "that configuration")
     return (
-        f"The mean over {len(runs)} runs ({', '.join(runs)}) of trial {config.trial} of the sweep {config.sweep}: "
-        f"encoder {model.encoder}, method {config.method}. The sweep chose that configuration by {by} of "
-        "validation scans."
+        f"The {mean} over {len(runs)} runs ({', '.join(runs)}) of {config.origin}: encoder {model.encoder}, method "
+        f"{', '.join(dict.fromkeys(config.trials.values()))}. The sweep chose {chosen} by {by} of validation scans."
     )
 
 

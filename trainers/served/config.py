@@ -5,16 +5,16 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from contrasweep.trainers.config import DataConfig, Frozen, SplitConfig, TrainingSplitConfig
 from contrasweep.trainers.data.store import LabelStatistics, Source, StoredSubject
 from contrasweep.trainers.errors import UserError
 from contrasweep.trainers.served.calibration import Calibration
 
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
 FILE = "served.json"
 SLACK = 0.1
 """How far beyond those of training a voxel's edge or an image's shape may be, as a share, before it is unlike them."""
@@ -80,7 +80,8 @@ class ServedConfig(Frozen):
 
     Attributes:
         format: raised by whoever changes what a reader must know.
-        sweep, trial, method: where it comes from.
+        sweep, trials: where it comes from; by the number of each configuration whose runs it has, the method.
+        weights: of the runs in the mean, by their names; empty where all count alike.
         data: how scans are found and prepared. Files that the transforms read lie beside it, in `files/`.
         image_shape: (C, *S) of a prepared image.
         trained: whom it was trained on.
@@ -88,15 +89,29 @@ class ServedConfig(Frozen):
         versions: of what it was made with, by name.
     """
 
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     sweep: str
-    trial: Annotated[int, Field(ge=0)]
-    method: str
+    trials: Annotated[dict[int, str], Field(min_length=1)]
+    weights: dict[str, float] = Field(default_factory=dict)
     data: DataConfig
     image_shape: tuple[int, ...]
     trained: Trained
     calibration: Calibration | None = None
     versions: dict[str, str]
+
+    @property
+    def origin(self) -> str:
+        """Sweep and configurations in words: `study-1c2e, trial 3` or `study-1c2e, trials 3, 8`."""
+        return f"{self.sweep}, trial{'s' if len(self.trials) > 1 else ''} {', '.join(map(str, self.trials))}"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_configuration(cls, given: Any) -> Any:
+        """Models of format 1 have runs of one `trial` and its `method`."""
+        if not (isinstance(given, dict) and given.get("format") == 1):
+            return given
+        kept = {name: value for name, value in given.items() if name not in ("trial", "method")}
+        return kept | {"format": FORMAT, "trials": {given.get("trial"): given.get("method")}}
 
     @classmethod
     def read(cls, folder: Path) -> Self:

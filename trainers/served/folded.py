@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor, nn
 
 from contrasweep.trainers import checkpoint
@@ -17,6 +18,8 @@ from contrasweep.trainers.inference import ENSEMBLE
 from contrasweep.trainers.model import build_network
 from contrasweep.trainers.normalization import Normalization
 from contrasweep.trainers.probes import load_probe
+from contrasweep.trainers.served.config import ServedConfig
+from contrasweep.trainers.weighted import weighted_mean
 
 
 class Column(NamedTuple):
@@ -57,10 +60,14 @@ class RunOutline(Frozen):
 
 
 class Outline(Frozen):
-    """What `Folded` is built from; `image_shape` is (C, *S) of a prepared image."""
+    """What `Folded` is built from.
+
+    `image_shape` is (C, *S) of a prepared image, `weights` are as in `ServedConfig`.
+    """
 
     image_shape: tuple[int, ...]
     runs: dict[str, RunOutline]
+    weights: dict[str, float] = Field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -84,8 +91,9 @@ class Outline(Frozen):
 class Folded(nn.Module):
     """Prepared images [N, C, *S] float32 and what `Outline.encode` gives [N, K] -> predictions [N] float64.
 
-    Predictions are the mean over the runs, in the label's unit. Its state is the weights of the encoders, and of heads
-    that features are read behind, and the probes' tensors; it is built with any, to be filled, in evaluation mode.
+    Predictions are the mean over the runs, by their weights, in the label's unit. Its state is the parameters of the
+    encoders, and of heads that features are read behind, and the probes' tensors; it is built with any, to be filled,
+    in evaluation mode.
     """
 
     def __init__(self, outline: Outline) -> None:
@@ -97,11 +105,12 @@ class Folded(nn.Module):
 
     @classmethod
     def load(cls, folder: Path) -> "Folded":
-        """That of the served model in `folder`."""
+        """That of the served model in `folder`. Raises UserError as `ServedConfig.read` does."""
         kept = json.loads((folder / ENSEMBLE).read_text())
         states = {name: checkpoint.load(folder / f"{name}.pt") for name in kept["runs"]}
         runs = {name: RunOutline.of(RunConfig.model_validate(run), states[name]) for name, run in kept["runs"].items()}
-        folded = cls(Outline(image_shape=tuple(kept["image_shape"]), runs=runs))
+        served = ServedConfig.read(folder)
+        folded = cls(Outline(image_shape=tuple(kept["image_shape"]), runs=runs, weights=served.weights))
         for run, state in zip(folded.runs, states.values(), strict=True):
             weights = {f"network.{name}": tensor for name, tensor in state["model"].items()}
             weights |= {f"probe.{name}": tensor for name, tensor in _split(state["probe"])[1].items()}
@@ -110,7 +119,9 @@ class Folded(nn.Module):
 
     def forward(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Predictions [N]."""
-        return torch.stack([run(images, covariates) for run in self.runs]).mean(0)
+        said = (run(images, covariates) for run in self.runs)
+        predictions: Tensor = weighted_mean(dict(zip(self.outline.runs, said, strict=True)), self.outline.weights)
+        return predictions
 
 
 class _Run(nn.Module):

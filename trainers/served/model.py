@@ -1,4 +1,4 @@
-"""A served model: an ensemble over runs, in front of it what prepares a scan, and what it says of one."""
+"""A served model: an ensemble of runs, in front of it what prepares a scan, and what it says of one."""
 
 import shutil
 import statistics
@@ -20,6 +20,7 @@ from contrasweep.trainers.inference import Predictor, load_ensemble, save_ensemb
 from contrasweep.trainers.served.config import FILE, ServedConfig, without_study
 from contrasweep.trainers.served.detectors import Detectors
 from contrasweep.trainers.served.preparation import Preparation
+from contrasweep.trainers.weighted import weighted_mean
 
 FILES = "files"
 
@@ -29,7 +30,7 @@ class Prediction:
     """What a model says of a scan, in the label's unit.
 
     Attributes:
-        prediction: the mean over its runs; `sd` is their standard deviation, None for one run.
+        prediction: the mean over its runs, by their weights; `sd` is their standard deviation, None for one run.
         interval: holds the label of 9 in 10 people, of any third of the labels; None where nothing was calibrated.
         features: the embedding [F] of each run, by its name, float32; runs share no axes.
         unlike: in what the scan is unlike those of training, in words; empty where it is not.
@@ -66,12 +67,13 @@ class ServedModel:
     def predict(self, scan: Scan, covariates: Cells) -> Prediction:
         """What the model says of a prepared scan."""
         inferred = {name: member.infer(scan.values[None], [covariates]) for name, member in self._members.items()}
-        said = [float(one.predictions[0]) for one in inferred.values()]
-        prediction, calibration = float(np.mean(said)), self.preparation.config.calibration
+        said = {name: float(one.predictions[0]) for name, one in inferred.items()}
+        config = self.preparation.config
+        prediction, calibration = weighted_mean(said, config.weights), config.calibration
         features = {name: one.features[0] for name, one in inferred.items()}
         return Prediction(
             prediction=prediction,
-            sd=statistics.stdev(said) if len(said) > 1 else None,
+            sd=statistics.stdev(said.values()) if len(said) > 1 else None,
             interval=calibration.interval(prediction) if calibration else None,
             features=features,
             unlike="; ".join([*self._unlike(scan), *self._detected(scan, features[self._first])]),
@@ -95,7 +97,8 @@ def save_served(
 ) -> None:
     """Write the model of runs, each told by what it was told and its `best.pt`, into a new `folder`.
 
-    `config.data` is the study's, whose transforms' files are relative to `base`: they are copied.
+    `config.data` is the study's, whose transforms' files are relative to `base`: they are copied. `config.weights` are
+    the runs', by their names.
     """
     save_ensemble(folder, members, config.image_shape)
     data = without_study(config.data, _with_files(config.data, base, folder))

@@ -2,13 +2,15 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from contrasweep.services.records.answers import Against, BaselineFigures, Final, fields_of
+from contrasweep.services.records.answers import Against, BaselineFigures, Ensembled, Final, fields_of
 from contrasweep.services.records.final_report import (
     BaselineSaid,
     Evaluation,
     FinalReport,
+    beside,
     pooled_baselines,
     read_report,
 )
@@ -105,6 +107,26 @@ def test_figures_are_those_of_the_mean_prediction_with_the_single_runs_beside_it
     assert told.sd == pytest.approx((3 - 2 / 3) / 2**0.5)
     assert told.against is None
     assert Evaluation.of("abc", "abc", LABELS, {Replicate(0): SAID[Replicate(0)]}, {}, {}).sd is None
+
+
+def test_runs_of_an_ensemble_count_by_their_weights(tmp_path: Path) -> None:
+    runs = (Replicate(0, trial=3), Replicate(0, trial=8))
+    said, weights = dict(zip(runs, SAID.values(), strict=True)), dict(zip(runs, (0.75, 0.25), strict=True))
+    told = Evaluation.of("abc", "abc", LABELS, said, {"solid": simple(5.0, 23.0, 43.0, 63.0)}, {}, weights)
+    assert told.mean_prediction.tolist() == [21.0, 41.0, 60.75]
+    assert told.metrics["mae"].value == pytest.approx(2.75 / 3)
+    assert told.seed_mae == {runs[0]: pytest.approx(2 / 3), runs[1]: pytest.approx(3.0)}
+    assert told.against and told.against.difference.value == pytest.approx(2.75 / 3 - 3)
+    both = beside(LABELS, told.mean_prediction, np.array([24.0, 44.0, 64.0]), "abc")
+    assert (both.ensemble, both.alone.value) == (told.metrics["mae"], 4.0)
+    assert both.difference.value == pytest.approx(2.75 / 3 - 4) and both.difference.high < 0
+    known = Ensembled(weights=weights, methods={3: "a", 8: "b"}, candidates=9, by="mae", validation=both, test=both)
+    kept = report(("a", "a")).model_copy(update={**fields_of(Evaluation, told), "ensemble": known})
+    kept.write(tmp_path / "final.json")
+    read = FinalReport.read(tmp_path / "final.json")
+    assert read == kept and read.trials == (3, 8)
+    assert [read.trial_of(run) for run in (*runs, Replicate(0))] == [3, 8, read.trial]
+    assert Final.model_validate_json(read.told().model_dump_json()) == read.told()
 
 
 def test_the_model_is_compared_with_the_baseline_that_is_best_in_training() -> None:

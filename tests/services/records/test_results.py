@@ -1,6 +1,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,12 +11,12 @@ from contrasweep.services import cli
 from contrasweep.services.records.final_report import FinalReport
 from contrasweep.services.records.folder import OuterFolder, SweepFolder
 from contrasweep.services.records.results import read_results, write_results
-from contrasweep.services.records.tested import TESTED
+from contrasweep.services.records.tested import TESTED, Said, write_tested
 from contrasweep.services.records.trial_record import read_records, run_folder
 from contrasweep.services.spec.replicate import Replicate
 from contrasweep.trainers.finetune import FIRST_STAGE
 from tests.services.past import EPOCHS, history, leave
-from tests.services.sweep_page.left import SEEDS, Left, curves, final_report, finished, study
+from tests.services.sweep_page.left import SEEDS, Left, curves, ensemble_report, final_report, finished, study
 
 
 def frames(left: Left, folder: Path) -> dict[str, pd.DataFrame]:
@@ -103,6 +104,19 @@ def test_baselines_stand_beside_it(tmp_path: Path) -> None:
     table = read_results(left.settings, left.folder)["predictions"].to_pandas()
     baseline = table[table.trial.isna()]
     assert set(baseline.run) == {"predict_mean"} and baseline.label.tolist() == list(report.labels)
+
+
+def test_runs_of_an_ensemble_are_told_with_their_configurations_and_once(tmp_path: Path) -> None:
+    left = finished(tmp_path / "home")
+    report = ensemble_report((20, 40))
+    report.write(left.folder.final)
+    heard = [
+        Said(run.trial or 0, run.own, report.scans, np.array(report.labels), np.zeros(2)) for run in report.weights
+    ]
+    write_tested(left.folder.path / TESTED, [*heard, heard[0]._replace(trial=1)])
+    table = read_results(left.settings, left.folder)["predictions"].to_pandas()
+    assert list(zip(table.trial, table.run, strict=True))[::2] == [(0, "1"), (2, "0"), (0, "0"), (1, "1")]
+    assert table.prediction.tolist() == [*report.labels * 3, 0.0, 0.0]
 
 
 def test_outer_folds_are_told_together(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from contrasweep.services.spec.spec import Extent, SweepSpec
 from contrasweep.trainers.history import PRUNED
 from contrasweep.trainers.interval import Interval
 from tests.services.past import leave, spec
+from tests.services.sweep_page.left import ensemble_report
 
 SPEC = spec(seeds=[0, 1])
 
@@ -166,6 +167,20 @@ def test_the_final_figure(tmp_path: Path) -> None:
         "          MAE by training subjects near a label: many 3.500 · few 8.250",
         "          trial 1, dynlocrep; test split read once; dashboard: contrasweep ui",
         "          better than PCA + ridge by 0.3100 [0.02000, 0.6000] age",
+    ]
+
+
+def test_an_ensemble_stands_beside_the_best_configuration(tmp_path: Path) -> None:
+    final = ensemble_report((20, 40, 60, 80)).told()
+    lines = shown(sweep=SWEEP.model_copy(update={"final": final}), trials_of=tmp_path)
+    assert "weighted mean prediction of 3 seeds of 2 configurations, which alone reach 5.10" in lines[-9]
+    assert lines[-5:-2] == [
+        "          ensemble chosen by validation MAE out of 7 seeds: 0.5 x trial 0 seed 1, 0.3 x trial 2 seed 0, "
+        "0.2 x trial 0 seed 0",
+        "          on the test split MAE 4.930 [4.020, 5.880], trial 0 alone 5.300 [4.400, 6.200]: not better than it "
+        "beyond chance: 0.3700 [-0.06000, 0.8000] age better",
+        "          on validation MAE 4.500 [4.000, 5.000], trial 0 alone 5.100 [4.600, 5.600]: better than it by "
+        "0.6000 [0.2000, 1.000] age; too good: the ensemble was chosen on these people",
     ]
 
 

@@ -131,6 +131,9 @@ def test_where_nobody_is_validated_on_there_is_nothing_to_choose_by() -> None:
         check_spec(loaded(spec))
     spec["search"]["trials"] = 1
     check_spec(loaded(spec))
+    spec["final"] = {"ensemble": 4}
+    with pytest.raises(UserError, match=r"^study.yaml: final.ensemble: 4 is not allowed with data.split.validation 0"):
+        check_spec(loaded(spec))
 
 
 @pytest.mark.parametrize("bug", [ValueError("ours"), TypeError("ours"), KeyError("ours")])

@@ -7,7 +7,15 @@ import pytest
 import yaml
 from pydantic import BaseModel, create_model
 
-from contrasweep.services.spec.spec import BudgetConfig, RacingConfig, SearchConfig, SweepSpec, kept_spec, parse_spec
+from contrasweep.services.spec.spec import (
+    BudgetConfig,
+    FinalConfig,
+    RacingConfig,
+    SearchConfig,
+    SweepSpec,
+    kept_spec,
+    parse_spec,
+)
 from contrasweep.trainers.config import DataConfig, ModelConfig, SplitConfig, TrainingConfig
 from tests.services.spec.test_spec import MINIMAL, parsed
 
@@ -110,6 +118,7 @@ DEFAULTS: dict[str, Any] = {
     "search.racing.confidence": 0.9,
     "search.racing.reinvest": False,
     "budget.hours": None,
+    "final.ensemble": None,
 }
 
 
@@ -158,6 +167,7 @@ def with_new_fields() -> type[SweepSpec]:
         training=(grown(TrainingConfig), grown(TrainingConfig)()),
         search=(grown(SearchConfig, racing=(racing | None, racing())), ...),
         budget=(grown(BudgetConfig), grown(BudgetConfig)()),
+        final=(grown(FinalConfig), grown(FinalConfig)()),
     )
 
 

@@ -5,11 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from contrasweep.services.spec.replicate import Replicate, Run, replicate_named
+from contrasweep.services.spec.replicate import REFIT, Replicate, Run, replicate_named
 from contrasweep.services.spec.spec import SeedPlan
 
 SEEDS = st.integers(0, 2**32 - 1)
-REPLICATES = st.builds(Replicate, SEEDS, st.none() | st.integers(0, 999))
+REPLICATES = st.builds(
+    Replicate, SEEDS, st.none() | st.just(REFIT) | st.integers(0, 999), st.none() | st.integers(0, 999)
+)
 
 
 class Kept(BaseModel):

@@ -312,6 +312,19 @@ def test_refuses(path: str, value: Any, said: str) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_an_ensemble_is_of_two_seeds_or_more_and_of_none_that_were_refitted() -> None:
+    plain = parsed(MINIMAL)
+    assert plain.final.ensemble is None
+    assert parsed(changed("final", {"ensemble": None})).sweep_id == plain.sweep_id
+    assert parsed(changed("final", {"ensemble": 8})).sweep_id != plain.sweep_id
+    with pytest.raises(UserError, match=r"^study.yaml: final.ensemble: 1 is not allowed"):
+        parsed(changed("final", {"ensemble": 1}))
+    refit = changed("final", {"ensemble": 8})
+    refit["search"]["refit"] = True
+    with pytest.raises(UserError, match=r"^study.yaml: final.ensemble: 8 is not allowed with search.refit, whose runs"):
+        parsed(refit)
+
+
 def test_refuses_a_value_in_both_fix_and_override() -> None:
     search = {"spaces": ["vanilla"], "fix": {"a": 1}, "override": {"a": {"low": 1, "high": 2}}}
     with pytest.raises(UserError, match=r"^study.yaml: search: 'a' is in both fix and override; keep one$"):

@@ -5,7 +5,7 @@ import math
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,17 +23,21 @@ from contrasweep.services.records.tested import read_tested
 from contrasweep.services.records.trial_record import keep_race, run_folder, write_configuration
 from contrasweep.services.settings import Settings
 from contrasweep.services.spec.replicate import Replicate
-from contrasweep.services.spec.spec import RacingConfig, SweepSpec, parse_spec
+from contrasweep.services.spec.spec import FinalConfig, RacingConfig, SweepSpec, parse_spec
 from contrasweep.services.stores.tracker import Tracker
+from contrasweep.services.sweep.ensemble import choose_ensemble
 from contrasweep.services.sweep.finalize import choose_winner, finalize
 from contrasweep.services.sweep.trial import run_config
 from contrasweep.trainers.config import SplitConfig
 from contrasweep.trainers.data.feeds.resident import ResidentFeed, load_resident
-from contrasweep.trainers.data.splits import store_splits
+from contrasweep.trainers.data.splits import Splits, store_splits
 from contrasweep.trainers.data.store import Volume, VolumeStore
+from contrasweep.trainers.data.volume import Scan
 from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.exports.export import export
 from contrasweep.trainers.inference import Predictor
 from contrasweep.trainers.pretrain import pretrain
+from contrasweep.trainers.served import ServedModel
 from tests.trainers.data.small_store import write_store
 
 SHAPE = (1, 8, 8)
@@ -110,6 +114,30 @@ def tracker(tmp_path: Path) -> Iterator[Tracker]:
 
 
 @pytest.fixture(scope="module")
+def ensembled(trained: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same where an ensemble of up to three seeds is served."""
+    folder = tmp_path_factory.mktemp("ensemble")
+    tracker = Tracker(f"sqlite:///{folder}/mlflow.db", None, "small", "small-3e5a")
+    tracker.start("name: small\n", {}, {})
+    spec = asking_for(3, trained.spec)
+    finalize(spec, folder / "final.json", trained.storage, {(): trained.prepared}, tracker, looks(trained, folder))
+    assert tracker.finish("complete", timeout_s=60) == 0
+    return folder
+
+
+def asking_for(members: int, spec: SweepSpec) -> SweepSpec:
+    return spec.model_copy(update={"final": FinalConfig(ensemble=members)})
+
+
+def said_alone(study: Study, run: Replicate, ids: Sequence[str]) -> np.ndarray:
+    """What the run of a configuration says of scans of the store, one by one."""
+    assert run.trial is not None
+    store, told = study.prepared.store, run_config(study.spec, CONFIGURATIONS[run.trial], run.seed)
+    best = run_folder(study.storage, run.trial, run.own) / "best.pt"
+    return Predictor.load(told, best, SHAPE).infer(store.read_rows(store.rows_of(ids))).predictions
+
+
+@pytest.fixture(scope="module")
 def finalized(trained: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a sweep that was finalized and tracked."""
     folder = tmp_path_factory.mktemp("final")
@@ -154,6 +182,110 @@ def test_the_report_is_what_the_checkpoints_predict_for_the_test_split(finalized
     assert {*report.baselines} == {"pca_ridge", "pca_svr", "predict_mean", "predict_median"}, "there are no covariates"
     assert report.against and report.against.baseline in ("pca_ridge", "pca_svr"), "brightness follows age"
     assert report.shot_mae == {"few": pytest.approx(report.metrics["mae"].value)}, "no label of 40 people is frequent"
+
+
+def test_an_ensemble_is_evaluated_beside_the_best_configuration(ensembled: Path, trained: Study) -> None:
+    report, store, splits = FinalReport.read(ensembled / "final.json"), *_parts(trained)
+    told = report.ensemble
+    assert told and 1 <= len(told.weights) <= 3 and told.candidates == 4
+    assert sum(told.weights.values()) == pytest.approx(1)
+    assert list(told.weights.values()) == sorted(told.weights.values(), reverse=True)
+    assert told.weights == report.weights and list(report.predictions) == list(report.weights)
+    assert told.methods == {
+        run.trial: CONFIGURATIONS[run.trial].method for run in sorted(told.weights) if run.trial is not None
+    }
+    for ids, part in ((splits.validation, told.validation), (splits.test, told.test)):
+        labels = store.labels[store.rows_of(ids)]
+        mean = sum(weight * said_alone(trained, run, ids) for run, weight in told.weights.items())
+        alone = np.mean([said_alone(trained, Replicate(seed, trial=report.trial), ids) for seed in (0, 1)], axis=0)
+        errors = [float(abs(said - labels).mean()) for said in (mean, alone)]
+        assert [part.ensemble.value, part.alone.value] == pytest.approx(errors, rel=1e-5)
+        assert part.difference.value == pytest.approx(errors[0] - errors[1], abs=1e-5)
+    assert told.validation.difference.value <= 1e-9, "never worse where it was chosen"
+    assert report.metrics["mae"] == told.test.ensemble
+    assert report.external["adni"].weights == report.weights
+
+
+def _parts(study: Study) -> tuple[VolumeStore, Splits]:
+    return study.prepared.store, study.prepared.first.splits
+
+
+def test_the_model_of_an_ensemble_predicts_what_was_tested_to_the_last_bit(ensembled: Path, trained: Study) -> None:
+    report, store, splits = FinalReport.read(ensembled / "final.json"), *_parts(trained)
+    model = ServedModel.load(ensembled / "model/artifacts/ensemble")
+    sources = tuple(store.subjects[0].sources.values())
+    images = store.read_rows(store.rows_of(splits.test))
+    predicted = [model.predict(Scan(image, sources), {}).prediction for image in images]
+    assert predicted == report.mean_prediction.tolist()
+    config = model.preparation.config
+    assert config.weights == {run.slug: weight for run, weight in report.weights.items()}
+    assert report.ensemble and config.trials == report.ensemble.methods
+    assert export(ensembled / "model/artifacts/ensemble", "safetensors", ensembled / "model.safetensors") < 1e-4
+    table = pq.read_table(ensembled / "test_predictions.parquet").to_pylist()
+    assert len({(row["trial"], row["run"], row["scan"]) for row in table}) == len(table) == 2 * 2 * 8
+
+
+def test_mlflow_is_told_of_an_ensemble_and_again_without_a_second_look(
+    ensembled: Path, trained: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contrasweep.services.sweep.finalize.load_test", None)
+    monkeypatch.setattr("contrasweep.services.sweep.finalize.choose_ensemble", None)
+    report, uri = FinalReport.read(ensembled / "final.json"), f"sqlite:///{ensembled}/mlflow.db"
+    again, spec = Tracker(uri, None, "small", "small-3e5a"), asking_for(3, trained.spec)
+    finalize(spec, ensembled / "final.json", trained.storage, {(): trained.prepared}, again, looks(trained, ensembled))
+    assert again.finish("complete", timeout_s=60) == 0
+    client = MlflowClient(tracking_uri=uri)
+    (registered,) = client.search_model_versions("name = 'small'")
+    assert report.ensemble
+    assert registered.tags["trial"] == ", ".join(map(str, report.ensemble.methods))
+    heaviest, weight = next(iter(report.weights.items()))
+    assert registered.tags["ensemble"].startswith(f"{weight:.3g} x {heaviest.words}")
+    assert registered.tags["test_mae"] == f"{report.ensemble.test.ensemble.value:.6g}"
+    (experiment,) = client.search_experiments(filter_string="name = 'small'")
+    runs = {run.data.tags["contrasweep.key"]: run for run in client.search_runs([experiment.experiment_id])}
+    parent = runs["small-3e5a"].data.metrics
+    assert parent["test_mae_alone"] == pytest.approx(report.ensemble.test.alone.value)
+    assert parent["test_mae_against_alone_high"] == pytest.approx(report.ensemble.test.difference.high)
+    assert parent["validation_mae_ensemble"] == pytest.approx(report.ensemble.validation.ensemble.value)
+    for run in report.weights:
+        own = Path(runs[f"small-3e5a/{run.trial}/{run.seed}"].info.artifact_uri or "")
+        assert (own / f"figures/{run.slug}-embedding.png").exists() and (own / "checkpoint/best.pt").exists()
+
+
+def test_what_cannot_join_an_ensemble(study: Study) -> None:
+    """What reads other data, failed, or has lost its checkpoint; whole seeds of what racing stopped can."""
+    best = choose_winner(study.spec, study.spec.plan, study.storage).record
+    other = 1 - best.number
+    cpu, spec = torch.device("cpu"), asking_for(2, study.spec)
+
+    def candidates(spec: SweepSpec) -> int:
+        chosen = choose_ensemble(spec, best, study.storage, study.prepared, cpu)
+        assert chosen
+        return chosen.candidates
+
+    assert choose_ensemble(study.spec, best, study.storage, study.prepared, cpu) is None
+    assert candidates(spec) == 4
+    shutil.rmtree(run_folder(study.storage, other, Replicate(1)))
+    assert candidates(spec) == 3
+    run_folder(study.storage, other, Replicate(0)).joinpath("best.pt").unlink()
+    assert candidates(spec) == 2
+    shutil.copytree(study.storage / f"trial-{best.number:04d}", study.storage / "trial-0002")
+    assert candidates(spec) == 4
+    axes = "search: {choices: {size: {one: {data: {dtype: float32}}, two: {data: {dtype: float16}}}}, "
+    choosing = asking_for(2, parse_spec(SPEC.replace("search: {", axes), "small.yaml"))
+    write_configuration(study.storage, 2, replace(CONFIGURATIONS[0], choices={"size": "two"}), spec.plan)
+    assert candidates(choosing) == 2
+    write_configuration(study.storage, 2, CONFIGURATIONS[0], spec.plan, failure="Diverged: the loss is nan")
+    assert candidates(spec) == 2
+
+
+@pytest.mark.parametrize("objective", ["pearson", "worst_group_mae"])
+def test_an_ensemble_is_chosen_by_the_objective_or_by_mae(study: Study, objective: str) -> None:
+    search = study.spec.search.model_copy(update={"objective": (objective,)})
+    spec = asking_for(2, study.spec.model_copy(update={"search": search}))
+    best = choose_winner(study.spec, study.spec.plan, study.storage).record
+    chosen = choose_ensemble(spec, best, study.storage, study.prepared, torch.device("cpu"))
+    assert chosen and chosen.by == ("pearson" if objective == "pearson" else "mae")
 
 
 def test_a_cohort_has_the_figures_that_the_test_split_has(finalized: Path, trained: Study) -> None:

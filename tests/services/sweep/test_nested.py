@@ -21,6 +21,7 @@ from contrasweep.services.records.answers import OuterFold, Pooled, fields_of
 from contrasweep.services.records.final_report import BaselineSaid, Evaluation, FinalReport, PooledReport
 from contrasweep.services.records.folder import FINISHED, INTERRUPTED, SweepFolder
 from contrasweep.services.records.looks import Looks
+from contrasweep.services.screen.words import runs_words
 from contrasweep.services.settings import Settings
 from contrasweep.services.spec.extent import More, extended
 from contrasweep.services.spec.replicate import Replicate
@@ -65,6 +66,21 @@ def test_everyone_is_pooled_over_the_runs_that_all_winners_have() -> None:
     assert pooled.between["mae"].mean == 3.5
     assert pooled.between["mae"].sd == pytest.approx(3 / 2**0.5)
     assert pooled.phase == 3
+
+
+def test_of_ensembles_the_mean_predictions_are_pooled() -> None:
+    """Though a run of each is called the same."""
+    both = (Replicate(0, trial=4), Replicate(0, trial=7))
+    reports = []
+    for number, (labels, errors) in enumerate([((20, 40), (1.0, 3.0)), ((30,), (-5.0, 3.0))]):
+        names = tuple(f"s{number}{place}" for place in range(len(labels)))
+        said = {run: [label + error for label in labels] for run, error in zip(both, errors, strict=True)}
+        weights = dict(zip(both, (0.25, 0.75), strict=True))
+        told = Evaluation.of(names, names, labels, said, {}, {}, weights)
+        reports.append(final_report(labels, number).model_copy(update=fields_of(Evaluation, told)))
+    pooled = pool(reports, [outer_fold(0, 2.0), outer_fold(1, 5.0)], 0)
+    assert list(pooled.predictions.values()) == [(22.5, 42.5, 31.0)]
+    assert runs_words(pooled) == "each predicted by its outer fold's model"
 
 
 def test_where_winners_have_no_run_in_common_their_means_are_pooled() -> None:

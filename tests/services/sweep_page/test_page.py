@@ -14,10 +14,11 @@ from contrasweep.services.records.trial_record import keep_race
 from contrasweep.services.spec.replicate import REFIT, Replicate
 from contrasweep.services.spec.spec import parse_spec
 from contrasweep.services.sweep_page import render, write
-from contrasweep.services.sweep_page.tables import table_on_test
+from contrasweep.services.sweep_page.summary import summary
+from contrasweep.services.sweep_page.tables import leaderboard_table, table_on_test
 from contrasweep.trainers.served import Calibration, evaluate_sample
 from tests.services.past import EPOCHS, leave
-from tests.services.sweep_page.left import Left, curves, finished, study, with_cohort
+from tests.services.sweep_page.left import Left, curves, ensemble_report, finished, study, with_cohort
 from tests.services.sweep_page.parsed import Page
 
 SECTIONS = [
@@ -168,6 +169,27 @@ def test_all_configurations_on_the_test_split_come_last_and_are_not_for_choosing
     assert chosen.cells == ("0", "dynlocrep", "1.000", "2.0 ± 1.4", "5.100", "1")
     assert (best.kind, chosen.kind) == ("", "best")
     assert "tested" in {link["href"][1:] for link in page.of("a")}
+
+
+def test_an_ensemble_stands_beside_the_best_configuration(tmp_path: Path) -> None:
+    left = finished(tmp_path / "home")
+    ensemble_report((20, 40, 60, 80)).write(left.folder.final)
+    page, content = page_of(left), left.content()
+    assert "The ensemble, and trial 0 alone" in [text for level, text in page.headings if level == 3]
+    assert "The ensemble was evaluated once" in page.text and "the weighted mean over its runs" in page.text
+    assert "Its figure on these people is too good, as it was chosen on them" in page.text
+    assert "5.300 [4.400, 6.200]" in page.text and "trial 2 seed 0" in page.text
+    states = {line.cells[1]: line.cells[-2] for line in leaderboard_table(content).lines}
+    assert [number for number, state in states.items() if state.endswith(", evaluated")] == ["0", "2"]
+    assert "too good: the ensemble was chosen on these people" in summary(content)
+
+
+def test_of_what_was_stopped_the_test_split_ranks_nothing(tmp_path: Path) -> None:
+    """Though a run of it may be in an ensemble."""
+    left, labels = finished(tmp_path / "home"), np.array([20.0, 40.0])
+    said = [Said(trial, Replicate(0), ("a", "b"), labels, labels + trial) for trial in (0, 1, 2)]
+    write_tested(left.folder.path / TESTED, said)
+    assert [line.cells[0] for line in table_on_test(left.content()).lines] == ["0", "1"]
 
 
 def test_cohorts_have_a_section_with_a_table_and_a_picture_each(tmp_path: Path) -> None:

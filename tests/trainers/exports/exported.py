@@ -29,6 +29,20 @@ def model(
     return folder / "model"
 
 
+def ensemble(folder: Path) -> Path:
+    """Of two runs of different encoders, of which one counts three times as much as the other."""
+    folder.mkdir(exist_ok=True)
+    shape, encoders = (1, 32, 32), {"trial-3-seed-0": "resnet18", "trial-8-seed-0": "vit"}
+    members = {
+        name: _run(folder / f"{name}.pt", seed, encoder, shape, "ridge")
+        for seed, (name, encoder) in enumerate(encoders.items())
+    }
+    told = served_sample.config(shape, covariates=["tiv", "sex"])
+    changes = {"trials": {3: "exponential", 8: "vanilla"}, "weights": dict(zip(members, (0.75, 0.25), strict=True))}
+    save_served(folder / "model", members, told.model_copy(update=changes), folder)
+    return folder / "model"
+
+
 def _run(best: Path, seed: int, encoder: str, image_shape: tuple[int, ...], probe: str) -> tuple[RunConfig, Path]:
     run = RunConfig(
         model=ModelConfig(encoder=encoder, spatial_dims=len(image_shape) - 1, width=1 / 16, depth=1 / 4),

@@ -9,6 +9,7 @@ import torch
 
 from contrasweep.trainers import encoders, exports, probes
 from contrasweep.trainers.exports.export import TOLERANCE, export
+from contrasweep.trainers.inference import load_ensemble
 from contrasweep.trainers.served.folded import Folded
 from tests.trainers import tiny
 from tests.trainers.encoders.test_contract import dimensions, shape
@@ -40,6 +41,19 @@ def test_nothing_else_is_written(name: str, written: Callable[[str], Path]) -> N
 def test_every_probe_is_in_the_graph(name: str, probe: str, tmp_path: Path) -> None:
     folder = exported.model(tmp_path / "served", "tcn", (1, 8), probe)
     assert export(folder, name, tmp_path / "written") < TOLERANCE
+
+
+@every
+def test_members_of_several_encoders_count_by_their_weights(name: str, tmp_path: Path) -> None:
+    folder = exported.ensemble(tmp_path / "served")
+    export(folder, name, tmp_path / "written")
+    image = np.random.default_rng(0).normal(size=(1, 1, 32, 32)).astype(np.float32)
+    first, second = (one.infer(image, exported.CELLS[:1]).predictions.item() for one in load_ensemble(folder).values())
+    graph, outline = exports.build(name).read(tmp_path / "written"), Folded.load(folder).outline
+    with torch.inference_mode():
+        predicted = graph(torch.from_numpy(image), torch.from_numpy(outline.encode(exported.CELLS[:1])))
+    assert abs(first - second) > 0.1
+    assert float(predicted) == pytest.approx(0.75 * first + 0.25 * second, abs=TOLERANCE)
 
 
 @pytest.mark.slow

@@ -14,4 +14,6 @@ def test_all_tensors_and_what_they_are_of(model: Path, written: Callable[[str], 
     folded = Folded.load(model)
     assert names == set(folded.state_dict())
     assert Outline.model_validate_json(told["outline"]) == folded.outline
-    assert ServedConfig.model_validate(json.loads(told["contrasweep"])["served"], strict=False).trial == 3
+    assert ServedConfig.model_validate(json.loads(told["contrasweep"])["served"], strict=False).trials == {
+        3: "exponential"
+    }

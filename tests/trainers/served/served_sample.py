@@ -32,8 +32,7 @@ def config(
     ranges = SourceRange(shape=(shape, shape), spacing_mm=spacing_mm)
     return ServedConfig(
         sweep="tiny-1c2e",
-        trial=3,
-        method="exponential",
+        trials={3: "exponential"},
         data=DataConfig.model_validate(table | data),
         image_shape=shape,
         trained=Trained(subjects=18, scans=18, labels=LABELS, sources=dict.fromkeys(names, ranges)),

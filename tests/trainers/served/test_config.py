@@ -40,8 +40,17 @@ def test_what_is_beyond_the_range_is_said(other: Source, said: str) -> None:
 def test_a_model_of_a_later_version_is_one_line_that_names_it(tmp_path: Path) -> None:
     later = {"format": FORMAT + 1, "versions": {"contrasweep": "9.1.0"}, "anything": "else"}
     (tmp_path / FILE).write_text(json.dumps(later))
-    with pytest.raises(UserError, match=r"was made by contrasweep 9\.1\.0; this version reads up to format 1"):
+    with pytest.raises(UserError, match=r"was made by contrasweep 9\.1\.0; this version reads up to format 2"):
         ServedConfig.read(tmp_path)
+
+
+def test_a_model_of_before_there_were_ensembles_has_runs_of_one_configuration(tmp_path: Path) -> None:
+    now = served_sample.config()
+    told = json.loads(now.model_dump_json(exclude={"format", "trials", "weights"}))
+    (tmp_path / FILE).write_text(json.dumps(told | {"format": 1, "trial": 3, "method": "exponential"}))
+    assert ServedConfig.read(tmp_path) == now
+    assert now.origin == "tiny-1c2e, trial 3"
+    assert now.model_copy(update={"trials": {3: "exponential", 8: "vanilla"}}).origin == "tiny-1c2e, trials 3, 8"
 
 
 def test_a_damaged_model_and_none_are_one_line(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 from contrasweep.trainers.data.readers import UnreadableError
 from contrasweep.trainers.data.transforms import build_transforms
 from contrasweep.trainers.served import Preparation, ServedModel, save_served
+from tests.trainers.exports import exported
 from tests.trainers.served import served_sample
 
 
@@ -31,6 +32,16 @@ def test_a_prediction_is_the_mean_over_the_runs_with_its_spread(model: ServedMod
     assert said.prediction == np.mean(alone)
     assert said.sd == pytest.approx(abs(alone[0] - alone[1]) / np.sqrt(2))
     assert said.unlike == ""
+
+
+def test_runs_of_other_encoders_count_by_their_weights(tmp_path: Path) -> None:
+    model = ServedModel.load(exported.ensemble(tmp_path))
+    scan = served_sample.scan(served_sample.picture(tmp_path / "a.png", shape=(32, 32)))
+    prepared, cells = model.preparation.of(scan), exported.CELLS[0]
+    said = model.predict(prepared, cells)
+    first, second = (float(one.infer(prepared.values[None], [cells]).predictions[0]) for one in model._members.values())
+    assert said.prediction == 0.75 * first + 0.25 * second != np.mean([first, second])
+    assert list(said.features) == ["trial-3-seed-0", "trial-8-seed-0"]
 
 
 def test_one_run_has_no_spread(tmp_path: Path) -> None:
