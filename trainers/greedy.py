@@ -29,9 +29,9 @@ def greedy_weights(
 
     Greedy selection with replacement in bags of runs (Caruana et al. 2004): in each of 20 random halves of the runs,
     the run whose addition leaves the least error is added 25 times over, as far as that helps; the weight of a run is
-    its mean share over bags. The `members` heaviest are kept. Where the weights [R] of a `rival`, however many, err less on
-    `labels`, they are returned: the ensemble is never worse there. Without one, the rival is the best run alone. Draws
-    depend on `seed` and the number of runs alone.
+    its mean share over bags. The `members` heaviest are kept. Where the weights [R] of a `rival`, however many, err
+    less on `labels`, they are returned: the ensemble is never worse there. Without one, the rival is the best run
+    alone. Draws depend on `seed` and the number of runs alone.
 
     `predictions` [R, N], one row for each run (a trial's seed) over the same validation scans, with `labels` [N]; where
     there are folds, what each (trial, seed) said of each scan in the fold that it was validated in. A run that lacks
