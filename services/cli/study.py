@@ -16,7 +16,11 @@ def init(
     label: Annotated[str, typer.Option(help="Column to predict.")],
     participants: Annotated[str | None, typer.Option(help="Table of subjects: .tsv, .csv, .xlsx, .parquet.")] = None,
     image: Annotated[
-        str | None, typer.Option(help="Path of a scan from the table's folder, columns as {name}, * where names vary.")
+        list[str] | None,
+        typer.Option(
+            help="Path of a scan from the table's folder, columns as {name}, * where names vary. Several, as "
+            "NAME=PATH, are the channels of one."
+        ),
     ] = None,
     bids: Annotated[str | None, typer.Option(help="BIDS data set or derivative, in place of --image.")] = None,
     suffix: Annotated[
@@ -33,27 +37,35 @@ def init(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Fill a blank of the recipe, such as template."),
     ] = None,
+    hours: Annotated[float, typer.Option(min=0.01, help="What the search may take on this machine.")] = 2.0,
 ) -> None:
-    """Write a first spec for your table and scans, or your BIDS data set."""
+    """Look at your table and some scans, or your BIDS data set, and write a first spec, with the reasons beside it.
+
+    Preparation, model, augmentations, training and search follow from what images there are, how many people, the
+    label, and what a training step takes here.
+    """
+    images = None if not image else image[0] if len(image) == 1 else dict(_pair(one, "--image") for one in image)
     options = {
-        **{"participants": participants, "image": image, "bids": bids, "suffix": suffix},
+        **{"participants": participants, "image": images, "bids": bids, "suffix": suffix},
         **{"label": label, "id": id_, "session": session, "group": group},
     }
     given = {name: value for name, value in options.items() if value is not None}
-    filled = dict(_pair(value) for value in values or ())
-    with waiting(console, f"looking at {bids or participants or 'the data'}"):
+    filled = dict(_pair(value, "--set") for value in values or ())
+    with waiting(console, f"looking at {bids or participants or 'the data'}, and timing a step of training"):
         from contrasweep.services.spec.first import write_first_spec
 
-        decided = write_first_spec(spec, given, recipe, filled, split_column)
-    if decided:
-        console.print(decided, soft_wrap=True, markup=False)
-    console.print(f"wrote {spec}; next: contrasweep validate {spec}", soft_wrap=True)
+        decided = write_first_spec(spec, given, recipe, filled, split_column, hours)
+    console.print("\n".join(decided), soft_wrap=True, markup=False, highlight=False)
+    console.print(
+        f"wrote {spec}; next: contrasweep validate {spec} (headers), inspect {spec} (images), run --smoke {spec}",
+        soft_wrap=True,
+    )
 
 
-def _pair(value: str) -> tuple[str, str]:
+def _pair(value: str, option: str) -> tuple[str, str]:
     name, sign, rest = value.partition("=")
     if not sign:
-        raise UserError(f"--set: '{value}' is not allowed: NAME=VALUE")
+        raise UserError(f"{option}: '{value}' is not allowed: NAME={'PATH' if option == '--image' else 'VALUE'}")
     return name, rest
 
 

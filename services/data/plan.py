@@ -1,14 +1,12 @@
 """`contrasweep plan`: what a sweep would take, with nothing begun."""
 
 import statistics
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from rich.console import Console
 
 from contrasweep.services.cluster.places import Allotment, Node, allot
@@ -20,11 +18,8 @@ from contrasweep.services.settings import Settings
 from contrasweep.services.spec.checks import check_image_shapes
 from contrasweep.services.spec.methods import all_of_grid, training_sizes
 from contrasweep.services.spec.spec import GRID, LoadedSpec, Options, SearchConfig, SeedPlan, SweepSpec
-from contrasweep.trainers.config import MethodConfig, ModelConfig, RunConfig, TrainingConfig
-from contrasweep.trainers.data.feeds.base import LabelledRows, Parts
-from contrasweep.trainers.data.feeds.resident import Decoded, ResidentData, ResidentFeed
 from contrasweep.trainers.data.splits import Splits, make_splits
-from contrasweep.trainers.pretrain import pretrain
+from contrasweep.trainers.rehearsal import rehearse
 
 
 def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], weights: Path | None = None) -> Planned:
@@ -135,7 +130,7 @@ def estimate(
     equally often.
     """
     training = spec.sized({"batch_size": spec.largest_batch}).training
-    step_s, checkpoint_bytes = _rehearse(spec.model, training, shape)
+    step_s, checkpoint_bytes = rehearse(spec.model, training, shape)
     epoch_s = step_s * statistics.fmean(size // training.batch_size for size in train_sizes)
     runs = spec.search.trials * len(plan.replicates) + (len(plan.seeds) if spec.search.refit else 0)
     runs += spec.search.judged_fresh * len(plan.finals.replicates)
@@ -176,23 +171,3 @@ def _read(
         for options, (splits, *_) in parts.items()
         if options
     }
-
-
-def _rehearse(model: ModelConfig, given: TrainingConfig, image_shape: tuple[int, ...]) -> tuple[float, int]:
-    """Seconds of one step, its share of evaluation included, and bytes of a seed's checkpoints."""
-    batch = given.batch_size
-    rng = np.random.default_rng(0)
-    images = rng.standard_normal((2 * batch, *image_shape), dtype=np.float32)
-    rows = np.arange(2 * batch)
-    noise = LabelledRows(rng.uniform(20, 80, 2 * batch), None, rows, None)
-    parts = Parts(image_shape, images[0].nbytes, noise, np.zeros_like(rows), noise)
-    feed = ResidentFeed(ResidentData(Decoded(images, rows), parts))
-    changes = {"epochs": 2, "warmup_epochs": 0, "workers": 1, "gpus_per_worker": 0, "precision": "fp32"}
-    training = TrainingConfig.model_validate(given.model_dump() | changes)
-    run = RunConfig(
-        model=model.model_copy(update={"init_from": None}), training=training, method=MethodConfig(name="exponential")
-    )
-    with tempfile.TemporaryDirectory() as name:
-        history = pretrain(run, feed, Path(name), device=torch.device("cpu"))
-        nbytes = sum(path.stat().st_size for path in Path(name).iterdir())
-    return history.epochs[-1]["epoch_s"] / 2, nbytes

@@ -194,7 +194,7 @@ def print_plan(console: Console, planned: Planned) -> None:
         "learns": f"from {learned}" if planned.learned else "",
         "racing": planned.racing,
         "there": f"at least {count(planned.there, 'run')}, trained by other sweeps" if planned.there else "",
-        "each": f"{workers}; about {planned.epoch_s:.2g} s an epoch with one worker on this CPU",
+        "each": f"{workers}; about {planned.epoch_s:.2g} s an epoch with one worker on this machine",
         "final": f"an ensemble of at most {count(planned.ensemble, 'seed')}" if planned.ensemble else "",
         "at once": f"{planned.concurrent} configurations; {RESERVED_CPUS} CPU more for drivers and reading",
         "time": f"about {duration(planned.hours)} if racing stops nothing",

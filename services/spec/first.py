@@ -1,30 +1,33 @@
 """`contrasweep init`: a first spec for somebody's own table and scans."""
 
-import json
-import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
 from contrasweep.services import recipes
 from contrasweep.services.complaints import complaint
 from contrasweep.services.recipes import Recipe
+from contrasweep.services.spec import decide
+from contrasweep.services.spec.decide import EFFORTS, Line, Search
+from contrasweep.services.spec.look import HOURS, Found, Machine, Seen, Shape, look, this_machine
 from contrasweep.services.spec.spec import LoadedSpec, parse_spec
+from contrasweep.services.spec.study import Draft, Split, Study, relative, scalar, written
 from contrasweep.services.spec.yaml import load_mapping
 from contrasweep.services.text import first_few
-from contrasweep.trainers.config import DataConfig
+from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.config import DataConfig, ModelConfig, TrainingConfig
 from contrasweep.trainers.data.bids import list_bids
 from contrasweep.trainers.data.listing import list_table
-from contrasweep.trainers.data.participants import Rejected, Subject, read_subjects
+from contrasweep.trainers.data.participants import Subject, read_subjects
 from contrasweep.trainers.data.people import FEWEST_PEOPLE, names_people
-from contrasweep.trainers.data.readers import UnreadableError, read, read_header
+from contrasweep.trainers.data.readers import UnreadableError, read
 from contrasweep.trainers.data.table import check_columns, is_missing, read_table
 from contrasweep.trainers.data.template import ImageTemplate
-from contrasweep.trainers.data.volume import MOST_CHANNELS, channel_axis, idle_axis, taken_as
+from contrasweep.trainers.data.volume import MOST_CHANNELS, channel_axis, taken_as
 from contrasweep.trainers.errors import UserError
 
 ID_COLUMNS = (
@@ -37,69 +40,33 @@ SPLIT_WORDS = {
     "validation": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing", "tst", "internaltest", "eval", "evaluation", "heldout", "holdout"),
 }
-SPACES = ("dynlocrep", "supremix", "exponential", "vanilla")
-"""Without a second view, supremix has only equal labels to attract, and there may be none."""
-LONGEST_SIDE = {1: 512, 2: 224, 3: 96}
+TRANSFORMS = Line("transforms:", "ours (contrasweep explain) and MONAI's; run once, kept in the store")
+WIDE = 2
+"""Times its height a picture is wide that may show several views."""
+VIEWS = Line("# - SideBySide: {widths: [...]}", "first, where views lie side by side: columns of each")
 
-SPEC = """\
-# {title}: what to run. Where it runs is settings (CONTRASWEEP_*), so this file means the same everywhere.
-{about}name: {name}
-data:
-{source}
-  label: {label}
-  {group}        # pairs are formed only inside a group
-{data}
-  split: {split}
-{model}
-training:
-  epochs: 50
-  batch_size: {batch}
-{training}
-  lr: 1.0e-3
-  workers: 1
-  gpus_per_worker: 0                    # 1 where there is a GPU
-search:
-  spaces: [{spaces}]
-  trials: 12
-  seeds: [0, 1, 2]
-  racing: {{rungs: [10, 25], finalists: 3, judged_on: fresh}}
-budget: {{hours: 8}}
-"""
-
-TABLE = """\
-  participants: {participants}        # relative to this file
-  id: {id}
-  image: {image}        # relative to the table"""
-
-BIDS = """\
-  bids: {bids}        # relative to this file
-  suffix: {suffix}
-  # entities: {{task: rest}}              # where several images of a subject have the suffix"""
-
-PLAIN = """\
-data:
-  transforms:                           # ours (contrasweep explain) and MONAI's, by name; run once, kept in the store
-{transforms}
-model: {{encoder: resnet18, spatial_dims: {dims}, width: 0.5}}
-training:
-  views: 2
-  augmentations: {{cutout: {{}}}}
-"""
+StepSeconds = Callable[[ModelConfig, TrainingConfig, Shape], float]
+"""What a training step takes: see `trainers.rehearsal.step_seconds`."""
 
 
 def write_first_spec(
     path: Path,
-    given: Mapping[str, str],
+    given: Mapping[str, Any],
     recipe: str | None = None,
     values: Mapping[str, str] | None = None,
     split_column: str | None = None,
-) -> str:
-    """Write a spec to `path`, fitted to the first scan that can be read, or with the parts that a recipe decides.
+    hours: float = HOURS,
+    machine: Machine | None = None,
+    step_seconds: StepSeconds | None = None,
+) -> list[str]:
+    """Write a spec to `path`, fitted to the table, to some of its scans and to this machine, with the reasons.
 
-    `given` are fields of the spec's `data`, their paths relative to this folder; `values` fill the recipe's blanks;
-    `split_column` has the published split. Returns what was decided that was not asked for, in a line.
-    Raises UserError where `path` exists, the table or one of the named columns is missing, no scan is readable, or
-    the recipe does not suit the first that is.
+    `given` are fields of the spec's `data`, their paths relative to this folder; `values` fill the blanks of the
+    recipe, which decides its own parts; `split_column` has the published split; the search is to take `hours`. What is
+    not said of the machine, or of what a training step takes there, is measured.
+
+    Returns what was seen and decided, a line each. Raises UserError where `path` exists, the table or one of the named
+    columns is missing, no scan is readable, or the recipe does not suit the first that is.
     """
     if path.exists():
         raise UserError(f"{path}: exists already; give another name, or remove it first")
@@ -110,15 +77,74 @@ def write_first_spec(
     with _naming_options():
         subjects, rejected = read_subjects(config, Path())
         split, elsewhere = _split(config, split_column)
-    first, shape = _first(subjects, rejected, config)
-    text = _written(path, config, len(subjects), Recipe.parse(filled or _plain(shape, first.path)), split)
+    found = look(subjects, rejected, config, machine or this_machine(), hours, folds=not split.validates)
     path.parent.mkdir(parents=True, exist_ok=True)
+    if filled is None:
+        drafts = [_plain(found, longest) for longest in decide.sides(found.seen)]
+    else:
+        drafts = [_of_recipe(str(recipe), filled, found, config, path.resolve().parent)]
+    study = Study(config, found, *_fitting(found.seen, drafts, step_seconds or _measured), split, tuple(rejected))
+    text = study.written(path)
     loaded = LoadedSpec(parse_spec(text, str(path)), path, path.resolve().parent)
     if recipe is not None:
-        _check_suits(recipe, loaded, first)
-    path.write_text(text, encoding="utf-8")
-    axes = _axes_said(first.path, shape) if recipe is None else ""
-    return "; ".join(filter(None, (_who_said(config, given, subjects), elsewhere, axes)))
+        _check(loaded, study.draft.shape)
+    write_atomically(path, text.encode())
+    axes = _axes_said(found.first.path, found.raw) if recipe is None else ""
+    who = _who_said(config, given, subjects)
+    return [line for line in (who, elsewhere, axes, *study.told(recipe)) if line]
+
+
+def _measured(network: ModelConfig, training: TrainingConfig, shape: Shape) -> float:
+    from contrasweep.trainers.rehearsal import step_seconds
+
+    return step_seconds(network, training, shape)
+
+
+def _fitting(seen: Seen, drafts: Sequence[Draft], step_seconds: StepSeconds) -> tuple[Draft, Search]:
+    """The first of the drafts that can be searched in the hours with more than the least effort; else the last."""
+    for draft in drafts:
+        fields = decide.training(seen, draft.network, draft.shape, draft.views)
+        values = {name: choice.value for name, choice in fields.items()}
+        training = TrainingConfig.model_validate(values | load_mapping(draft.training, ""))
+        step_s = step_seconds(draft.network, training, draft.shape)
+        search = decide.search(seen, fields, draft.shape, draft.views, step_s)
+        if search.effort != EFFORTS[-1]:
+            break
+    return draft, search
+
+
+def _plain(found: Found, longest: int | None) -> Draft:
+    """What is written without a recipe, no side of the images above the longest."""
+    seen = found.seen
+    prepared = decide.prepare(seen, longest)
+    steps = [Line(f"- {one.text}", one.why) for one in (*(Line(*axis) for axis in found.axes), *prepared.transforms)]
+    if steps and seen.dims == 2 and seen.shape[2] > WIDE * seen.shape[1]:
+        steps.insert(0, VIEWS)
+    data = [written(TRANSFORMS, 2), *(written(step, 4) for step in steps)] if steps else []
+    data += [written(line, 2) for line in prepared.data]
+    training = [written(line, 2) for line in decide.augmentations(seen)]
+    return Draft("", "\n".join(data), written(decide.model(seen), 0), "\n".join(training), prepared.shape)
+
+
+def _of_recipe(name: str, filled: str, found: Found, config: DataConfig, base: Path) -> Draft:
+    """What a recipe decides. Raises UserError where it does not suit the first scan."""
+    from contrasweep.trainers.data.transforms import build_transforms
+
+    parts, first = Recipe.parse(filled), found.first
+    pipeline = build_transforms(load_mapping(filled, "")["data"]["transforms"], base)
+    try:
+        shape = pipeline(read(first.path, config.affine), first.numbers).shape
+    except UnreadableError as error:
+        raise UserError(f"--recipe: {name} does not suit {first.path}: {error}") from error
+    return Draft(parts.about, parts.data, parts.model, parts.training, (shape[0] * found.seen.images, *shape[1:]))
+
+
+def _check(loaded: LoadedSpec, shape: Shape) -> None:
+    """The spec is valid, and suits what a recipe makes of the first scan."""
+    from contrasweep.services.spec.checks import check_image_shape, check_spec
+
+    check_spec(loaded)
+    check_image_shape(loaded, shape)
 
 
 def _axes_said(path: Path, shape: Sequence[int]) -> str:
@@ -126,7 +152,7 @@ def _axes_said(path: Path, shape: Sequence[int]) -> str:
     return f"images are taken as {taken}" if taken and not few and channel_axis(path, shape) is None else ""
 
 
-def _who_said(config: DataConfig, given: Mapping[str, str], subjects: Sequence[Subject]) -> str:
+def _who_said(config: DataConfig, given: Mapping[str, Any], subjects: Sequence[Subject]) -> str:
     if config.bids is not None or "id" in given:
         return ""
     people = len({subject.subject for subject in subjects})
@@ -134,12 +160,12 @@ def _who_said(config: DataConfig, given: Mapping[str, str], subjects: Sequence[S
     return f"{config.id} says whose a scan is: {people} people{scans}; --id names another column"
 
 
-def _split(config: DataConfig, column: str | None) -> tuple[str, str]:
-    """The split as YAML: by fractions, or by the values of a column that mean train, validation and test; and a word on
-    its other values.
+def _split(config: DataConfig, column: str | None) -> tuple[Split, str]:
+    """The split: by fractions, or by the values of a column that mean train, validation and test; and a word on its
+    other values.
     """
     if column is None:
-        return f"{{test: 0.2, validation: 0.2, stratify: [{_scalar(config.label)}], seed: 0}}", ""
+        return Split(("test: 0.2",), (f"stratify: [{scalar(config.label)}]", "seed: 0")), ""
     listing = list_table(config, Path()) if config.bids is None else list_bids(config, Path())
     check_columns(listing.name, listing.columns, [("data.split-column", column)])
     values = sorted({scan.row[column] for scan in listing.scans if scan.row and not is_missing(scan.row[column])})
@@ -150,10 +176,10 @@ def _split(config: DataConfig, column: str | None) -> tuple[str, str]:
             f"data.split-column: '{column}' holds {found}: none means {'test' if meant['train'] else 'train'}; "
             "write data.split with the values of train, validation and test by hand"
         )
-    lists = [f"{name}: [{', '.join(map(_scalar, values))}]" for name, values in meant.items() if values]
+    lists = [f"{name}: [{', '.join(map(scalar, values))}]" for name, values in meant.items() if values]
     others = [repr(value) for value in values if not any(value in of for of in meant.values())]
     elsewhere = f"scans with {first_few(others)} in '{column}' are in no split" if others else ""
-    return f"{{column: {_scalar(column)}, {', '.join(lists)}}}", elsewhere
+    return Split((f"column: {scalar(column)}", *lists), (), validates=bool(meant["validation"])), elsewhere
 
 
 def _squeezed(name: str) -> str:
@@ -163,7 +189,7 @@ def _squeezed(name: str) -> str:
 
 def _from(folder: Path, values: Mapping[str, str]) -> dict[str, str]:
     """The values as YAML, those that are files here relative to `folder`."""
-    return {key: _scalar(_relative(value, folder)) if Path(value).is_file() else value for key, value in values.items()}
+    return {key: scalar(relative(value, folder)) if Path(value).is_file() else value for key, value in values.items()}
 
 
 @contextmanager
@@ -175,7 +201,7 @@ def _naming_options() -> Iterator[None]:
         raise UserError(f"--{str(error).removeprefix('data.')}") from None
 
 
-def _config(given: Mapping[str, str]) -> DataConfig:
+def _config(given: Mapping[str, Any]) -> DataConfig:
     fields = dict(given)
     if "participants" in fields and "image" in fields:
         with _naming_options():
@@ -186,62 +212,16 @@ def _config(given: Mapping[str, str]) -> DataConfig:
         raise UserError(f"init: {complaint(error, DataConfig)}") from error
 
 
-def _written(path: Path, config: DataConfig, scans: int, recipe: Recipe, split: str) -> str:
-    return SPEC.format(
-        split=split,
-        group="# group: sex                  " if config.group is None else f"group: {_scalar(config.group)}",
-        title=path.name,
-        name=_slug(path.stem),
-        source=_source(config, path.parent),
-        label=_scalar(config.label),
-        batch=max(2, min(32, scans // 8 * 2)),
-        about=recipe.about,
-        data=recipe.data,
-        model=recipe.model,
-        training=recipe.training,
-        spaces=", ".join(SPACES if "views: 2" in recipe.training else [one for one in SPACES if one != "supremix"]),
-    )
-
-
-def _source(config: DataConfig, folder: Path) -> str:
-    if config.bids is not None:
-        named = f"\n  participants: {_scalar(_relative(config.participants, folder))}" if config.participants else ""
-        who = "" if config.id == "participant_id" else f"\n  id: {_scalar(config.id)}"
-        session = f"\n  session: {_scalar(config.session)}" if config.session else ""
-        where = BIDS.format(bids=_scalar(_relative(config.bids, folder)), suffix=_scalar(str(config.suffix)))
-        return f"{where}{named}{who}{session}"
-    participants = _scalar(_relative(config.listed_in, folder))
-    session = f"\n  session: {_scalar(config.session)}        # tells a subject's scans apart" if config.session else ""
-    who = f"{_scalar(config.id)}{session}"
-    return TABLE.format(participants=participants, id=who, image=_scalar(str(config.image)))
-
-
-def _relative(path: str, folder: Path) -> str:
-    return Path(os.path.relpath(path, folder)).as_posix()
-
-
-def _check_suits(recipe: str, loaded: LoadedSpec, first: Subject) -> None:
-    """The spec is valid, and the recipe makes of the first scan what its encoder takes."""
-    from contrasweep.services.spec.checks import check_image_shape, check_spec
-    from contrasweep.trainers.data.transforms import build_transforms
-
-    check_spec(loaded)
-    pipeline = build_transforms(loaded.spec.data.transforms, loaded.base)
-    try:
-        shape = pipeline(read(first.path, loaded.spec.data.affine), first.numbers).shape
-    except UnreadableError as error:
-        raise UserError(f"--recipe: {recipe} does not suit {first.path}: {error}") from error
-    check_image_shape(loaded, shape)
-
-
-def _who(participants: Path, image: str, named: str | None) -> dict[str, str]:
+def _who(participants: Path, image: str | dict[str, str], named: str | None) -> dict[str, str]:
     """The column that says whose a scan is, and the one that tells a person's scans apart, where ids repeat.
 
     That is a column of a usual name; else one that names people and repeats, as the one that names the image would
     put a person on both sides of a split; else the template's first.
     """
     table = read_table(participants, "data.participants")
-    used = [column for column in ImageTemplate.parse(image, Path()).columns if column in table.columns]
+    templates = image.values() if isinstance(image, dict) else [image]
+    named_in = dict.fromkeys(column for one in templates for column in ImageTemplate.parse(one, Path()).columns)
+    used = [column for column in named_in if column in table.columns]
     cells = {column: [row.cells[column] for row in table.rows] for column in table.columns}
     usual = [column for name in ID_COLUMNS for column in table.columns if _squeezed(column) == name]
     repeating = [column for column in usual if _people(cells[column]) < len(table.rows)]
@@ -255,53 +235,3 @@ def _who(participants: Path, image: str, named: str | None) -> dict[str, str]:
 
 def _people(cells: Sequence[str]) -> int:
     return len(set(cells))
-
-
-def _first(
-    subjects: Sequence[Subject], rejected: Sequence[Rejected], config: DataConfig
-) -> tuple[Subject, tuple[int, ...]]:
-    """The first scan that can be read, and its shape (C, *S)."""
-    reasons = []
-    for subject in subjects:
-        try:
-            shape = read_header(subject.path, config.affine).shape
-        except UnreadableError as error:
-            reasons.append(f"{subject.path}: {error}")
-            continue
-        if len(shape) - 1 in LONGEST_SIDE or (len(shape) == 5 and idle_axis(shape) is not None):
-            return subject, shape
-        reasons.append(f"{subject.path}: has {len(shape) - 1} dimensions beside its channels, {list(shape)}")
-    what = f"--image: no file like {config.image}" if config.bids is None else f"--suffix: no {config.suffix} image"
-    reasons += [f"{one.subject}: {one.reason}{f' ({one.path})' if one.path else ''}" for one in rejected[:1]]
-    first = f"; first: {reasons[0]}" if reasons else ""
-    raise UserError(f"{what} can be read as an image of 1 to 3 dimensions{first}")
-
-
-def _plain(shape: tuple[int, ...], path: Path) -> str:
-    """What is written without a recipe, for images (C, *S) like the one in `path`."""
-    lines = []
-    if (idle := idle_axis(shape)) is not None:
-        lines.append(f"    - SqueezeDim: {{dim: {idle}}}              # an axis of length 1 that says nothing")
-        shape = tuple(np.delete(shape, idle).tolist())
-    axis, spatial = channel_axis(path, shape), shape[1:]
-    if axis is not None:
-        said = f"# {list(shape)} as {'a volume' if axis == 'no_channel' else 'channels last'}; 0: channels first"
-        lines.append(f"    - EnsureChannelFirst: {{channel_dim: {axis}}}    {said}")
-        spatial = shape[:-1] if axis == -1 else shape
-    longest = LONGEST_SIDE[len(spatial)]
-    if max(spatial) > longest and len(spatial) > 1:
-        size = [max(1, round(side * longest / max(spatial))) for side in spatial]
-        lines.append(f"    - Resize: {{spatial_size: {size}}}")
-    lines.append("    - NormalizeIntensity: {nonzero: true}")
-    return PLAIN.format(transforms="\n".join(lines), dims=len(spatial))
-
-
-def _slug(stem: str) -> str:
-    letters = (letter if letter.isalnum() and letter.isascii() else "-" for letter in stem.lower())
-    return "".join(letters).strip("-")[:63] or "study"
-
-
-def _scalar(text: str) -> str:
-    """`text` as YAML, in quotes where it needs them."""
-    plain = re.fullmatch(r"[A-Za-z_./][\w./ -]*\w", text) and load_mapping(f"key: {text}", "")["key"] == text
-    return text if plain else json.dumps(text, ensure_ascii=False)

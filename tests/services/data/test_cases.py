@@ -201,7 +201,8 @@ def test_init_says_which_values_of_the_split_column_go_nowhere(folder: Folder) -
     folder.scans(".npy", noise(PICTURE), split=lambda n: words[n % 4])
     said = folder.init("{participant_id}.npy", "--split-column", "split")
     assert "scans with 'external_test' in 'split' are in no split" in said.out
-    assert folder.first["data"]["split"] == {"column": "split", "train": ["train"], "test": ["internal_test"]}
+    named = {"column": "split", "train": ["train"], "test": ["internal_test"]}
+    assert folder.first["data"]["split"] == {**named, "folds": 5}, "few people, and no validation split of their own"
     assert "in none 6" in folder.call("validate", "first.yaml").out
 
 

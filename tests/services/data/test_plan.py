@@ -84,13 +84,13 @@ def test_the_largest_batch_is_planned_for(scans: Path, monkeypatch: pytest.Monke
         seen.append(training.batch_size)
         return 1.0, 1
 
-    monkeypatch.setattr(plan, "_rehearse", rehearse)
+    monkeypatch.setattr(plan, "rehearse", rehearse)
     make_plan(of(scans, search={"override": override}), Settings(home=scans / "home"), [local_node()])
     assert seen == [8]
 
 
 def test_epochs_that_are_searched_take_their_mean(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "_rehearse", lambda model, training, shape: (1.0, 1))
+    monkeypatch.setattr(plan, "rehearse", lambda model, training, shape: (1.0, 1))
     override = {"training.epochs": {"low": 10, "high": 20}}
     hours = {
         name: estimate(study, study.plan, Allotment(2, {}), (1, 32), [100]).hours
@@ -140,7 +140,7 @@ def test_transforms_that_fail_on_these_images(scans: Path) -> None:
 
 def test_the_estimate_multiplies_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step of 0.5 s: 100 of train in 6 batches of 16 are 3 s an epoch; 10 runs of 4 epochs, 4 workers at work."""
-    monkeypatch.setattr(plan, "_rehearse", lambda model, training, shape: (0.5, 2_000_000))
+    monkeypatch.setattr(plan, "rehearse", lambda model, training, shape: (0.5, 2_000_000))
     study = spec(training={"workers": 2}, trials=5, seeds=[0, 1], parallel=2)
     cost = estimate(study, study.plan, Allotment(2, {}), (1, 32), [100])
     assert estimate(study, study.plan, Allotment(2, {}), (1, 32), [100, 200]).epoch_s == 4.5, (

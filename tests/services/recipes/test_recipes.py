@@ -17,13 +17,15 @@ from rich.console import Console
 from contrasweep.services import recipes
 from contrasweep.services.data.validate import list_scans, prepared_shape, validate_data
 from contrasweep.services.recipes import Recipe, fill
+from contrasweep.services.spec import first
 from contrasweep.services.spec.checks import check_spec
-from contrasweep.services.spec.first import write_first_spec
+from contrasweep.services.spec.look import Machine
 from contrasweep.services.spec.spec import load_spec
 from contrasweep.services.spec.yaml import load_mapping
 from contrasweep.trainers.errors import UserError
 
 SUBJECTS = 24
+MACHINE = Machine(cpus=4, memory_bytes=16e9)
 PLACED = np.diag([4.0, 4.0, 4.0, 1.0])
 
 
@@ -64,6 +66,11 @@ class Sample:
 
 SAMPLES = {name: Sample(**load_mapping(recipes.sample(name), "")["sample"]) for name in recipes.names()}
 every = pytest.mark.parametrize("name", recipes.names())
+
+
+def write_first_spec(path: Path, given: Mapping[str, str], recipe: str | None, values: Mapping[str, str]) -> list[str]:
+    """On a machine where a step takes a tenth of a second."""
+    return first.write_first_spec(path, given, recipe, values, machine=MACHINE, step_seconds=lambda *_: 0.1)
 
 
 def dataset(folder: Path, sample: Sample) -> dict[str, str]:

@@ -1,20 +1,42 @@
 """`contrasweep init`: the spec that it writes is one that runs."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 
-from contrasweep.services.data.validate import validate_data
-from contrasweep.services.spec.checks import check_spec
-from contrasweep.services.spec.first import write_first_spec
+from contrasweep.services.data.validate import list_scans, prepared_shape, validate_data
+from contrasweep.services.spec import first
+from contrasweep.services.spec.checks import check_image_shape, check_spec
+from contrasweep.services.spec.look import Machine
 from contrasweep.services.spec.spec import LoadedSpec, load_spec
 from contrasweep.trainers.errors import UserError
+
+CPUS = Machine(cpus=4, memory_bytes=16e9)
+GPU = Machine(cpus=16, memory_bytes=128e9, gpus=1, gpu_bytes=80e9, bf16=True)
+
+
+def write_first_spec(
+    path: Path,
+    options: Mapping[str, Any],
+    recipe: str | None = None,
+    values: Mapping[str, str] | None = None,
+    *,
+    hours: float = 2.0,
+    machine: Machine = CPUS,
+    step_s: float = 0.1,
+) -> list[str]:
+    """On a machine where a step takes so long."""
+    return first.write_first_spec(
+        path, options, recipe, values, hours=hours, machine=machine, step_seconds=lambda *_: step_s
+    )
 
 
 def write_png(path: Path, rng: np.random.Generator) -> None:
@@ -50,9 +72,9 @@ def given(table: Path, image: str, label: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("ending", "write", "dims", "transforms"),
     [
-        (".png", write_png, 2, [{"Resize": {"spatial_size": [22, 224]}}, {"NormalizeIntensity": {"nonzero": True}}]),
+        (".png", write_png, 2, [{"Resize": {"spatial_size": [16, 160]}}, {"NormalizeIntensity": {"nonzero": True}}]),
         (".nii.gz", write_nifti, 3, [{"NormalizeIntensity": {"nonzero": True}}]),
-        (".npy", write_npy, 1, [{"NormalizeIntensity": {"nonzero": True}}]),
+        (".npy", write_npy, 1, [{"NormalizeIntensity": {"channel_wise": True}}]),
     ],
 )
 def test_the_first_spec_is_valid(
@@ -126,7 +148,7 @@ def test_what_names_the_image_is_not_whose_it_is_while_another_column_repeats(
     said = write_first_spec(tmp_path / "study.yaml", given(tmp_path / "table.csv", image, "age"))
     data = load_spec(tmp_path / "study.yaml").spec.data
     assert (data.id, data.session) == (id_, session)
-    assert said.startswith(f"{id_} says whose a scan is: {10 if session else 39} people")
+    assert said[0].startswith(f"{id_} says whose a scan is: {10 if session else 39} people")
 
 
 def test_columns_may_be_told(tmp_path: Path) -> None:
@@ -135,7 +157,7 @@ def test_columns_may_be_told(tmp_path: Path) -> None:
     table = tmp_path / "participants.tsv"
     table.write_text("\n".join(["scan\twho\tvisit\tage\tsex", *rows]) + "\n")
     told = {"id": "who", "session": "visit", "group": "sex"}
-    assert write_first_spec(tmp_path / "study.yaml", given(table, "{scan}.npy", "age") | told) == ""
+    assert write_first_spec(tmp_path / "study.yaml", given(table, "{scan}.npy", "age") | told)[0].startswith("seen: 19")
     data = load_spec(tmp_path / "study.yaml").spec.data
     assert (data.id, data.session, data.group) == ("who", "visit", "sex")
 
@@ -269,3 +291,136 @@ def test_mistakes_in_what_names_the_files(
         write_first_spec(tmp_path / "study.yaml", options)
     assert str(error.value).startswith(message)
     assert not (tmp_path / "study.yaml").exists()
+
+
+def placed(path: Path, values: NDArray[Any], spacing: float = 2.0) -> None:
+    nib.save(nib.Nifti1Image(values, np.diag([spacing, spacing, spacing, 1])), path)
+
+
+def write_head(path: Path, rng: np.random.Generator) -> None:
+    placed(path, rng.random((24, 28, 24), dtype=np.float32))
+
+
+def write_of_several_sizes(path: Path, rng: np.random.Generator) -> None:
+    spacing = float(rng.choice([1.5, 2.0, 3.0]))
+    placed(path, rng.random((round(48 / spacing), round(60 / spacing), 20), dtype=np.float32), spacing)
+
+
+def write_lesion(path: Path, rng: np.random.Generator) -> None:
+    lesion = np.zeros((24, 28, 24), dtype=np.uint8)
+    x, y, z = rng.integers(2, 18, 3)
+    lesion[x : x + 5, y : y + 4, z : z + 5] = 1
+    placed(path, lesion)
+
+
+def write_colour_or_grey(path: Path, rng: np.random.Generator) -> None:
+    shape = (30, 40, 3) if rng.random() < 0.5 else (32, 44)
+    Image.fromarray(rng.integers(0, 255, shape, dtype=np.uint8)).save(path)
+
+
+def write_correlations(path: Path, rng: np.random.Generator) -> None:
+    np.save(path, np.asarray(np.corrcoef(rng.random((12, 40))), dtype=np.float32)[None])
+
+
+def write_features(path: Path, rng: np.random.Generator) -> None:
+    np.save(path, rng.random((1, 66), dtype=np.float32))
+
+
+def write_lengths(path: Path, rng: np.random.Generator) -> None:
+    np.save(path, rng.random((6, int(rng.integers(30, 60))), dtype=np.float32))
+
+
+KINDS: dict[str, tuple[str, Callable[[Path, np.random.Generator], None], str, list[str], list[str]]] = {
+    "t1": ("_T1w.nii.gz", write_head, "sfcn", ["NormalizeIntensity"], ["cutout", "affine", "intensity", "flip"]),
+    "sizes": (
+        "_T1w.nii.gz",
+        write_of_several_sizes,
+        "sfcn",
+        ["Spacing", "ResizeWithPadOrCrop", "NormalizeIntensity"],
+        ["cutout", "affine", "intensity", "flip"],
+    ),
+    "lesions": ("_lesion.nii.gz", write_lesion, "sfcn", [], ["affine"]),
+    "colours": (
+        ".png",
+        write_colour_or_grey,
+        "resnet18",
+        ["Grey", "Resize", "NormalizeIntensity"],
+        ["cutout", "affine", "intensity"],
+    ),
+    "correlations": (".npy", write_correlations, "mlp", [], ["noise"]),
+    "features": (".npy", write_features, "mlp", [], ["noise"]),
+    "lengths": (".npy", write_lengths, "resnet18", ["ResizeWithPadOrCrop", "NormalizeIntensity"], ["cutout", "noise"]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("machine", [CPUS, GPU], ids=["cpus", "gpu"])
+def test_each_kind_of_image_has_a_spec_that_suits_it(tmp_path: Path, kind: str, machine: Machine) -> None:
+    ending, write, encoder, steps, augmentations = KINDS[kind]
+    table = dataset(tmp_path, ending, write)
+    write_first_spec(tmp_path / "study.yaml", given(table, f"{{subject_id}}{ending}", "age"), machine=machine)
+    loaded = load_spec(tmp_path / "study.yaml")
+    spec = loaded.spec
+    assert (spec.model.encoder, [*spec.training.augmentations]) == (encoder, augmentations)
+    assert [name for step in spec.data.transforms for name in step] == steps
+    check_spec(loaded)
+    check_image_shape(loaded, prepared_shape(loaded, list_scans(loaded, [])[0]))
+    assert (spec.data.split.folds, spec.search.seeds, spec.budget.hours) == (5, (0,), 2)
+    assert spec.search.override["training.lr"].log
+
+
+def test_what_init_says_is_what_is_prepared(tmp_path: Path) -> None:
+    table = dataset(tmp_path, "_T1w.nii.gz", write_of_several_sizes)
+    told = write_first_spec(tmp_path / "study.yaml", given(table, "{subject_id}_T1w.nii.gz", "age"))
+    loaded = load_spec(tmp_path / "study.yaml")
+    shape = prepared_shape(loaded, list_scans(loaded, [])[0])
+    assert any(f"on {list(shape)}" in line for line in told)
+    assert any("--recipe t1_brain prepares T1-weighted MRI as published, once skulls are" in line for line in told)
+
+
+def test_several_images_of_a_scan_are_channels(tmp_path: Path) -> None:
+    table = dataset(tmp_path, "_axial.png", write_png)
+    dataset(tmp_path, "_coronal.png", write_png)
+    images = {name: f"{{subject_id}}_{name}.png" for name in ("axial", "coronal")}
+    told = write_first_spec(
+        tmp_path / "study.yaml", {"participants": str(table), "image": images, "label": "age"}, machine=CPUS
+    )
+    loaded = load_spec(tmp_path / "study.yaml")
+    assert loaded.spec.data.image == images
+    assert prepared_shape(loaded, list_scans(loaded, [])[0]) == (2, 16, 160)
+    assert any("on [2, 16, 160]" in line for line in told)
+
+
+def test_a_search_that_does_not_fit_makes_images_smaller_and_says_so(tmp_path: Path) -> None:
+    table = dataset(tmp_path, ".png", write_png)
+    options = given(table, "{subject_id}.png", "age")
+    slow = write_first_spec(tmp_path / "slow.yaml", options, step_s=1e5)
+    assert load_spec(tmp_path / "slow.yaml").spec.data.transforms[0] == {"Resize": {"spatial_size": [11, 112]}}
+    assert any("2.0 h end it before: give more --hours" in line for line in slow)
+    quick = write_first_spec(tmp_path / "quick.yaml", options, hours=24)
+    assert load_spec(tmp_path / "quick.yaml").spec.budget.hours == 24
+    assert not any("end it before" in line for line in quick)
+
+
+def test_scans_that_cannot_be_used_are_told_and_allowed_for(tmp_path: Path) -> None:
+    table = dataset(tmp_path, ".npy", write_npy)
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([*lines[:30], *(line.replace("\t5", "\t>5") for line in lines[30:])]) + "\n")
+    (tmp_path / "s01.npy").write_text("words")
+    told = write_first_spec(tmp_path / "study.yaml", given(table, "{subject_id}.npy", "age"))
+    assert any("1 of 24 scans looked at cannot be read; first: " in line and "s01.npy" in line for line in told)
+    assert "# censored: keep" in (tmp_path / "study.yaml").read_text()
+    assert 0.25 < load_spec(tmp_path / "study.yaml").spec.data.max_rejected < 0.4
+
+
+def test_what_a_step_takes_is_measured(tmp_path: Path) -> None:
+    """With all of this machine's own."""
+    table = dataset(tmp_path, ".npy", write_features)
+    first.write_first_spec(tmp_path / "study.yaml", given(table, "{subject_id}.npy", "age"))
+    assert load_spec(tmp_path / "study.yaml").spec.search.trials >= 4
+
+
+def test_every_line_of_settings_is_short_enough_to_read(tmp_path: Path) -> None:
+    table = dataset(tmp_path, "_T1w.nii.gz", write_of_several_sizes)
+    write_first_spec(tmp_path / "study.yaml", given(table, "{subject_id}_T1w.nii.gz", "age"))
+    assert max(map(len, (tmp_path / "study.yaml").read_text().splitlines())) <= 120

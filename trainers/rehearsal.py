@@ -1,0 +1,87 @@
+"""What a training step takes on this machine: a real one, on noise."""
+
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from contrasweep.trainers.config import MethodConfig, ModelConfig, RunConfig, TrainingConfig
+from contrasweep.trainers.data.feeds.base import LabelledRows, Parts
+from contrasweep.trainers.data.feeds.resident import Decoded, ResidentData, ResidentFeed
+from contrasweep.trainers.pretrain import pretrain
+
+SMALLEST_BATCH, SMALLEST_SIDE = 2, 32
+"""What `step_seconds` begins with."""
+GROWTH = 4
+"""How many times as large its next batch is."""
+LONGEST_S, LONGEST_SECOND_S = 1.0, 4.0
+"""It measures no step that promises to take longer, but for the second, without which there is no line."""
+
+
+def rehearse(model: ModelConfig, given: TrainingConfig, image_shape: tuple[int, ...]) -> tuple[float, int]:
+    """Seconds of one step with images (C, *S), its share of evaluation included, and bytes of a run's checkpoints.
+
+    It is one worker's, on a GPU where training asks for one and there is one. With one view the method is `vanilla`, as
+    noise has no two labels that attract each other.
+    """
+    batch = given.batch_size
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((2 * batch, *image_shape), dtype=np.float32)
+    rows = np.arange(2 * batch)
+    noise = LabelledRows(rng.uniform(20, 80, 2 * batch), None, rows, None)
+    parts = Parts(image_shape, images[0].nbytes, noise, np.zeros_like(rows), noise)
+    feed = ResidentFeed(ResidentData(Decoded(images, rows), parts))
+    on_gpu = given.gpus_per_worker > 0 and torch.cuda.is_available()
+    changes: dict[str, Any] = {"epochs": 2, "warmup_epochs": 0, "workers": 1}
+    changes |= {} if on_gpu else {"gpus_per_worker": 0, "precision": "fp32"}
+    training = TrainingConfig.model_validate(given.model_dump() | changes)
+    method = MethodConfig(name="exponential" if given.views == 2 else "vanilla")
+    run = RunConfig(model=model.model_copy(update={"init_from": None}), training=training, method=method)
+    with tempfile.TemporaryDirectory() as name:
+        history = pretrain(run, feed, Path(name), device=torch.device("cuda" if on_gpu else "cpu"))
+        nbytes = sum(path.stat().st_size for path in Path(name).iterdir())
+    return history.epochs[-1]["epoch_s"] / 2, nbytes
+
+
+def step_seconds(model: ModelConfig, training: TrainingConfig, image_shape: tuple[int, ...]) -> float:
+    """Seconds of one step as `rehearse` measures it, in a few seconds whatever the step takes.
+
+    Steps with few and small images are measured, then with more and larger ones, up to the whole or as long as that is
+    quick. From there on it is the line through the last two, over the values in a batch: what a step takes whatever
+    its batch, as an update of all weights, counts once.
+    """
+    points = [(0, 0.0)]
+    for batch, shape in _growing(training.batch_size, image_shape):
+        work, (before, step_s) = batch * math.prod(shape), points[-1]
+        longest_s = LONGEST_S if len(points) > 2 else LONGEST_SECOND_S
+        if before and step_s * work / before > longest_s:
+            break
+        points.append((work, rehearse(model, training.model_copy(update={"batch_size": batch}), shape)[0]))
+    return _on_the_line(points[-2:], training.batch_size * math.prod(image_shape))
+
+
+def _growing(batch_size: int, image_shape: tuple[int, ...]) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Batch sizes and shapes (C, *S), from small to the whole: first more images, then larger ones."""
+    batch, (channels, *whole) = min(SMALLEST_BATCH, batch_size), image_shape
+    sides = [min(side, SMALLEST_SIDE) for side in whole]
+    yield batch, (channels, *sides)
+    while batch < batch_size:
+        batch = min(batch * GROWTH, batch_size)
+        yield batch, (channels, *sides)
+    while sides != whole:
+        sides = [min(2 * side, full) for side, full in zip(sides, whole, strict=True)]
+        yield batch, (channels, *sides)
+
+
+def _on_the_line(points: Sequence[tuple[int, float]], work: int) -> float:
+    """Seconds at so much work, by two points of work and seconds; no less than at the second.
+
+    >>> _on_the_line([(10, 1.5), (20, 2.0)], 40)
+    3.0
+    """
+    (first, before), (last, after) = points[0], points[-1]
+    return after + max(0.0, after - before) / (last - first) * (work - last)
