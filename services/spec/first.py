@@ -12,8 +12,8 @@ from contrasweep.services import recipes
 from contrasweep.services.complaints import complaint
 from contrasweep.services.recipes import Recipe
 from contrasweep.services.spec import decide
-from contrasweep.services.spec.decide import EFFORTS, Line, Search
-from contrasweep.services.spec.look import HOURS, Found, Machine, Seen, Shape, look, this_machine
+from contrasweep.services.spec.decide import GOOD, Line, Search
+from contrasweep.services.spec.look import HOURS, WIDE, Found, Machine, Seen, Shape, look, this_machine
 from contrasweep.services.spec.spec import LoadedSpec, parse_spec
 from contrasweep.services.spec.study import Draft, Split, Study, relative, scalar, written
 from contrasweep.services.spec.yaml import load_mapping
@@ -41,8 +41,6 @@ SPLIT_WORDS = {
     "test": ("test", "testing", "tst", "internaltest", "eval", "evaluation", "heldout", "holdout"),
 }
 TRANSFORMS = Line("transforms:", "ours (contrasweep explain) and MONAI's; run once, kept in the store")
-WIDE = 2
-"""Times its height a picture is wide that may show several views."""
 VIEWS = Line("# - SideBySide: {widths: [...]}", "first, where views lie side by side: columns of each")
 
 StepSeconds = Callable[[ModelConfig, TrainingConfig, Shape], float]
@@ -101,14 +99,14 @@ def _measured(network: ModelConfig, training: TrainingConfig, shape: Shape) -> f
 
 
 def _fitting(seen: Seen, drafts: Sequence[Draft], step_seconds: StepSeconds) -> tuple[Draft, Search]:
-    """The first of the drafts that can be searched in the hours with more than the least effort; else the last."""
+    """The first of the drafts that can be searched well in the hours; else the last."""
     for draft in drafts:
         fields = decide.training(seen, draft.network, draft.shape, draft.views)
         values = {name: choice.value for name, choice in fields.items()}
         training = TrainingConfig.model_validate(values | load_mapping(draft.training, ""))
         step_s = step_seconds(draft.network, training, draft.shape)
         search = decide.search(seen, fields, draft.shape, draft.views, step_s)
-        if search.effort != EFFORTS[-1]:
+        if search.effort in GOOD:
             break
     return draft, search
 

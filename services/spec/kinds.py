@@ -7,6 +7,8 @@ from types import MappingProxyType
 
 MODERATE = "affine: {degrees: 5, shift: 0.05, zoom: 0.05}"
 HIDDEN = "cutout: {size: 0.3}"
+SCANNED = ("affine: {degrees: 8, shift: 0.05, zoom: 0.1}", "intensity: {scale: 0.2, shift: 0.2}")
+"""Of MRI, whose units are each scanner's own."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,12 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             why="small turns and shifts; a hole would be another lesion",
             intensities="mask",
         ),
-        "flair": Kind("FLAIR MRI", r"flair", mirror=_VOLUME),
-        "t2": Kind("T2-weighted MRI", r"t2w?|t2star|swi", mirror=_VOLUME),
+        "flair": Kind("FLAIR MRI", r"flair", augmentations=SCANNED, mirror=_VOLUME),
+        "t2": Kind("T2-weighted MRI", r"t2w?|t2star|swi", augmentations=SCANNED, mirror=_VOLUME),
         "t1": Kind(
             "T1-weighted MRI",
             r"t1w?|mp2?rage|spgr|bravo",
+            augmentations=SCANNED,
             mirror=_VOLUME,
             recipe="t1_brain",
             placed=True,

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from contrasweep.services.spec.kinds import KINDS, Kind, kind_of
+from contrasweep.services.spec.panels import panels
 from contrasweep.services.text import count, first_few
 from contrasweep.trainers.config import DataConfig
 from contrasweep.trainers.data.participants import Rejected, Subject, labels_of
@@ -33,6 +34,8 @@ DIFFERENT = 0.05
 """By how much voxel sizes differ that are not the same."""
 SMALLEST_MATRIX = 5
 """Regions that a matrix has which is one of connectivity."""
+WIDE = 2
+"""Times its height a picture is wide that may show several views."""
 _READERS = 8
 AGE = re.compile(r"(?<![a-z])(?:(?:bone|brain|patient)?ages?|alter|years?)(?![a-z])")
 """Of a column's name in lower case: an age has no side."""
@@ -88,7 +91,8 @@ class Seen:
 
     Attributes:
         kind: a key of `kinds.KINDS`.
-        shape: (C, *S) of one image in its file, channels first; of several shapes the median of each side.
+        shape: (C, *S) of one image in its file, channels first, and views that lie beside each other one behind the
+            other; of several shapes the median of each side.
         images: how many make a scan.
         shapes: how many different spatial shapes there are; channels: how many different numbers of channels.
         spacing_mm: the median edges of a voxel, where files tell them; spacings: how many different ones there are.
@@ -203,7 +207,10 @@ def look(
         raise UserError(_none_readable(config, unreadable, rejected))
     first = scans[0]
     raw = first.headers[0].shape
-    geometry = _geometry(scans)
+    geometry, axes = _geometry(scans), _axes(raw, first.subject.path)
+    if views := _views(scans, geometry["shape"], config):
+        geometry["shape"] = (len(views), geometry["shape"][1], max(views))
+        axes += ((f"SideBySide: {{widths: {list(views)}}}", f"{len(views)} views, which lie beside each other"),)
     values = [scan.values for scan in scans if scan.values is not None]
     kind = kind_of(
         _names(config, first.subject),
@@ -223,9 +230,7 @@ def look(
         **geometry,
     )
     stripped = first.values is not None and first.values.stripped
-    return Found(
-        seen, first.subject, raw, _axes(raw, first.subject.path), len(scans) + len(unreadable), unreadable, stripped
-    )
+    return Found(seen, first.subject, raw, axes, len(scans) + len(unreadable), unreadable, stripped)
 
 
 def _scans(subjects: Sequence[Subject], config: DataConfig) -> tuple[list[_Scan], tuple[str, ...]]:
@@ -268,6 +273,15 @@ def _values(image: Image) -> _Values:
     except UnreadableError:
         return _Values(symmetric, binary, False)
     return _Values(symmetric, binary, True)
+
+
+def _views(scans: Sequence[_Scan], shape: Shape, config: DataConfig) -> tuple[int, ...]:
+    """The widths of the views that wide pictures of (C, H, W) show beside each other; none where it is one."""
+    if len(shape) != 3 or shape[2] < WIDE * shape[1] or len(scans[0].headers) > 1:
+        return ()
+    with ThreadPoolExecutor(_READERS) as pool:
+        pictures = [*pool.map(lambda scan: read(scan.subject.path, config.affine).values, scans)]
+    return panels(pictures) or ()
 
 
 def _none_readable(config: DataConfig, unreadable: Sequence[str], rejected: Sequence[Rejected]) -> str:
