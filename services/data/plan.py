@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,10 +22,13 @@ from contrasweep.services.spec.checks import check_image_shapes
 from contrasweep.services.spec.methods import all_of_grid, training_sizes
 from contrasweep.services.spec.spec import GRID, LoadedSpec, Options, SearchConfig, SeedPlan, SweepSpec
 from contrasweep.trainers.config import MethodConfig, ModelConfig, RunConfig, TrainingConfig
+from contrasweep.trainers.costs import COSTS
 from contrasweep.trainers.data.feeds.base import LabelledRows, Parts
 from contrasweep.trainers.data.feeds.resident import Decoded, ResidentData, ResidentFeed
 from contrasweep.trainers.data.splits import Splits, make_splits
 from contrasweep.trainers.pretrain import pretrain
+
+SCAN_S = COSTS["seconds_per_scan"]
 
 
 def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], weights: Path | None = None) -> Planned:
@@ -82,6 +86,7 @@ def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], wei
         hours=cost.hours,
         budget_hours=spec.budget.hours,
         gpu_hours=cost.hours * gpus_at_once,
+        test_hours=cost.test_hours,
         disk_gb=cost.disk_gb + store_gb + external_gb,
         racing=_idle_racing(spec.search),
         start=start,
@@ -115,32 +120,50 @@ class Estimate:
         epoch_s: seconds of one epoch, measured here with one worker.
         hours: wall time.
         disk_gb: checkpoints of all runs, in 10^9 bytes.
+        test_hours: wall time of the end, when all runs predict the test split, one after the other.
     """
 
     epoch_s: float
     hours: float
     disk_gb: float
+    test_hours: float
 
     def __mul__(self, searches: int) -> "Estimate":
-        return Estimate(self.epoch_s, self.hours * searches, self.disk_gb * searches)
+        return Estimate(self.epoch_s, self.hours * searches, self.disk_gb * searches, self.test_hours * searches)
+
+
+class Rehearsal(NamedTuple):
+    """What was measured: seconds of a step, its share of evaluation included, bytes of a seed's checkpoints, and the
+    network's seconds for a scan.
+    """
+
+    step_s: float
+    checkpoint_bytes: int
+    scan_s: float
 
 
 def estimate(
-    spec: SweepSpec, plan: SeedPlan, allotment: Allotment, shape: tuple[int, ...], train_sizes: Sequence[int]
+    spec: SweepSpec,
+    plan: SeedPlan,
+    allotment: Allotment,
+    shape: tuple[int, ...],
+    train_sizes: Sequence[int],
+    tested: float = 0,
 ) -> Estimate:
     """Train for real on noise of the right shape, here and with one worker, and multiply: what one search costs.
 
     `train_sizes` are of the methods and outer folds, and what options make of `plan` of them: all are taken to come
-    equally often.
+    equally often. `tested` is how many scans a test split has.
     """
     training = spec.sized({"batch_size": spec.largest_batch}).training
-    step_s, checkpoint_bytes = _rehearse(spec.model, training, shape)
-    epoch_s = step_s * statistics.fmean(size // training.batch_size for size in train_sizes)
+    measured = _rehearse(spec.model, training, shape)
+    epoch_s = measured.step_s * statistics.fmean(size // training.batch_size for size in train_sizes)
     runs = spec.search.trials * len(plan.replicates) + (len(plan.seeds) if spec.search.refit else 0)
     runs += spec.search.judged_fresh * len(plan.finals.replicates)
     seed_epochs = statistics.fmean(one.seed_epochs for one in spec.plans)
     hours = epoch_s / training.workers * seed_epochs * runs / allotment.concurrent / 3600
-    return Estimate(epoch_s, hours, runs * checkpoint_bytes / 1e9)
+    test_hours = measured.scan_s * tested * runs / 3600
+    return Estimate(epoch_s, hours, runs * measured.checkpoint_bytes / 1e9, test_hours)
 
 
 def _cost(
@@ -159,7 +182,8 @@ def _cost(
             for splits in parts[options]
             for size in training_sizes(spec.search.spaces, len(splits.train), len(splits.unlabelled)).values()
         ]
-        cost = estimate(spec, spec.plan_over(folds), allotment, shapes[options], sizes)
+        tested = statistics.fmean(len(splits.test) for splits in parts[options])
+        cost = estimate(spec, spec.plan_over(folds), allotment, shapes[options], sizes, tested)
         costs.append(cost * len(parts[options]))
     return Estimate(*map(statistics.fmean, zip(*map(astuple, costs), strict=True)))
 
@@ -177,8 +201,8 @@ def _read(
     }
 
 
-def _rehearse(model: ModelConfig, given: TrainingConfig, image_shape: tuple[int, ...]) -> tuple[float, int]:
-    """Seconds of one step, its share of evaluation included, and bytes of a seed's checkpoints."""
+def _rehearse(model: ModelConfig, given: TrainingConfig, image_shape: tuple[int, ...]) -> Rehearsal:
+    """Train for two steps on noise."""
     batch = given.batch_size
     rng = np.random.default_rng(0)
     images = rng.standard_normal((2 * batch, *image_shape), dtype=np.float32)
@@ -189,9 +213,13 @@ def _rehearse(model: ModelConfig, given: TrainingConfig, image_shape: tuple[int,
     changes = {"epochs": 2, "warmup_epochs": 0, "workers": 1, "gpus_per_worker": 0, "precision": "fp32"}
     training = TrainingConfig.model_validate(given.model_dump() | changes)
     run = RunConfig(
-        model=model.model_copy(update={"init_from": None}), training=training, method=MethodConfig(name="exponential")
+        model=model.model_copy(update={"init_from": None}),
+        training=training,
+        method=MethodConfig(name="exponential"),
+        costs=(SCAN_S.name,),
     )
     with tempfile.TemporaryDirectory() as name:
         history = pretrain(run, feed, Path(name), device=torch.device("cpu"))
         nbytes = sum(path.stat().st_size for path in Path(name).iterdir())
-    return history.epochs[-1]["epoch_s"] / 2, nbytes
+    last = history.epochs[-1]
+    return Rehearsal(last["epoch_s"] / 2, nbytes, last[SCAN_S.key])

@@ -131,7 +131,9 @@ def test_a_flat_option_needs_a_flat_encoder(scans: Path) -> None:
 
 def test_the_plan_looks_at_every_option(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of 4 configurations of one seed train for 2 epochs, half for 6; steps take 1 s where images are large."""
-    monkeypatch.setattr(plan, "_rehearse", lambda model, training, shape: (1.0 if shape[1] == 8 else 0.5, 0))
+    monkeypatch.setattr(
+        plan, "_rehearse", lambda model, training, shape: plan.Rehearsal(1.0 if shape[1] == 8 else 0.5, 0, 0.0)
+    )
     choices = {**CHOICES, "length": {"short": {}, "long": {"training": {"epochs": 6}}}}
     loaded = options(scans, choices, search={"trials": 4, "seeds": [0]})
     planned = make_plan(loaded, Settings(home=scans / "home"), [local_node()])
