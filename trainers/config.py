@@ -433,6 +433,15 @@ class CohortConfig(ScansConfig):
     transforms: tuple[dict[str, dict[str, Any]], ...] | None = None
 
 
+def _is_a_line(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError(f"{text!r} is not allowed: must be text on one line")
+    return text.strip()
+
+
+Words = Annotated[str, AfterValidator(_is_a_line)]
+
+
 class DataConfig(ScansConfig):
     """Where the scans are and how they become fixed-shape volumes.
 
@@ -443,11 +452,14 @@ class DataConfig(ScansConfig):
     probe or the regression head reads beside the image: numbers, or categories. `unlabelled: train` keeps scans without
     a label, for methods that need none to train on. `sample` takes so many labelled subjects alone, at equal distances
     in the order of their labels, and at most as many without. `train` says what is trained on of the training split.
-    `external` are cohorts for the final evaluation alone.
+    `external` are cohorts for the final evaluation alone. `unit` is that of the label, `licence` what may be done with
+    a model of these data: both are told beside it, and decide nothing.
     """
 
     id: str = "participant_id"
     label: str
+    unit: Words | None = None
+    licence: Words | None = None
     censored: Literal["reject", "keep"] = "reject"
     missing: Cells = ()
     covariates: tuple[str, ...] = ()
@@ -496,6 +508,11 @@ class DataConfig(ScansConfig):
                     f"external ({cohort.name}): image: {own} is not allowed: must be {usual}, as in the study"
                 )
         return self
+
+    @property
+    def in_unit(self) -> str:
+        """What errors are in: `years`, or `units of age` where nobody says."""
+        return self.unit or f"units of {self.label}"
 
     @property
     def cohorts(self) -> dict[str, "DataConfig"]:

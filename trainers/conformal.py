@@ -1,9 +1,11 @@
 """Prediction intervals for one person: which labels go with a prediction, so that 9 of 10 people are inside theirs."""
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import model_validator
 
 from contrasweep.trainers.config import Frozen
 from contrasweep.trainers.errors import UserError
@@ -26,8 +28,7 @@ class Conformal(Frozen):
         level: the coverage that is aimed at.
         intercept, slope: rescale a prediction to the labels' mean and standard deviation.
         edges: [B - 1], in ascending order, between bands of the label.
-        widths: [B], half the width in each band, in the label's unit; with seeds a multiple of their spread.
-        floor: what is added to the spread over seeds, in the label's unit; None where it is not read.
+        widths: [B], half the width in each band, in the label's unit.
         lowest, highest: labels that intervals are cut at; None where they are not.
     """
 
@@ -36,14 +37,18 @@ class Conformal(Frozen):
     slope: float
     edges: tuple[float, ...]
     widths: tuple[float, ...]
-    floor: float | None = None
     lowest: float | None = None
     highest: float | None = None
 
-    def interval(self, predictions: ArrayLike, spread: ArrayLike | None = None) -> tuple[FloatArray, FloatArray]:
-        """Both ends [N] of predictions [N]; `spread` [N] is their sd over seeds, where that was fitted."""
-        centre = self.intercept + self.slope * np.asarray(predictions, np.float64)
-        half = np.multiply.outer(_scale(spread, self.floor, centre), self.widths)
+    @model_validator(mode="before")
+    @classmethod
+    def _of_no_spread(cls, given: Any) -> Any:
+        """Models of before had a `floor` that was never anything."""
+        return {name: value for name, value in given.items() if name != "floor"} if isinstance(given, dict) else given
+
+    def interval(self, predictions: ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Both ends [N] of predictions [N]."""
+        centre, half = self.intercept + self.slope * np.asarray(predictions, np.float64), np.array(self.widths)
         below, above = np.array([-np.inf, *self.edges]), np.array([*self.edges, np.inf])
         # In a band labels from centre - half to centre + half are kept; ends are the outermost of any band.
         first, last = centre[:, None] - half, centre[:, None] + half
@@ -53,9 +58,7 @@ class Conformal(Frozen):
         return np.clip(low, self.lowest, self.highest), np.clip(high, self.lowest, self.highest)
 
 
-def fit_conformal(
-    predictions: ArrayLike, labels: ArrayLike, level: float = 0.9, spread: ArrayLike | None = None
-) -> Conformal:
+def fit_conformal(predictions: ArrayLike, labels: ArrayLike, level: float = 0.9) -> Conformal:
     """Calibrate intervals on `predictions` [N] of people with `labels` [N] whom the model was not trained on.
 
     Split-conformal with validation predictions, and cross-conformal with pooled out-of-fold ones, for new people who
@@ -75,9 +78,6 @@ def fit_conformal(
     the regression of prediction on label: 0.898, intervals 4 % to 25 % longer. Of one draw it may be 0.78 in a third:
     the promise is over people who are calibrated on, too.
 
-    With `spread` [N], the sd over seeds of each prediction, widths are in proportion to it (Papadopoulos et al. 2008),
-    its mean added so that seeds which happen to agree do not promise certainty.
-
     Raises UserError where `level` cannot be reached by so few people.
     """
     said, y = np.asarray(predictions, np.float64), np.asarray(labels, np.float64)
@@ -86,8 +86,7 @@ def fit_conformal(
         raise UserError(f"intervals of {level:.0%} need {math.ceil(level / (1 - level) - 1e-9)} people, not {y.size}")
     slope = float(y.std() / said.std()) if said.std() > 0 else 0.0
     intercept = float(y.mean() - slope * said.mean())
-    floor = None if spread is None else float(np.asarray(spread, np.float64).mean())
-    errors = np.abs(intercept + slope * said - y) / _scale(spread, floor, said)
+    errors = np.abs(intercept + slope * said - y)
     edges = _edges(y, level)
     bands = np.digitize(y, edges)
     cut = y.size >= _LEAST_TO_CUT
@@ -97,7 +96,6 @@ def fit_conformal(
         slope=slope,
         edges=tuple(edges.tolist()),
         widths=tuple(quantile(errors[bands == band], level) for band in range(len(edges) + 1)),
-        floor=floor,
         lowest=float(y.min()) if cut else None,
         highest=float(y.max()) if cut else None,
     )
@@ -121,9 +119,3 @@ def _edges(y: FloatArray, level: float) -> FloatArray:
     counts = np.bincount(np.digitize(y, edges), minlength=_BANDS)
     large = all(count >= _LEAST_IN_A_BAND and math.isfinite(quantile(range(count), level)) for count in counts)
     return edges if large else edges[:0]
-
-
-def _scale(spread: ArrayLike | None, floor: float | None, like: FloatArray) -> FloatArray:
-    """What widths are multiples of [N]."""
-    assert (spread is None) == (floor is None), "the spread over seeds is read where it was fitted, and nowhere else"
-    return np.ones_like(like) if spread is None or floor is None else np.asarray(spread, np.float64) + floor

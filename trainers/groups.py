@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -75,15 +74,14 @@ def errors_by_group(
     return tuple(of(group) for group in dict.fromkeys(groups))
 
 
-def label_bands(labels: ArrayLike, edges: Sequence[float] | None = None) -> list[str]:
-    """The band of each of `labels` [N]: between ascending `edges`, or thirds of equally many; an edge is of the upper.
+def label_bands(labels: ArrayLike) -> list[str]:
+    """The band of each of `labels` [N], thirds of equally many; what is between two is of the upper.
 
-    >>> label_bands([20.0, 50.0, 80.0], [40.0, 70.0])
-    ['below 40', '40 to 70', '70 and above']
+    >>> label_bands([20.0, 50.0, 80.0])
+    ['below 40', '40 to 60', '60 and above']
     """
     y = np.asarray(labels, np.float64)
-    cuts = np.quantile(y, [1 / 3, 2 / 3]) if edges is None else np.asarray(edges, np.float64)
-    said = [f"{cut:.6g}" for cut in cuts]
-    middle = [f"{low} to {high}" for low, high in pairwise(said)]
-    names = [f"below {said[0]}", *middle, f"{said[-1]} and above"]
+    cuts = np.quantile(y, [1 / 3, 2 / 3])
+    low, high = (f"{cut:.6g}" for cut in cuts)
+    names = [f"below {low}", f"{low} to {high}", f"{high} and above"]
     return [names[band] for band in np.digitize(y, cuts)]

@@ -4,12 +4,13 @@ import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from contrasweep.trainers.config import MethodConfig, ModelConfig, RunConfig, TrainingConfig
+from contrasweep.trainers.costs import COSTS
 from contrasweep.trainers.data.feeds.base import LabelledRows, Parts
 from contrasweep.trainers.data.feeds.resident import Decoded, ResidentData, ResidentFeed
 from contrasweep.trainers.pretrain import pretrain
@@ -20,10 +21,21 @@ GROWTH = 4
 """How many times as large its next batch is."""
 LONGEST_S, LONGEST_SECOND_S = 1.0, 4.0
 """It measures no step that promises to take longer, but for the second, without which there is no line."""
+_SCAN_S = COSTS["seconds_per_scan"]
 
 
-def rehearse(model: ModelConfig, given: TrainingConfig, image_shape: tuple[int, ...]) -> tuple[float, int]:
-    """Seconds of one step with images (C, *S), its share of evaluation included, and bytes of a run's checkpoints.
+class Rehearsal(NamedTuple):
+    """What was measured: seconds of a step, its share of evaluation included, bytes of a seed's checkpoints, and the
+    network's seconds for a scan.
+    """
+
+    step_s: float
+    checkpoint_bytes: int
+    scan_s: float
+
+
+def rehearse(model: ModelConfig, given: TrainingConfig, image_shape: tuple[int, ...]) -> Rehearsal:
+    """Train for two steps on noise of the shape (C, *S).
 
     It is one worker's, on a GPU where training asks for one and there is one. With one view the method is `vanilla`, as
     noise has no two labels that attract each other.
@@ -40,11 +52,14 @@ def rehearse(model: ModelConfig, given: TrainingConfig, image_shape: tuple[int, 
     changes |= {} if on_gpu else {"gpus_per_worker": 0, "precision": "fp32"}
     training = TrainingConfig.model_validate(given.model_dump() | changes)
     method = MethodConfig(name="exponential" if given.views == 2 else "vanilla")
-    run = RunConfig(model=model.model_copy(update={"init_from": None}), training=training, method=method)
+    run = RunConfig(
+        model=model.model_copy(update={"init_from": None}), training=training, method=method, costs=(_SCAN_S.name,)
+    )
     with tempfile.TemporaryDirectory() as name:
         history = pretrain(run, feed, Path(name), device=torch.device("cuda" if on_gpu else "cpu"))
         nbytes = sum(path.stat().st_size for path in Path(name).iterdir())
-    return history.epochs[-1]["epoch_s"] / 2, nbytes
+    last = history.epochs[-1]
+    return Rehearsal(last["epoch_s"] / 2, nbytes, last[_SCAN_S.key])
 
 
 def step_seconds(model: ModelConfig, training: TrainingConfig, image_shape: tuple[int, ...]) -> float:
@@ -60,7 +75,7 @@ def step_seconds(model: ModelConfig, training: TrainingConfig, image_shape: tupl
         longest_s = LONGEST_S if len(points) > 2 else LONGEST_SECOND_S
         if before and step_s * work / before > longest_s:
             break
-        points.append((work, rehearse(model, training.model_copy(update={"batch_size": batch}), shape)[0]))
+        points.append((work, rehearse(model, training.model_copy(update={"batch_size": batch}), shape).step_s))
     return _on_the_line(points[-2:], training.batch_size * math.prod(image_shape))
 
 

@@ -1,5 +1,7 @@
 """What all commands share: the program, how it ends, its screen, and the arguments and options of many."""
 
+import errno
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +42,9 @@ def main() -> None:
 
 @contextmanager
 def ending(debug: bool) -> Iterator[None]:
-    """End the program with a line for a user's mistake, or, to `debug`, with its traceback, and after Ctrl-C."""
+    """End the program with a line for a user's mistake or a full disk, or, to `debug`, with its traceback, and after
+    Ctrl-C.
+    """
     try:
         yield
     except UserError as error:
@@ -48,8 +52,22 @@ def ending(debug: bool) -> Iterator[None]:
             raise
         Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
         sys.exit(USER_ERROR)
+    except OSError as error:
+        if debug or error.errno != errno.ENOSPC:
+            raise
+        told = f"{error.filename or 'the output'} cannot be written: {error.strerror}"
+        Console(stderr=True, highlight=False).print(f"error: {told}", markup=False, soft_wrap=True)
+        _forget_the_rest()
+        sys.exit(USER_ERROR)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def _forget_the_rest() -> None:
+    """What standard output still holds is not tried again as the program ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def print_version(asked: bool) -> None:

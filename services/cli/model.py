@@ -41,6 +41,15 @@ Session = Annotated[
 Bids = Annotated[Path | None, typer.Option(help="BIDS data set or derivative, in place of SCANS.")]
 Suffix = Annotated[str | None, typer.Option(help="What names of its images end in.")]
 Label = Annotated[str | None, typer.Option(help="Column to tell the gap from, where there is one.")]
+Cluster = Annotated[
+    str,
+    typer.Option(
+        "--address",
+        metavar="ADDRESS",
+        help="Predict on this Ray cluster, whose nodes see the files: auto, HOST:6379 or ray://HOST:10001.",
+        show_default=False,
+    ),
+]
 
 
 @app.command()
@@ -59,6 +68,7 @@ def predict(
         str | None, typer.Option(metavar="KIND", help="Map where each prediction comes from: gradient, occlusion.")
     ] = None,
     maps: Annotated[Path, typer.Option(metavar="FOLDER", help="Write the maps there, as NIfTI.")] = Path("saliency"),
+    address: Cluster = "",
     as_json: Json = False,
 ) -> None:
     """What a model says of new scans: raw files in, a line for each out.
@@ -72,7 +82,7 @@ def predict(
     from contrasweep.services.settings import load_settings
 
     asked = Asked(tuple(scans or ()), participants, bids, image, id_, suffix, label, session)
-    found = predict_scans(model, asked, load_settings(), aside(), (saliency, maps) if saliency else None)
+    found = predict_scans(model, asked, load_settings(), aside(), (saliency, maps) if saliency else None, address)
     if out:
         write_tsv(out, found.scans)
     if as_json:
@@ -102,6 +112,7 @@ def embed(
     bids: Bids = None,
     suffix: Suffix = None,
     label: Label = None,
+    address: Cluster = "",
 ) -> None:
     """Embeddings of new scans: a row for each, with its prediction and the features of each run.
 
@@ -116,7 +127,7 @@ def embed(
 
     check_ending(out)
     asked = Asked(tuple(scans or ()), participants, bids, image, id_, suffix, label, session)
-    found = ask(model, asked, load_settings(), aside())
+    found = ask(model, asked, load_settings(), aside(), address)
     write_embeddings(out, found)
     console.print(f"{count(len(found.said), 'scan')} embedded by {found.model}: {out}", markup=False, soft_wrap=True)
     end_with([Refused.of(one) for one in found.rejected])
@@ -141,6 +152,7 @@ def evaluate(
         Path | None, typer.Option(metavar="FOLDER", help="Keep it there; default: evaluations/ of the model's sweep.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an evaluation of this name.")] = False,
+    address: Cluster = "",
     as_json: Json = False,
 ) -> None:
     """How wrong a model is on another cohort with labels, for whom, and what to doubt: figures, a page, predictions.
@@ -155,7 +167,7 @@ def evaluate(
     from contrasweep.services.settings import load_settings
 
     asked = Asked((), participants, bids, image, id_, suffix, label, session, tuple(by or ()))
-    report, page = evaluate_scans(model, Cohort(asked, name, out, force), load_settings(), aside())
+    report, page = evaluate_scans(model, Cohort(asked, name, out, force), load_settings(), aside(), address)
     if as_json:
         typer.echo(report.model_dump_json())
     else:

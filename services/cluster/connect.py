@@ -6,6 +6,8 @@ needs Ray is imported inside the block.
 
 import logging
 import os
+import re
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,16 +26,30 @@ LONGEST_FOLDER = 107 - len("/session_2026-01-31_09-59-00_123456_4194304/sockets/
 _ROOM_BYTES = 2**20
 HERE = "contrasweep-here"
 """The namespace of a Ray that was started here."""
+_ANSWER_S = 5.0
+_PORT = re.compile(r"(?:ray://)?\[?([\w.:-]+?)\]?:(\d+)")
+"""Of a cluster's address: HOST:PORT, or that of its server for clients, which are part of no node."""
+
+
+def at(address: str, settings: Settings) -> Settings:
+    """The settings with the Ray cluster at `address`. Raises UserError on what is no address of one."""
+    if address != "auto" and not _PORT.fullmatch(address):
+        shown = without_secrets(address)
+        raise UserError(f"--address: '{shown}' is not allowed: must be auto, HOST:6379 or ray://HOST:10001")
+    return settings.model_copy(update={"ray_address": address})
 
 
 @contextmanager
 def cluster(
-    settings: Settings, waiting: Callable[[str], AbstractContextManager[object]] = nullcontext
+    settings: Settings,
+    waiting: Callable[[str], AbstractContextManager[object]] = nullcontext,
+    code: Path | None = None,
 ) -> Iterator[list[Node]]:
     """Connect to Ray, or start it here, for as long as the block; yields the nodes, the reserve left out.
 
-    What takes seconds happens inside `waiting` and a few words. A Ray that is already running in this process is used
-    as it is, and left running. Raises UserError where Ray does not start, or no cluster answers.
+    What takes seconds happens inside `waiting` and a few words. Of a cluster's nodes all run the packages in the folder
+    `code`, where that is given, in place of their own. A Ray that is already running in this process is used as it is,
+    and left running. Raises UserError where Ray does not start, or no cluster answers.
     """
     set_ray_environment(settings)
     here = settings.ray_address == "local"
@@ -42,7 +58,7 @@ def cluster(
 
         found = ray.is_initialized()
         if not found:
-            _start() if here else _join(settings.ray_address)
+            _start() if here else _join(settings.ray_address, code)
     try:
         yield living_nodes()
     finally:
@@ -121,16 +137,24 @@ def _short_tmpdir(folder: Path) -> Iterator[None]:
         os.environ["TMPDIR"] = given
 
 
-def _join(address: str) -> None:
+def _join(address: str, code: Path | None) -> None:
     import ray
 
+    said = f"no Ray cluster at '{without_secrets(address)}', which --address or CONTRASWEEP_RAY_ADDRESS names"
     try:
-        ray.init(address, **_silent())
-    except (ConnectionError, ValueError) as error:
+        _reach(address)
+        ray.init(address, runtime_env={"working_dir": str(code)} if code else None, **_silent())
+    except ConnectionRefusedError as error:
+        raise UserError(f"{said}: nothing answers there") from error
+    except (OSError, RuntimeError, ValueError) as error:
         token = "" if cluster_token() else f"; where it asks for a token, {TOKEN_PATH} must name its file"
-        raise UserError(
-            f"CONTRASWEEP_RAY_ADDRESS: no Ray cluster at '{without_secrets(address)}': {one_line(error)}{token}"
-        ) from error
+        raise UserError(f"{said}: {one_line(error)}{token}") from error
+
+
+def _reach(address: str) -> None:
+    """Raise OSError where nothing listens at an address, for which Ray waits a minute and more."""
+    if place := _PORT.fullmatch(address):
+        socket.create_connection((place[1], int(place[2])), timeout=_ANSWER_S).close()
 
 
 def _silent() -> dict[str, object]:

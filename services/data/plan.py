@@ -78,6 +78,7 @@ def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], wei
         hours=cost.hours,
         budget_hours=spec.budget.hours,
         gpu_hours=cost.hours * gpus_at_once,
+        test_hours=cost.test_hours,
         disk_gb=cost.disk_gb + store_gb + external_gb,
         racing=_idle_racing(spec.search),
         start=start,
@@ -111,32 +112,40 @@ class Estimate:
         epoch_s: seconds of one epoch, measured here with one worker.
         hours: wall time.
         disk_gb: checkpoints of all runs, in 10^9 bytes.
+        test_hours: wall time of the end, when all runs predict the test split, one after the other.
     """
 
     epoch_s: float
     hours: float
     disk_gb: float
+    test_hours: float
 
     def __mul__(self, searches: int) -> "Estimate":
-        return Estimate(self.epoch_s, self.hours * searches, self.disk_gb * searches)
+        return Estimate(self.epoch_s, self.hours * searches, self.disk_gb * searches, self.test_hours * searches)
 
 
 def estimate(
-    spec: SweepSpec, plan: SeedPlan, allotment: Allotment, shape: tuple[int, ...], train_sizes: Sequence[int]
+    spec: SweepSpec,
+    plan: SeedPlan,
+    allotment: Allotment,
+    shape: tuple[int, ...],
+    train_sizes: Sequence[int],
+    tested: float = 0,
 ) -> Estimate:
     """Train for real on noise of the right shape, here and with one worker, and multiply: what one search costs.
 
     `train_sizes` are of the methods and outer folds, and what options make of `plan` of them: all are taken to come
-    equally often.
+    equally often. `tested` is how many scans a test split has.
     """
     training = spec.sized({"batch_size": spec.largest_batch}).training
-    step_s, checkpoint_bytes = rehearse(spec.model, training, shape)
-    epoch_s = step_s * statistics.fmean(size // training.batch_size for size in train_sizes)
+    measured = rehearse(spec.model, training, shape)
+    epoch_s = measured.step_s * statistics.fmean(size // training.batch_size for size in train_sizes)
     runs = spec.search.trials * len(plan.replicates) + (len(plan.seeds) if spec.search.refit else 0)
     runs += spec.search.judged_fresh * len(plan.finals.replicates)
     seed_epochs = statistics.fmean(one.seed_epochs for one in spec.plans)
     hours = epoch_s / training.workers * seed_epochs * runs / allotment.concurrent / 3600
-    return Estimate(epoch_s, hours, runs * checkpoint_bytes / 1e9)
+    test_hours = measured.scan_s * tested * runs / 3600
+    return Estimate(epoch_s, hours, runs * measured.checkpoint_bytes / 1e9, test_hours)
 
 
 def _cost(
@@ -155,7 +164,8 @@ def _cost(
             for splits in parts[options]
             for size in training_sizes(spec.search.spaces, len(splits.train), len(splits.unlabelled)).values()
         ]
-        cost = estimate(spec, spec.plan_over(folds), allotment, shapes[options], sizes)
+        tested = statistics.fmean(len(splits.test) for splits in parts[options])
+        cost = estimate(spec, spec.plan_over(folds), allotment, shapes[options], sizes, tested)
         costs.append(cost * len(parts[options]))
     return Estimate(*map(statistics.fmean, zip(*map(astuple, costs), strict=True)))
 

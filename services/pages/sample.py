@@ -6,21 +6,24 @@ from contrasweep.trainers.groups import FEW, GroupErrors
 from contrasweep.trainers.interval import Interval
 from contrasweep.trainers.served.evaluation import BY_LINE, SampleEvaluation
 
-
-def sample_tables(figures: SampleEvaluation, label: str, heading: str) -> list[Table]:
-    """Figures, the gap, each column's groups and reliability, those that there are."""
-    found = [metrics_table(figures, label, heading), gap_table(figures, label), *group_tables(figures)]
-    return [table for table in (*found, retest_table(figures)) if table.lines]
+_OF_PEOPLE = ("sex", "gender")
+"""Columns that an embedding may well tell."""
 
 
-def metrics_table(figures: SampleEvaluation, label: str, heading: str) -> Table:
-    """Each metric with its interval, the bias, and what a person's intervals hold."""
+def sample_tables(figures: SampleEvaluation, label: str, heading: str, unit: str) -> list[Table]:
+    """Figures in `unit`, the gap, each column's groups and reliability, those that there are."""
+    found = [metrics_table(figures, heading, unit), gap_table(figures, label), *group_tables(figures)]
+    return [table for table in (*found, told_table(figures), retest_table(figures)) if table.lines]
+
+
+def metrics_table(figures: SampleEvaluation, heading: str, unit: str) -> Table:
+    """Each metric with its interval, the bias, and what a person's intervals hold, in `unit`."""
     told = {name: interval(figure) for name, figure in (*figures.metrics.items(), ("bias", figures.bias))}
     if coverage := figures.coverage:
         told[f"share in intervals of {100 * coverage.level:.0f} %"] = interval(coverage.share)
         told["their mean width"] = number(coverage.width)
     lines = tuple(Line((name, value)) for name, value in told.items())
-    caption = f"Mean prediction over runs, and 95 % subject bootstrap; in units of {label}"
+    caption = f"Mean prediction over runs, and 95 % subject bootstrap; in {unit}"
     return Table(caption, ("", heading), lines, figures=frozenset({1}))
 
 
@@ -38,6 +41,16 @@ def group_tables(figures: SampleEvaluation) -> list[Table]:
         Table(f"By {column}", (column, *titles), tuple(map(_group, groups)), figures=frozenset({1, 2, 3, 4}))
         for column, groups in figures.groups.items()
     ]
+
+
+def told_table(figures: SampleEvaluation) -> Table:
+    """How well the embedding tells the groups of a column."""
+    lines = tuple(
+        Line((column, f"{told.groups}", f"{told.people:,}", interval(told.accuracy), number(told.chance)))
+        for column, told in figures.told.items()
+    )
+    caption = "Told by the embedding: balanced accuracy of a cross-validated logistic regression"
+    return Table(caption, ("", "groups", "people", "accuracy", "chance"), lines, figures=frozenset({1, 2, 3, 4}))
 
 
 def retest_table(figures: SampleEvaluation) -> Table:
@@ -66,6 +79,10 @@ def doubts_of(figures: SampleEvaluation, label: str) -> list[str]:
     if left and _apart(left.correlation, 0.0):
         told = f"correlation {number(left.correlation.value)} {_ends(left.correlation)}"
         found.append(f"the corrected gap still depends on {label}: {told}")
+    for column, group in figures.told.items():
+        if column.lower() not in _OF_PEOPLE and group.accuracy.low > group.chance:
+            told, chance = interval(group.accuracy), number(group.chance)
+            found.append(f"the embedding tells {column}: balanced accuracy {told}, chance is {chance}")
     few = [f"{column} {one.group} ({one.subjects})" for column, own in figures.groups.items() for one in own if one.few]
     if few and figures.subjects >= FEW:
         found.append(f"groups of fewer than {FEW} people, whose figures say little: {first_few(few, most=8)}")

@@ -79,10 +79,11 @@ class Refused(Answer):
 
 
 class Predictions(Answer):
-    """All of one call; `label` is what is predicted, `model` where it comes from."""
+    """All of one call; `label` is what is predicted, `unit` its unit if it is told, `model` where it comes from."""
 
     model: str
     label: str
+    unit: str | None
     scans: tuple[Predicted, ...]
     rejected: tuple[Refused, ...]
 
@@ -92,6 +93,7 @@ class Predictions(Answer):
         return cls(
             model=found.model,
             label=found.config.data.label,
+            unit=found.config.data.unit,
             scans=tuple(Predicted.of(one, found.config.calibration) for one in found.said),
             rejected=tuple(map(Refused.of, found.rejected)),
         )

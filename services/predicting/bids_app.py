@@ -33,6 +33,7 @@ DESCRIPTIONS = {
     "rejected": "Why the scan could not be used.",
 }
 """Of the columns of `predictions.tsv`."""
+_IN_UNIT = ("prediction", "sd", "low", "high", "label", "gap", "gap_corrected", "gap_corrected_by_bands")
 _FILE = "*_prediction.json"
 
 
@@ -71,7 +72,10 @@ def group(out: Path) -> tuple[Path, int]:
     labels = sorted({one["Label"] for one in told})
     rows = ([one.get(column) for column in columns] for one in told)
     write_asked(out / "predictions.tsv", tsv(columns, rows).encode())
-    _write(out / "predictions.json", {c: {"Description": DESCRIPTIONS[c]} for c in columns} | {"Label": labels})
+    described = {column: {"Description": DESCRIPTIONS[column]} for column in columns}
+    for column in _IN_UNIT:
+        described[column]["Units"] = ", ".join(sorted({one.get("Units", "n/a") for one in told}))
+    _write(out / "predictions.json", described | {"Label": labels})
     return out / "predictions.tsv", len(told)
 
 
@@ -103,7 +107,7 @@ def _place(one: Predicted | Refused, bids: Path, desc: str) -> Path:
 
 
 def _content(one: Predicted | Refused, found: Predictions, bids: Path) -> dict[str, Any]:
-    about: dict[str, Any] = {"Label": found.label, "Model": found.model}
+    about: dict[str, Any] = {"Label": found.label, "Units": found.unit or "n/a", "Model": found.model}
     if isinstance(one, Refused):
         return about | {"scan": one.scan, "rejected": one.reason}
     paths = [Path(path).absolute().relative_to(bids.absolute()).as_posix() for path in one.paths]

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from contrasweep.services.pages.sample import doubts_of
 from contrasweep.services.predicting.answers import Refused
 from contrasweep.services.predicting.model import sweep_of
@@ -63,7 +66,7 @@ class CohortReport(Answer):
     """An evaluation as it is kept.
 
     Attributes:
-        name: of the cohort. model: where the model comes from. label: what is predicted.
+        name: of the cohort. model: where the model comes from. label: what is predicted, unit: what errors are in.
         time: when it was made, in seconds since 1970.
         trained: how many subjects the model was trained on; `trained_labels` are the ends of their labels.
         beyond: scans with labels outside of these. unlike: scans that the model flags. unlabelled: scans left out.
@@ -73,6 +76,7 @@ class CohortReport(Answer):
     name: str
     model: str
     label: str
+    unit: str
     time: float
     trained: int
     trained_labels: tuple[float, float]
@@ -111,16 +115,19 @@ def report_on(cohort: Cohort, found: Found, unlabelled: int, own: OwnScans | Non
         [scan.subject for scan in scans],
         sessions=[scan.session for scan in scans],
         columns=_columns(found.said, cohort.asked.by),
+        features=_features(found.said),
         calibration=config.calibration,
     )
+    told = {column: one for column, one in figures.told.items() if column != UNLIKE}
     return CohortReport(
         name=cohort.name,
         model=found.model,
         label=cohort.asked.label or config.data.label,
+        unit=config.data.unit or f"units of {cohort.asked.label or config.data.label}",
         time=time.time(),
         trained=config.trained.subjects,
         trained_labels=(known.minimum, known.maximum),
-        figures=figures,
+        figures=figures.model_copy(update={"told": told}),
         beyond=sum(not known.minimum <= label <= known.maximum for label in labels),
         unlike=sum(bool(one.prediction.unlike) for one in found.said),
         unlabelled=unlabelled,
@@ -154,6 +161,11 @@ def _of_sample(report: CohortReport) -> list[str]:
     if figures.subjects < FEW:
         found.append(f"fewer than {FEW} people: intervals are too short, and say little")
     return found
+
+
+def _features(said: Sequence[Said]) -> dict[str, NDArray[np.float32]]:
+    """The embedding [N, F] of each run."""
+    return {run: np.array([one.prediction.features[run] for one in said]) for run in said[0].prediction.features}
 
 
 def _columns(said: Sequence[Said], by: Sequence[str]) -> dict[str, list[str]]:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from contrasweep.services.pages.drawing import COLOURS, INK, as_address, axes_of, canvas, plain
-from contrasweep.services.pages.sample import gap_table, group_tables, metrics_table, retest_table
+from contrasweep.services.pages.sample import gap_table, group_tables, metrics_table, retest_table, told_table
 from contrasweep.services.pages.tables import Line, Table
 from contrasweep.services.pages.templates import pages
 from contrasweep.services.predicting.evaluate import CohortReport, doubts, labels_of
@@ -23,9 +23,10 @@ def render(report: CohortReport, said: Sequence[Said]) -> str:
         mae=report.figures.metrics["mae"],
         doubts=doubts(report),
         predicted=as_address(predicted_against_true(said, report.label), "png"),
-        figures=metrics_table(report.figures, report.label, report.name),
+        figures=metrics_table(report.figures, report.name, report.unit),
         gaps=gap_table(report.figures, report.label),
         groups=group_tables(report.figures),
+        told=told_table(report.figures),
         retest=retest_table(report.figures),
         rejected=rejected_table(report),
     )

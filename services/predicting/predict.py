@@ -1,4 +1,4 @@
-"""Scans -> what a model says of each: prepared in parallel where there are many, predicted one by one."""
+"""Scans -> what a model says of each: here, those of many are prepared in parallel, and all predicted one by one."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -40,27 +40,39 @@ class Found:
         return self.config.origin
 
 
-def predict(
-    folder: Path,
-    model: ServedModel,
-    scans: Sequence[Subject],
-    progress: Callable[[int, int], None],
-    maps: Maps | None = None,
-    features: bool = False,
-) -> Iterator[Said | Rejected]:
-    """What the model in `folder` says of each scan, or why that cannot be used, in the order of `scans`.
+Answers = Iterator[Prediction | str]
+"""What a model says of scans in their order, or why one cannot be used."""
 
-    Where `maps` are wanted, one is written of each scan. Embeddings are large, and kept where `features` are wanted.
-    """
-    for done, (scan, prepared) in enumerate(_all_prepared(folder, scans), start=1):
+
+def predict(
+    scans: Sequence[Subject], answers: Answers, progress: Callable[[int, int], None], features: bool = False
+) -> Iterator[Said | Rejected]:
+    """Each scan with its answer. Embeddings are large, and kept where `features` are wanted."""
+    for done, (scan, answer) in enumerate(zip(scans, answers, strict=True), start=1):
+        if isinstance(answer, str):
+            yield Rejected.of(scan, answer)
+        else:
+            yield Said(scan, answer if features else replace(answer, features={}))
+        progress(done, len(scans))
+
+
+def predict_here(folder: Path, model: ServedModel, scans: Sequence[Subject], maps: Maps | None = None) -> Answers:
+    """The answers of the model in `folder`, on this machine; where `maps` are wanted, one is written of each scan."""
+    for scan, prepared in _all_prepared(folder, scans):
         if isinstance(prepared, str):
-            yield Rejected.of(scan, prepared)
+            yield prepared
         else:
             if maps is not None:
                 maps.write(scan, prepared)
-            said = model.predict(prepared, scan.covariates)
-            yield Said(scan, said if features else replace(said, features={}))
-        progress(done, len(scans))
+            yield model.predict(prepared, scan.covariates)
+
+
+def prepare(preparation: Preparation, scan: Subject) -> Scan | str:
+    """A prepared scan, or why it cannot be used."""
+    try:
+        return preparation.of(scan)
+    except (UnreadableError, OSError, MemoryError) as error:
+        return " ".join(str(error).split()) or type(error).__name__
 
 
 def _all_prepared(folder: Path, scans: Sequence[Subject]) -> Iterator[tuple[Subject, Scan | str]]:
@@ -74,10 +86,7 @@ def _all_prepared(folder: Path, scans: Sequence[Subject]) -> Iterator[tuple[Subj
 def _prepared(item: tuple[Path, Subject]) -> Scan | str:
     """Task: a prepared scan, or why it cannot be used."""
     folder, scan = item
-    try:
-        return _preparation(folder).of(scan)
-    except (UnreadableError, OSError, MemoryError) as error:
-        return " ".join(str(error).split()) or type(error).__name__
+    return prepare(_preparation(folder), scan)
 
 
 @lru_cache(maxsize=1)

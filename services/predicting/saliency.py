@@ -1,10 +1,9 @@
 """Where in each scan its prediction comes from, as a NIfTI file in the scan's own space."""
 
+import gzip
 import re
-import tempfile
 from pathlib import Path
 
-import nibabel as nib
 import torch
 
 from contrasweep.services.records.files import write_asked
@@ -34,15 +33,8 @@ class Maps:
         salient = KINDS[self._kind](self._model, image, self._covariates(scan.covariates)).numpy()
         placed = in_own_space(salient, prepared.affine, scan.path, self._config.data.affine)
         name = re.sub(r"[^\w.-]+", "-", scan.id).strip("-")
-        _write(self._folder / f"{name}_desc-{self._kind}_saliency.nii.gz", placed)
+        write_asked(self._folder / f"{name}_desc-{self._kind}_saliency.nii.gz", gzip.compress(placed.to_bytes()))
 
     def _covariates(self, cells: Cells) -> torch.Tensor | None:
         outline = self._model.outline
         return torch.from_numpy(outline.encode([cells])) if outline.columns else None
-
-
-def _write(path: Path, image: nib.Nifti1Image) -> None:
-    with tempfile.TemporaryDirectory() as scratch:
-        whole = Path(scratch) / "map.nii.gz"
-        image.to_filename(whole)
-        write_asked(path, whole.read_bytes())

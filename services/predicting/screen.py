@@ -29,7 +29,7 @@ def print_report(console: Console, report: CohortReport) -> None:
     lines = [f"{report.name}: MAE {mae} {report.label} over {report.sample}, by {report.model}"]
     for line in (*lines, *(f"doubt     {one}" for one in doubts(report))):
         console.print(line, markup=False, soft_wrap=True)
-    for table in sample_tables(report.figures, report.label, report.name):
+    for table in sample_tables(report.figures, report.label, report.name, report.unit):
         console.print(f"\n{table.caption}", markup=False, soft_wrap=True)
         print_table(console, table.cut(MOST_IN_SIGHT))
 

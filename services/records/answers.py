@@ -358,6 +358,7 @@ class Planned(Answer):
     budget_hours: float | None
     gpu_hours: float
     disk_gb: float
+    test_hours: Annotated[float, Field(description="of all runs' predictions of the test split, beside `hours`")] = 0.0
     racing: Annotated[str, Field(description="why racing can stop nothing")] = ""
     there: Annotated[int, Field(description="seed runs that other sweeps have trained already, at least")] = 0
     start: Annotated[str, Field(description="how much of the weights it starts from the network takes")] = ""

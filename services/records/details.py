@@ -1,7 +1,10 @@
 """For whom, and how sure, the figures on the test split are: `details.json`, beside `final.json`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from contrasweep.services.records.final_report import Evaluation
 from contrasweep.trainers.atomic import write_atomically
@@ -12,9 +15,12 @@ _FILE = "details.json"
 
 
 def details_of(
-    evaluation: Evaluation, scans: Sequence[StoredSubject], calibration: Calibration | None
+    evaluation: Evaluation,
+    scans: Sequence[StoredSubject],
+    calibration: Calibration | None,
+    features: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> SampleEvaluation:
-    """Those of an evaluation, of whose scans the store says more; they are in its order."""
+    """Those of an evaluation, of whose scans the store says more, and each run has `features` [n, F], in its order."""
     cells = {column: [scan.described[column] for scan in scans] for column in scans[0].described}
     several = len(evaluation.scans) > evaluation.n_subjects
     return evaluate_sample(
@@ -23,6 +29,7 @@ def details_of(
         evaluation.subjects,
         sessions=[scan.id.removeprefix(scan.subject) for scan in scans] if several else (),
         columns={column: own for column, own in cells.items() if len({*own}) > 1},
+        features=features,
         calibration=calibration,
     )
 

@@ -37,6 +37,8 @@ SHORT = {"temperature": "tau", "nn_step_size": "step", "distance": "dist", "weig
 """Parameters by the names that the leaderboard's columns have."""
 WIDEST = 10_000
 MOST_TIED = 10
+_NOTABLE_HOURS, _NOTABLE_SHARE = 0.1, 0.02
+"""What is told apart of a plan's time takes at least as long, and as much of it."""
 
 FRESH = " fresh"
 """Behind the number of runs, where they are of seeds that no race used."""
@@ -198,6 +200,7 @@ def print_plan(console: Console, planned: Planned) -> None:
         "final": f"an ensemble of at most {count(planned.ensemble, 'seed')}" if planned.ensemble else "",
         "at once": f"{planned.concurrent} configurations; {RESERVED_CPUS} CPU more for drivers and reading",
         "time": f"about {duration(planned.hours)} if racing stops nothing",
+        "end": _end(planned),
         "disk": f"about {planned.disk_gb:.2g} GB",
     }
     for title, text in rows.items():
@@ -208,6 +211,13 @@ def print_plan(console: Console, planned: Planned) -> None:
             console.print(f"{'':8} {words}", soft_wrap=True, markup=False)
     if planned.budget_hours and planned.hours > planned.budget_hours:
         console.print(f"the budget of {planned.budget_hours:g} h ends it before that")
+
+
+def _end(planned: Planned) -> str:
+    """What predicting the test split takes, where that is much."""
+    if planned.test_hours < max(_NOTABLE_HOURS, _NOTABLE_SHARE * planned.hours):
+        return ""
+    return f"about {duration(planned.test_hours)} more, as every run predicts the test split, one after the other"
 
 
 def outer_table(sweep: Sweep) -> Table:

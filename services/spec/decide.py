@@ -20,10 +20,10 @@ SIDES: Mapping[tuple[int, bool], tuple[int, ...]] = MappingProxyType(
     {(2, False): (160, 112, 64), (2, True): (224,), (3, False): (96, 64, 48), (3, True): (128, 96, 64)}
 )
 """Longest side by dimensions and whether there is a GPU: the first with which a search fits into the hours."""
-WIDTHS: Mapping[tuple[str, bool], float] = MappingProxyType(
-    {("resnet18", False): 0.5, ("resnet18", True): 1.0, ("sfcn", False): 0.5, ("sfcn", True): 1.0}
+WIDTHS: Mapping[tuple[str, int], float] = MappingProxyType(
+    {("resnet18", 1): 0.5, ("resnet18", 2): 0.5, ("resnet18", 3): 0.5, ("sfcn", 2): 0.5, ("sfcn", 3): 0.25}
 )
-"""Of an encoder's published channels, by whether there is a GPU; all others are as published."""
+"""On CPUs, of an encoder's published channels, by dimensions; all others are as published."""
 ENCODERS: Mapping[tuple[int, bool], str] = MappingProxyType(
     {(1, False): "resnet18", (1, True): "resnet18", (2, False): "sfcn", (2, True): "resnet18"}
     | {(3, False): "sfcn", (3, True): "sfcn"}
@@ -230,7 +230,7 @@ def model(seen: Seen) -> Line:
             "no convolutions: values have no neighbours",
         )
     encoder = "resnet18" if seen.kind == "video" else ENCODERS[seen.dims, seen.has_gpu]
-    width = WIDTHS.get((encoder, seen.has_gpu), 1.0)
+    width = 1.0 if seen.has_gpu else WIDTHS.get((encoder, seen.dims), 1.0)
     width *= math.prod(factor for bound, factor in NARROWER if seen.has_gpu and seen.people < bound)
     why = f"{seen.people:,} people, {_trainer(seen)}"
     return Line(f"model: {{encoder: {encoder}, spatial_dims: {seen.dims}, width: {width:g}, {_head(seen)}}}", why)

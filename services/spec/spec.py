@@ -672,15 +672,16 @@ class SweepSpec(Frozen):
 
         A field at its default is not in the hash, so that a field that is added later gives no sweep another id - but
         for `fair`, which is there where it is true, as no sweep was before there was the field; nor is how far it goes,
-        which may grow (`EXTENT`), whether it trains what is there already (`fresh`), nor are machines (`data.feed`, the
-        budget, CPUs, GPUs and, where the result does not depend on them, workers). The order of keys does not count,
+        which may grow (`EXTENT`), whether it trains what is there already (`fresh`), what is only told (`data.unit`,
+        `data.licence`), nor are machines (`data.feed`, the budget, CPUs, GPUs and, where the result does not depend on
+        them, workers). The order of keys does not count,
         but for the augmentations, which apply in the order written, for several images of a scan, whose channels do,
         and for choices, which are drawn in it.
         """
         science = self.model_dump(
             exclude_defaults=True,
             exclude={
-                "data": {"feed"},
+                "data": {"feed", "unit", "licence"},
                 "budget": True,
                 "training": self._machines(),
                 "search": {**dict.fromkeys((*EXTENT, "fresh", "fair"), True), "racing": {"finalists"}},

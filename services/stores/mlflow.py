@@ -42,6 +42,7 @@ QUIET = {
 _METRICS_PER_CALL = 1000
 _PARAMS_PER_CALL = 100
 _TAG_LIMIT = 4000
+_DESCRIPTION_LETTERS = 5000
 
 
 @dataclass
@@ -150,14 +151,17 @@ class SweepRuns:
                 self.end(key, "stopped", "the sweep ended first")
         self.end(SWEEP, state, "")
 
-    def register(self, model: Path, tags: Mapping[str, str]) -> None:
-        """Upload and register; a second time for the same run does nothing."""
+    def register(self, model: Path, tags: Mapping[str, str], card: Path) -> None:
+        """Upload and register, described by what is in `card`; a second time for the same run does nothing."""
         client, run = self._connected(), self._run(SWEEP)
         if client.search_model_versions(f"run_id = '{run.run_id}'"):
             return
         client.log_artifacts(run.run_id, str(model), "model")
         _unless_exists(lambda: client.create_registered_model(self._sweep_name))
-        client.create_model_version(self._sweep_name, f"runs:/{run.run_id}/model", run.run_id, tags=dict(tags))
+        described = card.read_text()[:_DESCRIPTION_LETTERS] if card.is_file() else None
+        client.create_model_version(
+            self._sweep_name, f"runs:/{run.run_id}/model", run.run_id, tags=dict(tags), description=described
+        )
 
     def _connected(self) -> MlflowClient:
         if self._client is None:

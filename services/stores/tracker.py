@@ -119,9 +119,12 @@ class Tracker:
         """Copy a file into a run's artifacts; `key` is (), (number,) or (number, replicate)."""
         self._outbox.put(lambda: self._runs.artifact(key, path, folder))
 
-    def register(self, model: Path, tags: Mapping[str, str]) -> None:
-        """Copy the folder of an MLflow model to the sweep's run and register it under the sweep's name, once."""
-        self._outbox.put(lambda: self._runs.register(model, tags))
+    def register(self, model: Path, tags: Mapping[str, str], card: Path) -> None:
+        """Copy the folder of an MLflow model to the sweep's run and register it under the sweep's name, once.
+
+        What is in the file `card` describes it, where there is one.
+        """
+        self._outbox.put(lambda: self._runs.register(model, tags, card))
 
     def flush(self, timeout_s: float) -> int:
         """Wait for MLflow, at most `timeout_s`; how many updates are undelivered."""

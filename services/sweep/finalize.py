@@ -29,10 +29,12 @@ from contrasweep.services.stores.tracker import Tracker
 from contrasweep.services.sweep import figures
 from contrasweep.services.sweep.baselines import Baselines
 from contrasweep.services.sweep.calibrate import calibrate
+from contrasweep.services.sweep.card import how_well
 from contrasweep.services.sweep.contenders import Listener, Members, contenders, members_of
 from contrasweep.services.sweep.ensemble import Ensemble, choose_ensemble
 from contrasweep.services.sweep.jury import Jury, out_of_fold, predictors_of
-from contrasweep.services.sweep.serving import export_model, file_of, versions
+from contrasweep.services.sweep.saliency import draw_saliency
+from contrasweep.services.sweep.serving import ensemble_in, export_model, file_of, versions
 from contrasweep.services.sweep.trial import refit_config
 from contrasweep.services.text import count
 from contrasweep.trainers.config import DataConfig
@@ -42,9 +44,11 @@ from contrasweep.trainers.history import COMPLETE
 from contrasweep.trainers.inference import Inference
 from contrasweep.trainers.objectives import OBJECTIVES
 from contrasweep.trainers.served import Calibration, ServedConfig, Trained
+from contrasweep.trainers.served.card import CARD
 from contrasweep.trainers.weighted import weighted_mean
 
 _OVERALL = ("predicted-against-true", "learning-curves")
+SALIENCY = "saliency"
 _ENDS = (("", "value"), ("_low", "low"), ("_high", "high"))
 
 
@@ -190,9 +194,14 @@ def _evaluate(
     _draw(report, spec.data, winner.record, inferred, final.parent / "figures")
     known = calibrate(read, validated, winner.weights, everyone, bool(winner.refit_epochs))
     served = _served(spec, winner, read, final.parent.name, known.calibration)
-    export_model(final.parent / "model", winner.members, served, read.base, view.covariates, known.detectors)
-    scans = [store.subjects[row] for row in store.rows_of(test.scans)]
-    write_details(final, details_of(test, scans, known.calibration))
+    rows = store.rows_of(test.scans)
+    features = {run.slug: inference.features for run, inference in inferred.items()}
+    details = details_of(test, [store.subjects[row] for row in rows], known.calibration, features)
+    told = how_well(report, details, spec.data)
+    export_model(final.parent / "model", winner.members, served, read.base, view.covariates, known.detectors, told)
+    if salient := draw_saliency(ensemble_in(final.parent / "model"), store, rows, spec.data.label, device):
+        save_figures({SALIENCY: salient}, final.parent / "figures")
+    write_details(final, details)
     write_tested(final.with_name(TESTED), listener.said())
     report.write(final)
 
@@ -277,7 +286,7 @@ def _draw(
     title = f"{chosen}, {report.n_subjects} test subjects"
     y = np.array(report.labels)
     drawn = {
-        "predicted-against-true": draw_evaluation(report, label, title),
+        "predicted-against-true": draw_evaluation(report, data, title),
         "learning-curves": figures.learning_curves(
             {run.words: record.histories[run].epochs for run in record.whole},
             metric=record.plan.objective.key,
@@ -291,20 +300,18 @@ def _draw(
         drawn[f"{run.slug}-embedding"] = figures.embedding_map(features, y, label=label, title=one)
     if report.out_of_fold:
         drawn["out-of-fold"] = draw_evaluation(
-            report.out_of_fold, label, f"{chosen}, out of fold, {report.out_of_fold.sample}"
+            report.out_of_fold, data, f"{chosen}, out of fold, {report.out_of_fold.sample}"
         )
     for name, cohort in report.external.items():
-        drawn[f"external-{name}"] = draw_evaluation(
-            cohort, data.cohorts[name].label, f"{chosen}, {name}, {cohort.sample}"
-        )
+        drawn[f"external-{name}"] = draw_evaluation(cohort, data.cohorts[name], f"{chosen}, {name}, {cohort.sample}")
     save_figures(drawn, folder)
 
 
-def draw_evaluation(evaluation: Evaluation, label: str, title: str) -> Figure:
-    """Predictions against labels."""
+def draw_evaluation(evaluation: Evaluation, data: DataConfig, title: str) -> Figure:
+    """Predictions against the labels of `data`."""
     y, predictions = np.array(evaluation.labels), np.array(list(evaluation.predictions.values()))
-    weights = list(evaluation.weights.values()) or None
-    return figures.predicted_against_true(y, predictions, weights=weights, label=label, title=title)
+    weights, unit = list(evaluation.weights.values()) or None, data.unit or ""
+    return figures.predicted_against_true(y, predictions, weights=weights, label=data.label, unit=unit, title=title)
 
 
 def save_figures(drawn: Mapping[str, Figure], folder: Path) -> None:
@@ -320,7 +327,9 @@ def _publish(report: FinalReport, storage: Path, folder: Path, tracker: Tracker)
         tracker.metrics(metrics_of(f"external_{name}", cohort))
     if report.out_of_fold:
         tracker.metrics(metrics_of("out_of_fold", report.out_of_fold))
-    others = (*(["out-of-fold"] if report.out_of_fold else []), *(f"external-{name}" for name in report.external))
+    salient = [SALIENCY] if (folder / f"figures/{SALIENCY}.png").exists() else []
+    everyone = ["out-of-fold"] if report.out_of_fold else []
+    others = (*everyone, *salient, *(f"external-{name}" for name in report.external))
     for name in (*_OVERALL, *others):
         tracker.artifact((), folder / f"figures/{name}.png", "figures")
     for run in report.predictions:
@@ -342,7 +351,7 @@ def _publish(report: FinalReport, storage: Path, folder: Path, tracker: Tracker)
     if report.ensemble:
         tracker.metrics(_metrics_of_ensemble(report.ensemble))
         tags |= _tags_of_ensemble(report.ensemble)
-    tracker.register(folder / "model", tags)
+    tracker.register(folder / "model", tags, ensemble_in(folder / "model") / CARD)
 
 
 def _metrics_of_ensemble(ensemble: Ensembled) -> dict[str, float | None]:

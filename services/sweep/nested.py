@@ -129,7 +129,7 @@ def _finish(session: Session, loaded: LoadedSpec, folder: SweepFolder, state: Sw
     if before is not None and before.phase != report.phase:
         before.write(folder.final.with_name(f"final-{before.phase}.json"))
     label = loaded.spec.data.label
-    drawn = draw_evaluation(report, label, f"{len(parts)} outer folds, {report.sample}")
+    drawn = draw_evaluation(report, loaded.spec.data, f"{len(parts)} outer folds, {report.sample}")
     save_figures({_PICTURE: drawn}, folder.path / "figures")
     report.write(folder.final)
     state.test_mae = report.metrics["mae"].value

@@ -14,12 +14,19 @@ from contrasweep.trainers.covariates import Covariates
 from contrasweep.trainers.data.transforms import build_transforms
 from contrasweep.trainers.package import copy_package
 from contrasweep.trainers.served import Detectors, ServedConfig, save_served
+from contrasweep.trainers.served.card import licence
 
 _LIBRARIES = (
     *("av", "einops", "monai", "nibabel", "numpy", "pandas", "pillow", "psutil", "pyarrow", "pydantic", "pydicom"),
     *("scikit-image", "scikit-learn", "scipy", "simpleitk", "torch", "universal-pathlib"),
 )
 """What `trainers.served` imports, for whoever serves the model elsewhere."""
+_ENSEMBLE = "ensemble"
+
+
+def ensemble_in(model: Path) -> Path:
+    """The served model's folder in that of an MLflow model that `export_model` wrote."""
+    return model / "artifacts" / _ENSEMBLE
 
 
 def versions() -> dict[str, str]:
@@ -34,10 +41,12 @@ def export_model(
     base: Path,
     covariates: Covariates | None = None,
     detectors: Detectors | None = None,
+    how_well: str = "",
 ) -> None:
     """Write `folder`, an MLflow model of runs, each with its `best.pt`; it replaces another.
 
-    `base` is what files in the transforms of `config.data` are relative to. See `served_model` for its inputs.
+    `base` is what files in the transforms of `config.data` are relative to; `how_well` goes into its card. See
+    `served_model` for its inputs.
     """
     quieten_mlflow()
     from mlflow.models import ModelSignature
@@ -60,14 +69,16 @@ def export_model(
     outputs.append(ColSpec("string", "unlike"))
     # Recorded, and so not shown: MLflow's advice to infer the signature, which is given here.
     with tempfile.TemporaryDirectory() as scratch, placing(folder) as free, warnings.catch_warnings(record=True):
-        ensemble = Path(scratch) / "ensemble"
-        save_served(ensemble, {file_of(run): member for run, member in members.items()}, config, base, detectors)
+        ensemble = Path(scratch) / _ENSEMBLE
+        named = {file_of(run): member for run, member in members.items()}
+        save_served(ensemble, named, config, base, detectors, how_well)
         save_model(
             free,
             python_model=str(Path(__file__).with_name("served_model.py")),
-            artifacts={"ensemble": str(ensemble)},
+            artifacts={_ENSEMBLE: str(ensemble)},
             code_paths=[str(copy_package(Path(scratch)))],
             signature=ModelSignature(Schema(inputs), Schema(outputs)),
+            metadata={"label": config.data.label, "unit": config.data.unit, "licence": licence(config)},
             pip_requirements=[f"{name}=={config.versions[name]}" for name in ("mlflow", *_LIBRARIES)],
         )
 

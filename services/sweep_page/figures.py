@@ -140,7 +140,9 @@ def error_axis(content: Content) -> str:
 
 def axis_of(objective: Objective, content: Content) -> str:
     """The title of an axis of an objective, with its unit where it has one."""
-    unit = ("", "units of {}", "squared units of {}")[objective.power].format(plain(content.spec.data.label))
+    data = content.spec.data
+    told = plain(data.unit) if data.unit else f"units of {plain(data.label)}"
+    unit = ("", told, f"squared {told}")[objective.power]
     return f"{objective.heading} ({unit})" if unit else objective.heading
 
 

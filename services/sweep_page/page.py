@@ -8,7 +8,14 @@ from typing import Any
 from markupsafe import Markup
 
 from contrasweep.services.pages.drawing import address_of, inline
-from contrasweep.services.pages.sample import doubts_of, gap_table, group_tables, metrics_table, retest_table
+from contrasweep.services.pages.sample import (
+    doubts_of,
+    gap_table,
+    group_tables,
+    metrics_table,
+    retest_table,
+    told_table,
+)
 from contrasweep.services.pages.templates import pages
 from contrasweep.services.records.final_report import FinalReport
 from contrasweep.services.records.folder import FINISHED, RUNNING, SweepFolder, SweepState
@@ -142,10 +149,13 @@ def _final(content: Content) -> dict[str, Any]:
         "runs_words": runs_words(final) if final else "",
         "people_tables": _people(content),
         "people_doubts": doubts_of(content.details, content.spec.data.label) if content.details else [],
-        "verdict": verdict(final.against, content.spec.data.label) if final and final.against else "",
+        "verdict": verdict(final.against, content.spec.data.unit or content.spec.data.label)
+        if final and final.against
+        else "",
         "simple": simple_models(final) if final else [],
         "tested": tables.table_on_test(content) if content.tested else None,
         "predicted": pictures.get("predicted-against-true", "") if final else "",
+        "saliency": pictures.get("saliency", "") if final else "",
         "maps": {run.words: pictures[f"{run.slug}-embedding"] for run in maps[:MOST_MAPS]},
         "more_maps": len(maps[MOST_MAPS:]),
         "finished": content.state.state == FINISHED,
@@ -158,9 +168,10 @@ def _people(content: Content) -> dict[str, Any] | None:
     if details is None:
         return None
     return {
-        "figures": metrics_table(details, label, "test split"),
+        "figures": metrics_table(details, "test split", content.spec.data.in_unit),
         "gaps": gap_table(details, label),
         "groups": group_tables(details),
+        "told": told_table(details),
         "retest": retest_table(details),
     }
 

@@ -47,8 +47,8 @@ def test_a_person_scanned_often_is_one_person(sample: tuple[np.ndarray, np.ndarr
 
 
 def test_bias_is_signed() -> None:
-    old, young = errors_by_group([60.0, 70.0, 30.0], [70.0, 80.0, 20.0], label_bands([70.0, 80.0, 20.0], [50.0]))
-    assert (old.group, old.bias.value, young.group, young.bias.value) == ("50 and above", -10, "below 50", 10)
+    old, young = errors_by_group([60.0, 70.0, 30.0], [70.0, 80.0, 20.0], ["old", "old", "young"])
+    assert (old.group, old.bias.value, young.group, young.bias.value) == ("old", -10, "young", 10)
 
 
 @given(st.lists(st.floats(0, 100), min_size=3, max_size=60, unique=True))

@@ -7,7 +7,9 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from contrasweep.trainers.config import RunConfig
 from contrasweep.trainers.registry import Registry
+from contrasweep.trainers.served.card import encoders_of
 from contrasweep.trainers.served.config import ServedConfig
 from contrasweep.trainers.served.folded import Folded
 
@@ -29,21 +31,25 @@ class Exportable:
         return cls(folder, ServedConfig.read(folder), Folded.load(folder))
 
     @property
+    def runs(self) -> dict[str, RunConfig]:
+        """What each run was told, by its name."""
+        return {name: outline.run for name, outline in self.folded.outline.runs.items()}
+
+    @property
     def encoder(self) -> str:
         """The name of its encoder, or of all where runs have several."""
-        return ", ".join(dict.fromkeys(one.run.model.encoder for one in self.folded.outline.runs.values()))
+        return encoders_of(self.runs)
 
     def description(self) -> dict[str, Any]:
         """What whoever uses the graph must know, as JSON: its inputs, its output, and `served`, a `ServedConfig`:
-        the label, how scans are prepared, and what those of training were like.
+        the label, its unit and the licence, how scans are prepared, and what those of training were like.
         """
         columns = [column._asdict() for column in self.folded.outline.columns]
         image = {"name": "image", "dtype": "float32", "shape": ["N", *self.config.image_shape]}
         beside = {"name": "covariates", "dtype": "float32", "shape": ["N", len(columns)], "columns": columns}
-        label = self.config.data.label
         return {
             "inputs": [image, beside] if columns else [image],
-            "outputs": [{"name": "prediction", "dtype": "float64", "shape": ["N"], "unit": f"that of {label}"}],
+            "outputs": [{"name": "prediction", "dtype": "float64", "shape": ["N"], "unit": self.config.data.in_unit}],
             "served": self.config.model_dump(mode="json"),
         }
 

@@ -10,17 +10,18 @@ from typing import Any
 from contrasweep.trainers import checkpoint
 from contrasweep.trainers.exports.base import FORMATS, Exportable, Graph
 from contrasweep.trainers.package import copy_package
-from contrasweep.trainers.served.config import FILE, SourceRange
+from contrasweep.trainers.served.card import CARD, INTENDED, card, licence, origin
+from contrasweep.trainers.served.config import FILE
 from contrasweep.trainers.served.model import FILES
 from contrasweep.trainers.served.monai_workflow import OUTLINE, PREPARATION, WEIGHTS, load_network
 
 _SCHEMA = "https://project-monai.github.io/schema/meta_schema_20240725.json"
 _BASE = {"monai_version": "monai", "pytorch_version": "torch", "numpy_version": "numpy"}
 _NOT_NEEDED = ("contrasweep", "mlflow")
-_INTENDED = "Research on groups of people like those it was trained on. It is no medical device: not for diagnosis."
 _CODE = "contrasweep.trainers.served.monai_workflow"
-_LICENSE = """The licence of this model - its weights, and what they owe to the data of its training - is not stated:
-ask whoever gave it to you.
+_LICENSE = """The licence of this model - its weights, and what they owe to the data of its training - is:
+{}.
+Where none is stated, ask whoever gave it to you.
 
 The code in contrasweep/ is a part of contrasweep, under the Apache License 2.0:
 https://www.apache.org/licenses/LICENSE-2.0
@@ -74,7 +75,7 @@ class MonaiBundle:
         (path / "configs" / "metadata.json").write_text(json.dumps(_metadata(model), indent=1))
         (path / "configs" / "inference.json").write_text(json.dumps(_INFERENCE, indent=1))
         (path / "docs" / "README.md").write_text(_card(model))
-        (path / "LICENSE").write_text(_LICENSE)
+        (path / "LICENSE").write_text(_LICENSE.format(licence(model.config)))
 
     def read(self, path: Path) -> Graph:
         """As `Format.read`."""
@@ -97,11 +98,11 @@ def _metadata(model: Exportable) -> dict[str, Any]:
         "required_packages_version": libraries,
         "name": config.sweep,
         "task": f"Predict {config.data.label} from prepared images",
-        "description": _chosen(model),
+        "description": origin(config, model.runs),
         "authors": "not stated",
-        "copyright": "not stated",
-        "intended_use": _INTENDED,
-        "pred_classes": f"The value of {config.data.label}, in its own unit",
+        "copyright": f"licence: {licence(config)}",
+        "intended_use": INTENDED,
+        "pred_classes": f"The value of {config.data.label}, in {config.data.in_unit}",
         "network_data_format": {"inputs": inputs, "outputs": {"pred": _tensor("array", told["outputs"][0], 1, ())}},
     }
 
@@ -112,58 +113,17 @@ def _tensor(kind: str, told: dict[str, Any], channels: int, sides: Sequence[int]
     return {"type": kind, "format": told["name"], **shape, "dtype": told["dtype"], "value_range": [], **named}
 
 
-def _chosen(model: Exportable) -> str:
-    """Where the model comes from, in a sentence."""
-    config, runs = model.config, model.folded.outline.runs
-    by = " and ".join(next(iter(runs.values())).run.objectives)
-    mean, chosen = ("weighted mean", "these runs") if config.weights else ("mean", "that configuration")
-    return (
-        f"The {mean} over {len(runs)} runs ({', '.join(runs)}) of {config.origin}: encoder {model.encoder}, method "
-        f"{', '.join(dict.fromkeys(config.trials.values()))}. The sweep chose {chosen} by {by} of validation scans."
-    )
-
-
 def _card(model: Exportable) -> str:
-    """The model card, as Markdown."""
-    config, labels = model.config, model.config.trained.labels
-    ranges = [_range(name, source) for name, source in config.trained.sources.items()]
-    steps = [f"- `{json.dumps(step)}`" for step in config.data.transforms] or ["- none"]
-    beside = [column.column for column in model.folded.outline.columns]
-    read = f"It reads {', '.join(dict.fromkeys(beside))} of a table beside each image.\n" if beside else ""
-    return f"""# {config.data.label}, predicted from images
+    """The model's card, and how it is run as a bundle."""
+    kept = model.folder / CARD
+    told = kept.read_text() if kept.is_file() else card(model.config, model.runs)
+    return f"""{told}
+## Running it as a MONAI bundle
 
-{_chosen(model)}
-
-{_INTENDED}
-
-## What it was trained on
-
-{config.trained.subjects} subjects, {config.trained.scans} scans; {config.data.label} from {labels.minimum:g} to
-{labels.maximum:g}, mean {labels.mean:.4g}, sd {labels.std:.4g}. Of anyone unlike these it knows nothing.
-
-{chr(10).join(ranges)}
-
-Each scan is prepared as they were:
-
-{chr(10).join(steps)}
-
-{read}
-## Running it
-
-    pip install 'monai[fire]=={config.versions.get("monai", version("monai"))}'    # and what metadata.json requires
+    pip install 'monai[fire]=={model.config.versions.get("monai", version("monai"))}'    # and what metadata.json says
     python -m monai.bundle run --config_file configs/inference.json --dataset_dir SCANS --output_file predictions.tsv
 
 in this folder; elsewhere with `--bundle_root` as well. SCANS is a folder in which each file or folder is a scan, or a
 scan's file. `--participants TABLE` names a table in its place, `--image '{{participant_id}}.nii.gz'` where images are
 from its folder. A scan that cannot be used has a reason in place of a prediction.
-
-## Licence
-
-Not stated: see LICENSE.
 """
-
-
-def _range(name: str, source: SourceRange) -> str:
-    low, high = (" x ".join(map(str, shape)) for shape in source.shape)
-    voxels = f", voxels of {source.spacing_mm[0]:.3g} to {source.spacing_mm[1]:.3g} mm" if source.spacing_mm else ""
-    return f"- {name or 'images'}: channels and shape from {low} to {high}{voxels}"

@@ -55,12 +55,16 @@ class SourceRange(Frozen):
 
 
 class Trained(Frozen):
-    """Whom a model was trained on: how many, their labels, and by an image's name what its files held."""
+    """Whom a model was trained on: how many, their labels, and by an image's name what its files held.
+
+    `groups` are subjects by column that tells site or sex, and by what is in it.
+    """
 
     subjects: int
     scans: int
     labels: LabelStatistics
     sources: dict[str, SourceRange]
+    groups: dict[str, dict[str, int]] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, scans: Sequence[StoredSubject], column: str) -> Self:
@@ -72,6 +76,7 @@ class Trained(Frozen):
             scans=len(scans),
             labels=LabelStatistics.of(column, labels),
             sources={name: SourceRange.of([scan.sources[name] for scan in scans]) for name in names},
+            groups={column: _subjects_by(column, scans) for column in scans[0].described},
         )
 
 
@@ -148,6 +153,12 @@ def without_study(data: DataConfig, transforms: Sequence[Mapping[str, Mapping[st
             "transforms": tuple(transforms),
         }
     )
+
+
+def _subjects_by(column: str, scans: Sequence[StoredSubject]) -> dict[str, int]:
+    """How many subjects there are of each group, the largest first."""
+    first = {scan.subject: scan.described.get(column) or "n/a" for scan in reversed(scans)}
+    return dict(Counter(first.values()).most_common())
 
 
 def _within(value: float, low: float, high: float) -> bool:

@@ -4,12 +4,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
 
 from contrasweep.trainers.age_gap import Dependence, dependence
 from contrasweep.trainers.config import Frozen
 from contrasweep.trainers.data.participants import DESCRIBING
 from contrasweep.trainers.data.table import is_missing, number
 from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.group_told import GroupTold, group_told
 from contrasweep.trainers.groups import GroupErrors, errors_by_group, label_bands
 from contrasweep.trainers.interval import Interval
 from contrasweep.trainers.metrics import bootstrap
@@ -49,6 +51,7 @@ class SampleEvaluation(Frozen):
         gaps: how the gap depends on the label: as it is and, where the model has a calibration, corrected.
         groups: errors by sex, site and other columns, and by the label, under `OF_LABEL`.
         retest: reliability of `prediction` and `gap`; empty where fewer than two people have two sessions.
+        told: how well the embedding tells the groups of a column; of columns with two groups of 10 people.
     """
 
     scans: int
@@ -59,6 +62,7 @@ class SampleEvaluation(Frozen):
     gaps: dict[str, Dependence]
     groups: dict[str, tuple[GroupErrors, ...]]
     retest: dict[str, Retest]
+    told: dict[str, GroupTold] = Field(default_factory=dict)
 
 
 def evaluate_sample(
@@ -68,6 +72,7 @@ def evaluate_sample(
     *,
     sessions: Sequence[str] = (),
     columns: Mapping[str, Sequence[str]] | None = None,
+    features: Mapping[str, ArrayLike] | None = None,
     calibration: Calibration | None = None,
     repeats: int = 2000,
 ) -> SampleEvaluation:
@@ -78,6 +83,7 @@ def evaluate_sample(
         sessions: [N], which of the subject's it is; without them nothing is said of reliability.
         columns: [N] cells of each, by which errors are told apart; of more than ten different numbers by thirds, but
             for the numbers of sites or scanners.
+        features: [N, F] of each run, by which groups may be told; without them nothing is said of that.
         calibration: fitted on others than these.
         repeats: resamples of each interval.
     """
@@ -93,6 +99,7 @@ def evaluate_sample(
         gaps={name: dependence(gap, y, subjects, repeats) for name, gap in _gaps(y, said, calibration).items()},
         groups={column: _errors_by(column, own, y, said, subjects, repeats) for column, own in cells.items()},
         retest=_retests({"prediction": said, "gap": said - y}, subjects, sessions, repeats),
+        told=_told(columns or {}, features, subjects, repeats) if features else {},
     )
 
 
@@ -120,10 +127,26 @@ def _errors_by(
     numbers = _numbers({*known} - {"n/a"})
     rows = sorted(range(len(known)), key=lambda row: (known[row] == "n/a", numbers.get(known[row], 0.0), known[row]))
     groups, whose = [known[row] for row in rows], [subjects[row] for row in rows]
-    if len({*numbers.values()}) > _MOST_VALUES and column.lower() not in DESCRIBING:
+    if _is_cut(column, numbers):
         bands = label_bands([numbers[group] for group in groups if group != "n/a"])
         groups = bands + groups[len(bands) :]
     return errors_by_group(said[rows], y[rows], groups, whose, repeats)
+
+
+def _told(
+    columns: Mapping[str, Sequence[str]], features: Mapping[str, ArrayLike], subjects: Sequence[str], repeats: int
+) -> dict[str, GroupTold]:
+    found = {}
+    for column, cells in columns.items():
+        known = [None if is_missing(cell) else cell for cell in cells]
+        if not _is_cut(column, _numbers({cell for cell in known if cell is not None})):
+            found[column] = group_told(features, known, subjects, repeats)
+    return {column: told for column, told in found.items() if told}
+
+
+def _is_cut(column: str, numbers: Mapping[str, float]) -> bool:
+    """Whether a column of these numbers, by its cells, is one of many numbers, and not of groups."""
+    return len({*numbers.values()}) > _MOST_VALUES and column.lower() not in DESCRIBING
 
 
 def _numbers(cells: Collection[str]) -> dict[str, float]:

@@ -17,6 +17,7 @@ from contrasweep.trainers.covariates import Cells
 from contrasweep.trainers.data.transforms import path_arguments
 from contrasweep.trainers.data.volume import Scan
 from contrasweep.trainers.inference import Predictor, load_ensemble, save_ensemble
+from contrasweep.trainers.served.card import CARD, card
 from contrasweep.trainers.served.config import FILE, ServedConfig, without_study
 from contrasweep.trainers.served.detectors import Detectors
 from contrasweep.trainers.served.preparation import Preparation
@@ -94,17 +95,19 @@ def save_served(
     config: ServedConfig,
     base: Path,
     detectors: Detectors | None = None,
+    how_well: str = "",
 ) -> None:
     """Write the model of runs, each told by what it was told and its `best.pt`, into a new `folder`.
 
     `config.data` is the study's, whose transforms' files are relative to `base`: they are copied. `config.weights` are
-    the runs', by their names.
+    the runs', by their names. `how_well` is what the model's card says of its errors.
     """
     save_ensemble(folder, members, config.image_shape)
     data = without_study(config.data, _with_files(config.data, base, folder))
     told = config.model_copy(update={"data": data})
     if detectors is not None:
         detectors.write(folder)
+    write_atomically(folder / CARD, card(told, {name: run for name, (run, _) in members.items()}, how_well).encode())
     write_atomically(folder / FILE, told.model_dump_json(indent=1).encode())
 
 

@@ -1,6 +1,7 @@
 """How Ray starts, in processes of their own: it starts once in each."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from contrasweep.services.settings import Settings
 from contrasweep.trainers.errors import UserError
 
 try:
-    with cluster(Settings(home=Path(sys.argv[1]))):
+    with cluster(Settings(home=Path(sys.argv[1]), ray_address=sys.argv[2])):
         import ray
         print(ray.get_runtime_context().gcs_address)
         print(ray._private.worker._global_node.get_session_dir_path())
@@ -26,9 +27,9 @@ except UserError as error:
 """
 
 
-def start(home: Path, **variables: str) -> list[str]:
-    """What a process prints that starts Ray where the environment says `variables`, too."""
-    command = [sys.executable, "-c", START, str(home)]
+def start(home: Path, address: str = "local", **variables: str) -> list[str]:
+    """What a process prints that starts Ray, or joins it, where the environment says `variables`, too."""
+    command = [sys.executable, "-c", START, str(home), address]
     others = {name: value for name, value in os.environ.items() if name != "RAY_TMPDIR"}
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, env=others | variables).stdout.splitlines()
 
@@ -65,3 +66,11 @@ def test_a_folder_that_cannot_be_written_is_one_line_before_ray_starts(tmp_path:
     (line,) = start(tmp_path, RAY_TMPDIR=os.devnull)
     advice = "set RAY_TMPDIR to a folder with room, such as /tmp"
     assert line == f"Ray's folder {os.devnull}/ray cannot be written: Not a directory; {advice}"
+
+
+def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        (line,) = start(tmp_path, address)
+    assert line.startswith(f"no Ray cluster at '{address}', which --address or CONTRASWEEP_RAY_ADDRESS names: nothing")

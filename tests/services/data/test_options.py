@@ -21,6 +21,7 @@ from contrasweep.services.settings import Settings
 from contrasweep.services.spec.spec import LoadedSpec, Options
 from contrasweep.services.sweep.reuse import seed_runs
 from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.rehearsal import Rehearsal
 from tests.services.data.forty_scans import of, scans
 
 __all__ = ["scans"]
@@ -131,7 +132,8 @@ def test_a_flat_option_needs_a_flat_encoder(scans: Path) -> None:
 
 def test_the_plan_looks_at_every_option(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of 4 configurations of one seed train for 2 epochs, half for 6; steps take 1 s where images are large."""
-    monkeypatch.setattr(plan, "rehearse", lambda model, training, shape: (1.0 if shape[1] == 8 else 0.5, 0))
+    steps = {8: Rehearsal(1.0, 0, 0.0)}
+    monkeypatch.setattr(plan, "rehearse", lambda model, training, shape: steps.get(shape[1], Rehearsal(0.5, 0, 0.0)))
     choices = {**CHOICES, "length": {"short": {}, "long": {"training": {"epochs": 6}}}}
     loaded = options(scans, choices, search={"trials": 4, "seeds": [0]})
     planned = make_plan(loaded, Settings(home=scans / "home"), [local_node()])

@@ -14,6 +14,7 @@ from contrasweep.services.settings import Settings
 from contrasweep.services.spec.spec import LoadedSpec
 from contrasweep.trainers.config import ModelConfig, TrainingConfig
 from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.rehearsal import Rehearsal
 from tests.services.data.forty_scans import of, scans
 from tests.services.past import spec
 
@@ -80,9 +81,9 @@ def test_the_largest_batch_is_planned_for(scans: Path, monkeypatch: pytest.Monke
     assert of(scans, search={"choices": choices, "points": [point]}).spec.largest_batch == 16
     seen: list[int] = []
 
-    def rehearse(model: ModelConfig, training: TrainingConfig, shape: tuple[int, ...]) -> tuple[float, int]:
+    def rehearse(model: ModelConfig, training: TrainingConfig, shape: tuple[int, ...]) -> Rehearsal:
         seen.append(training.batch_size)
-        return 1.0, 1
+        return Rehearsal(1.0, 1, 0.0)
 
     monkeypatch.setattr(plan, "rehearse", rehearse)
     make_plan(of(scans, search={"override": override}), Settings(home=scans / "home"), [local_node()])
@@ -90,7 +91,7 @@ def test_the_largest_batch_is_planned_for(scans: Path, monkeypatch: pytest.Monke
 
 
 def test_epochs_that_are_searched_take_their_mean(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "rehearse", lambda model, training, shape: (1.0, 1))
+    monkeypatch.setattr(plan, "rehearse", lambda model, training, shape: Rehearsal(1.0, 1, 0.0))
     override = {"training.epochs": {"low": 10, "high": 20}}
     hours = {
         name: estimate(study, study.plan, Allotment(2, {}), (1, 32), [100]).hours
@@ -120,6 +121,14 @@ def test_racing_that_can_stop_nothing_is_said(scans: Path) -> None:
     assert "begin before" not in printed(of(scans, search={**search, "racing": None}), scans / "home")
 
 
+@pytest.mark.parametrize(("scan_s", "told"), [(0.0, False), (100.0, True)])
+def test_predictions_at_the_end_are_told_where_they_take_long(
+    scan_s: float, told: bool, scans: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "rehearse", lambda model, training, shape: Rehearsal(1.0, 1, scan_s))
+    assert ("more, as every run predicts the test split" in printed(of(scans), scans / "home")) == told
+
+
 def test_what_is_left_to_train_on_is_told(scans: Path) -> None:
     loaded = of(scans, data={"train": {"size": 10}})
     planned = make_plan(loaded, Settings(home=scans / "home"), [local_node()])
@@ -140,7 +149,7 @@ def test_transforms_that_fail_on_these_images(scans: Path) -> None:
 
 def test_the_estimate_multiplies_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step of 0.5 s: 100 of train in 6 batches of 16 are 3 s an epoch; 10 runs of 4 epochs, 4 workers at work."""
-    monkeypatch.setattr(plan, "rehearse", lambda model, training, shape: (0.5, 2_000_000))
+    monkeypatch.setattr(plan, "rehearse", lambda model, training, shape: Rehearsal(0.5, 2_000_000, 0.1))
     study = spec(training={"workers": 2}, trials=5, seeds=[0, 1], parallel=2)
     cost = estimate(study, study.plan, Allotment(2, {}), (1, 32), [100])
     assert estimate(study, study.plan, Allotment(2, {}), (1, 32), [100, 200]).epoch_s == 4.5, (
@@ -149,6 +158,8 @@ def test_the_estimate_multiplies_what_was_measured(monkeypatch: pytest.MonkeyPat
     assert cost.epoch_s == 3.0
     assert cost.hours == pytest.approx(3 * 4 * 10 / 4 / 3600)
     assert cost.disk_gb == pytest.approx(0.02)
+    tested = estimate(study, study.plan, Allotment(2, {}), (1, 32), [100], tested=60)
+    assert tested.hours == cost.hours and tested.test_hours == pytest.approx(0.1 * 60 * 10 / 3600)
     fresh = spec(training={"workers": 2}, trials=5, seeds=[0, 1], parallel=2, racing={"judged_on": "fresh"})
     with_finals = estimate(fresh, fresh.plan, Allotment(2, {}), (1, 32), [100])
     assert with_finals.hours == pytest.approx(3 * 4 * (10 + 3 * 2 + 2) / 4 / 3600), (

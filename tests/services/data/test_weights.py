@@ -107,7 +107,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     export_model(home / "model", members, served, home)
     tracker = Tracker(settings.tracking_uri, None, "age", "age-1c2e")
     tracker.start("name: age\n", {}, {})
-    tracker.register(home / "model", {})
+    tracker.register(home / "model", {}, home / "README.md")
     assert tracker.finish("complete", timeout_s=60) == 0
     client = MlflowClient(tracking_uri=settings.tracking_uri)
     client.set_registered_model_alias("age", "best", "1")

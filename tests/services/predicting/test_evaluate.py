@@ -71,6 +71,8 @@ def test_a_cohort_has_figures_a_page_and_predictions(
     inside = [float(row["low"]) <= float(row["label"]) <= float(row["high"]) for row in rows]
     assert figures.coverage and figures.coverage.share.value == pytest.approx(np.mean(inside))
     assert list(figures.groups) == ["sex", "dose", "the label"]  # all have one scanner
+    assert {column: (told.groups, told.people) for column, told in figures.told.items()} == {"sex": (2, PEOPLE)}
+    assert "Told by the embedding" in out
     assert figures.retest["gap"].subjects == PEOPLE // 2
     assert f"adni: MAE {figures.metrics['mae'].value:.2f} [" in out and "report    out/adni.html" in out
     page = Page(Path("out/adni.html").read_text())

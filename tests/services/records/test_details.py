@@ -23,7 +23,10 @@ def test_details_are_of_the_mean_prediction_by_what_the_store_says(tmp_path: Pat
     subjects = [scan.subject for scan in scans]
     evaluation = Evaluation.of([scan.id for scan in scans], subjects, ages.tolist(), said, {}, {})
     mean = np.mean(list(said.values()), axis=0)
-    details = details_of(evaluation, scans, Calibration.fit(mean, ages, subjects))
+    sexes = np.array([scan.described["sex"] == "F" for scan in scans], np.float32)
+    features = {"seed-0": np.stack([sexes, rng.random(60)], axis=1).astype(np.float32)}
+    details = details_of(evaluation, scans, Calibration.fit(mean, ages, subjects), features)
+    assert details.told["sex"].accuracy.value == 1 and details.told["sex"].chance == 0.5
     assert details.metrics["mae"] == evaluation.metrics["mae"]
     assert set(details.groups) == {"sex", OF_LABEL} and set(details.retest) == {"prediction", "gap"}
     assert details.coverage and details.coverage.share.value > 0.8

@@ -331,19 +331,19 @@ def write_lengths(path: Path, rng: np.random.Generator) -> None:
 
 
 KINDS: dict[str, tuple[str, Callable[[Path, np.random.Generator], None], str, list[str], list[str]]] = {
-    "t1": ("_T1w.nii.gz", write_head, "sfcn", ["NormalizeIntensity"], ["cutout", "affine", "intensity", "flip"]),
+    "t1": ("_T1w.nii.gz", write_head, "sfcn", ["NormalizeIntensity"], ["affine", "intensity", "flip"]),
     "sizes": (
         "_T1w.nii.gz",
         write_of_several_sizes,
         "sfcn",
         ["Spacing", "ResizeWithPadOrCrop", "NormalizeIntensity"],
-        ["cutout", "affine", "intensity", "flip"],
+        ["affine", "intensity", "flip"],
     ),
     "lesions": ("_lesion.nii.gz", write_lesion, "sfcn", [], ["affine"]),
     "colours": (
         ".png",
         write_colour_or_grey,
-        "resnet18",
+        "sfcn",
         ["Grey", "Resize", "NormalizeIntensity"],
         ["cutout", "affine", "intensity"],
     ),
@@ -361,6 +361,7 @@ def test_each_kind_of_image_has_a_spec_that_suits_it(tmp_path: Path, kind: str, 
     write_first_spec(tmp_path / "study.yaml", given(table, f"{{subject_id}}{ending}", "age"), machine=machine)
     loaded = load_spec(tmp_path / "study.yaml")
     spec = loaded.spec
+    encoder = "resnet18" if machine is GPU and spec.model.spatial_dims == 2 and encoder == "sfcn" else encoder
     assert (spec.model.encoder, [*spec.training.augmentations]) == (encoder, augmentations)
     assert [name for step in spec.data.transforms for name in step] == steps
     check_spec(loaded)
@@ -391,11 +392,26 @@ def test_several_images_of_a_scan_are_channels(tmp_path: Path) -> None:
     assert any("on [2, 16, 160]" in line for line in told)
 
 
+def test_views_side_by_side_are_channels(tmp_path: Path) -> None:
+    def write_views(path: Path, rng: np.random.Generator) -> None:
+        picture = np.zeros((24, 64), np.uint8)
+        for begin, end in ((1, 19), (23, 41), (45, 63)):
+            picture[2:-2, begin:end] = rng.integers(1, 255, (20, end - begin))
+        Image.fromarray(picture).save(path)
+
+    table = dataset(tmp_path, ".png", write_views)
+    told = write_first_spec(tmp_path / "study.yaml", given(table, "{subject_id}.png", "age"), machine=CPUS)
+    loaded = load_spec(tmp_path / "study.yaml")
+    assert loaded.spec.data.transforms[0] == {"SideBySide": {"widths": [21, 22, 21]}}
+    assert prepared_shape(loaded, list_scans(loaded, [])[0]) == (3, 24, 22)
+    assert any("on [3, 24, 22]" in line for line in told)
+
+
 def test_a_search_that_does_not_fit_makes_images_smaller_and_says_so(tmp_path: Path) -> None:
     table = dataset(tmp_path, ".png", write_png)
     options = given(table, "{subject_id}.png", "age")
     slow = write_first_spec(tmp_path / "slow.yaml", options, step_s=1e5)
-    assert load_spec(tmp_path / "slow.yaml").spec.data.transforms[0] == {"Resize": {"spatial_size": [11, 112]}}
+    assert load_spec(tmp_path / "slow.yaml").spec.data.transforms[0] == {"Resize": {"spatial_size": [6, 64]}}
     assert any("2.0 h end it before: give more --hours" in line for line in slow)
     quick = write_first_spec(tmp_path / "quick.yaml", options, hours=24)
     assert load_spec(tmp_path / "quick.yaml").spec.budget.hours == 24

@@ -55,6 +55,8 @@ DEFAULTS: dict[str, Any] = {
     "data.entities": {},
     "data.id": "participant_id",
     "data.session": None,
+    "data.unit": None,
+    "data.licence": None,
     "data.image": None,
     "data.censored": "reject",
     "data.group": None,
@@ -222,6 +224,10 @@ def test_workers_count_where_the_result_depends_on_them() -> None:
     masked = {"search": {"spaces": ["mae"]}, "training": {"gpus_per_worker": 1}}
     several = {**masked, "training": {"gpus_per_worker": 1, "workers": 2}}
     assert spec(several).sweep_id != spec(masked).sweep_id
+
+
+def test_what_is_only_told_does_not_count() -> None:
+    assert spec({"data": {"unit": "years", "licence": "CC BY 4.0"}}).sweep_id == spec({}).sweep_id
 
 
 def test_a_word_of_old_specs_says_nothing() -> None:

@@ -28,6 +28,7 @@ from contrasweep.services.stores.tracker import Tracker
 from contrasweep.services.sweep.ensemble import choose_ensemble
 from contrasweep.services.sweep.finalize import choose_winner, finalize
 from contrasweep.services.sweep.trial import run_config
+from contrasweep.services.text import interval
 from contrasweep.trainers.config import SplitConfig
 from contrasweep.trainers.data.feeds.resident import ResidentFeed, load_resident
 from contrasweep.trainers.data.splits import Splits, store_splits
@@ -47,6 +48,8 @@ data:
   participants: participants.tsv
   image: "{participant_id}.npy"
   label: age
+  unit: months
+  licence: CC BY 4.0
   external: [{name: adni, participants: adni/participants.tsv, image: "{participant_id}.npy"}]
 model: {encoder: resnet18, spatial_dims: 2, width: 0.0625, head_hidden: 16, embedding: 8}
 training: {epochs: 2, batch_size: 8, lr: 1.0e-3, augmentations: {cutout: {}}}
@@ -340,6 +343,7 @@ def test_a_test_split_that_is_read_scan_by_scan_says_the_same(
     finalized: Path, study: Study, tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("contrasweep.services.sweep.finalize.export_model", lambda *_: None)
+    monkeypatch.setattr("contrasweep.services.sweep.finalize.draw_saliency", lambda *_: None)
     monkeypatch.setattr("contrasweep.trainers.data.store._PART_BYTES", 1)
     final = tmp_path / "sweep/final.json"
     report = finalize(study.spec, final, study.storage, {(): study.prepared}, tracker, looks(study, tmp_path))
@@ -356,6 +360,7 @@ def test_predictions_of_an_earlier_phase_are_kept(
     finalized: Path, study: Study, tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("contrasweep.services.sweep.finalize.export_model", lambda *_: None)
+    monkeypatch.setattr("contrasweep.services.sweep.finalize.draw_saliency", lambda *_: None)
     shutil.copytree(finalized, tmp_path / "sweep")
     before = (finalized / "test_predictions.parquet").read_bytes()
     final, seen = tmp_path / "sweep/final.json", looks(study, tmp_path)
@@ -372,6 +377,7 @@ def test_configurations_of_another_store_or_without_a_checkpoint(
 ) -> None:
     """The second reads images of the same people in another store; the third has lost a checkpoint."""
     monkeypatch.setattr("contrasweep.services.sweep.finalize.export_model", lambda *_: None)
+    monkeypatch.setattr("contrasweep.services.sweep.finalize.draw_saliency", lambda *_: None)
     choices = "search: {choices: {size: {one: {data: {dtype: float32}}, two: {data: {dtype: float16}}}}, "
     spec = parse_spec(SPEC.replace("search: {", choices), "small.yaml")
     other = replace(study.prepared, store=_store(tmp_path / "other", noise=7))
@@ -405,6 +411,7 @@ def test_an_end_to_end_winner_predicts_by_its_own_head(
     study: Study, tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("contrasweep.services.sweep.finalize.export_model", lambda *_: None)
+    monkeypatch.setattr("contrasweep.services.sweep.finalize.draw_saliency", lambda *_: None)
     _worsen(study.storage, 0)
     report = finalize(
         study.spec, tmp_path / "final.json", study.storage, {(): study.prepared}, tracker, looks(study, tmp_path)
@@ -483,6 +490,7 @@ def test_metrics_figures_and_checkpoints_reach_mlflow(finalized: Path, trained: 
     artifacts = Path(parent.info.artifact_uri or "")
     assert (artifacts / "figures/external-adni.png").stat().st_size > 5000
     assert (artifacts / "figures/predicted-against-true.png").stat().st_size > 5000
+    assert (artifacts / "figures/saliency.png").stat().st_size > 5000
     for seed in trained.spec.search.seeds:
         own = Path(runs[f"small-1c2e/{report.trial}/{seed}"].info.artifact_uri or "")
         best = run_folder(trained.storage, report.trial, Replicate(seed)) / "best.pt"
@@ -503,7 +511,20 @@ def test_the_winner_is_registered_once_and_again_after_no_loss(finalized: Path, 
     )
     assert again.finish("complete", timeout_s=60) == 0
     (registered,) = MlflowClient(tracking_uri=uri).search_model_versions("name = 'small'")
-    assert registered.tags["method"] == FinalReport.read(finalized / "final.json").method
+    report = FinalReport.read(finalized / "final.json")
+    assert registered.tags["method"] == report.method
+    card = (finalized / "model/artifacts/ensemble/README.md").read_text()
+    assert registered.description == card[:5000]
+    for said in (
+        "in months",
+        "CC BY 4.0.",
+        f"**MAE {interval(report.metrics['mae'])} months** on {report.sample} of the test split",
+        f"- PCA + ridge: MAE {interval(report.baselines['pca_ridge'].mae)}",
+        f"- cohort adni, 9 subjects: MAE {interval(report.external['adni'].metrics['mae'])}",
+        "| the label | people | scans | MAE | bias |",
+        "not for diagnosis",
+    ):
+        assert said in card, said
 
 
 PREDICT = """
