@@ -13,6 +13,7 @@ from contrasweep.trainers.config import MethodConfig, ModelConfig, RunConfig, Tr
 from contrasweep.trainers.costs import COSTS
 from contrasweep.trainers.data.feeds.base import LabelledRows, Parts
 from contrasweep.trainers.data.feeds.resident import Decoded, ResidentData, ResidentFeed
+from contrasweep.trainers.errors import UserError
 from contrasweep.trainers.pretrain import pretrain
 
 SMALLEST_BATCH, SMALLEST_SIDE = 2, 32
@@ -38,7 +39,7 @@ def rehearse(model: ModelConfig, given: TrainingConfig, image_shape: tuple[int, 
     """Train for two steps on noise of the shape (C, *S).
 
     It is one worker's, on a GPU where training asks for one and there is one. With one view the method is `vanilla`, as
-    noise has no two labels that attract each other.
+    noise has no two labels that attract each other. Raises UserError where it does not fit into the GPU.
     """
     batch = given.batch_size
     rng = np.random.default_rng(0)
@@ -56,7 +57,13 @@ def rehearse(model: ModelConfig, given: TrainingConfig, image_shape: tuple[int, 
         model=model.model_copy(update={"init_from": None}), training=training, method=method, costs=(_SCAN_S.name,)
     )
     with tempfile.TemporaryDirectory() as name:
-        history = pretrain(run, feed, Path(name), device=torch.device("cuda" if on_gpu else "cpu"))
+        try:
+            history = pretrain(run, feed, Path(name), device=torch.device("cuda" if on_gpu else "cpu"))
+        except torch.OutOfMemoryError:
+            raise UserError(
+                f"training.batch_size: {batch} is not allowed: such a step does not fit into the GPU's free memory; "
+                "make it, the images or model.width smaller"
+            ) from None
         nbytes = sum(path.stat().st_size for path in Path(name).iterdir())
     last = history.epochs[-1]
     return Rehearsal(last["epoch_s"] / 2, nbytes, last[_SCAN_S.key])

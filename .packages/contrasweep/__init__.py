@@ -9,10 +9,14 @@ What is named here is imported as it is first used: a part of the package that i
 """
 
 from importlib import import_module
+from pathlib import Path
+from pkgutil import extend_path
 from typing import TYPE_CHECKING
 
 __all__ = ["Model", "Sweep", "UserError", "load", "open", "run"]
 __version__ = "0.1.0"
+if not (Path(__file__).parent / "services").is_dir():  # the copy that a model brings: the rest is where it is installed
+    __path__ = extend_path(__path__, __name__)
 
 if TYPE_CHECKING:
     from contrasweep.services.python.model import Model, load

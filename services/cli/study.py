@@ -1,5 +1,6 @@
 """Commands for a study before it is swept: write and explain its spec, check, look at and prepare its data."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
@@ -44,13 +45,13 @@ def init(
     Preparation, model, augmentations, training and search follow from what images there are, how many people, the
     label, and what a training step takes here.
     """
-    images = None if not image else image[0] if len(image) == 1 else dict(_pair(one, "--image") for one in image)
+    images = None if not image else image[0] if len(image) == 1 else _pairs(image, "--image")
     options = {
         **{"participants": participants, "image": images, "bids": bids, "suffix": suffix},
         **{"label": label, "id": id_, "session": session, "group": group},
     }
     given = {name: value for name, value in options.items() if value is not None}
-    filled = dict(_pair(value, "--set") for value in values or ())
+    filled = _pairs(values or (), "--set")
     with waiting(console, f"looking at {bids or participants or 'the data'}, and timing a step of training"):
         from contrasweep.services.spec.first import write_first_spec
 
@@ -62,11 +63,16 @@ def init(
     )
 
 
-def _pair(value: str, option: str) -> tuple[str, str]:
-    name, sign, rest = value.partition("=")
-    if not sign:
-        raise UserError(f"{option}: '{value}' is not allowed: NAME={'PATH' if option == '--image' else 'VALUE'}")
-    return name, rest
+def _pairs(values: Sequence[str], option: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for value in values:
+        name, sign, rest = value.partition("=")
+        if not sign:
+            raise UserError(f"{option}: '{value}' is not allowed: NAME={'PATH' if option == '--image' else 'VALUE'}")
+        if name in pairs:
+            raise UserError(f"{option}: '{value}' is not allowed: {name} has a value already, '{pairs[name]}'")
+        pairs[name] = rest
+    return pairs
 
 
 @app.command()

@@ -135,7 +135,7 @@ def estimate(
     """Train for real on noise of the right shape, here and with one worker, and multiply: what one search costs.
 
     `train_sizes` are of the methods and outer folds, and what options make of `plan` of them: all are taken to come
-    equally often. `tested` is how many scans a test split has.
+    equally often. `tested` is how many scans each run predicts in the end.
     """
     training = spec.sized({"batch_size": spec.largest_batch}).training
     measured = rehearse(spec.model, training, shape)
@@ -164,10 +164,15 @@ def _cost(
             for splits in parts[options]
             for size in training_sizes(spec.search.spaces, len(splits.train), len(splits.unlabelled)).values()
         ]
-        tested = statistics.fmean(len(splits.test) for splits in parts[options])
+        tested = statistics.fmean(_predicted(spec, splits) for splits in parts[options])
         cost = estimate(spec, spec.plan_over(folds), allotment, shapes[options], sizes, tested)
         costs.append(cost * len(parts[options]))
     return Estimate(*map(statistics.fmean, zip(*map(astuple, costs), strict=True)))
+
+
+def _predicted(spec: SweepSpec, splits: Splits) -> int:
+    """Scans that each run predicts in the end; an ensemble is chosen by validation."""
+    return len(splits.test) + (len(splits.validation) if spec.final.ensemble else 0)
 
 
 def _read(

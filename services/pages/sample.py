@@ -2,12 +2,13 @@
 
 from contrasweep.services.pages.tables import Line, Table
 from contrasweep.services.text import ends, first_few, interval, number
+from contrasweep.trainers.data.participants import DESCRIBING
 from contrasweep.trainers.groups import FEW, GroupErrors
 from contrasweep.trainers.interval import Interval
 from contrasweep.trainers.served.evaluation import BY_LINE, SampleEvaluation
 
-_OF_PEOPLE = ("sex", "gender")
-"""Columns that an embedding may well tell."""
+_OF_SCANNING = DESCRIBING - {"sex", "gender"}
+"""Columns that an embedding should not tell."""
 
 
 def sample_tables(figures: SampleEvaluation, label: str, heading: str, unit: str) -> list[Table]:
@@ -80,7 +81,7 @@ def doubts_of(figures: SampleEvaluation, label: str) -> list[str]:
         told = f"correlation {number(left.correlation.value)} {_ends(left.correlation)}"
         found.append(f"the corrected gap still depends on {label}: {told}")
     for column, group in figures.told.items():
-        if column.lower() not in _OF_PEOPLE and group.accuracy.low > group.chance:
+        if column.lower() in _OF_SCANNING and group.accuracy.low > group.chance:
             told, chance = interval(group.accuracy), number(group.chance)
             found.append(f"the embedding tells {column}: balanced accuracy {told}, chance is {chance}")
     few = [f"{column} {one.group} ({one.subjects})" for column, own in figures.groups.items() for one in own if one.few]

@@ -1,6 +1,7 @@
 """Sweeps from Python: run one here, or look at one that is there."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,8 +150,16 @@ def _loaded(spec: str | Path | Mapping[str, Any]) -> LoadedSpec:
     from contrasweep.services.spec.spec import load_spec, spec_of
 
     if isinstance(spec, Mapping):
-        return LoadedSpec(spec_of(dict(spec), "spec"), Path("spec"), Path.cwd())
+        plain = json.loads(json.dumps(dict(spec), default=_plain))
+        return LoadedSpec(spec_of(plain, "spec"), Path("spec"), Path.cwd())
     return load_spec(spec)
+
+
+def _plain(value: Any) -> Any:
+    """A path, a range, an array or a number of NumPy's as YAML has it."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return list(value) if isinstance(value, Iterable) else str(value)
 
 
 def _run(loaded: LoadedSpec, settings: Settings) -> Sweep:

@@ -26,4 +26,5 @@ def copy_code(folder: Path) -> None:
 
 def _files(parts: tuple[str, ...]) -> Iterator[Path]:
     paths = (path for part in parts for path in (PACKAGE / part).rglob("*"))
+    yield PACKAGE / "__init__.py"
     yield from sorted(path for path in paths if path.is_file() and COMPILED not in path.parts)

@@ -93,7 +93,7 @@ EFFORTS = (
 GOOD = EFFORTS[:3]
 """Images are made smaller until one of these fits: a search brings more than their details."""
 ENSEMBLE = 8
-WHY_ENSEMBLE = "the mean of so many seeds at most, chosen by validation"
+"""Seeds at most."""
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,9 @@ def augmentations(seen: Seen) -> tuple[Line, ...]:
     lines = [Line("views: 2"), Line("augmentations:", seen.of.why), Line(first), *map(Line, others)]
     dims, axis = seen.of.mirror or (None, None)
     if dims == seen.dims and (dims == 2 or seen.placed):
-        sign, why = ("", "an age has no side") if seen.labels.is_age else ("# ", "where the label has no side")
+        sign, why = (
+            ("", "brains of an age have no side") if seen.labels.is_age else ("# ", "where the label has no side")
+        )
         lines.append(Line(f"  {sign}flip: {{axis: {axis}}}", f"left for right: {why}"))
     return tuple(lines)
 
@@ -268,6 +270,11 @@ def shares(seen: Seen, shape: Shape) -> dict[str, Choice]:
         "cpus_per_worker": Choice(max(1, min(CPUS_FOR_GPU, machine.cpus // parallel)), ""),
         "gpus_per_worker": Choice(share, "small images share one" if share < 1 else ""),
     }
+
+
+def final() -> Line:
+    """The line that says what is served."""
+    return Line(f"final: {{ensemble: {ENSEMBLE}}}", "the mean of so many seeds at most, chosen by validation")
 
 
 def at_once(seen: Seen, own: Mapping[str, Choice]) -> int:
@@ -358,13 +365,19 @@ def _search(
     folds = effort.folds if seen.folds and seen.people < FEW_PEOPLE else 0
     repeats = folds or effort.seeds
     steps = max(1, train_size(seen, folds) // fields["batch_size"].value) * fields["epochs"].value * effort.epochs
-    run_h = step_s * steps / 3600 / at_once(seen, shares(seen, shape))
+    run_h = step_s * steps / 3600 / _as_fast(seen, shape)
     finals = (effort.finalists + 1) * repeats
     affordable = (SHARE * seen.hours / run_h - finals) / (repeats * len(methods))
     each = max(effort.each, min(MOST_EACH, int(affordable)))
     hours = run_h * (each * len(methods) * repeats + finals)
     seeds = 1 if folds else effort.seeds
     return Search(effort, methods, each * len(methods), seeds, folds, hours, affordable >= effort.each)
+
+
+def _as_fast(seen: Seen, shape: Shape) -> int:
+    """How many configurations train at once, each as fast as if it were alone: those that share a GPU are not."""
+    together = at_once(seen, shares(seen, shape))
+    return min(together, seen.machine.gpus) if seen.has_gpu else together
 
 
 def train_size(seen: Seen, folds: int) -> int:

@@ -112,7 +112,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         "video": Kind(
             "video",
-            r"echo\w*|a4c|videos?",
+            r"echo(?!-?\d)\w*|a4c|videos?",
             dims=(3,),
             augmentations=("frame_jitter: {}", "intensity: {scale: 0.1, shift: 0.1}"),
             why="a later beginning, brightness and contrast; views are standard ones and stay upright",
@@ -121,7 +121,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         "connectivity": Kind(
             "connectivity matrices",
-            r"connectivit\w*|connectomes?|conn|relmat|corr\w*",
+            r"connectivit\w*|connectomes?|conn|relmat|correlations?|corrmat\w*",
             dims=(1, 2),
             augmentations=("noise: {std: 0.1}",),
             why="noise alone: rows have no neighbours and no sides",

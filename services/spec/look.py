@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contrasweep.services.spec.kinds import KINDS, Kind, kind_of
 from contrasweep.services.spec.panels import panels
@@ -37,7 +38,7 @@ SMALLEST_MATRIX = 5
 WIDE = 2
 """Times its height a picture is wide that may show several views."""
 _READERS = 8
-AGE = re.compile(r"(?<![a-z])(?:(?:bone|brain|patient)?ages?|alter|years?)(?![a-z])")
+AGE = re.compile(r"(?<![a-z])(?:(?:bone|brain|patient)?ages?|alter)(?![a-z])")
 """Of a column's name in lower case: an age has no side."""
 
 
@@ -208,7 +209,7 @@ def look(
     first = scans[0]
     raw = first.headers[0].shape
     geometry, axes = _geometry(scans), _axes(raw, first.subject.path)
-    if views := _views(scans, geometry["shape"], config):
+    if not axes and (views := _views(scans, geometry["shape"], config)):
         geometry["shape"] = (len(views), geometry["shape"][1], max(views))
         axes += ((f"SideBySide: {{widths: {list(views)}}}", f"{len(views)} views, which lie beside each other"),)
     values = [scan.values for scan in scans if scan.values is not None]
@@ -280,8 +281,16 @@ def _views(scans: Sequence[_Scan], shape: Shape, config: DataConfig) -> tuple[in
     if len(shape) != 3 or shape[2] < WIDE * shape[1] or len(scans[0].headers) > 1:
         return ()
     with ThreadPoolExecutor(_READERS) as pool:
-        pictures = [*pool.map(lambda scan: read(scan.subject.path, config.affine).values, scans)]
-    return panels(pictures) or ()
+        pictures = pool.map(lambda scan: _picture(scan.subject.path, config), scans)
+    return panels([picture for picture in pictures if picture is not None]) or ()
+
+
+def _picture(path: Path, config: DataConfig) -> NDArray[Any] | None:
+    """The values of an image, None where they cannot be read."""
+    try:
+        return read(path, config.affine).values
+    except UnreadableError:
+        return None
 
 
 def _none_readable(config: DataConfig, unreadable: Sequence[str], rejected: Sequence[Rejected]) -> str:
@@ -345,9 +354,11 @@ def _medians(rows: Sequence[Sequence[float]]) -> tuple[float, ...]:
 
 
 def _names(config: DataConfig, subject: Subject) -> str:
-    """All that names an image: its template or suffix, its table's name and its own."""
+    """All that names an image: its template or suffix, its table's name and its own, but for whose it is."""
     table = "" if config.bids is not None else Path(config.listed_in).name
-    return " ".join([*config.images.values(), str(config.suffix or ""), table, subject.path.name])
+    return " ".join(
+        [*config.images.values(), str(config.suffix or ""), table, subject.path.name.replace(subject.subject, "")]
+    )
 
 
 def _labels(name: str, labels: Sequence[float], rejected: Sequence[Rejected]) -> Labels:

@@ -102,7 +102,7 @@ class Study:
             model=self.draft.model,
             training=f"{self.draft.training}\n{_lines(_fields(self._training), 2)}",
             search=_lines(self._search, 2),
-            final=written(Line(f"final: {{ensemble: {decide.ENSEMBLE}}}", decide.WHY_ENSEMBLE), 0),
+            final=written(decide.final(), 0),
             budget=written(Line(f"budget: {{hours: {self.found.seen.hours:g}}}", "--hours; the search ends then"), 0),
         )
 

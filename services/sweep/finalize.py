@@ -189,7 +189,8 @@ def _evaluate(
     }
     validated = predictors_of(winner.validated, store, device) if winner.refit_epochs else jury.predictors
     everyone = out_of_fold(read, validated, winner.weights, jury.trained) if read.folds else None
-    alone = weighted_mean({run: listener.predictions(run) for run in own}, {})
+    of_best = {run: listener.predictions(run) for run in own}
+    alone = weighted_mean(of_best, winner.weights if own.keys() == evaluated.keys() else {})
     report = _report(winner, test, alone, external, everyone, stamp)
     _draw(report, spec.data, winner.record, inferred, final.parent / "figures")
     known = calibrate(read, validated, winner.weights, everyone, bool(winner.refit_epochs))

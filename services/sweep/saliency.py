@@ -15,8 +15,10 @@ from contrasweep.trainers.groups import label_bands
 from contrasweep.trainers.served.folded import Folded
 from contrasweep.trainers.served.saliency import gradient
 
-MOST = 20
-"""People of a band: each costs a prediction and its derivative for each run."""
+FEWEST, MOST = 3, 20
+"""People of a band, as many as `MOST_DERIVATIVES` allow."""
+MOST_DERIVATIVES = 240
+"""Of a prediction by its image, of all runs and people together: each takes as long as a training step of one image."""
 _CELL_IN = 1.75
 
 FloatArray = NDArray[np.float32]
@@ -41,10 +43,11 @@ def draw_saliency(
 
 
 def bands(model: Folded, store: VolumeStore, rows: NDArray[np.int64]) -> list[Band]:
-    """Thirds of the labels of some scans of a store, each by the first scan of at most `MOST` people."""
+    """Thirds of the labels of some scans of a store, each by the first scan of some people."""
     names = np.array(label_bands(store.labels[rows]))
     order = sorted({*names}, key=lambda name: store.labels[rows[names == name]].min())
-    return [_band(name, model, store, _people(store, rows[names == name])) for name in order]
+    people = min(MOST, max(FEWEST, MOST_DERIVATIVES // (len(order) * len(model.runs))))
+    return [_band(name, model, store, _people(store, rows[names == name], people)) for name in order]
 
 
 def drawn(found: Sequence[Band], label: str) -> Figure:
@@ -69,11 +72,11 @@ def drawn(found: Sequence[Band], label: str) -> Figure:
     return figure
 
 
-def _people(store: VolumeStore, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The first scan of each of some people, of many at equal distances of their labels."""
+def _people(store: VolumeStore, rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """The first scan of each of `most` people, of more at equal distances of their labels."""
     first = {store.subjects[row].subject: row for row in rows[::-1]}
     mine = np.array(sorted(first.values(), key=lambda row: store.labels[row]))
-    return mine[np.linspace(0, len(mine) - 1, min(len(mine), MOST)).round().astype(np.int64)]
+    return mine[np.linspace(0, len(mine) - 1, min(len(mine), most)).round().astype(np.int64)]
 
 
 def _band(name: str, model: Folded, store: VolumeStore, rows: NDArray[np.int64]) -> Band:

@@ -42,3 +42,10 @@ def test_small_groups_and_scans_of_none_are_left_out() -> None:
     told = group_told(features, groups, people, repeats=20)
     assert told and (told.groups, told.people) == (2, 20)
     assert group_told({"one": features["one"][1:]}, groups[1:], people[1:], repeats=20) is None
+
+
+def test_wide_features_are_told_by_their_components() -> None:
+    groups, people = [f"site {row % 2}" for row in range(240)], [f"s{row}" for row in range(240)]
+    shown = RNG.normal(size=(240, 300)) + np.outer(np.arange(240) % 2, np.full(300, 1.5))
+    told = group_told({"one": shown}, groups, people, repeats=20)
+    assert told and told.accuracy.value > 0.95

@@ -40,11 +40,13 @@ def card(config: ServedConfig, runs: Mapping[str, RunConfig], how_well: str = ""
 
 def origin(config: ServedConfig, runs: Mapping[str, RunConfig]) -> str:
     """Where the model comes from, in two sentences."""
-    by = " and ".join(next(iter(runs.values())).objectives)
-    mean, chosen = ("weighted mean", "these runs") if config.weights else ("mean", "that configuration")
+    objectives = " and ".join(next(iter(runs.values())).objectives)
+    mean, chosen, by = ("mean", "that configuration", f"{objectives} of validation scans")
+    if config.weights:
+        mean, chosen, by = ("weighted mean", "these runs", "what they say of validation scans")
     return (
         f"The {mean} over {len(runs)} runs ({', '.join(runs)}) of {config.origin}: encoder {encoders_of(runs)}, method "
-        f"{', '.join(dict.fromkeys(config.trials.values()))}. The sweep chose {chosen} by {by} of validation scans."
+        f"{', '.join(dict.fromkeys(config.trials.values()))}. The sweep chose {chosen} by {by}."
     )
 
 

@@ -237,6 +237,9 @@ def test_init_then_validate(study: Study, contrasweep: Run) -> None:
     check_refused(contrasweep("init", "new.yaml", *options, "--label", "age"), "new.yaml: exists already", study.folder)
     message = "--label: participants.tsv has no column 'agee'; did you mean 'age'"
     check_refused(contrasweep("init", "x.yaml", *options, "--label", "agee"), message, study.folder)
+    twice = ["--participants", "participants.tsv", "--image", "t1=a.nii", "--image", "t1=b.nii", "--label", "age"]
+    message = "--image: 't1=b.nii' is not allowed: t1 has a value already, 'a.nii'"
+    check_refused(contrasweep("init", "x.yaml", *twice), message, study.folder)
     assert "new.yaml is valid" in contrasweep("validate", "new.yaml").out
 
 

@@ -1,17 +1,19 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 import contrasweep
+from contrasweep.services.python import sweep as module
 from contrasweep.services.records.answers import Final
 from contrasweep.services.records.folder import FINISHED, STOPPED, SweepFolder
 from contrasweep.services.records.results import read_results
 from contrasweep.services.settings import load_settings
 from contrasweep.services.spec.spec import load_spec
-from tests.services.small_study import write_study
+from tests.services.small_study import SPEC, write_study
 from tests.services.sweep_page.left import Left, finished, study
 
 
@@ -86,6 +88,12 @@ def test_what_is_no_spec_is_one_line(spec: Any, said: str) -> None:
     with pytest.raises(contrasweep.UserError, match=said) as raised:
         contrasweep.run(spec)
     assert "\n" not in str(raised.value)
+
+
+def test_a_mapping_may_hold_what_notebooks_have() -> None:
+    held = {**SPEC, "search": {**SPEC["search"], "trials": np.int64(4), "seeds": range(2)}}
+    search = module._loaded(held).spec.search
+    assert (search.trials, search.seeds) == (4, (0, 1))
 
 
 def test_a_finished_sweep_is_there_at_once_by_file_or_mapping(tmp_path: Path, home: Path) -> None:

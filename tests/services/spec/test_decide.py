@@ -224,7 +224,15 @@ def test_what_is_said_of_labels(labels: Labels, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "age"), [("age", True), ("AGE_AT_SCAN", True), ("boneage", True), ("stage", False), ("nihss", False)]
+    ("name", "age"),
+    [
+        ("age", True),
+        ("AGE_AT_SCAN", True),
+        ("boneage", True),
+        ("stage", False),
+        ("nihss", False),
+        ("education_years", False),
+    ],
 )
 def test_labels_that_are_ages(name: str, age: bool) -> None:
     assert replace(AGE, name=name).is_age is age

@@ -17,7 +17,9 @@ from contrasweep.services.spec import first
 from contrasweep.services.spec.checks import check_image_shape, check_spec
 from contrasweep.services.spec.look import Machine
 from contrasweep.services.spec.spec import LoadedSpec, load_spec
+from contrasweep.trainers.config import ModelConfig, TrainingConfig
 from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.rehearsal import step_seconds
 
 CPUS = Machine(cpus=4, memory_bytes=16e9)
 GPU = Machine(cpus=16, memory_bytes=128e9, gpus=1, gpu_bytes=80e9, bf16=True)
@@ -430,10 +432,18 @@ def test_scans_that_cannot_be_used_are_told_and_allowed_for(tmp_path: Path) -> N
 
 
 def test_what_a_step_takes_is_measured(tmp_path: Path) -> None:
-    """With all of this machine's own."""
+    """With all of this machine's own, by the network, training and shape that are written."""
+    asked = []
+
+    def measured(network: ModelConfig, training: TrainingConfig, shape: tuple[int, ...]) -> float:
+        asked.append((network.encoder, training.batch_size, shape))
+        return step_seconds(network, training, shape)
+
     table = dataset(tmp_path, ".npy", write_features)
-    first.write_first_spec(tmp_path / "study.yaml", given(table, "{subject_id}.npy", "age"))
-    assert load_spec(tmp_path / "study.yaml").spec.search.trials >= 4
+    options = given(table, "{subject_id}.npy", "age")
+    first.write_first_spec(tmp_path / "study.yaml", options, step_seconds=measured)
+    spec = load_spec(tmp_path / "study.yaml").spec
+    assert asked == [(spec.model.encoder, spec.training.batch_size, (1, 66))]
 
 
 def test_every_line_of_settings_is_short_enough_to_read(tmp_path: Path) -> None:

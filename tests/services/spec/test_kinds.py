@@ -33,6 +33,8 @@ BRAIN = (1, 182, 218, 182)
         ("a.npy", (1, 6670), "vector"),
         ("a_connectivity.npy", (116, 116), "connectivity"),
         ("a_connectivity.nii.gz", BRAIN, "volume"),
+        ("n4corr/{id}_corrected.png", (1, 64, 64), "picture"),
+        ("sub-1_echo-1_MEGRE.nii.gz", BRAIN, "volume"),
         ("start1.png", (1, 30, 40), "picture"),
     ],
 )

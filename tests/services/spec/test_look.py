@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from contrasweep.services.spec.look import LOOKED_AT, Found, Machine, look, this_machine
 from contrasweep.trainers.config import DataConfig
@@ -54,6 +55,35 @@ def test_shapes_and_voxel_sizes_are_told_by_their_medians(tmp_path: Path) -> Non
 def test_rounded_voxel_sizes_are_the_same(tmp_path: Path) -> None:
     seen = found(tmp_path, lambda path, n: volume(path, RNG.random((6, 7, 8)), 1 + 0.01 * (n % 3), 1, 1), ".nii").seen
     assert seen.spacings == 1
+
+
+def beside(path: Path, number: int) -> None:
+    """Two views beside each other in a picture of 20 x 60; one in ten is cut short."""
+    picture = np.zeros((20, 60), np.uint8)
+    picture[2:-2, 1:28], picture[2:-2, 32:59] = RNG.integers(1, 255, (2, 16, 27))
+    Image.fromarray(picture).save(path)
+    if number % 10 == 9:
+        path.write_bytes(path.read_bytes()[:-60])
+
+
+def test_views_beside_each_other_are_told_by_the_pictures_that_can_be_read(tmp_path: Path) -> None:
+    of = found(tmp_path, beside, ".png")
+    assert of.seen.shape == (2, 20, 30)
+    assert [text for text, _ in of.axes] == ["SideBySide: {widths: [30, 30]}"]
+
+
+def test_pictures_whose_axes_must_be_told_first_are_one_view(tmp_path: Path) -> None:
+    assert found(tmp_path, noise(1, 1, 30, 80)).seen.shape == (1, 30, 80)
+
+
+def test_a_person_s_name_is_no_kind_of_image(tmp_path: Path) -> None:
+    rows = [f"CT_{number:03d}\t{number}" for number in range(20, 60)]
+    (tmp_path / "participants.tsv").write_text("\n".join(["participant_id\tage", *rows]) + "\n")
+    for row in rows:
+        volume(tmp_path / f"{row.split()[0]}.nii.gz", RNG.random((6, 7, 8)), 1, 1, 1)
+    table, image = str(tmp_path / "participants.tsv"), "{participant_id}.nii.gz"
+    config = DataConfig.model_validate({"participants": table, "image": image, "label": "age"})
+    assert look(*read_subjects(config, Path()), config, MACHINE).seen.kind == "volume"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from contrasweep.services.sweep import saliency
 from contrasweep.services.sweep.saliency import MOST, bands, draw_saliency, drawn
 from contrasweep.trainers.data.store import Volume, VolumeStore
 from contrasweep.trainers.served.folded import Folded
@@ -39,6 +40,14 @@ def test_each_third_has_the_mean_of_its_images_and_of_their_gradients(folder: Pa
     np.testing.assert_allclose(found[0].image, images.mean(axis=(0, 1)), rtol=1e-5)
     maps = [gradient(model, torch.from_numpy(image[None]), None).numpy() for image in images]
     np.testing.assert_allclose(found[0].salient, np.mean(maps, axis=0), rtol=1e-5)
+
+
+def test_of_many_runs_few_people_are_asked(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, model = store_of(tmp_path / "store", 30), Folded.load(folder)
+    monkeypatch.setattr(saliency, "MOST_DERIVATIVES", 3 * 5 * len(model.runs))
+    assert [band.people for band in bands(model, store, np.arange(30))] == [5] * 3
+    monkeypatch.setattr(saliency, "MOST_DERIVATIVES", 1)
+    assert [band.people for band in bands(model, store, np.arange(30))] == [saliency.FEWEST] * 3
 
 
 def test_of_many_people_some_stand_for_all(folder: Path, tmp_path: Path) -> None:

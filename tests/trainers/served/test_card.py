@@ -27,7 +27,7 @@ def test_a_card_says_what_for_whom_and_what_not(tmp_path: Path) -> None:
         "## Versions",
     ]
     for said in (
-        "The mean over 2 runs (seed-0, seed-1) of trial 3 of the sweep tiny-1c2e",
+        "The mean over 2 runs (seed-0, seed-1) of tiny-1c2e, trial 3: encoder",
         "age, in years, from images that are prepared to the shape [1, 16, 16], and from tiv",
         '- `{"Grey": {}}`',
         "18 subjects, 18 scans; age from 20 to 80 years",
