@@ -515,6 +515,11 @@ class DataConfig(ScansConfig):
         return self.unit or f"units of {self.label}"
 
     @property
+    def unit_or_label(self) -> str:
+        """What stands behind a figure: `years`, or `age` where nobody says."""
+        return self.unit or self.label
+
+    @property
     def cohorts(self) -> dict[str, "DataConfig"]:
         """What is read of each external cohort, by its name: as this, but for what is its own and what it says."""
         return {cohort.name: self._of(cohort) for cohort in self.external}

@@ -189,6 +189,7 @@ class Submission(Answer):
         user: who submitted it; empty where it was run by hand.
         submitted: seconds since 1970; 0 where it has not happened.
         label, trials, seeds: of its spec: what is predicted, how many configurations with how many seeds each.
+        unit: of the label, where the spec says it.
         objective: what configurations are compared by, the first foremost: see `trainers.objectives`.
         folds: on how many folds each seed runs; 0 where the split has none, or nobody counted them yet.
         outer: in how many outer folds there is a whole search; 0 as in `folds`.
@@ -199,6 +200,7 @@ class Submission(Answer):
     user: str = ""
     submitted: float = 0.0
     label: str = ""
+    unit: str = ""
     trials: int = 0
     seeds: int = 0
     objective: tuple[str, ...] = (DEFAULT,)
@@ -440,7 +442,8 @@ def asked_by(spec: SweepSpec) -> dict[str, Any]:
     outer = spec.data.split.outer
     counted = {"trials": spec.search.trials, "seeds": len(spec.search.seeds), "folds": spec.plan.folds}
     counted["outer"] = outer if isinstance(outer, int) else 0
-    return {"label": spec.data.label, "objective": spec.search.objective, **counted, "extent": spec.extent}
+    told = {"label": spec.data.label, "unit": spec.data.unit or ""}
+    return {**told, "objective": spec.search.objective, **counted, "extent": spec.extent}
 
 
 def fields_of(kind: type[Answer], answer: Answer) -> dict[str, Any]:

@@ -314,7 +314,7 @@ def print_sweep(console: Console, sweep: Sweep, trials: Sequence[Trial]) -> None
     """Print a sweep's leaderboard or outer folds, and its final figure where it has one."""
     print_configurations(console, sweep, trials)
     if sweep.final:
-        print_final(console, sweep.label, sweep.final)
+        print_final(console, sweep.unit or sweep.label, sweep.final)
 
 
 def print_page(console: Console, page: Path) -> None:

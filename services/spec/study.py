@@ -171,6 +171,8 @@ class Study:
         """The lines of the label and of what tells groups."""
         labels = self.found.seen.labels
         lines = [Line(f"label: {scalar(self.config.label)}", str(labels))]
+        if labels.is_age:
+            lines.append(Line("# unit: years", "stands behind figures and in the model's card"))
         if labels.censored:
             lines.append(Line("# censored: keep", f"{labels.censored} labels such as 89+ are left out; keep reads 89"))
         group = self.config.group or next(iter(self.found.first.described), None)

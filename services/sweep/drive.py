@@ -111,7 +111,7 @@ class Drive:
                 len(state.phases),
             )
         state.test_mae = report.metrics["mae"].value
-        print_final(self._console, self._spec.data.label, report.told())
+        print_final(self._console, self._spec.data.unit_or_label, report.told())
         self._tracked.ended = "complete"
         for leftover in (".tune", ".train"):
             shutil.rmtree(self._storage / leftover, ignore_errors=True)

@@ -128,7 +128,6 @@ def _finish(session: Session, loaded: LoadedSpec, folder: SweepFolder, state: Sw
     before = read_report(folder.final) if folder.final.exists() else None
     if before is not None and before.phase != report.phase:
         before.write(folder.final.with_name(f"final-{before.phase}.json"))
-    label = loaded.spec.data.label
     drawn = draw_evaluation(report, loaded.spec.data, f"{len(parts)} outer folds, {report.sample}")
     save_figures({_PICTURE: drawn}, folder.path / "figures")
     report.write(folder.final)
@@ -138,7 +137,7 @@ def _finish(session: Session, loaded: LoadedSpec, folder: SweepFolder, state: Sw
     }
     tracked.tracker.metrics(metrics_of("test", report) | spreads)
     tracked.tracker.artifact((), folder.path / f"figures/{_PICTURE}.png", "figures")
-    print_final(session.console, label, report.told())
+    print_final(session.console, loaded.spec.data.unit_or_label, report.told())
 
 
 def _outer_fold(session: Session, loaded: LoadedSpec, folder: OuterFolder, report: FinalReport) -> OuterFold:
