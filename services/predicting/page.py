@@ -49,7 +49,7 @@ def predicted_against_true(said: Sequence[Said], label: str) -> Figure:
             axes.scatter(y[some], predictions[some], s=22, color=colour, edgecolor="white", linewidth=0.5, label=name)
     axes.set_xlabel(f"true {plain(label)}")
     axes.set_ylabel(f"predicted {plain(label)}")
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=8)
     return figure
 
 
