@@ -169,7 +169,7 @@ def _doubts(content: Content) -> list[str]:
     final, details = content.final, content.details
     found = doubts_of(details, content.spec.data.label) if details else []
     if final and final.looks > 1:
-        found = [f"the test split was {read_times(final.looks)}, and what is looked at again gets too good", *found]
+        found = [f"the test split was {read_times(final.looks)}: the more often, the less unseen it is", *found]
     return found
 
 

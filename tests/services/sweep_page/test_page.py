@@ -179,7 +179,7 @@ def test_an_ensemble_stands_beside_the_best_configuration(tmp_path: Path) -> Non
     page, content = page_of(left), left.content()
     assert "The ensemble, and trial 0 alone" in [text for level, text in page.headings if level == 3]
     assert "The ensemble was evaluated once" in page.text and "the weighted mean over its runs" in page.text
-    assert "Its figure on these people is too good, as it was chosen on them" in page.text
+    assert "Both were chosen on validation, where their figures are too good" in page.text
     assert "5.300 [4.400, 6.200]" in page.text and "trial 2 seed 0" in page.text
     states = {line.cells[1]: line.cells[-2] for line in leaderboard_table(content).lines}
     assert [number for number, state in states.items() if state.endswith(", evaluated")] == ["0", "2"]
