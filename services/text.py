@@ -32,17 +32,26 @@ def number(value: float | None) -> str:
 
 
 def interval(figure: Interval) -> str:
-    """A figure and both ends of its interval.
+    """A figure and both ends of its interval, to the place to which the largest has four digits.
 
-    >>> interval(Interval(5.349, 3.984, 6.934))
-    '5.349 [3.984, 6.934]'
+    >>> interval(Interval(5.349, 3.984, 6.934)), interval(Interval(-0.005141, -0.06324, 0.1036))
+    ('5.349 [3.984, 6.934]', '-0.0051 [-0.0632, 0.1036]')
     """
-    return f"{number(figure.value)} {ends(figure.low, figure.high)}"
+    value, low, high = _to_one_place(figure.value, figure.low, figure.high)
+    return f"{value} [{low}, {high}]"
 
 
 def ends(low: float | None, high: float | None) -> str:
     """Both ends of an interval: `[3.984, 6.934]`."""
-    return f"[{number(low)}, {number(high)}]"
+    return f"[{', '.join(_to_one_place(low, high))}]"
+
+
+def _to_one_place(*values: float | None) -> list[str]:
+    largest = number(max((abs(value) for value in values if value is not None and math.isfinite(value)), default=None))
+    if "e" in largest or "," in largest:
+        return [number(value) for value in values]
+    places = len(largest.partition(".")[2])
+    return [number(None) if value is None or not math.isfinite(value) else f"{value:z.{places}f}" for value in values]
 
 
 def spread(mean: float | None, sd: float | None) -> str:

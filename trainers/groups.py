@@ -1,5 +1,6 @@
 """Errors by group: sex, site, band of the label, any column."""
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
@@ -77,11 +78,14 @@ def errors_by_group(
 def label_bands(labels: ArrayLike) -> list[str]:
     """The band of each of `labels` [N], thirds of equally many; what is between two is of the upper.
 
+    Bands are named to three digits of the labels' range.
+
     >>> label_bands([20.0, 50.0, 80.0])
     ['below 40', '40 to 60', '60 and above']
     """
     y = np.asarray(labels, np.float64)
     cuts = np.quantile(y, [1 / 3, 2 / 3])
-    low, high = (f"{cut:.6g}" for cut in cuts)
+    places = 2 - math.floor(math.log10(np.ptp(y) or 1))
+    low, high = (f"{round(cut, places):.6g}" for cut in cuts.tolist())
     names = [f"below {low}", f"{low} to {high}", f"{high} and above"]
     return [names[band] for band in np.digitize(y, cuts)]

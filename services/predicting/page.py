@@ -25,7 +25,7 @@ def render(report: CohortReport, said: Sequence[Said]) -> str:
         predicted=as_address(predicted_against_true(said, report.label), "png"),
         figures=metrics_table(report.figures, report.name, report.unit),
         gaps=gap_table(report.figures, report.label),
-        groups=group_tables(report.figures),
+        groups=group_tables(report.figures, report.label),
         told=told_table(report.figures),
         retest=retest_table(report.figures),
         rejected=rejected_table(report),
@@ -49,11 +49,11 @@ def predicted_against_true(said: Sequence[Said], label: str) -> Figure:
             axes.scatter(y[some], predictions[some], s=22, color=colour, edgecolor="white", linewidth=0.5, label=name)
     axes.set_xlabel(f"true {plain(label)}")
     axes.set_ylabel(f"predicted {plain(label)}")
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=8)
     return figure
 
 
 def rejected_table(report: CohortReport) -> Table:
     """Who is in no figure, and why."""
     lines = tuple(Line((one.scan, one.reason)) for one in report.rejected)
-    return Table("Rejected", ("scan", "reason"), lines)
+    return Table("Scans in no figure", ("scan", "reason"), lines)

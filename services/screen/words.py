@@ -1,7 +1,7 @@
 """The final figure in words, the same on screen and page."""
 
 from contrasweep.services.records.answers import Against, BaselineFigures, Beside, Ensembled, Figures
-from contrasweep.services.text import count, ends, interval, number, spread
+from contrasweep.services.text import count, interval, spread
 from contrasweep.trainers.interval import Interval
 from contrasweep.trainers.objectives import OBJECTIVES
 
@@ -48,7 +48,7 @@ def verdict(against: Against, label: str) -> str:
 
     >>> from contrasweep.trainers.interval import Interval
     >>> verdict(Against(baseline="pca_ridge", title="PCA + ridge", difference=Interval(-0.31, -0.6, -0.02)), "years")
-    'better than PCA + ridge by 0.3100 [0.02000, 0.6000] years'
+    'better than PCA + ridge by 0.3100 [0.0200, 0.6000] years'
     """
     return compared(against.title, against.difference, label)
 
@@ -59,12 +59,12 @@ def compared(title: str, found: Interval, label: str) -> str:
     >>> compared("trial 3 alone", Interval(0.1, -0.2, 0.4), "years")
     'not better than trial 3 alone: 0.1000 [-0.2000, 0.4000] years worse'
     """
+    less = interval(Interval(-found.value, -found.high, -found.low))
     if found.high < 0:
-        return f"better than {title} by {number(-found.value)} {ends(-found.high, -found.low)} {label}"
+        return f"better than {title} by {less} {label}"
     if found.value < 0:
-        likely = f"{number(-found.value)} {ends(-found.high, -found.low)} {label} better"
-        return f"not better than {title} beyond chance: {likely}"
-    return f"not better than {title}: {number(found.value)} {ends(found.low, found.high)} {label} worse"
+        return f"not better than {title} beyond chance: {less} {label} better"
+    return f"not better than {title}: {interval(found)} {label} worse"
 
 
 def optimism(*, fresh: bool, configurations: int) -> str:

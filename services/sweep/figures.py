@@ -28,11 +28,11 @@ def predicted_against_true(
 ) -> Figure:
     """Predictions [S, N] of S runs against labels `y` [N]: the mean over runs with its MAE, and their range.
 
-    The runs' `weights` [S] are those in the mean, where they do not count alike.
+    The runs' `weights` [S] are those in the mean, where they do not count alike. Ranges are cut at the edges.
     """
     figure, axes = _titled(5.4, 5.0, title)
     mean = np.average(predictions, axis=0, weights=weights)
-    low, high = _padded_range(np.concatenate([y, predictions.ravel()]))
+    low, high = _padded_range(np.concatenate([y, mean]))
     axes.plot([low, high], [low, high], color=INK, linewidth=1, linestyle=(0, (5, 4)), label="identity", zorder=1)
     if len(predictions) > 1:
         axes.vlines(y, predictions.min(axis=0), predictions.max(axis=0), color=COLOURS[0], alpha=0.25, linewidth=1)

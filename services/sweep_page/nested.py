@@ -16,7 +16,7 @@ from contrasweep.services.screen.words import runs_words, simple_models, verdict
 from contrasweep.services.settings import Settings
 from contrasweep.services.spec.spec import SweepSpec
 from contrasweep.services.sweep_page.content import Content, read_content
-from contrasweep.services.sweep_page.tables import figures_table, leaderboard_table, title_of
+from contrasweep.services.sweep_page.tables import figures_table, leaderboard_table, runs_table, title_of
 from contrasweep.services.text import interval, moment, number, parameter, spread
 from contrasweep.trainers.objectives import Objective
 
@@ -70,6 +70,7 @@ def render_nested(nested: Nested) -> str:
             now=moment(time.time()),
             outer=outer_table(nested.sweep),
             pooled=figures_table("Everyone, pooled", final) if final else None,
+            alone=runs_table(final) if final else None,
             between=_between_table(final) if final else None,
             winners=_winners_table(final, nested.spec.plan.objective) if final else None,
             runs_words=runs_words(final) if final else "",

@@ -12,7 +12,7 @@ from contrasweep.services.pages.sample import (
     doubts_of,
     gap_table,
     group_tables,
-    metrics_table,
+    person_table,
     retest_table,
     told_table,
 )
@@ -22,7 +22,7 @@ from contrasweep.services.records.folder import FINISHED, RUNNING, SweepFolder, 
 from contrasweep.services.records.leaderboard import competes, fronts, told
 from contrasweep.services.records.trial_record import FAILED
 from contrasweep.services.screen.tables import doubts, seeds_of
-from contrasweep.services.screen.words import optimism, runs_words, simple_models, verdict
+from contrasweep.services.screen.words import compared, optimism, runs_words, simple_models, verdict
 from contrasweep.services.settings import Settings
 from contrasweep.services.sweep_page import figures, tables
 from contrasweep.services.sweep_page.content import Content, read_content
@@ -32,7 +32,7 @@ from contrasweep.services.sweep_page.importance import FEWEST, importances
 from contrasweep.services.sweep_page.nested import nested_summary, read_nested, render_nested
 from contrasweep.services.sweep_page.parameters import by_method, searched
 from contrasweep.services.sweep_page.summary import summary
-from contrasweep.services.text import count, moment, number
+from contrasweep.services.text import count, moment, number, read_times
 from contrasweep.trainers.atomic import write_atomically
 from contrasweep.trainers.history import COMPLETE, PRUNED
 from contrasweep.trainers.objectives import OBJECTIVES
@@ -140,18 +140,20 @@ def _final(content: Content) -> dict[str, Any]:
     return {
         "final": final,
         "final_table": tables.figures_table("On the test split", final) if final else None,
+        "alone": tables.runs_table(final) if final else None,
         "external": _external(content, pictures),
         "out_of_fold": _out_of_fold(final, pictures) if final and final.out_of_fold else None,
         "winner": tables.winner_table(final) if final else None,
         "beside": tables.beside_table(final.ensemble, final.trial) if final and final.ensemble else None,
+        "beside_words": compared(f"trial {final.trial} alone", final.ensemble.test.difference, _unit(content))
+        if final and final.ensemble
+        else "",
         "chosen_by": OBJECTIVES[final.ensemble.by].heading if final and final.ensemble else "",
         "ensemble_seeds": tables.seeds_table(final.ensemble) if final and final.ensemble else None,
         "runs_words": runs_words(final) if final else "",
         "people_tables": _people(content),
-        "people_doubts": doubts_of(content.details, content.spec.data.label) if content.details else [],
-        "verdict": verdict(final.against, content.spec.data.unit or content.spec.data.label)
-        if final and final.against
-        else "",
+        "final_doubts": _doubts(content),
+        "verdict": verdict(final.against, _unit(content)) if final and final.against else "",
         "simple": simple_models(final) if final else [],
         "tested": tables.table_on_test(content) if content.tested else None,
         "predicted": pictures.get("predicted-against-true", "") if final else "",
@@ -162,15 +164,28 @@ def _final(content: Content) -> dict[str, Any]:
     }
 
 
+def _doubts(content: Content) -> list[str]:
+    """What to doubt of the figures on the test split, the gravest first."""
+    final, details = content.final, content.details
+    found = doubts_of(details, content.spec.data.label) if details else []
+    if final and final.looks > 1:
+        found = [f"the test split was {read_times(final.looks)}: the more often, the less unseen it is", *found]
+    return found
+
+
+def _unit(content: Content) -> str:
+    return content.spec.data.unit or content.spec.data.label
+
+
 def _people(content: Content) -> dict[str, Any] | None:
     """For whom and how sure the figures on the test split are, in tables."""
     details, label = content.details, content.spec.data.label
     if details is None:
         return None
     return {
-        "figures": metrics_table(details, "test split", content.spec.data.in_unit),
+        "figures": person_table(details, "test split", content.spec.data.in_unit),
         "gaps": gap_table(details, label),
-        "groups": group_tables(details),
+        "groups": group_tables(details, label),
         "told": told_table(details),
         "retest": retest_table(details),
     }
@@ -182,6 +197,7 @@ def _out_of_fold(final: FinalReport, pictures: Mapping[str, str]) -> dict[str, A
         "sample": final.out_of_fold.sample,
         "picture": pictures.get("out-of-fold", ""),
         "figures": tables.figures_table("Out of fold", final.out_of_fold),
+        "alone": tables.runs_table(final.out_of_fold),
     }
 
 
@@ -193,8 +209,10 @@ def _external(content: Content, pictures: Mapping[str, str]) -> list[dict[str, A
             "name": name,
             "label": labels[name].label,
             "sample": cohort.sample,
+            "mae": cohort.metrics["mae"],
             "picture": pictures.get(f"external-{name}", ""),
             "figures": tables.figures_table(f"On {name}", cohort),
+            "alone": tables.runs_table(cohort),
         }
         for name, cohort in cohorts.items()
     ]

@@ -68,24 +68,30 @@ def methods_table(content: Content) -> Table:
 
 
 def figures_table(title: str, evaluated: Figures) -> Table:
-    """Figures of the final evaluation with their intervals."""
+    """Figures of the final evaluation with their intervals, and what the baselines reach beside it."""
     lines = [Line((title_of(name), number(m.value), ends(m.low, m.high))) for name, m in evaluated.metrics.items()]
-    lines += [Line((f"MAE of {run.words} alone", number(value), "")) for run, value in evaluated.seed_mae.items()]
-    if evaluated.sd is not None:
-        lines += [Line(("MAE of each alone, mean ± sd", spread(evaluated.mean, evaluated.sd), ""))]
-    lines += [
-        Line((f"MAE of labels with {_many(name)} training subjects", number(value), ""))
-        for name, value in evaluated.shot_mae.items()
-    ]
     for one in simple_models(evaluated):
         read = f" ({one.note})" if one.note else ""
         lines += [Line((f"MAE of {one.title}{read}", number(one.mae.value), ends(one.mae.low, one.mae.high)))]
     if evaluated.against:
         less, difference = evaluated.against.title, evaluated.against.difference
         lines += [Line((f"MAE less that of {less}", number(difference.value), ends(difference.low, difference.high)))]
+    lines += [
+        Line((f"MAE of labels with {_many(name)} training subjects", number(value), ""))
+        for name, value in evaluated.shot_mae.items()
+        if len(evaluated.shot_mae) > 1
+    ]
     if isinstance(evaluated, FinalReport):
         lines += [Line(("the test split was", read_times(evaluated.looks), ""))]
     return Table(title, ("figure", "value", "95 % interval"), tuple(lines), figures=frozenset({1, 2}))
+
+
+def runs_table(evaluated: Figures) -> Table:
+    """What each run of the final evaluation reaches alone; of one run nothing."""
+    lines = [Line((run.words, number(value))) for run, value in evaluated.seed_mae.items()]
+    lines += [Line(("mean ± sd", spread(evaluated.mean, evaluated.sd)))]
+    several = lines if len(evaluated.seed_mae) > 1 else ()
+    return Table("MAE of each run alone", ("run", "MAE"), tuple(several), figures=frozenset({1}))
 
 
 def title_of(figure: str) -> str:
@@ -127,7 +133,9 @@ def seeds_table(ensemble: Ensembled) -> Table:
         Line((run.words, ensemble.methods[run.trial] if run.trial is not None else "", f"{weight:.3f}"))
         for run, weight in ensemble.weights.items()
     ]
-    return Table("Seeds of the ensemble, the heaviest first", ("seed", "method", "weight"), tuple(lines))
+    return Table(
+        "Seeds of the ensemble, the heaviest first", ("seed", "method", "weight"), tuple(lines), figures=frozenset({2})
+    )
 
 
 def winner_table(final: FinalReport) -> Table:

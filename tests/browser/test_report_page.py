@@ -7,8 +7,8 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
 from contrasweep.services.sweep_page import write
-from tests.browser.conftest import complaints, requests
-from tests.services.sweep_page.left import finished
+from tests.browser.conftest import captions, open_alone, tops, width_at
+from tests.services.sweep_page.left import everything
 
 pytestmark = pytest.mark.browser
 
@@ -22,42 +22,26 @@ return [...document.querySelectorAll('svg')].map(svg => {
           texts: [...svg.querySelectorAll('text')].filter(text => text.getBBox().width > 0).length};
 })
 """
-PICTURES = "return [...document.images].map(i => ({alt: i.alt, complete: i.complete, width: i.naturalWidth}))"
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    left = finished(tmp_path_factory.mktemp("finished"))
+    left = everything(tmp_path_factory.mktemp("finished"))
     return write(left.settings, left.folder)[0]
 
 
-@pytest.fixture
-def offline(browser: Chrome) -> Chrome:
-    browser.execute_cdp_cmd("Network.enable", {})
-    lost = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
-    browser.execute_cdp_cmd("Network.emulateNetworkConditions", lost)
-    complaints(browser)
-    requests(browser)
-    return browser
-
-
 def open_page(browser: Chrome, path: Path) -> None:
-    browser.get(path.as_uri())
+    open_alone(browser, path)
     assert_drawn(browser)
-    assert complaints(browser) == []
-    assert {address.split(":", 1)[0] for address in requests(browser)} <= {"file", "data"}
 
 
 def assert_drawn(browser: Chrome) -> None:
-    """Every figure has a size, lines and words; every picture is decoded."""
+    """Every figure has a size, lines and words."""
     figures = browser.execute_script(DRAWN)
     assert len(figures) >= 3
     for figure in figures:
         assert figure["width"] > 200 and figure["height"] > 100, figure
         assert figure["shapes"] > 10 and figure["texts"] > 5, figure
-    pictures = browser.execute_script(PICTURES)
-    assert len(pictures) >= 2
-    assert all(picture["complete"] and picture["width"] > 0 for picture in pictures), pictures
 
 
 def test_it_opens_from_disk_with_every_figure_drawn(offline: Chrome, page: Path) -> None:
@@ -74,16 +58,65 @@ def test_it_needs_no_more_than_the_service_s_policy_allows(offline: Chrome, page
 
 @pytest.mark.parametrize("width", [1280, 800, 400])
 def test_it_is_no_wider_than_the_window(offline: Chrome, page: Path, width: int) -> None:
-    size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
-    offline.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    assert width_at(offline, page, width) <= width
+
+
+def test_the_first_screen_has_the_answer_and_then_the_doubt(offline: Chrome, page: Path) -> None:
     offline.get(page.as_uri())
-    wide = offline.execute_script("return document.documentElement.scrollWidth")
-    offline.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    assert wide <= width
+    answer = offline.find_element(By.CLASS_NAME, "answer").text
+    for words in ("4.930", "not better than PCA + ridge beyond chance", "PCA + ridge 5.200", "External cohort adni"):
+        assert words in answer, words
+    places = tops(offline, "h1", ".answer", "#doubt", "ul.problems", "section[aria-label=Search]", "nav", "#test")
+    assert places == sorted(places) and places[3] < 600
+    doubts = offline.find_element(By.CLASS_NAME, "problems").text
+    assert "the test split was read 2 times" in doubts and "the embedding tells site" in doubts
+
+
+def test_figures_for_whom_and_beside_what_are_in_sight(offline: Chrome, page: Path) -> None:
+    offline.get(page.as_uri())
+    shown = captions(offline)
+    for caption in (
+        "On the test split",
+        "The ensemble and trial 0 alone, with 95 % intervals",
+        "Seeds of the ensemble, the heaviest first",
+        "Mean prediction, with 95 % intervals over subjects; errors in years",
+        "The gap, prediction less age, by age",
+        *("By sex", "By site", "By age"),
+        "Told by the embedding: balanced accuracy of a cross-validated logistic regression",
+        "Sessions of a person",
+        *("On adni", "Out of fold"),
+    ):
+        assert shown.count(caption) == 1, caption
+    assert not {"MAE of each run alone", "Trial 0, dynlocrep"} & {*shown}, "these are folded"
+    (saliency,) = offline.find_elements(By.CSS_SELECTOR, "img[alt^='Mean prepared images of thirds']")
+    assert saliency.is_displayed() and "Where its predictions come from" in offline.page_source
+
+
+def test_what_is_folded_opens(offline: Chrome, page: Path) -> None:
+    offline.get(page.as_uri())
+    for summary in offline.find_elements(By.TAG_NAME, "summary"):
+        summary.click()
+    opened = captions(offline)
+    assert opened.count("MAE of each run alone") == 3 and any("not for choosing" in caption for caption in opened)
+
+
+def test_a_click_takes_a_whole_command_to_use_the_model(offline: Chrome, page: Path) -> None:
+    offline.get(page.as_uri())
+    lines = offline.find_elements(By.CSS_SELECTOR, ".commands code")
+    assert [line.text.split()[:3] for line in lines] == [
+        ["contrasweep", verb, page.stem] for verb in ("predict", "predict", "evaluate", "export")
+    ]
+    for line in lines:
+        line.click()
+        assert offline.execute_script("return getSelection().toString().trim()") == line.text
 
 
 def test_contents_lead_to_their_sections(offline: Chrome, page: Path) -> None:
     offline.get(page.as_uri())
-    offline.find_element(By.LINK_TEXT, "Provenance").click()
-    top = offline.execute_script("return document.getElementById('provenance').getBoundingClientRect().top")
-    assert 0 <= top < 1000
+    links = offline.find_elements(By.CSS_SELECTOR, "nav a")
+    assert len(links) == len(offline.find_elements(By.TAG_NAME, "h2")) - 1, "all but the doubt, which is above"
+    for link in links:
+        link.click()
+        place = (link.get_attribute("href") or "").rpartition("#")[2]
+        top = offline.execute_script("return document.getElementById(arguments[0]).getBoundingClientRect().top", place)
+        assert -1 < top < 1600, place

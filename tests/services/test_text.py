@@ -47,6 +47,21 @@ def test_an_interval_has_its_ends_in_brackets() -> None:
 
 
 @pytest.mark.parametrize(
+    ("figure", "text"),
+    [
+        (Interval(-0.005141, -0.06324, 0.1036), "-0.0051 [-0.0632, 0.1036]"),
+        (Interval(8.507, -0.00004, 10.62), "8.51 [0.00, 10.62]"),
+        (Interval(151.26, 98.7, 1203.4), "151 [99, 1203]"),
+        (Interval(12345.6, 9000.5, 15000), "12,346 [9000, 15,000]"),
+        (Interval(1e-7, 0, 2e-7), "1.000e-07 [0.000, 2.000e-07]"),
+        (Interval(math.nan, math.nan, math.nan), "– [–, –]"),
+    ],
+)
+def test_an_interval_is_told_to_one_place(figure: Interval, text: str) -> None:
+    assert interval(figure) == text
+
+
+@pytest.mark.parametrize(
     ("mean", "sd", "text"),
     [
         (4.8134, 0.2, "4.81 ± 0.20"),

@@ -12,46 +12,27 @@ from contrasweep.services.predicting.overlap import OwnScans, own_scans
 from contrasweep.services.records.folder import SweepFolder, SweepState
 from contrasweep.services.settings import Settings
 from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.services.text import interval
 from contrasweep.trainers.data.splits import store_splits
 from contrasweep.trainers.data.store import Volume, file_digest
-from contrasweep.trainers.served import Calibration, save_served
 from tests.services.past import spec
 from tests.services.predicting.asked import run
+from tests.services.predicting.elsewhere import IMAGES, PEOPLE, model, write_cohort
 from tests.services.sweep_page.parsed import Page
 from tests.trainers.data.small_store import write_store
 from tests.trainers.served import served_sample
 
-PEOPLE = 24
-IMAGE = ("--image", "{participant_id}_{visit}.png", "--session", "visit")
+IMAGE = ("--image", IMAGES, "--session", "visit")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model with a calibration, that of predictions which are 40 too high."""
-    path = tmp_path_factory.mktemp("served")
-    labels = np.linspace(20, 80, 200)
-    said = 60 + labels / 2 + np.random.default_rng(0).normal(0, 4, 200)
-    calibration = Calibration.fit(said, labels, range(200))
-    told = served_sample.config().model_copy(update={"calibration": calibration})
-    save_served(path / "model", {"seed-0": served_sample.member(path / "run")}, told, path)
-    return path / "model"
+    return model(tmp_path_factory.mktemp("served"))
 
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """24 people of 20 to 89 years, half of them with two sessions, and one without an image; `few.tsv` has 6 scans."""
-    path = tmp_path_factory.mktemp("cohort")
-    lines = ["participant_id\tvisit\tage\tsex\tscanner\tdose"]
-    for number in range(PEOPLE):
-        for visit in ("a", "b") if number % 2 else ("a",):
-            age = 20 + 3 * number
-            served_sample.picture(path / f"p{number}_{visit}.png", age + (visit == "b") / 2)
-            lines.append(f"p{number}\t{visit}\t{age}\t{'FM'[number % 2]}\tone\t{number % 3}")
-    (path / "few.tsv").write_text("\n".join(lines[:7]) + "\n")
-    lines += ["gone\ta\t50\tF\tone\t0", "p0\tb\tn/a\tF\tone\t0"]
-    served_sample.picture(path / "p0_b.png", 20)
-    (path / "people.tsv").write_text("\n".join(lines) + "\n")
-    return path
+    return write_cohort(tmp_path_factory.mktemp("cohort"))
 
 
 def test_a_cohort_has_figures_a_page_and_predictions(
@@ -74,7 +55,7 @@ def test_a_cohort_has_figures_a_page_and_predictions(
     assert {column: (told.groups, told.people) for column, told in figures.told.items()} == {"sex": (2, PEOPLE)}
     assert "Told by the embedding" in out
     assert figures.retest["gap"].subjects == PEOPLE // 2
-    assert f"adni: MAE {figures.metrics['mae'].value:.2f} [" in out and "report    out/adni.html" in out
+    assert f"adni: MAE {interval(figures.metrics['mae'])} age" in out and "report    out/adni.html" in out
     page = Page(Path("out/adni.html").read_text())
     assert not page.of("script") and not [one for one in page.references() if not one.startswith(("data:", "#"))]
     assert [text for level, text in page.headings if level == 2][:3] == [

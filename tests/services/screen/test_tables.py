@@ -166,7 +166,7 @@ def test_the_final_figure(tmp_path: Path) -> None:
         "          r2 0.5000 [–, 0.7500]",
         "          MAE by training subjects near a label: many 3.500 · few 8.250",
         "          trial 1, dynlocrep; test split read once; dashboard: contrasweep ui",
-        "          better than PCA + ridge by 0.3100 [0.02000, 0.6000] age",
+        "          better than PCA + ridge by 0.3100 [0.0200, 0.6000] age",
     ]
 
 
@@ -178,9 +178,9 @@ def test_an_ensemble_stands_beside_the_best_configuration(tmp_path: Path) -> Non
         "          ensemble chosen by validation MAE out of 7 seeds: 0.5 x trial 0 seed 1, 0.3 x trial 2 seed 0, "
         "0.2 x trial 0 seed 0",
         "          on the test split MAE 4.930 [4.020, 5.880], trial 0 alone 5.300 [4.400, 6.200]: not better than it "
-        "beyond chance: 0.3700 [-0.06000, 0.8000] age better",
+        "beyond chance: 0.3700 [-0.0600, 0.8000] age better",
         "          on validation MAE 4.500 [4.000, 5.000], trial 0 alone 5.100 [4.600, 5.600]: better than it by "
-        "0.6000 [0.2000, 1.000] age; too good: the ensemble was chosen on these people",
+        "0.600 [0.200, 1.000] age; too good: the ensemble was chosen on these people",
     ]
 
 

@@ -25,6 +25,13 @@ def test_predictions_are_drawn_against_labels_with_unit_and_identity() -> None:
     assert "MAE 0.000 y" in [text.get_text() for text in axes.texts]
 
 
+def test_a_run_that_is_far_off_leaves_the_others_room() -> None:
+    y = np.array([20.0, 40.0, 60.0])
+    (axes,) = predicted_against_true(y, np.stack([y - 300, y + 301])).figure.axes
+    low, high = axes.get_ylim()
+    assert 0 < low < 20 and 61 < high < 80
+
+
 @pytest.mark.parametrize(
     ("shape", "method"), [((40, 8), "t-SNE"), ((9, 8), "PC"), ((40, 2), "PC"), ((40, 1), "PC"), ((1, 4), "PC")]
 )

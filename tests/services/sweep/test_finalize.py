@@ -521,7 +521,7 @@ def test_the_winner_is_registered_once_and_again_after_no_loss(finalized: Path, 
         f"**MAE {interval(report.metrics['mae'])} months** on {report.sample} of the test split",
         f"- PCA + ridge: MAE {interval(report.baselines['pca_ridge'].mae)}",
         f"- cohort adni, 9 subjects: MAE {interval(report.external['adni'].metrics['mae'])}",
-        "| the label | people | scans | MAE | bias |",
+        "| age | people | scans | MAE | bias |",
         "not for diagnosis",
     ):
         assert said in card, said

@@ -5,16 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contrasweep.services.records.answers import Against, BaselineFigures, Beside, Ensembled, fields_of
+from contrasweep.services.records.details import write_details
 from contrasweep.services.records.final_report import Evaluation, FinalReport
 from contrasweep.services.records.folder import SweepFolder, SweepState
+from contrasweep.services.records.tested import TESTED, Said, write_tested
 from contrasweep.services.settings import Settings
 from contrasweep.services.spec.replicate import Replicate
 from contrasweep.services.spec.spec import LoadedSpec, SweepSpec
 from contrasweep.services.sweep_page.content import Content, read_content
 from contrasweep.trainers.config import CohortConfig
 from contrasweep.trainers.interval import Interval
+from contrasweep.trainers.served import Calibration, SampleEvaluation, evaluate_sample
 from tests.services.past import EPOCHS, leave, spec
 
 SPACES = ("dynlocrep", "supremix")
@@ -71,13 +75,55 @@ def with_cohort(home: Path, name: str = "adni") -> Left:
 def finished(home: Path, label: str = "age") -> Left:
     """Two complete configurations, one pruned, one failed, and the final figure."""
     left = Left(home, study(label))
+    _leave_four(left)
+    left.finish()
+    return left
+
+
+def everything(home: Path) -> Left:
+    """The same with all that a page may have: an ensemble, a cohort, groups, sessions, saliency and all on the test."""
+    made, cohort = study(), CohortConfig(name="adni", participants="adni/people.tsv", image="{id}.nii.gz", label="AGE")
+    told = {"external": (cohort,), "unit": "years", "licence": "CC BY 4.0"}
+    left = Left(home, made.model_copy(update={"data": made.data.model_copy(update=told)}))
+    _leave_four(left)
+    ages = np.linspace(20, 80, 60)
+    left.finish(ages.tolist())
+    external = FinalReport.read(left.folder.final).external
+    changes = {"external": external, "out_of_fold": external["adni"], "looks": 2}
+    report = ensemble_report(ages.tolist()).model_copy(update=changes)
+    report.write(left.folder.final)
+    write_details(left.folder.final, _details(ages))
+    said = [Said(trial, Replicate(0), report.scans, ages, ages + trial) for trial in (0, 1)]
+    write_tested(left.folder.path / TESTED, said)
+    for name in ("saliency", "out-of-fold", *(f"{run.slug}-embedding" for run in report.weights)):
+        (left.folder.path / f"figures/{name}.png").write_bytes(picture())
+    return left
+
+
+def _details(ages: NDArray[np.float64]) -> SampleEvaluation:
+    """Of scans of which the first 24 are of 12 people, and whose predictions and features tell the site."""
+    rng, rows = np.random.default_rng(0), range(len(ages))
+    sites = np.arange(len(ages)) % 3
+    said = 50 + 0.5 * (ages - 50) + 3 * sites + rng.normal(0, 3, len(ages))
+    subjects = [f"s{row // 2 if row < 24 else row}" for row in rows]
+    return evaluate_sample(
+        ages,
+        said,
+        subjects,
+        sessions=["ab"[row % 2] for row in rows],
+        columns={"sex": ["FM"[row % 2] for row in rows], "site": ["ABC"[site] for site in sites]},
+        features={"seed-0": sites[:, None] + rng.normal(0, 0.3, (len(ages), 2))},
+        calibration=Calibration.fit(said - 3 * sites, ages, subjects),
+        repeats=200,
+    )
+
+
+def _leave_four(left: Left) -> None:
     leave(left.sweep, 0, curves(5.0), params={"temperature": 0.1, "sigma": 2.0, "variant": "paper"})
     leave(left.sweep, 1, curves(6.0), params={"temperature": 0.5, "sigma": 3.0, "variant": "paper"})
     cut = {0: [9.0, 8.5, 8.4, 8.3], 1: [9.0, 8.6]}
     leave(left.sweep, 2, cut, method="supremix", params={"alpha": 2.0}, state="pruned", reason="3 behind the best")
     leave(left.sweep, 3, {}, method="supremix", params={"alpha": 3.0}, failure="Diverged: the loss is nan")
-    left.finish()
-    return left
 
 
 def curves(best: float) -> dict[int, list[float]]:

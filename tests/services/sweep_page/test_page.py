@@ -22,7 +22,9 @@ from tests.services.sweep_page.left import Left, curves, ensemble_report, finish
 from tests.services.sweep_page.parsed import Page
 
 SECTIONS = [
-    "Test split: predicted against true, and embeddings",
+    "Test split: predicted against true",
+    "Use this model",
+    "Embedding maps",
     "Leaderboard",
     "Seed spread",
     "Learning curves",
@@ -30,7 +32,6 @@ SECTIONS = [
     "Parameter importance",
     "Pruned, and what it saved",
     "Failures",
-    "Use this model",
     "Provenance",
 ]
 HOSTILE = """<script>alert(1)</script><img src=x onerror="alert('2')"> $\\frac{a$ & 年龄 \u202e"""
@@ -144,6 +145,7 @@ def test_for_whom_and_how_sure_the_figures_are_stands_behind_them(tmp_path: Path
     write_details(left.folder.final, details)
     page = page_of(left)
     assert [text for level, text in page.headings if level == 2] == [
+        "What to doubt",
         SECTIONS[0],
         "Test split: for whom, and how sure",
         *SECTIONS[1:],
@@ -177,7 +179,7 @@ def test_an_ensemble_stands_beside_the_best_configuration(tmp_path: Path) -> Non
     page, content = page_of(left), left.content()
     assert "The ensemble, and trial 0 alone" in [text for level, text in page.headings if level == 3]
     assert "The ensemble was evaluated once" in page.text and "the weighted mean over its runs" in page.text
-    assert "Its figure on these people is too good, as it was chosen on them" in page.text
+    assert "Both were chosen on validation, where their figures are too good" in page.text
     assert "5.300 [4.400, 6.200]" in page.text and "trial 2 seed 0" in page.text
     states = {line.cells[1]: line.cells[-2] for line in leaderboard_table(content).lines}
     assert [number for number, state in states.items() if state.endswith(", evaluated")] == ["0", "2"]
@@ -207,8 +209,7 @@ def test_cohorts_have_a_section_with_a_table_and_a_picture_each(tmp_path: Path) 
 
 def test_before_the_first_configuration(tmp_path: Path) -> None:
     page = page_of(Left(tmp_path, study(), state="running"))
-    without_model = [section for section in SECTIONS if section != "Use this model"]
-    assert [text for level, text in page.headings if level == 2] == without_model
+    assert [text for level, text in page.headings if level == 2] == [SECTIONS[0], *SECTIONS[3:]]
     assert not page.of("svg") and not page.of("img")
     assert "No configuration has begun yet." in page.text
     assert "until then the test split stays locked" in page.text
