@@ -74,7 +74,7 @@ def render_nested(nested: Nested) -> str:
             between=_between_table(final) if final else None,
             winners=_winners_table(final, nested.spec.plan.objective) if final else None,
             runs_words=runs_words(final) if final else "",
-            verdict=verdict(final.against, nested.spec.data.label) if final and final.against else "",
+            verdict=verdict(final.against, nested.spec.data.unit_or_label) if final and final.against else "",
             simple=simple_models(final) if final else [],
             doubt=OUTER_DOUBT if final and not all(fold.fresh for fold in final.outer) else "",
             predicted=address_of(nested.picture) if nested.picture else "",
@@ -92,7 +92,7 @@ def nested_summary(nested: Nested) -> str:
             f"**Test MAE {interval(final.metrics['mae'])}** over {final.sample}, each by the search that never saw it; "
             + ", ".join(f"{one.title} {number(one.mae.value)}" for one in simple_models(final))
         ]
-        lines += [verdict(final.against, nested.spec.data.label)] if final.against else []
+        lines += [verdict(final.against, nested.spec.data.unit_or_label)] if final.against else []
         lines += [f"{fold.id}: {fold.method}, test MAE {number(fold.metrics['mae'])}" for fold in final.outer]
     return "\n".join(f"{line}  " for line in lines)
 

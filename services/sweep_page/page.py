@@ -174,7 +174,7 @@ def _doubts(content: Content) -> list[str]:
 
 
 def _unit(content: Content) -> str:
-    return content.spec.data.unit or content.spec.data.label
+    return content.spec.data.unit_or_label
 
 
 def _people(content: Content) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ def summary(content: Content) -> str:
 
 
 def _headline(content: Content) -> list[str]:
-    label, final, best = _literal(content.spec.data.label), content.final, content.best
+    label, final, best = _literal(content.spec.data.unit_or_label), content.final, content.best
     lines = [f"**{content.state.state}** · {count(len(content.records), 'configuration')} begun"]
     if cut := saved(content).runs:
         lines[0] += f" · {count(cut, 'seed run')} saved by racing, about {duration(saved(content).hours)}"
