@@ -58,7 +58,11 @@ def compared(title: str, found: Interval, label: str) -> str:
 
     >>> compared("trial 3 alone", Interval(0.1, -0.2, 0.4), "years")
     'not better than trial 3 alone: 0.1000 [-0.2000, 0.4000] years worse'
+    >>> compared("trial 3 alone", Interval(0.0, 0.0, 0.0), "years")
+    'the same as trial 3 alone'
     """
+    if found.low == found.high == 0:
+        return f"the same as {title}"
     less = interval(Interval(-found.value, -found.high, -found.low))
     if found.high < 0:
         return f"better than {title} by {less} {label}"
