@@ -15,6 +15,8 @@ from rich.console import Console
 from contrasweep.trainers.errors import UserError
 
 USER_ERROR, INTERRUPTED = 2, 130
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console(highlight=False)
@@ -42,8 +44,8 @@ def main() -> None:
 
 @contextmanager
 def ending(debug: bool) -> Iterator[None]:
-    """End the program with a line for a user's mistake or a full disk, or, to `debug`, with its traceback, and after
-    Ctrl-C.
+    """End the program with a line for a user's mistake, a full disk or a file that is closed to us, or, to `debug`,
+    with its traceback, and after Ctrl-C.
     """
     try:
         yield
@@ -53,11 +55,13 @@ def ending(debug: bool) -> Iterator[None]:
         Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
         sys.exit(USER_ERROR)
     except OSError as error:
-        if debug or error.errno != errno.ENOSPC:
+        full, closed = error.errno in _FULL, error.errno in _CLOSED and error.filename
+        if debug or not (full or closed):
             raise
-        told = f"{error.filename or 'the output'} cannot be written: {error.strerror}"
+        told = f"{error.filename or 'the output'} cannot be {'written' if full else 'used'}: {error.strerror}"
         Console(stderr=True, highlight=False).print(f"error: {told}", markup=False, soft_wrap=True)
-        _forget_the_rest()
+        if full:
+            _forget_the_rest()
         sys.exit(USER_ERROR)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

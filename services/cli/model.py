@@ -88,7 +88,7 @@ def predict(
     if as_json:
         typer.echo(found.model_dump_json())
     else:
-        print_predictions(console, found, with_table=not out)
+        print_predictions(console, found, out, maps if saliency else None)
     end_with(found.rejected)
 
 
@@ -186,7 +186,7 @@ def export(
     out: Annotated[
         Path, typer.Option(metavar="PATH", help="Where to write: a file, or a folder for a bundle.", show_default=False)
     ],
-    force: Annotated[bool, typer.Option("--force", help="Replace what an earlier export wrote there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file or earlier bundle there.")] = False,
 ) -> None:
     """Write a model for others to run: prepared images in, the mean over its runs out, as one graph.
 

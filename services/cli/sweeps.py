@@ -55,7 +55,9 @@ def run(
         from contrasweep.services.spec.smoke import smoke
 
         loaded = smoke(loaded)
-    _run(loaded)
+    done = _run(loaded)
+    after = f"predict {done.sweep_id} SCANS, or evaluate, embed, export"
+    console.print(f"next: contrasweep {f'run {spec}' if small else after}", soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -341,7 +343,8 @@ def _where(address: str, server: str) -> str:
     return f"in {settings.home}; `contrasweep run SPEC` starts one"
 
 
-def _run(loaded: LoadedSpec) -> None:
+def _run(loaded: LoadedSpec) -> LoadedSpec:
+    """The spec of the sweep that is done; ends the program where it was stopped."""
     from contrasweep.services.records.folder import STOPPED, SweepFolder, recognised
     from contrasweep.services.settings import load_settings
 
@@ -350,7 +353,7 @@ def _run(loaded: LoadedSpec) -> None:
     folder = SweepFolder(settings.sweeps / loaded.sweep_id)
     if folder.has_done(loaded):
         _show_done(folder, settings)
-        return
+        return loaded
     with waiting(console, f"checking {loaded.path.name}"):
         from contrasweep.services.spec.checks import check_spec
         from contrasweep.services.sweep.run import run_sweep
@@ -360,6 +363,7 @@ def _run(loaded: LoadedSpec) -> None:
     if state.state == STOPPED:
         console.print(f"stopped; go on with: contrasweep resume {loaded.sweep_id}", soft_wrap=True)
         sys.exit(INTERRUPTED)
+    return loaded
 
 
 def _show_done(folder: "SweepFolder", settings: "Settings") -> None:

@@ -35,6 +35,8 @@ DESCRIPTIONS = {
 """Of the columns of `predictions.tsv`."""
 _IN_UNIT = ("prediction", "sd", "low", "high", "label", "gap", "gap_corrected", "gap_corrected_by_bands")
 _FILE = "*_prediction.json"
+_DESCRIPTION = "dataset_description.json"
+_NAME = "contrasweep predictions"
 
 
 def participant(
@@ -48,11 +50,12 @@ def participant(
 ) -> Predictions:
     """Predict the scans of a BIDS data set, of some subjects or all, and keep one file for each in `out`.
 
-    Raises UserError as `predict_scans` does, and where `out` cannot be written.
+    Raises UserError as `predict_scans` does, and where `out` is a data set that is not ours, or cannot be written.
     """
+    _check_ours(bids, out)
     found = predict_scans(target, Asked(bids=bids, suffix=suffix, subjects=frozenset(subjects)), settings, console)
     desc = re.sub(r"[^A-Za-z0-9]", "", found.label)
-    _write(out / "dataset_description.json", _description(bids, out))
+    _write(out / _DESCRIPTION, _description(bids, out))
     scans: list[Predicted | Refused] = [*found.scans, *found.rejected]
     for one in scans:
         _write(out / _place(one, bids, desc), _content(one, found, bids))
@@ -84,9 +87,23 @@ def told(found: Predictions) -> str:
     return f"{count(len(found.scans), 'scan')} predicted, {len(found.rejected)} rejected"
 
 
+def _check_ours(bids: Path, out: Path) -> None:
+    """Raise UserError where `out` is the data set, or another one."""
+    if out.resolve() == bids.resolve():
+        raise UserError(f"output_dir: {out} is the data set, which is only read; allowed: another folder")
+    if not (description := out / _DESCRIPTION).exists():
+        return
+    try:
+        ours = json.loads(description.read_text())["Name"] == _NAME
+    except (ValueError, KeyError, TypeError):
+        ours = False
+    if not ours:
+        raise UserError(f"output_dir: {description} is of another data set, and stays; allowed: another folder")
+
+
 def _description(bids: Path, out: Path) -> dict[str, Any]:
     return {
-        "Name": "contrasweep predictions",
+        "Name": _NAME,
         "BIDSVersion": "1.10.0",
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": "contrasweep", "Version": version("contrasweep")}],

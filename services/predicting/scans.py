@@ -41,13 +41,15 @@ def find_scans(asked: Asked, model: ServedModel) -> Scans:
     """
     given = [name for name in ("files", "participants", "bids") if getattr(asked, name)]
     if len(given) != 1:
-        told = " and ".join("SCANS" if name == "files" else f"--{name}" for name in given) or "nothing"
-        raise UserError(f"{told} is given; one of SCANS, --participants and --bids is needed")
+        told = " and ".join("SCANS" if name == "files" else f"--{name}" for name in given)
+        told = f"{told} are" if told else "nothing is"
+        raise UserError(f"{told} given; one of SCANS, --participants and --bids is needed")
     if asked.files:
         return _named(asked, model)
     numeric = [column for column, categories in model.levels.items() if not categories]
     data = _listing(asked, model.preparation.config.data)
-    return _only(asked, *read_unseen(data, Path(), model.preparation.columns, numeric, asked.by))
+    columns, label_needed = model.preparation.columns, asked.label is not None
+    return _only(asked, *read_unseen(data, Path(), columns, numeric, asked.by, label_needed))
 
 
 def study_scans(model: ServedModel, settings: Settings) -> list[Subject]:
@@ -127,4 +129,5 @@ def _listing(asked: Asked, data: DataConfig) -> DataConfig:
     if len(data.image_names) > 1:
         raise UserError(f"the model reads several images of a scan ({', '.join(data.image_names)}): name a table")
     bids = {"bids": str(asked.bids), "suffix": asked.suffix or data.suffix}
-    return data.model_copy(update={**named, **bids, "participants": None, "image": None})
+    theirs = {"id": "participant_id", "session": None} if data.bids is None else {}
+    return data.model_copy(update={**theirs, **named, **bids, "participants": None, "image": None})

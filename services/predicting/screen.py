@@ -1,6 +1,6 @@
 """What a model says as a person reads it."""
 
-from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
@@ -12,15 +12,20 @@ from contrasweep.services.screen.tables import print_table
 from contrasweep.services.text import count, interval
 
 
-def print_predictions(console: Console, found: Predictions, *, with_table: bool) -> None:
-    """A line for each scan, unless a file has them, and how many there are of what kind."""
-    if found.scans and with_table:
+def print_predictions(console: Console, found: Predictions, out: Path | None = None, maps: Path | None = None) -> None:
+    """A line for each scan, unless the file `out` has them; how many there are of what kind, and where `maps` are."""
+    if found.scans and out is None:
         print_table(console, _table(found))
     unlike = sum(bool(one.unlike) for one in found.scans)
     told = [f"{count(len(found.scans), 'scan')} predicted by {found.model}"]
     told += [f"{unlike} unlike those of training"] if unlike else []
     told += [f"{len(found.rejected)} rejected"] if found.rejected else []
-    console.print(", ".join(told), markup=False, soft_wrap=True)
+    lines = ["; ".join(told)]
+    if found.scans and all(one.low is None for one in found.scans):
+        lines += ["no intervals or corrected gaps: the model's study held out fewer people than they need"]
+    lines += [f"{name:<10}{path}" for name, path in (("table", out), ("maps", maps)) if path is not None]
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def print_report(console: Console, report: CohortReport) -> None:
@@ -35,17 +40,25 @@ def print_report(console: Console, report: CohortReport) -> None:
 
 
 def _table(found: Predictions) -> Table:
-    with_label = any(one.label is not None for one in found.scans)
-    titles = ["scan", found.label, "sd over runs", "9 in 10 are in"]
-    titles += [*(["table", "gap", "corrected"] if with_label else []), "unlike training"]
-    lines = tuple(Line(tuple(_cells(one, with_label))) for one in found.scans)
-    return Table("predictions", tuple(titles), lines, figures=frozenset(range(1, len(titles) - 1)))
+    """A line for each scan; of what no scan has there is no column."""
+    columns = [
+        ("scan", [one.scan for one in found.scans]),
+        (found.label, [_shown(one.prediction) for one in found.scans]),
+        ("sd over runs", [_shown(one.sd) for one in found.scans]),
+        ("9 in 10 are in", [_within(one) for one in found.scans]),
+        ("table", [_shown(one.label) for one in found.scans]),
+        ("gap", [_shown(one.gap) for one in found.scans]),
+        ("corrected", [_shown(one.gap_corrected) for one in found.scans]),
+    ]
+    told = [(title, cells) for title, cells in columns if any(cells)]
+    told.append(("unlike training", [one.unlike for one in found.scans]))
+    titles, cells = zip(*told, strict=True)
+    lines = tuple(map(Line, zip(*cells, strict=True)))
+    return Table("predictions", titles, lines, figures=frozenset(range(1, len(titles) - 1)))
 
 
-def _cells(one: Predicted, with_label: bool) -> Sequence[str]:
-    within = "" if one.low is None or one.high is None else f"{one.low:.2f} to {one.high:.2f}"
-    gaps = [_shown(value) for value in (one.label, one.gap, one.gap_corrected)] if with_label else []
-    return [one.scan, _shown(one.prediction), _shown(one.sd), within, *gaps, one.unlike]
+def _within(one: Predicted) -> str:
+    return "" if one.low is None or one.high is None else f"{one.low:.2f} to {one.high:.2f}"
 
 
 def _shown(value: float | None) -> str:

@@ -10,6 +10,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from contrasweep.services.screen.waiting import waiting
 
 PLAIN_INTERVAL_S = 30.0
+WIDE = 100
+"""Columns of a terminal with room for the rate, too."""
 
 
 class Meter:
@@ -42,7 +44,8 @@ def meter(console: Console, title: str) -> Iterator[Meter]:
     if not console.is_terminal:
         yield Meter(console, title, None)
         return
-    columns = ("{task.description}", BarColumn(), "{task.fields[words]}", "{task.fields[rate]}")
+    rate = ("{task.fields[rate]}",) if console.width >= WIDE else ()
+    columns = ("{task.description}", BarColumn(), "{task.fields[words]}", *rate)
     shown = [TextColumn(column) if isinstance(column, str) else column for column in columns]
     with Progress(*shown, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
         yield Meter(console, title, bar)

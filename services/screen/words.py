@@ -25,8 +25,13 @@ def runs_words(figures: Figures) -> str:
 def ensemble_words(ensemble: Ensembled, trial: int, label: str) -> list[str]:
     """Whose runs it has, and how it compares with the best configuration, `trial`, on the test split and validation."""
     shares = ", ".join(f"{weight:.2g} x {run.words}" for run, weight in ensemble.weights.items())
+    chosen = (
+        f"ensemble chosen by {OBJECTIVES[ensemble.by].heading} out of {count(ensemble.candidates, 'seed')}: {shares}"
+    )
+    if {ensemble.test.difference, ensemble.validation.difference} == {Interval(0, 0, 0)}:
+        return [f"{chosen}, which is trial {trial} alone"]
     return [
-        f"ensemble chosen by {OBJECTIVES[ensemble.by].heading} out of {count(ensemble.candidates, 'seed')}: {shares}",
+        chosen,
         f"on the test split {_side_by_side(ensemble.test, trial, label)}",
         f"on validation {_side_by_side(ensemble.validation, trial, label)}; too good: the ensemble was chosen on these "
         "people",

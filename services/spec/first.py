@@ -64,7 +64,7 @@ def write_first_spec(
     not said of the machine, or of what a training step takes there, is measured.
 
     Returns what was seen and decided, a line each. Raises UserError where `path` exists, the table or one of the named
-    columns is missing, no scan is readable, or the recipe does not suit the first that is.
+    columns is missing, no scan is readable, the recipe does not suit the first that is, or `path` cannot be written.
     """
     if path.exists():
         raise UserError(f"{path}: exists already; give another name, or remove it first")
@@ -76,7 +76,8 @@ def write_first_spec(
         subjects, rejected = read_subjects(config, Path())
         split, elsewhere = _split(config, split_column)
     found = look(subjects, rejected, config, machine or this_machine(), hours, folds=not split.validates)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     if filled is None:
         drafts = [_plain(found, longest) for longest in decide.sides(found.seen)]
     else:
@@ -86,7 +87,8 @@ def write_first_spec(
     loaded = LoadedSpec(parse_spec(text, str(path)), path, path.resolve().parent)
     if recipe is not None:
         _check(loaded, study.draft.shape)
-    write_atomically(path, text.encode())
+    with _writing(path):
+        write_atomically(path, text.encode())
     axes = _axes_said(found.first.path, found.raw) if recipe is None else ""
     who = _who_said(config, given, subjects)
     return [line for line in (who, elsewhere, axes, *study.told(recipe)) if line]
@@ -188,6 +190,14 @@ def _squeezed(name: str) -> str:
 def _from(folder: Path, values: Mapping[str, str]) -> dict[str, str]:
     """The values as YAML, those that are files here relative to `folder`."""
     return {key: scalar(relative(value, folder)) if Path(value).is_file() else value for key, value in values.items()}
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
 
 
 @contextmanager

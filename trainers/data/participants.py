@@ -130,16 +130,24 @@ def read_scans(
 
 
 def read_unseen(
-    config: DataConfig, base: Path, columns: Sequence[str], numeric: Collection[str], by: Sequence[str] = ()
+    config: DataConfig,
+    base: Path,
+    columns: Sequence[str],
+    numeric: Collection[str],
+    by: Sequence[str] = (),
+    label_needed: bool = False,
 ) -> tuple[list[Subject], list[Rejected]]:
-    """What `read_subjects` gives of scans that a model is to predict: the label may be missing, or its whole column.
+    """What `read_subjects` gives of scans that a model is to predict: labels may be missing.
 
-    A label that is no number counts as missing. `numeric` are the covariates that are numbers, and not text; columns of
-    `by` are in `described`, too. Raises UserError as `read_subjects` does, but never for labels.
+    So may their column, unless `label_needed`. A label that is no number counts as missing. `numeric` are the
+    covariates that are numbers, and not text; columns of `by` are in `described`, too. Raises UserError as
+    `read_subjects` does, but never for what labels are.
     """
     with _uncollected():
         listing = list_table(config, base) if config.bids is None else list_bids(config, base, labels_needed=False)
         listing, _ = select(listing, config, base, _naming(config))
+        if label_needed:
+            check_columns(listing.name, listing.columns, [("label", config.label)])
         scans = tuple(replace(scan, row=_with_label(scan.row, config)) for scan in listing.scans)
         listing = replace(listing, scans=scans, columns=tuple(dict.fromkeys([*listing.columns, config.label])))
         check_columns(listing.name, listing.columns, [*_wanted(config, columns), *(("by", column) for column in by)])

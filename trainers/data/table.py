@@ -53,10 +53,10 @@ def read_table(path: Path, field: str) -> Table:
     A row with more or fewer values than columns has a problem. Raises UserError, which names `field` of the spec and
     the file: no such file, another ending, encoding or separator, a column twice, no rows.
     """
-    if not path.is_file():
-        raise UserError(f"{field}: no such file: {path}{_similar(path)}")
     ending = path.suffix.lower()
     try:
+        if not path.is_file():
+            raise UserError(f"{field}: {'is a folder' if path.is_dir() else 'no such file'}: {path}{_similar(path)}")
         if ending in _BOOKS:
             return _table(path.name, list(_sheet(path)))
         if ending == _PARQUET:

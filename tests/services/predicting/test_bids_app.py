@@ -80,3 +80,17 @@ def test_what_is_missing_is_one_line(
     assert status == 2 and err.startswith("error: --model is missing")
     status, _, err = run(capsys, monkeypatch, data_set, tmp_path / "out", "group")
     assert status == 2 and "holds no predictions of participants; run the level participant first" in err
+
+
+def test_a_data_set_is_no_place_to_write_into(
+    model: Path, data_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    level = ("participant", "--model", model, "--suffix", "T1w")
+    status, _, err = run(capsys, monkeypatch, data_set, data_set / "../data", *level)
+    assert status == 2 and "is the data set, which is only read" in err
+    assert not (data_set / "dataset_description.json").exists()
+    for content in ('{"Name": "fMRIPrep"}', "[]", "no JSON"):
+        (tmp_path / "dataset_description.json").write_text(content)
+        status, _, err = run(capsys, monkeypatch, data_set, tmp_path, *level)
+        assert status == 2 and "is of another data set, and stays" in err
+        assert (tmp_path / "dataset_description.json").read_text() == content

@@ -22,7 +22,9 @@ def test_every_scan_has_a_line_and_the_file_what_the_model_says(
 ) -> None:
     scans = [served_sample.picture(tmp_path / f"s{age}.png", age) for age in (30, 60)]
     status, out, err = run(capsys, monkeypatch, "predict", folder, *scans, "--out", "predictions.tsv")
-    assert (status, out, err) == (0, "2 scans predicted by tiny-1c2e, trial 3\n", "")
+    told, no_intervals, where = out.splitlines()
+    assert (status, told, err) == (0, "2 scans predicted by tiny-1c2e, trial 3", "")
+    assert no_intervals.startswith("no intervals") and where == "table     predictions.tsv"
     header, *lines = [line.split("\t") for line in Path("predictions.tsv").read_text().splitlines()]
     assert header == list(COLUMNS)
     model = ServedModel.load(folder)

@@ -48,6 +48,8 @@ def test_a_table_may_call_its_columns_and_images_otherwise(model: ServedModel, t
     assert [scan.id for scan in found] == ["s1"] and not rejected
     with pytest.raises(UserError, match=r"data.id: new.tsv has no column 'participant_id'; allowed: age, who"):
         find_scans(Asked(participants=path), model)
+    with pytest.raises(UserError, match=r"label: new.tsv has no column 'agee'; did you mean 'age'\?"):
+        find_scans(Asked(participants=path, id="who", image="scan_{who}.png", label="agee"), model)
 
 
 def test_a_table_may_have_sessions_where_the_study_had_none_and_none_where_it_had_some(
@@ -73,7 +75,7 @@ def test_scans_without_an_image_are_rejected_by_name(model: ServedModel, tmp_pat
     ("asked", "said"),
     [
         ({}, "nothing is given; one of SCANS, --participants and --bids is needed"),
-        ({"files": ("a.png",), "bids": "d"}, "SCANS and --bids is given; one of"),
+        ({"files": ("a.png",), "bids": "d"}, "SCANS and --bids are given; one of"),
         ({"files": ("a.png",), "id": "who"}, "--id is not allowed with SCANS"),
         ({"files": ("a.png",), "session": "visit"}, "--session is not allowed with SCANS"),
         ({"participants": "t.tsv", "suffix": "T1w"}, "--suffix is not allowed with --participants"),
@@ -114,3 +116,11 @@ def test_a_bids_data_set_needs_no_table_and_every_session_counts(model: ServedMo
     found, rejected = find_scans(asked, model)
     assert [(scan.id, scan.label) for scan in found] == [("sub-01_ses-1", 40), ("sub-01_ses-2", None), ("sub-02", None)]
     assert [one.subject for one in rejected] == ["sub-03"]
+
+
+def test_a_bids_data_set_is_read_by_its_own_columns_whatever_those_of_the_study_were(tmp_path: Path) -> None:
+    model = ServedModel.load(served_sample.model(tmp_path / "model", seeds=1, id="RID", session="visit"))
+    served_sample.picture(tmp_path / "data/sub-01/anat/sub-01_T1w.png")
+    (tmp_path / "data/participants.tsv").write_text("participant_id\tage\nsub-01\t40\n")
+    (found,), rejected = find_scans(Asked(bids=tmp_path / "data", suffix="T1w"), model)
+    assert (found.id, found.label) == ("sub-01", 40) and not rejected

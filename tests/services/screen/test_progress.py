@@ -68,3 +68,11 @@ def test_a_bar_on_a_terminal() -> None:
         shown.update(3, 6, "3/6 trials", "epochs")
     assert "sweeping" in file.getvalue()
     assert "3/6 trials" in file.getvalue()
+
+
+@pytest.mark.parametrize(("width", "told"), [(80, False), (120, True)])
+def test_a_narrow_terminal_has_times_whole_and_no_rate(width: int, told: bool) -> None:
+    file = io.StringIO()
+    with meter(Console(file=file, width=width, force_terminal=True, color_system=None), "sweeping") as shown:
+        shown.update(0, 100, "2/12 trials · 2 seed runs · best 8.143", "epochs")
+    assert ("epochs/s" in file.getvalue()) == told and "0:00:00" in file.getvalue()

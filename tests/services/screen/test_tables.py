@@ -11,6 +11,8 @@ from contrasweep.search_spaces import Value
 from contrasweep.services.records.answers import (
     Against,
     BaselineFigures,
+    Beside,
+    Ensembled,
     Final,
     OuterFold,
     Pooled,
@@ -30,6 +32,7 @@ from contrasweep.services.screen.tables import (
     print_table,
     sweeps_table,
 )
+from contrasweep.services.screen.words import ensemble_words
 from contrasweep.services.spec.replicate import Replicate
 from contrasweep.services.spec.spec import Extent, SweepSpec
 from contrasweep.trainers.history import PRUNED
@@ -168,6 +171,15 @@ def test_the_final_figure(tmp_path: Path) -> None:
         "          trial 1, dynlocrep; test split read once; dashboard: contrasweep ui",
         "          better than PCA + ridge by 0.3100 [0.0200, 0.6000] age",
     ]
+
+
+def test_an_ensemble_that_is_the_best_configuration_is_not_compared_with_it() -> None:
+    same = Interval(5, 4, 6)
+    beside = Beside(ensemble=same, alone=same, difference=Interval(0, 0, 0))
+    weights = {Replicate(0, None, 3): 1.0}
+    alone = Ensembled(weights=weights, methods={3: "supcon"}, candidates=2, by="mae", validation=beside, test=beside)
+    (line,) = ensemble_words(alone, 3, "age")
+    assert line.endswith("out of 2 seeds: 1 x trial 3 seed 0, which is trial 3 alone")
 
 
 def test_an_ensemble_stands_beside_the_best_configuration(tmp_path: Path) -> None:

@@ -295,6 +295,13 @@ def test_mistakes_in_what_names_the_files(
     assert not (tmp_path / "study.yaml").exists()
 
 
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "specs").write_text("a file")
+    path = tmp_path / "specs/study.yaml"
+    with pytest.raises(UserError, match=f"{path} cannot be written: "):
+        write_first_spec(path, bids(tmp_path / "raw"))
+
+
 def placed(path: Path, values: NDArray[Any], spacing: float = 2.0) -> None:
     nib.save(nib.Nifti1Image(values, np.diag([spacing, spacing, spacing, 1])), path)
 

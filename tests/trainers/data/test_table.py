@@ -202,3 +202,8 @@ def test_the_first_sheet_of_a_workbook_is_read_as_text_would_be(tmp_path: Path) 
 def test_what_is_none_of_these_is_told(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=rf"data.participants: .*{name} is no (workbook|Parquet file)"):
         read_table(write(tmp_path, PLAIN, name), "data.participants")
+
+
+def test_a_folder_is_no_table(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"data\.participants: is a folder: "):
+        read_table(tmp_path, "data.participants")
