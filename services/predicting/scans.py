@@ -1,5 +1,6 @@
 """Which scans are to be predicted: files by their paths, a table's, or a BIDS data set's."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,10 @@ class Asked:
     subjects: frozenset[str] = frozenset()
 
 
+_OF_SPEC = re.compile(r"^(data\.|(?=by:))")
+"""What stands before a field of the spec where an option is meant."""
+
+
 def find_scans(asked: Asked, model: ServedModel) -> Scans:
     """The scans that can be read, and those that cannot. Raises UserError where what is asked for goes not together,
     is not there, or lacks what the model reads.
@@ -49,7 +54,10 @@ def find_scans(asked: Asked, model: ServedModel) -> Scans:
     numeric = [column for column, categories in model.levels.items() if not categories]
     data = _listing(asked, model.preparation.config.data)
     columns, label_needed = model.preparation.columns, asked.label is not None
-    return _only(asked, *read_unseen(data, Path(), columns, numeric, asked.by, label_needed))
+    try:
+        return _only(asked, *read_unseen(data, Path(), columns, numeric, asked.by, label_needed))
+    except UserError as error:
+        raise UserError(_OF_SPEC.sub("--", str(error))) from None
 
 
 def study_scans(model: ServedModel, settings: Settings) -> list[Subject]:

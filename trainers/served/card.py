@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 
 from contrasweep.trainers.config import RunConfig
+from contrasweep.trainers.objectives import OBJECTIVES
 from contrasweep.trainers.served.config import ServedConfig, SourceRange
 
 CARD = "README.md"
@@ -40,7 +41,7 @@ def card(config: ServedConfig, runs: Mapping[str, RunConfig], how_well: str = ""
 
 def origin(config: ServedConfig, runs: Mapping[str, RunConfig]) -> str:
     """Where the model comes from, in two sentences."""
-    objectives = " and ".join(next(iter(runs.values())).objectives)
+    objectives = " and ".join(OBJECTIVES[one].heading for one in next(iter(runs.values())).objectives)
     mean, chosen, by = ("mean", "that configuration", f"{objectives} of validation scans")
     if config.weights:
         mean, chosen, by = ("weighted mean", "these runs", "what they say of validation scans")
@@ -63,8 +64,8 @@ def licence(config: ServedConfig) -> str:
 def _trained(config: ServedConfig) -> list[str]:
     of, labels, unit = config.trained, config.trained.labels, f" {config.data.unit}" if config.data.unit else ""
     lines = [
-        f"{of.subjects} subjects, {of.scans} scans; {config.data.label} from {labels.minimum:g} to "
-        f"{labels.maximum:g}{unit}, mean {labels.mean:.4g}, sd {labels.std:.4g}. Of anyone unlike these it knows "
+        f"{of.subjects} subjects, {of.scans} scans; {config.data.label} from {labels.minimum:.4g} to "
+        f"{labels.maximum:.4g}{unit}, mean {labels.mean:.4g}, sd {labels.std:.4g}. Of anyone unlike these it knows "
         "nothing.",
         "",
         *(_range(name, source) for name, source in of.sources.items()),
@@ -79,9 +80,13 @@ def _counted(groups: Mapping[str, int]) -> str:
 
 
 def _range(name: str, source: SourceRange) -> str:
-    low, high = (" x ".join(map(str, shape)) for shape in source.shape)
-    voxels = f", voxels of {source.spacing_mm[0]:.3g} to {source.spacing_mm[1]:.3g} mm" if source.spacing_mm else ""
-    return f"- {name or 'images'}: channels and shape from {low} to {high}{voxels}"
+    shapes = _from_to(*(" x ".join(map(str, shape)) for shape in source.shape))
+    voxels = f", voxels {_from_to(*(f'{edge:.3g}' for edge in source.spacing_mm))} mm" if source.spacing_mm else ""
+    return f"- {name or 'images'}: channels and shape {shapes}{voxels}"
+
+
+def _from_to(low: str, high: str) -> str:
+    return f"of {low}" if low == high else f"from {low} to {high}"
 
 
 def _limits(config: ServedConfig) -> str:

@@ -46,7 +46,7 @@ def test_a_table_may_call_its_columns_and_images_otherwise(model: ServedModel, t
     (tmp_path / "s1.png").rename(tmp_path / "scan_s1.png")
     found, rejected = find_scans(Asked(participants=path, id="who", image="scan_{who}.png"), model)
     assert [scan.id for scan in found] == ["s1"] and not rejected
-    with pytest.raises(UserError, match=r"data.id: new.tsv has no column 'participant_id'; allowed: age, who"):
+    with pytest.raises(UserError, match=r"--id: new.tsv has no column 'participant_id'; allowed: age, who"):
         find_scans(Asked(participants=path), model)
     with pytest.raises(UserError, match=r"label: new.tsv has no column 'agee'; did you mean 'age'\?"):
         find_scans(Asked(participants=path, id="who", image="scan_{who}.png", label="agee"), model)
@@ -82,7 +82,7 @@ def test_scans_without_an_image_are_rejected_by_name(model: ServedModel, tmp_pat
         ({"bids": "d", "image": "{a}.png"}, "--image is not allowed with --bids"),
         ({"participants": "t.tsv", "id": ""}, "--id: '' is not allowed"),
         ({"bids": "d"}, "--suffix is missing: the model's study was a table"),
-        ({"participants": "gone.tsv"}, "data.participants: no such file: gone.tsv"),
+        ({"participants": "gone.tsv"}, "--participants: no such file: gone.tsv"),
     ],
 )
 def test_what_does_not_go_together_is_one_line(asked: dict[str, Any], said: str, model: ServedModel) -> None:
