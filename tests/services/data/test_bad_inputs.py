@@ -518,7 +518,7 @@ Tables = tuple[str | bytes | None, Mapping[str, Any], str]
 
 TABLES: dict[str, Tables] = {
     "no table": (None, {"participants": "peple.csv"}, r"no such file: \S*/peple.csv; did you mean 'people.csv'\?"),
-    "table is a folder": (None, {"participants": "home"}, "data.participants: no such file"),
+    "table is a folder": (None, {"participants": "home"}, "data.participants: is a folder"),
     "table of another kind": (
         None,
         {"participants": "a.nii.gz"},

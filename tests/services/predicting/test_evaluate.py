@@ -86,7 +86,7 @@ def test_an_evaluation_is_replaced_by_force_alone(
         (("--name", "../a", "--participants", "t.tsv"), "--name: '../a' is not allowed"),
         (("--name", "a", "--participants", "t.tsv"), "--out is missing: the model's sweep, tiny-1c2e, is not in"),
         (("--name", "a", "--participants", "t.tsv", "--out", "o"), "t.tsv: 1 of 2 usable scans with a number in"),
-        (("--name", "a", "--participants", "t.tsv", "--out", "o", "--by", "sax"), "by: t.tsv has no column 'sax'"),
+        (("--name", "a", "--participants", "t.tsv", "--out", "o", "--by", "sax"), "--by: t.tsv has no column 'sax'"),
     ],
 )
 def test_a_mistake_is_one_line(

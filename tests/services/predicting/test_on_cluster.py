@@ -16,6 +16,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return served_sample.model(tmp_path_factory.mktemp("served"))
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_cluster_says_what_this_machine_says_to_the_last_bit_in_the_same_order(
     folder: Path,
