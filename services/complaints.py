@@ -1,15 +1,19 @@
 """What pydantic found wrong, as the one line that a user reads."""
 
+import re
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, TypeGuard, Union, get_args, get_origin
 
 from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
-from contrasweep.trainers.errors import nearest
+from contrasweep.trainers.errors import UserError, nearest
 
 _SCALARS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+_FIELD = re.compile(r"^(data\.|(?=\w[\w-]*: ))")
+"""Behind it begins a field's name, if a line begins with one."""
 _KINDS = {
     "bool_type": _SCALARS[bool],
     "dict_type": "a mapping",
@@ -26,6 +30,15 @@ def complaint(error: ValidationError, model: type[BaseModel]) -> str:
     first = foremost(error)
     more = len({_resolve(model, item["loc"])[1] for item in error.errors()} - {_resolve(model, first["loc"])[1]})
     return _line(first, model) + (f" (and {more} more)" if more else "")
+
+
+@contextmanager
+def naming_options() -> Iterator[None]:
+    """A mistake names the option that was given, not the field of the spec's `data` that it stands for."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(_FIELD.sub("--", str(error))) from None
 
 
 def foremost(error: ValidationError) -> ErrorDetails:

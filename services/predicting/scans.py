@@ -1,10 +1,10 @@
 """Which scans are to be predicted: files by their paths, a table's, or a BIDS data set's."""
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from contrasweep.services.complaints import naming_options
 from contrasweep.services.predicting.model import sweep_of
 from contrasweep.services.settings import Settings
 from contrasweep.trainers.config import DataConfig
@@ -36,10 +36,6 @@ class Asked:
     subjects: frozenset[str] = frozenset()
 
 
-_OF_SPEC = re.compile(r"^(data\.|(?=by:))")
-"""What stands before a field of the spec where an option is meant."""
-
-
 def find_scans(asked: Asked, model: ServedModel) -> Scans:
     """The scans that can be read, and those that cannot. Raises UserError where what is asked for goes not together,
     is not there, or lacks what the model reads.
@@ -54,10 +50,9 @@ def find_scans(asked: Asked, model: ServedModel) -> Scans:
     numeric = [column for column, categories in model.levels.items() if not categories]
     data = _listing(asked, model.preparation.config.data)
     columns, label_needed = model.preparation.columns, asked.label is not None
-    try:
-        return _only(asked, *read_unseen(data, Path(), columns, numeric, asked.by, label_needed))
-    except UserError as error:
-        raise UserError(_OF_SPEC.sub("--", str(error))) from None
+    with naming_options():
+        scans, rejected = read_unseen(data, Path(), columns, numeric, asked.by, label_needed)
+    return _only(asked, scans, rejected)
 
 
 def study_scans(model: ServedModel, settings: Settings) -> list[Subject]:

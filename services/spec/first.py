@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from contrasweep.services import recipes
-from contrasweep.services.complaints import complaint
+from contrasweep.services.complaints import complaint, naming_options
 from contrasweep.services.recipes import Recipe
 from contrasweep.services.spec import decide
 from contrasweep.services.spec.decide import GOOD, Line, Search
@@ -72,7 +72,7 @@ def write_first_spec(
         raise UserError(f"--set: {', '.join(values)} is for a recipe; name it with --recipe")
     filled = recipes.fill(recipe, _from(path.parent, values or {})) if recipe is not None else None
     config = _config(given)
-    with _naming_options():
+    with naming_options():
         subjects, rejected = read_subjects(config, Path())
         split, elsewhere = _split(config, split_column)
     found = look(subjects, rejected, config, machine or this_machine(), hours, folds=not split.validates)
@@ -200,19 +200,10 @@ def _writing(path: Path) -> Iterator[None]:
         raise UserError(f"{path} cannot be written: {error.strerror}") from error
 
 
-@contextmanager
-def _naming_options() -> Iterator[None]:
-    """Errors name the options that were given, not the spec's fields."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"--{str(error).removeprefix('data.')}") from None
-
-
 def _config(given: Mapping[str, Any]) -> DataConfig:
     fields = dict(given)
     if "participants" in fields and "image" in fields:
-        with _naming_options():
+        with naming_options():
             fields = {**_who(Path(fields["participants"]), fields["image"], fields.get("id")), **fields}
     try:
         return DataConfig.model_validate(fields)

@@ -208,7 +208,7 @@ def look(
         raise UserError(_none_readable(config, unreadable, rejected))
     first = scans[0]
     raw = first.headers[0].shape
-    geometry, axes = _geometry(scans), _axes(raw, first.subject.path)
+    geometry, (axes, _) = _geometry(scans), _axes(raw, first.subject.path)
     if not axes and (views := _views(scans, geometry["shape"], config)):
         geometry["shape"] = (len(views), geometry["shape"][1], max(views))
         axes += ((f"SideBySide: {{widths: {list(views)}}}", f"{len(views)} views, which lie beside each other"),)
@@ -301,33 +301,22 @@ def _none_readable(config: DataConfig, unreadable: Sequence[str], rejected: Sequ
     return f"{what} can be read as an image of 1 to 3 dimensions{first}"
 
 
-def _axes(shape: Shape, path: Path) -> tuple[tuple[str, str], ...]:
-    """The transforms that say what the axes of a file's image are, and why."""
+def _axes(shape: Shape, path: Path) -> tuple[tuple[tuple[str, str], ...], Shape]:
+    """The transforms that say what the axes of a file's image are, and why; and the shape (C, *S) that they make."""
     lines = []
     if (idle := idle_axis(shape)) is not None:
         lines.append((f"SqueezeDim: {{dim: {idle}}}", "an axis of length 1 that says nothing"))
-        shape = _without(shape, idle)
+        shape = tuple(np.delete(shape, idle).tolist())
     if (axis := channel_axis(path, shape)) is not None:
         said = f"{list(shape)} as {'a volume' if axis == 'no_channel' else 'channels last'}; 0: channels first"
         lines.append((f"EnsureChannelFirst: {{channel_dim: {axis}}}", said))
-    return tuple(lines)
-
-
-def _without(shape: Shape, axis: int) -> Shape:
-    return tuple(np.delete(shape, axis).tolist())
-
-
-def _channels_first(shape: Shape, path: Path) -> Shape:
-    """(C, *S) as `_axes` makes it."""
-    if (idle := idle_axis(shape)) is not None:
-        shape = _without(shape, idle)
-    axis = channel_axis(path, shape)
-    return shape if axis is None else (1, *shape) if axis == "no_channel" else (shape[-1], *shape[:-1])
+        shape = (1, *shape) if axis == "no_channel" else (shape[-1], *shape[:-1])
+    return tuple(lines), shape
 
 
 def _geometry(scans: Sequence[_Scan]) -> dict[str, Any]:
     """The fields of `Seen` that headers tell, of those with the usual number of dimensions."""
-    told = [(_channels_first(h.shape, scan.subject.path), h.spacing_mm) for scan in scans for h in scan.headers]
+    told = [(_axes(h.shape, scan.subject.path)[1], h.spacing_mm) for scan in scans for h in scan.headers]
     usual = Counter(len(shape) for shape, _ in told).most_common(1)[0][0]
     told = [(shape, spacing) for shape, spacing in told if len(shape) == usual]
     shapes, spacings = [shape for shape, _ in told], [spacing for _, spacing in told if spacing is not None]

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +68,12 @@ class Draft:
     training: str
     shape: Shape
 
-    @property
+    @cached_property
     def network(self) -> ModelConfig:
         """The model that its line says."""
         return ModelConfig.model_validate(load_mapping(self.model, "")["model"])
 
-    @property
+    @cached_property
     def views(self) -> int:
         """Of each image."""
         return int(load_mapping(self.training, "")["views"])
@@ -190,7 +191,7 @@ class Study:
             lines.append(Line(f"max_rejected: {math.ceil(100 * share + 1) / 100:g}", f"{share:.0%} cannot be used"))
         return lines
 
-    @property
+    @cached_property
     def _training(self) -> dict[str, Choice]:
         draft, epochs = self.draft, self.search.effort.epochs
         return decide.training(self.found.seen, draft.network, draft.shape, draft.views, epochs)

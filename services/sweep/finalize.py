@@ -34,7 +34,7 @@ from contrasweep.services.sweep.contenders import Listener, Members, contenders,
 from contrasweep.services.sweep.ensemble import Ensemble, choose_ensemble
 from contrasweep.services.sweep.jury import Jury, out_of_fold, predictors_of
 from contrasweep.services.sweep.saliency import draw_saliency
-from contrasweep.services.sweep.serving import ensemble_in, export_model, file_of, versions
+from contrasweep.services.sweep.serving import export_model, file_of, served_in, versions
 from contrasweep.services.sweep.trial import refit_config
 from contrasweep.services.text import count
 from contrasweep.trainers.config import DataConfig
@@ -200,7 +200,7 @@ def _evaluate(
     details = details_of(test, [store.subjects[row] for row in rows], known.calibration, features)
     told = how_well(report, details, spec.data)
     export_model(final.parent / "model", winner.members, served, read.base, view.covariates, known.detectors, told)
-    if salient := draw_saliency(ensemble_in(final.parent / "model"), store, rows, spec.data.label, device):
+    if salient := draw_saliency(served_in(final.parent / "model"), store, rows, spec.data.label, device):
         save_figures({SALIENCY: salient}, final.parent / "figures")
     write_details(final, details)
     write_tested(final.with_name(TESTED), listener.said())
@@ -352,7 +352,7 @@ def _publish(report: FinalReport, storage: Path, folder: Path, tracker: Tracker)
     if report.ensemble:
         tracker.metrics(_metrics_of_ensemble(report.ensemble))
         tags |= _tags_of_ensemble(report.ensemble)
-    tracker.register(folder / "model", tags, ensemble_in(folder / "model") / CARD)
+    tracker.register(folder / "model", tags, served_in(folder / "model") / CARD)
 
 
 def _metrics_of_ensemble(ensemble: Ensembled) -> dict[str, float | None]:

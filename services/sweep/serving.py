@@ -21,12 +21,12 @@ _LIBRARIES = (
     *("scikit-image", "scikit-learn", "scipy", "simpleitk", "torch", "universal-pathlib"),
 )
 """What `trainers.served` imports, for whoever serves the model elsewhere."""
-_ENSEMBLE = "ensemble"
+_SERVED = "ensemble"
 
 
-def ensemble_in(model: Path) -> Path:
+def served_in(model: Path) -> Path:
     """The served model's folder in that of an MLflow model that `export_model` wrote."""
-    return model / "artifacts" / _ENSEMBLE
+    return model / "artifacts" / _SERVED
 
 
 def versions() -> dict[str, str]:
@@ -69,13 +69,13 @@ def export_model(
     outputs.append(ColSpec("string", "unlike"))
     # Recorded, and so not shown: MLflow's advice to infer the signature, which is given here.
     with tempfile.TemporaryDirectory() as scratch, placing(folder) as free, warnings.catch_warnings(record=True):
-        ensemble = Path(scratch) / _ENSEMBLE
+        ensemble = Path(scratch) / _SERVED
         named = {file_of(run): member for run, member in members.items()}
         save_served(ensemble, named, config, base, detectors, how_well)
         save_model(
             free,
             python_model=str(Path(__file__).with_name("served_model.py")),
-            artifacts={_ENSEMBLE: str(ensemble)},
+            artifacts={_SERVED: str(ensemble)},
             code_paths=[str(copy_package(Path(scratch)))],
             signature=ModelSignature(Schema(inputs), Schema(outputs)),
             metadata={"label": config.data.label, "unit": config.data.unit, "licence": licence(config)},

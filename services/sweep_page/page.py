@@ -136,6 +136,7 @@ def _coordinates(content: Content) -> dict[str, Markup]:
 
 def _final(content: Content) -> dict[str, Any]:
     final, pictures = content.final, {name: address_of(picture) for name, picture in content.pictures.items()}
+    unit = content.spec.data.unit_or_label
     maps = [run for run in final.seed_mae if f"{run.slug}-embedding" in pictures] if final else []
     return {
         "final": final,
@@ -145,7 +146,7 @@ def _final(content: Content) -> dict[str, Any]:
         "out_of_fold": _out_of_fold(final, pictures) if final and final.out_of_fold else None,
         "winner": tables.winner_table(final) if final else None,
         "beside": tables.beside_table(final.ensemble, final.trial) if final and final.ensemble else None,
-        "beside_words": compared(f"trial {final.trial} alone", final.ensemble.test.difference, _unit(content))
+        "beside_words": compared(f"trial {final.trial} alone", final.ensemble.test.difference, unit)
         if final and final.ensemble
         else "",
         "chosen_by": OBJECTIVES[final.ensemble.by].heading if final and final.ensemble else "",
@@ -153,7 +154,7 @@ def _final(content: Content) -> dict[str, Any]:
         "runs_words": runs_words(final) if final else "",
         "people_tables": _people(content),
         "final_doubts": _doubts(content),
-        "verdict": verdict(final.against, _unit(content)) if final and final.against else "",
+        "verdict": verdict(final.against, unit) if final and final.against else "",
         "simple": simple_models(final) if final else [],
         "tested": tables.table_on_test(content) if content.tested else None,
         "predicted": pictures.get("predicted-against-true", "") if final else "",
@@ -171,10 +172,6 @@ def _doubts(content: Content) -> list[str]:
     if final and final.looks > 1:
         found = [f"the test split was {read_times(final.looks)}: the more often, the less unseen it is", *found]
     return found
-
-
-def _unit(content: Content) -> str:
-    return content.spec.data.unit_or_label
 
 
 def _people(content: Content) -> dict[str, Any] | None:
