@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 
 from contrasweep.search_spaces import LR, SIZES, TRAINING, Configuration, Context, Range, Value
 from contrasweep.services.complaints import complaint
+from contrasweep.services.spec.read import ReadConfig
 from contrasweep.services.spec.replicate import Replicate
 from contrasweep.services.spec.yaml import dump_mapping, load_mapping
 from contrasweep.trainers.config import (
@@ -113,7 +114,8 @@ class BoundConfig(Frozen):
 class PointConfig(Frozen):
     """A named configuration that is always tried.
 
-    What it does not say is fixed by the search, or published, and the first option of an axis.
+    What it does not say is fixed by the search, or published, and the first option of an axis. `start` is an earlier
+    point: each run begins with the weights that the run of that point with its seed, and fold, ended with.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._=+-]{0,59}$")]
@@ -121,6 +123,7 @@ class PointConfig(Frozen):
     params: dict[str, Scalar] = Field(default_factory=dict)
     training: dict[str, int | float] = Field(default_factory=dict)
     choices: dict[Word, str] = Field(default_factory=dict)
+    start: str | None = None
 
 
 class SearchConfig(Frozen):
@@ -426,6 +429,7 @@ class SweepSpec(Frozen):
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     probe: Named = Field(default={"ridge": {}})
+    read: ReadConfig | None = None
     search: SearchConfig
     budget: BudgetConfig = BudgetConfig()
     final: FinalConfig = FinalConfig()

@@ -108,6 +108,7 @@ DEFAULTS: dict[str, Any] = {
     "training.gpus_per_worker": 0.0,
     "training.precision": "fp32",
     "probe": {"ridge": {}},
+    "read": None,
     "search.override": {},
     "search.fix": {},
     "search.sampler": "tpe",

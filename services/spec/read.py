@@ -1,0 +1,27 @@
+"""What is read of each training beside what configurations are judged by."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from contrasweep.trainers.config import Frozen, Named
+from contrasweep.trainers.parameters import Count
+
+
+class ReadConfig(Frozen):
+    """Several readings of one training, made once, as the sweep ends.
+
+    `probes` beside the one that configurations are judged by; `features` in place of the method's own; `epochs`,
+    counted from 1, beside the one that counts. Where a list is empty there is nothing beside it.
+    """
+
+    probes: tuple[Named, ...] = ()
+    features: tuple[Literal["encoder", "projection"], ...] = Field(default=(), max_length=2)
+    epochs: tuple[Count, ...] = ()
+
+    @field_validator("epochs")
+    @classmethod
+    def _ascend(cls, epochs: tuple[int, ...]) -> tuple[int, ...]:
+        if list(epochs) != sorted(set(epochs)):
+            raise ValueError(f"{list(epochs)} must be in ascending order without repeats")
+        return epochs
