@@ -77,3 +77,7 @@ def _each_named(arguments: list[str]) -> list[str]:
             each.append(option)
         each.append(argument)
     return each
+
+
+if __name__ == "__main__":
+    main()

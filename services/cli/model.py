@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from contrasweep.services.cli.app import Json, app, aside, console
+from contrasweep.trainers.errors import UserError
 from contrasweep.trainers.registry import declared
 
 if TYPE_CHECKING:
@@ -67,7 +68,9 @@ def predict(
     saliency: Annotated[
         str | None, typer.Option(metavar="KIND", help="Map where each prediction comes from: gradient, occlusion.")
     ] = None,
-    maps: Annotated[Path, typer.Option(metavar="FOLDER", help="Write the maps there, as NIfTI.")] = Path("saliency"),
+    maps: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write the maps there, as NIfTI; default: saliency.")
+    ] = None,
     address: Cluster = "",
     as_json: Json = False,
 ) -> None:
@@ -81,14 +84,17 @@ def predict(
     from contrasweep.services.predicting.screen import print_predictions
     from contrasweep.services.settings import load_settings
 
+    if maps and not saliency:
+        raise UserError("--maps is not allowed without --saliency, which says what is mapped: gradient or occlusion")
+    mapped = (saliency, maps or Path("saliency")) if saliency else None
     asked = Asked(tuple(scans or ()), participants, bids, image, id_, suffix, label, session)
-    found = predict_scans(model, asked, load_settings(), aside(), (saliency, maps) if saliency else None, address)
+    found = predict_scans(model, asked, load_settings(), aside(), mapped, address)
     if out:
         write_tsv(out, found.scans)
     if as_json:
         typer.echo(found.model_dump_json())
     else:
-        print_predictions(console, found, out, maps if saliency else None)
+        print_predictions(console, found, out, mapped[1] if mapped else None)
     end_with(found.rejected)
 
 

@@ -31,7 +31,7 @@ def print_predictions(console: Console, found: Predictions, out: Path | None = N
 def print_report(console: Console, report: CohortReport) -> None:
     """The figure, what to doubt of it, and tables."""
     mae = interval(report.figures.metrics["mae"])
-    lines = [f"{report.name}: MAE {mae} {report.label} over {report.sample}, by {report.model}"]
+    lines = [f"{report.name}: MAE {mae} {report.unit} over {report.sample}, by {report.model}"]
     for line in (*lines, *(f"doubt     {one}" for one in doubts(report))):
         console.print(line, markup=False, soft_wrap=True)
     for table in sample_tables(report.figures, report.label, report.name, report.unit):

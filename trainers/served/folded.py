@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 
 from contrasweep.trainers import checkpoint
@@ -62,8 +62,11 @@ class RunOutline(Frozen):
 class Outline(Frozen):
     """What `Folded` is built from.
 
-    `image_shape` is (C, *S) of a prepared image, `weights` are as in `ServedConfig`.
+    `image_shape` is (C, *S) of a prepared image, `weights` are as in `ServedConfig`. In its JSON infinity is Python's
+    `Infinity`, as in what is served.
     """
+
+    model_config = ConfigDict(ser_json_inf_nan="constants")
 
     image_shape: tuple[int, ...]
     runs: dict[str, RunOutline]

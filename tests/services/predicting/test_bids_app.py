@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,3 +96,8 @@ def test_a_data_set_is_no_place_to_write_into(
         status, _, err = run(capsys, monkeypatch, data_set, tmp_path, *level)
         assert status == 2 and "is of another data set, and stays" in err
         assert (tmp_path / "dataset_description.json").read_text() == content
+
+
+def test_it_runs_as_a_module() -> None:
+    program = [sys.executable, "-m", "contrasweep.services.cli.bids_app", "--version"]
+    assert subprocess.run(program, capture_output=True, text=True).stdout == "contrasweep 0.1.0\n"

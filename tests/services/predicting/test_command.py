@@ -110,3 +110,5 @@ def test_a_map_of_each_scan_is_written_in_its_own_space(
     assert nib.Nifti1Image.from_filename(written).shape == (16, 16, 1)
     status, _, err = run(capsys, monkeypatch, "predict", folder, scan, "--saliency", "gradients")
     assert status == 2 and err.startswith("error: --saliency: 'gradients'; did you mean 'gradient'?")
+    status, _, err = run(capsys, monkeypatch, "predict", folder, scan, "--maps", "elsewhere")
+    assert status == 2 and err.startswith("error: --maps is not allowed without --saliency")

@@ -55,7 +55,7 @@ def test_a_cohort_has_figures_a_page_and_predictions(
     assert {column: (told.groups, told.people) for column, told in figures.told.items()} == {"sex": (2, PEOPLE)}
     assert "Told by the embedding" in out
     assert figures.retest["gap"].subjects == PEOPLE // 2
-    assert f"adni: MAE {interval(figures.metrics['mae'])} age" in out and "report    out/adni.html" in out
+    assert f"adni: MAE {interval(figures.metrics['mae'])} units of age over" in out and "report    out/adni.html" in out
     page = Page(Path("out/adni.html").read_text())
     assert not page.of("script") and not [one for one in page.references() if not one.startswith(("data:", "#"))]
     assert [text for level, text in page.headings if level == 2][:3] == [

@@ -1,9 +1,11 @@
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from contrasweep.trainers.config import MethodConfig
 from contrasweep.trainers.covariates import Cells
 from contrasweep.trainers.inference import load_ensemble
 from contrasweep.trainers.served import ServedModel, save_served
@@ -80,6 +82,17 @@ def test_it_is_built_again_from_its_outline_and_state(with_covariates: Path) -> 
     covariates = torch.from_numpy(folded.outline.encode(CELLS[:2]))
     with torch.inference_mode():
         assert torch.equal(again(images, covariates), folded(images, covariates))
+
+
+def test_an_infinite_parameter_of_a_method_is_in_the_outline(folder: Path) -> None:
+    outline = Folded.load(folder).outline
+    method = MethodConfig(name="dynlocrep", params={"lam": math.inf})
+    runs = {
+        name: run.model_copy(update={"run": run.run.model_copy(update={"method": method})})
+        for name, run in outline.runs.items()
+    }
+    told = outline.model_copy(update={"runs": runs})
+    assert Outline.model_validate_json(told.model_dump_json()) == told
 
 
 def test_torchs_generator_stays_as_it_was(folder: Path) -> None:
