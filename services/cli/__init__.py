@@ -1,6 +1,11 @@
 """The command line: `app` has what all commands share, every other module here adds some."""
 
-from contrasweep.services.cli import doctor, model, serve, study, sweeps, token, ui
-from contrasweep.services.cli.app import app, main
+import sys
+
+try:
+    from contrasweep.services.cli import doctor, model, serve, study, sweeps, token, ui
+    from contrasweep.services.cli.app import app, main
+except KeyboardInterrupt:  # before there is a command that could end with it
+    sys.exit(130)
 
 __all__ = ["app", "doctor", "main", "model", "serve", "study", "sweeps", "token", "ui"]
