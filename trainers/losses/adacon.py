@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from contrasweep.trainers.label_bins import label_bins
 from contrasweep.trainers.losses._pairs import label_distance
 from contrasweep.trainers.losses.base import Rows, register
 from contrasweep.trainers.losses.supcon import SupCon
@@ -20,7 +21,8 @@ class AdaCon(SupCon):
 
     with s = cosine / temperature and p over the rows of the anchor's label. F is the empirical distribution of
     `train_labels` (of the batch's own without them), half of the samples at a label counting as below it; so the
-    default margin, 2, spans the range of the cosine.
+    default margin, 2, spans the range of the cosine. With `bin_size`, in label units, a bin's labels are all one:
+    floor(y / bin_size).
 
     This is what the authors' public code computes, where 1 / temperature is a scale of 150 and labels, ejection
     fractions, are told apart in steps of 0.05 %. There it is added, times 0.75, to the squared error of a
@@ -40,16 +42,18 @@ class AdaCon(SupCon):
         *,
         temperature: Positive = 1 / 150,
         margin: NotNegative = 2.0,
+        bin_size: Positive | None = None,
         reduction: Reduction = "mean",
         train_labels: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(temperature=temperature, reduction=reduction)
+        super().__init__(temperature=temperature, bin_size=bin_size, reduction=reduction)
         self.margin = margin
-        labels = None if train_labels is None else torch.tensor(train_labels, dtype=torch.float64)
+        labels = None if train_labels is None else label_bins(torch.tensor(train_labels, dtype=torch.float64), bin_size)
         self.register_buffer("labels", labels, persistent=False)
 
     def log_repulsion(self, rows: Rows, pairs: Tensor) -> Tensor:
-        y = rows.y if rows.y.is_floating_point() else rows.y.double()
+        y = self.classes(rows)
+        y = y if y.is_floating_point() else y.double()
         levels = distribution(y, y if self.labels is None else self.labels.to(y))
         margins = self.margin * label_distance(levels, pairs.dtype)
         return pairs + margins / self.temperature

@@ -49,6 +49,18 @@ def test_value_and_gradient_equal_the_loop(
     torch.testing.assert_close(z.grad, z_plain.grad, rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.parametrize("train", [None, TRAIN], ids=["batch", "train"])
+def test_bins_are_the_labels_where_a_size_is_given(train: list[float] | None) -> None:
+    z, z_plain = Z.clone().requires_grad_(), Z.clone().requires_grad_()
+    value = losses.build("adacon", bin_size=10.0, temperature=0.1, train_labels=train)(z, Y, views=2)
+    own, known = Y // 10, [label // 10 for label in train or Y.tolist()]
+    expected = adacon(z_plain, own, known, temperature=0.1, margin=2.0)
+    torch.testing.assert_close(value, expected, rtol=1e-12, atol=0)
+    value.backward()
+    expected.backward()
+    torch.testing.assert_close(z.grad, z_plain.grad, rtol=1e-9, atol=1e-10)
+
+
 def test_without_a_margin_it_is_supcon() -> None:
     value = losses.build("adacon", temperature=0.1, margin=0.0)(Z, TIED, views=2)
     torch.testing.assert_close(value, losses.build("supcon", temperature=0.1)(Z, TIED, views=2))
