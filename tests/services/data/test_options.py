@@ -98,8 +98,7 @@ def test_an_option_may_form_pairs_inside_groups(sexes: Path) -> None:
     for option, one in made.items():
         view = one.first
         feed = StreamFeed(one.store.folder, view.splits, view.normalization, view.covariates)
-        shared = {"batch_size": 8, "rank": 0, "world_size": 1, "start": 0, "unlabelled": False}
-        batches = list(feed.epoch(0, seed=0, **shared))
+        batches = list(feed.epoch(0, seed=0, batch_size=8, rank=0, world_size=1))
         assert all((batch.groups is None) == (option == ACROSS) for batch in batches)
 
 
