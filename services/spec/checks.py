@@ -126,9 +126,20 @@ def _tensors(
 
 
 def _each(spec: SweepSpec) -> Iterator[tuple[str, SweepSpec]]:
-    """The spec, and with each option that may be chosen, by the option's place."""
-    yield "", spec
-    yield from spec.variants.items()
+    """The spec, and with each option that may be chosen, by the option's place; where nothing is drawn beside points,
+    each option with the methods of the points that have it.
+    """
+    if spec.drawn:
+        yield from spec.drawn.items()
+        return
+    if not spec.search.choices:
+        yield "", spec
+    methods: dict[str, list[str]] = {}
+    for point in spec.search.points:
+        for axis, option in spec.search.options_at(point).items():
+            methods.setdefault(f"search.choices.{axis}.{option}", []).append(point.method)
+    for where, variant in spec.variants.items():
+        yield where, variant.searching(spaces=tuple(dict.fromkeys(methods.get(where, ()))))
 
 
 def _check_components(spec: SweepSpec) -> None:

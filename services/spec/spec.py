@@ -599,10 +599,15 @@ class SweepSpec(Frozen):
         axes = {method: self.search.axes_of(method) for method in methods}
         having = {axis: tuple(method for method in methods if axis in axes[method]) for axis in self.search.choices}
         left = [axis for axis, some in having.items() if some and axis not in dict(options)]
-        points = [point for point in self.search.points if point.method in methods]
+        points = tuple(
+            point
+            for point in self.search.points
+            if point.method in methods and {*options} <= {*self.search.options_at(point).items()}
+        )
         return self.choosing(dict(options)).searching(
             spaces=methods,
-            points=tuple(point for point in points if {*options} <= {*self.search.options_at(point).items()}),
+            points=points,
+            trials=self.search.trials if self.drawn else len(points),
             choices={axis: self.search.choices[axis] for axis in left},
             choices_for={axis: having[axis] for axis in left if axis in self.search.choices_for},
         )

@@ -32,6 +32,7 @@ def write_exports(folder: Path, outcome: Outcome, figures: Mapping[str, Figure])
         f"{outcome.study}.md": markdown(table, outcome.title, notes),
         f"{outcome.study}.tex": latex(table, outcome.title, notes, outcome.study),
         f"{outcome.study}.csv": as_csv(outcome),
+        f"{outcome.study}.json": outcome.to_json(),
     }
     for name, text in written.items():
         write_asked(folder / name, text.encode())

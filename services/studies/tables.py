@@ -5,6 +5,7 @@ from math import isfinite
 from contrasweep.services.pages.tables import Line, Table
 from contrasweep.services.studies.order import AGREES, DISAGREES
 from contrasweep.services.studies.outcome import Ours, Outcome, PublishedFigure, RowOutcome
+from contrasweep.services.studies.published import Published
 from contrasweep.services.text import count, ends, number, spread
 from contrasweep.trainers.analyses import Table as Found
 from contrasweep.trainers.history import COMPLETE
@@ -73,7 +74,7 @@ def ours_cells(ours: Ours | None) -> list[str]:
     return [number(ours.value.value), interval, "" if ours.sd is None else number(ours.sd)]
 
 
-def published_cell(published: PublishedFigure | None) -> str:
+def published_cell(published: PublishedFigure | Published | None) -> str:
     """A published figure with its sd."""
     return _NOTHING if published is None else spread(published.value, published.sd)
 
@@ -109,3 +110,15 @@ def _is_number(value: object) -> bool:
 
 def _cell(value: object) -> str:
     return number(value) if isinstance(value, float) else _NOTHING if value is None else str(value)
+
+
+def orders(outcome: Outcome) -> tuple[list[str], list[str]] | None:
+    """The rows of the verdict, the best first: as they are published or claimed, and as ours are."""
+    if outcome.order is None:
+        return None
+    metric, rows = outcome.order.metric, {row.name: row for row in outcome.rows}
+    sign = -1 if metric in OBJECTIVES and OBJECTIVES[metric].higher else 1
+    theirs = list(outcome.order.rows)
+    if all(metric in rows[name].published for name in theirs):
+        theirs = sorted(theirs, key=lambda name: sign * rows[name].published[metric].value)
+    return theirs, sorted(theirs, key=lambda name: sign * rows[name].ours[metric].value.value)
