@@ -77,7 +77,8 @@ class Configuration:
 
 def names() -> list[str]:
     """Sorted names of the methods that have something to search."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    modules = (module for module in pkgutil.iter_modules(__path__) if not module.ispkg)
+    return sorted(module.name for module in modules if not module.name.startswith("_"))
 
 
 def qualified(method: str, parameters: Parameters) -> dict[str, Value]:
