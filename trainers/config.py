@@ -553,6 +553,10 @@ class DataConfig(ScansConfig):
         return self.split.model_copy(update={"stratify": self.strata})
 
 
+FeatureSpace = Literal["encoder", "projection"]
+"""Whose features are read: the encoder's, or the projection head's."""
+
+
 class ModelConfig(Frozen):
     """Encoder and projection head.
 
@@ -655,6 +659,17 @@ def _is_single(value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 Named = Annotated[dict[str, dict[str, Any]], BeforeValidator(_named), AfterValidator(_is_single)]
 """One component with its parameters, `{linear: {epochs: 50}}`, or its name alone."""
 
+
+def words_of(component: Named) -> str:
+    """A component as one word, with the parameters that are said.
+
+    >>> words_of({"ridge": {}}), words_of({"linear": {"kind": "huber", "epochs": 50}})
+    ('ridge', 'linear(kind=huber, epochs=50)')
+    """
+    ((name, params),) = component.items()
+    return f"{name}({', '.join(f'{key}={value}' for key, value in params.items())})" if params else name
+
+
 FINETUNE = "finetune"
 
 
@@ -663,12 +678,23 @@ def finetuning(probe: Named) -> FinetuneConfig | None:
     return FinetuneConfig(**probe[FINETUNE]) if FINETUNE in probe else None
 
 
+def weights_file(epoch: int) -> str:
+    """What a run's weights after an epoch, counted from 1, are called; 0 is the epoch that counts.
+
+    >>> weights_file(6), weights_file(0)
+    ('epoch-0006.pt', 'best.pt')
+    """
+    return f"epoch-{epoch:04d}.pt" if epoch else "best.pt"
+
+
 class RunConfig(Frozen):
     """One configuration and one seed: all that `trainers.pretrain` is told.
 
     It ends after `stop_after` epochs, on the schedules of all of them. The first of `objectives` chooses the best
     epoch, in both stages of two; all are measured, and so are `costs`. `start` is the run whose `best.pt` it begins
-    with: who trains one puts that into `model.init_from`, as `beginning_with` does.
+    with: who trains one puts that into `model.init_from`, as `beginning_with` does. The weights after the epochs of
+    `keep`, counted from 1, are kept, of two stages those of the second: what is kept makes no other run, and is in no
+    dump.
     """
 
     model: ModelConfig
@@ -680,6 +706,12 @@ class RunConfig(Frozen):
     costs: tuple[str, ...] = ()
     stop_after: Count | None = None
     start: "RunConfig | None" = None
+    keep: Annotated[tuple[Count, ...], Field(exclude=True)] = ()
+
+    @property
+    def kept(self) -> dict[int, str]:
+        """The files of weights that it leaves, by the epoch, counted from 1; 0 is the one that counts."""
+        return {epoch: weights_file(epoch) for epoch in (0, *self.keep)}
 
     @property
     def epochs(self) -> int:
@@ -692,7 +724,7 @@ class RunConfig(Frozen):
 
     def pretraining(self) -> "RunConfig":
         """The first of two stages: a ridge probe chooses the epoch that is fine-tuned."""
-        return self.model_copy(update={"probe": {"ridge": {}}, "stop_after": None})
+        return self.model_copy(update={"probe": {"ridge": {}}, "stop_after": None, "keep": ()})
 
     def finetuning(self) -> "RunConfig":
         """The second of two stages, or this run where it has but one."""
@@ -708,4 +740,5 @@ class RunConfig(Frozen):
             objectives=self.objectives,
             costs=self.costs,
             stop_after=self.stop_after,
+            keep=self.keep,
         )

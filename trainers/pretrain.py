@@ -47,7 +47,7 @@ def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, 
         feed: batches of the training split and both splits for evaluation; never the test split. Where nobody is
             validated on, `checkpoint` must be `last`.
         folder: receives `latest.pt` (after every epoch, and every `SAVE_EVERY_S` of a long one), `best.pt` (of the
-            epoch that counts: see `TrainingConfig.checkpoint`) and `history.json`.
+            epoch that counts: see `TrainingConfig.checkpoint`), the files of `RunConfig.keep` and `history.json`.
         device: where this worker computes.
         on_epoch: called on rank 0 with each epoch's metrics; all workers follow its verdict.
 
@@ -76,6 +76,8 @@ def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, 
             row |= metrics
             if ends if history.last else history.ranked(row) < history.best:
                 state.save_best(folder, probe, row)
+        if epoch + 1 in run.keep:
+            state.save_epoch(folder, row)
         history.epochs.append(row | {"epoch_s": time.monotonic() - state.began})
         if ends and feed.validates and math.isinf(history.ranked(row) if history.last else history.best):
             raise Diverged(f"{OBJECTIVES[history.objective].heading} is undefined in every epoch of seed {run.seed}")

@@ -289,7 +289,7 @@ def results(
     csv: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write CSV files there.")] = None,
     parquet: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write Parquet files there.")] = None,
 ) -> None:
-    """All that a sweep has found out, for data frames: trials, seed_runs, epochs and predictions, a file each.
+    """All that a sweep has found out, for data frames: trials, seed_runs, epochs, predictions, readings, a file each.
 
     It reads the home and the storage path of this machine's settings, also while the sweep runs, and changes nothing.
     """

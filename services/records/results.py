@@ -4,6 +4,7 @@
     seed_runs     trial, run, seed, fold, state, reason, epochs, best_epoch, objective, seconds, taken
     epochs        trial, run, seed, fold, stage, epoch and every metric
     predictions   trial, split, scan, subject, label, run, prediction
+    readings      trial, run, epoch, features, probe, split, scan, label, prediction: see `records.readings`
 
 `run` is a seed, or such as `fold 0 seed 2`, `refit seed 2`, which has no `fold`, or a baseline, which has no `trial`;
 `stage` is `pretraining` where another came after it, `start` of another run that was trained there to start from it,
@@ -21,6 +22,7 @@ from contrasweep.services.records.files import write_asked
 from contrasweep.services.records.final_report import FinalReport
 from contrasweep.services.records.folder import SweepFolder
 from contrasweep.services.records.leaderboard import told
+from contrasweep.services.records.readings import read_readings
 from contrasweep.services.records.tested import TESTED
 from contrasweep.services.records.trial_record import TrialRecord, finite, read_records, trial_folder
 from contrasweep.services.settings import Settings
@@ -75,7 +77,8 @@ def read_results(settings: Settings, folder: SweepFolder) -> "dict[str, pa.Table
     if not folder.searches:
         rows = {name: list(own) for name, own in _rows(settings, folder).items()}
     outer = ("outer",) if folder.searches else ()
-    return {name: _table(own, (*outer, *_FIRST[name])) for name, own in rows.items()}
+    tables = {name: _table(own, (*outer, *_FIRST[name])) for name, own in rows.items()}
+    return tables | {"readings": _readings(folder)}
 
 
 def _rows(settings: Settings, folder: SweepFolder) -> dict[str, Iterator[Row]]:
@@ -200,6 +203,17 @@ def _predicted(
 ) -> Row:
     values = (trial, split, scan, subject, label, run, prediction)
     return dict(zip(_FIRST["predictions"], values, strict=True))
+
+
+def _readings(folder: SweepFolder) -> "pa.Table":
+    """As they are on disk, where there are more than fit into memory row by row."""
+    import pyarrow as pa
+
+    parts = []
+    for search in folder.searches:
+        table = read_readings(search.final)
+        parts.append(table.add_column(0, "outer", pa.array([search.number] * table.num_rows, pa.int64())))
+    return pa.concat_tables(parts) if parts else read_readings(folder.final)
 
 
 def _tested(path: Path) -> list[Row]:

@@ -53,14 +53,14 @@ class SeedRuns:
         return json_digest([told, self.data, device, code_digest(("trainers",)), *start])[:32]
 
     def find(self, run: RunConfig) -> Path | None:
-        """The folder of such a run, whole, if there is one."""
+        """The folder of such a run, whole and with all weights that are to be kept, if there is one."""
         try:
             folder = self.storage / json.loads(self._entry(run).read_text())["folder"]
             history = History.read(folder)
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        whole = history is not None and history.state == COMPLETE and (folder / "best.pt").exists()
-        return folder if whole else None
+        whole = history is not None and history.state == COMPLETE
+        return folder if whole and all((folder / name).exists() for name in run.kept.values()) else None
 
     def name_of(self, folder: Path) -> str:
         """How a run is called: its sweep, trial and seed."""

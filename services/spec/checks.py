@@ -40,6 +40,7 @@ def check_spec(loaded: LoadedSpec, roots: Sequence[Path] = ()) -> None:
         _check_points(spec)
         _check_untrained(spec)
         _check_grid(spec)
+        _check_read(spec)
 
 
 def check_against_data(loaded: LoadedSpec, labelled: int, unlabelled: int, label_range: float) -> None:
@@ -231,6 +232,17 @@ def _check_probe(spec: SweepSpec) -> None:
         _known(field, "parameter", key, list(own))
     with _under(field):
         losses.build(tune.method, **tune.params)
+
+
+def _check_read(spec: SweepSpec) -> None:
+    """The probes that read beside the judged one can be built; none of them trains the encoder."""
+    from contrasweep.trainers import probes
+
+    for probe in spec.read.probes if spec.read else ():
+        ((name, params),) = probe.items()
+        _known("read.probes", "probe", name, probes.names())
+        with _under("read.probes"):
+            probes.build(name, **params)
 
 
 def _check_augmentations(spec: SweepSpec) -> None:

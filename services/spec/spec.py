@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
@@ -503,15 +504,30 @@ class SweepSpec(Frozen):
     @model_validator(mode="after")
     def _rungs_are_inside_training(self) -> "SweepSpec":
         rungs = self.search.racing.rungs if self.search.racing else ()
-        for where, variant in {"": self, **self.variants, **self.points}.items():
-            epochs = min(one.judged_epochs for one in variant.sizes)
-            if rungs and rungs[-1] >= epochs and variant.trains:
-                field = "probe.finetune.epochs" if FINETUNE in variant.probe else "training.epochs"
-                raise ValueError(
-                    f"search.racing.rungs: {rungs[-1]} is not allowed: must be below "
-                    f"{f'{where}.' if where else ''}{field} {epochs}"
-                )
+        epochs, field = self._fewest_epochs
+        if rungs and rungs[-1] >= epochs:
+            raise ValueError(f"search.racing.rungs: {rungs[-1]} is not allowed: must be below {field} {epochs}")
         return self
+
+    @model_validator(mode="after")
+    def _reads_epochs_that_are_trained(self) -> "SweepSpec":
+        wanted = self.read.epochs if self.read else ()
+        epochs, field = self._fewest_epochs
+        if wanted and wanted[-1] > epochs:
+            raise ValueError(f"read.epochs: {wanted[-1]} is not allowed: must be at most {field} {epochs}")
+        return self
+
+    @property
+    def _fewest_epochs(self) -> tuple[int, str]:
+        """The least that any configuration that trains is judged for, and the field that says so."""
+        found = []
+        for where, variant in {"": self, **self.variants, **self.points}.items():
+            if not variant.trains:
+                continue
+            field = f"probe.{FINETUNE}.epochs" if FINETUNE in variant.probe else "training.epochs"
+            epochs = min(one.judged_epochs for one in variant.sizes)
+            found.append((epochs, f"{where}.{field}" if where else field))
+        return min(found, key=itemgetter(0), default=(1, "training.epochs"))
 
     @model_validator(mode="after")
     def _starts_and_runs_alike_whatever_is_chosen(self) -> "SweepSpec":

@@ -77,7 +77,7 @@ def run_config(spec: SweepSpec, configuration: Configuration, seed: int, init_fr
     model = spec.model.model_copy(update={"init_from": str(init_from) if init_from else None})
     training = spec.training.model_validate(spec.training.model_dump() | configuration.training)
     method = MethodConfig(name=configuration.method, params=configuration.params)
-    return RunConfig(
+    run = RunConfig(
         model=model,
         training=training,
         method=method,
@@ -87,13 +87,15 @@ def run_config(spec: SweepSpec, configuration: Configuration, seed: int, init_fr
         costs=tuple(spec.search.constraints),
         start=start,
     )
+    epochs = spec.read.epochs if spec.read else ()
+    return run.model_copy(update={"keep": tuple(epoch for epoch in epochs if epoch <= run.finetuning().epochs)})
 
 
 def refit_config(spec: SweepSpec, record: TrialRecord, seed: int, init_from: Path | None = None) -> RunConfig:
     """The same where it is trained on all but the test split: it ends where the runs of `record` had their best."""
     run = run_config(spec, record.configuration, seed, init_from)
     training = run.training.model_copy(update={"checkpoint": "last"})
-    return run.model_copy(update={"training": training, "stop_after": record.refit_epochs})
+    return run.model_copy(update={"training": training, "stop_after": record.refit_epochs, "keep": ()})
 
 
 @dataclass(frozen=True)
