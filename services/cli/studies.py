@@ -1,4 +1,4 @@
-"""`contrasweep study`: tables and figures of papers, one command each; `contrasweep analyse`: any analysis of a sweep."""
+"""`contrasweep study`: tables and figures of papers, one command each; `analyse`: any analysis of a sweep."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from contrasweep.services.studies.page import Report
     from contrasweep.trainers.analyses import Findings
 
-study = typer.Typer(no_args_is_help=True, help="Tables and figures of papers: run as sweeps, told beside what is published.")
+study = typer.Typer(
+    no_args_is_help=True, help="Tables and figures of papers: run as sweeps, told beside what is published."
+)
 app.add_typer(study, name="study")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A study, as `study list` has it.", show_default=False)]
@@ -27,8 +29,8 @@ Data = Annotated[
     str,
     typer.Option(
         metavar="phantom|soop=FOLDER|SPEC",
-        help="What it runs on: stiffness maps that are generated, FLAIR slices of SOOP, or the data, model and training "
-        "of a spec.",
+        help="What it runs on: stiffness maps that are generated, FLAIR slices of SOOP, or the data, model and "
+        "training of a spec.",
     ),
 ]
 
@@ -64,7 +66,8 @@ def run(
     name: Name,
     data: Data = "phantom",
     quick: Annotated[
-        bool, typer.Option("--quick", help="Two epochs of 48 people and a narrow encoder, to see that all goes together.")
+        bool,
+        typer.Option("--quick", help="Two epochs of 48 people and a narrow encoder, to see that all goes together."),
     ] = False,
     seeds: Annotated[int | None, typer.Option(min=1, help="So many of each row; else as the study says.")] = None,
     address: Address = "",
@@ -100,7 +103,9 @@ def report(
     ] = None,
     export: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Write tables as .md, .tex, .csv and .json there, figures as .svg and .pdf."),
+        typer.Option(
+            metavar="FOLDER", help="Write tables as .md, .tex, .csv and .json there, figures as .svg and .pdf."
+        ),
     ] = None,
     outcomes: Annotated[
         Path | None,
@@ -110,7 +115,10 @@ def report(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Studies that have run here: their tables, verdicts and one page. It reads this machine's home and storage path."""
+    """Studies that have run here: their tables, verdicts and one page.
+
+    It reads the home and the storage path of this machine's settings.
+    """
     settings = settings_for("", "")
     if outcomes is not None:
         _reproduce(outcomes, export, as_json)
@@ -199,7 +207,9 @@ def _tell(reports: "Sequence[Report]", settings: "Settings", export: Path | None
 
     with waiting(aside(), "drawing the page"):
         page = write(reports, settings.reports)
-        exported = [path for one in reports for path in write_exports(export, one.outcome, one.figures)] if export else []
+        exported = (
+            [path for one in reports for path in write_exports(export, one.outcome, one.figures)] if export else []
+        )
     if as_json:
         typer.echo(f"[{','.join(one.outcome.model_dump_json() for one in reports)}]")
         return

@@ -2,7 +2,8 @@
 
 Precedence, the weakest first: the preset, the data's spec, the study's `spec`, a row. Preset and study tell epochs and
 batch sizes of the preset's training, or of the spec's defaults where there is none; where the data's spec trains for
-longer or shorter, or on larger or smaller batches, they are scaled by as much. The same study, data and options are the same sweep.
+longer or shorter, or on larger or smaller batches, they are scaled by as much. The same study, data and options are the
+same sweep.
 """
 
 import re
@@ -135,7 +136,9 @@ def compile_study(
         document = laid_under(document, next(iter(options.values())))
     path = path_of(study.name)
     spec = spec_of(document, f"{path.name} with {data.source}")
-    return Compiled(study, LoadedSpec(spec, path, data.base), {name: one["name"] for name, one in points.items()}, reads)
+    return Compiled(
+        study, LoadedSpec(spec, path, data.base), {name: one["name"] for name, one in points.items()}, reads
+    )
 
 
 def _seeds(study: StudyConfig, quick: bool) -> Sequence[int]:
@@ -257,4 +260,3 @@ def _search(
         "trials": len(once),
         "seeds": list(seeds),
     }
-

@@ -198,7 +198,9 @@ def _at(document: Any, field: Sequence[str]) -> object:
 def _epochs(points: Mapping[int, str], records: Mapping[int, TrialRecord]) -> Iterator[tuple[tuple[str, int], Any]]:
     """What was measured after each epoch; with folds of the first."""
     for number, record in records.items():
-        for run in sorted(record.whole, key=lambda run: (run.seed, -(run.fold or 0) if isinstance(run.fold, int) else 0)):
+        for run in sorted(
+            record.whole, key=lambda run: (run.seed, -(run.fold or 0) if isinstance(run.fold, int) else 0)
+        ):
             yield (points[number], run.seed), record.histories[run].epochs
 
 

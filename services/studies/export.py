@@ -1,4 +1,4 @@
-"""A study's tables for a paper - Markdown, LaTeX with booktabs, CSV in full precision - and its figures as SVG and PDF."""
+"""A study's tables for a paper, as Markdown, LaTeX with booktabs, and CSV with all digits; figures as SVG and PDF."""
 
 import csv
 import io
@@ -22,6 +22,10 @@ _SPECIAL = {
     "²": r"$^2$",
 }
 FORMATS = ("svg", "pdf")
+_COLUMNS = (
+    *("study", "row", "method", "state", "metric", "value", "low", "high", "sd", "seeds", "n"),
+    *("published", "published_sd", "published_dataset", "published_n"),
+)
 
 
 def write_exports(folder: Path, outcome: Outcome, figures: Mapping[str, Figure]) -> list[Path]:
@@ -95,18 +99,13 @@ def as_csv(outcome: Outcome) -> str:
     """A line for each row and metric, with all digits."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(
-        ["study", "row", "method", "state", "metric", "value", "low", "high", "sd", "seeds", "n"]
-        + ["published", "published_sd", "published_dataset", "published_n"]
-    )
+    writer.writerow(_COLUMNS)
     for row in outcome.rows:
         for metric in outcome.metrics:
             ours, theirs = row.ours.get(metric), row.published.get(metric)
             own = [ours.value.value, ours.value.low, ours.value.high, ours.sd] if ours else [None] * 4
             said = [theirs.value, theirs.sd, theirs.dataset, theirs.n] if theirs else [None] * 4
-            writer.writerow(
-                [outcome.study, row.name, row.method, row.state, metric, *own, row.seeds, outcome.n, *said]
-            )
+            writer.writerow([outcome.study, row.name, row.method, row.state, metric, *own, row.seeds, outcome.n, *said])
     return file.getvalue()
 
 

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from contrasweep.services.records.final_report import FinalReport
 from contrasweep.services.records.folder import SweepFolder
@@ -64,8 +65,8 @@ class RowOutcome(Frozen):
     state: State
     reason: str = ""
     seeds: int = 0
-    ours: dict[str, Ours] = {}
-    published: dict[str, PublishedFigure] = {}
+    ours: dict[str, Ours] = Field(default_factory=dict)
+    published: dict[str, PublishedFigure] = Field(default_factory=dict)
 
 
 class Outcome(Frozen):
@@ -74,7 +75,8 @@ class Outcome(Frozen):
     Attributes:
         data: what it ran on, in words; `n` test scans of so many `subjects` count.
         order: of our rows against the published or claimed ones; null where fewer than two can be compared.
-        baselines: MAE of simple models on the same scans, by their titles; none where it is no metric, or only some scans count.
+        baselines: MAE of simple models on the same scans, by their titles; none where it is no metric, or only some
+            scans count.
         words: what analyses found, a sentence each. lacking: analyses that could not be made, and why.
         code: the commit, where it is known, or else the version. machine: what it ran on.
         seconds: that the sweep took.
@@ -94,7 +96,7 @@ class Outcome(Frozen):
     metrics: tuple[str, ...]
     rows: tuple[RowOutcome, ...]
     order: Order | None
-    baselines: dict[str, Interval] = {}
+    baselines: dict[str, Interval] = Field(default_factory=dict)
     words: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -109,7 +111,7 @@ class Outcome(Frozen):
 
 @dataclass(frozen=True)
 class Seen:
-    """A study's finished sweep: its evidence, of the scans that count, and what analyses found in it, by their names."""
+    """A study's finished sweep: evidence of the scans that count, and what analyses found in it, by their names."""
 
     study: StudyConfig
     folder: SweepFolder
@@ -148,7 +150,9 @@ class Seen:
             metrics=study.metrics,
             rows=rows,
             order=self._order(rows),
-            baselines={} if study.where or DEFAULT not in study.metrics else {one.title: one.mae for one in self.final.baselines.values()},
+            baselines={}
+            if study.where or DEFAULT not in study.metrics
+            else {one.title: one.mae for one in self.final.baselines.values()},
             words=tuple(word for found in self.findings.values() for word in found.words),
             lacking=self.lacking,
             notes=study.notes,

@@ -26,7 +26,9 @@ def read_outcomes(folder: Path) -> list[Outcome]:
         except ValidationError as error:
             raise UserError(f"{path}: {complaint(error, Outcome)}") from error
     if not outcomes:
-        raise UserError(f"{folder} has no outcome of a study; `contrasweep study report NAME --export {folder}` makes one")
+        raise UserError(
+            f"{folder} has no outcome of a study; `contrasweep study report NAME --export {folder}` makes one"
+        )
     return outcomes
 
 
@@ -35,8 +37,8 @@ def reproduction(outcomes: Sequence[Outcome]) -> str:
     lines = [
         "# Reproduction",
         "",
-        "Made by `contrasweep study report --from FOLDER --export docs`; do not edit. Intervals are of 95 %, by a bootstrap",
-        "over test subjects, those of Kendall's tau over subjects and seeds.",
+        "Made by `contrasweep study report --from FOLDER --export docs`; do not edit. Intervals are of 95 %, by a",
+        "bootstrap over test subjects, those of Kendall's tau over subjects and seeds.",
         "",
         "| study | of | rows | data | tau | verdict |",
         "| --- | --- | ---: | --- | ---: | --- |",

@@ -54,10 +54,10 @@ class RowConfig(Frozen):
 
     name: RowName
     method: str = ""
-    params: dict[str, Scalar] = {}
-    data: dict[str, Any] = {}
-    model: dict[str, Any] = {}
-    training: dict[str, Any] = {}
+    params: dict[str, Scalar] = Field(default_factory=dict)
+    data: dict[str, Any] = Field(default_factory=dict)
+    model: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
     probe: Named | None = None
     start: str | None = None
     of: str | None = None
@@ -106,14 +106,14 @@ class StudyConfig(Frozen):
     dataset: str | None = None
     preset: str | None = None
     seeds: Count = 3
-    spec: dict[str, Any] = {}
+    spec: dict[str, Any] = Field(default_factory=dict)
     rows: tuple[RowConfig, ...]
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] = ("mae",)
-    where: Conditions = {}
+    where: Conditions = Field(default_factory=dict)
     order: tuple[str, ...] = ()
     analyses: tuple[Named, ...] = ()
     notes: tuple[str, ...] = ()
-    quick: dict[str, Any] = {}
+    quick: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("spec", "quick")
     @classmethod
@@ -156,7 +156,9 @@ class StudyConfig(Frozen):
                 raise ValueError(f"rows: {row.name}: of: no row '{row.of}' is trained; {nearest(row.of, trained)}")
             earlier = trained.intersection(names[:place])
             if row.start is not None and row.start not in earlier:
-                raise ValueError(f"rows: {row.name}: start: no earlier row '{row.start}'; {nearest(row.start, earlier)}")
+                raise ValueError(
+                    f"rows: {row.name}: start: no earlier row '{row.start}'; {nearest(row.start, earlier)}"
+                )
         for name in self.order:
             if name not in names:
                 raise ValueError(f"order: unknown row '{name}'; {nearest(name, names)}")

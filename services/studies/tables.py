@@ -84,7 +84,8 @@ def verdict(outcome: Outcome) -> str:
     order = outcome.order
     if order is None:
         return "there are not two rows whose order could be compared"
-    tau = f"Kendall's tau {number(order.tau.value)} {ends(order.tau.low, order.tau.high)} over {count(len(order.rows), 'row')}"
+    interval, rows = ends(order.tau.low, order.tau.high), count(len(order.rows), "row")
+    tau = f"Kendall's tau {number(order.tau.value)} {interval} over {rows}"
     whose = "the published one" if any(row.published for row in outcome.rows) else "the claimed one"
     says = SAYS.get(order.verdict, "it cannot be told whether our order agrees with")
     return f"{says} {whose}: {tau} by {title_of(order.metric)}"

@@ -12,7 +12,7 @@ build = LOSSES.build
 
 __all__ = ["DECIDED", "Loss", "Rows", "Samples", "build", "build_decided", "get", "names", "parameters"]
 
-DECIDED = ("label_range", "max_epochs", "train_labels", "width")
+DECIDED = ("encoder_width", "label_range", "max_epochs", "train_labels", "width")
 """Parameters that the data and the training decide, and not a user."""
 
 
