@@ -73,7 +73,7 @@ class Outcome(Frozen):
     """A study's table and verdict.
 
     Attributes:
-        data: what it ran on, in words; `n` test scans of so many `subjects` count.
+        data: what it ran on, in words; `n` test scans of so many `subjects` count. seeds: of each row.
         order: of our rows against the published or claimed ones; null where fewer than two can be compared.
         baselines: MAE of simple models on the same scans, by their titles; none where it is no metric, or only some
             scans count.
@@ -93,6 +93,7 @@ class Outcome(Frozen):
     unit: str
     n: int
     subjects: int
+    seeds: int
     metrics: tuple[str, ...]
     rows: tuple[RowOutcome, ...]
     order: Order | None
@@ -147,6 +148,7 @@ class Seen:
             unit=evidence.unit,
             n=len(evidence.scans),
             subjects=len(set(evidence.subjects)),
+            seeds=len(loaded.spec.search.seeds),
             metrics=study.metrics,
             rows=rows,
             order=self._order(rows),

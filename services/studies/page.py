@@ -15,7 +15,15 @@ from contrasweep.services.records.files import write_asked
 from contrasweep.services.records.folder import SweepFolder
 from contrasweep.services.studies import figure
 from contrasweep.services.studies.outcome import Outcome, Seen
-from contrasweep.services.studies.tables import footnotes, found_table, orders, outcome_table, title_of, verdict
+from contrasweep.services.studies.tables import (
+    command,
+    footnotes,
+    found_table,
+    orders,
+    outcome_table,
+    title_of,
+    verdict,
+)
 from contrasweep.services.text import moment
 from contrasweep.trainers.analyses import Findings
 from contrasweep.trainers.atomic import write_atomically
@@ -77,6 +85,7 @@ def _told(report: Report) -> dict[str, object]:
         "outcome": outcome,
         "verdict": verdict(outcome),
         "orders": orders(outcome),
+        "command": command(outcome),
         "figure": inline(figures.pop("rows"), _words(outcome)),
         "table": outcome_table(outcome),
         "words": [word for one in report.findings.values() for word in one.words],

@@ -4,9 +4,10 @@ from math import isfinite
 
 from contrasweep.services.pages.tables import Line, Table
 from contrasweep.services.studies.order import AGREES, DISAGREES
+from contrasweep.services.studies.data import PHANTOM
 from contrasweep.services.studies.outcome import Ours, Outcome, PublishedFigure, RowOutcome
 from contrasweep.services.studies.published import Published
-from contrasweep.services.text import count, ends, number, spread
+from contrasweep.services.text import count, ends, number
 from contrasweep.trainers.analyses import Table as Found
 from contrasweep.trainers.history import COMPLETE
 from contrasweep.trainers.interval import Interval
@@ -76,7 +77,15 @@ def ours_cells(ours: Ours | None) -> list[str]:
 
 def published_cell(published: PublishedFigure | Published | None) -> str:
     """A published figure with its sd."""
-    return _NOTHING if published is None else spread(published.value, published.sd)
+    if published is None:
+        return _NOTHING
+    return f"{published.value:g}" + (f" ± {published.sd:g}" if published.sd is not None else "")
+
+
+def command(outcome: Outcome) -> str:
+    """What repeats a study; where it is not the phantom's, DATA stands for the data that were named."""
+    data = "" if outcome.data == PHANTOM else " --data DATA"
+    return f"contrasweep study run {outcome.study}{data}{' --quick' * outcome.quick} --seeds {outcome.seeds}"
 
 
 def verdict(outcome: Outcome) -> str:
