@@ -42,7 +42,7 @@ def order_of(metric: str, drawn: Mapping[str, Floats], theirs: Sequence[float]) 
         metric=metric,
         rows=tuple(drawn),
         tau=Interval(float(taus[0]), float(low), float(high)),
-        verdict=verdict,  # type: ignore[arg-type]
+        verdict=verdict,
     )
 
 

@@ -22,7 +22,7 @@ from contrasweep.services.spec.spec import SweepSpec
 from contrasweep.services.studies.compile import read_in
 from contrasweep.services.studies.evidence import judged
 from contrasweep.services.studies.order import Order, draws_of, order_of, resampled, resampled_mean
-from contrasweep.services.studies.published import published_of
+from contrasweep.services.studies.published import Published, published_of
 from contrasweep.services.studies.study import RowConfig, RowRead, StudyConfig
 from contrasweep.services.text import count
 from contrasweep.trainers.analyses import Evidence, Findings
@@ -48,15 +48,6 @@ class Ours(Frozen):
     sd: float | None
 
 
-class PublishedFigure(Frozen):
-    """A published figure; see `Published`."""
-
-    value: float
-    sd: float | None
-    dataset: str
-    n: int | None
-
-
 class RowOutcome(Frozen):
     """A row: how it stands and why, and by metric what it reached and what is published."""
 
@@ -66,7 +57,7 @@ class RowOutcome(Frozen):
     reason: str = ""
     seeds: int = 0
     ours: dict[str, Ours] = Field(default_factory=dict)
-    published: dict[str, PublishedFigure] = Field(default_factory=dict)
+    published: dict[str, Published] = Field(default_factory=dict)
 
 
 class Outcome(Frozen):
@@ -176,8 +167,7 @@ class Seen:
         return np.array(means).reshape(len(means), len(self.evidence.scans))
 
     def _row(self, row: RowConfig) -> RowOutcome:
-        published = {name: PublishedFigure(**one._asdict()) for name, one in published_of(self.study, row).items()}
-        told = {"name": row.name, "method": self.study.method_of(row), "published": published}
+        told = {"name": row.name, "method": self.study.method_of(row), "published": published_of(self.study, row)}
         record = self.records.get(self.study.point_of(row))
         if record is None:
             reason = "with these data it comes to the same as another row"

@@ -15,6 +15,7 @@ from contrasweep.services.records.files import write_asked
 from contrasweep.services.records.folder import SweepFolder
 from contrasweep.services.studies import figure
 from contrasweep.services.studies.outcome import Outcome, Seen
+from contrasweep.services.studies.study import title_of
 from contrasweep.services.studies.tables import (
     command,
     footnotes,
@@ -74,7 +75,10 @@ def render(reports: Sequence[Report]) -> str:
     """The page's text."""
     template = pages().get_template(_TEMPLATE)
     return template.render(
-        studies=[_told(one) for one in reports], title_of=title_of, now=moment(time.time()), several=len(reports) > 1
+        studies=[_told(one) for one in reports],
+        title_of=title_of,
+        now=moment(time.time()),
+        several=len(reports) > 1,
     )
 
 

@@ -4,9 +4,8 @@ from math import isfinite
 
 from contrasweep.services.pages.tables import Line, Table
 from contrasweep.services.studies.order import AGREES, DISAGREES
-from contrasweep.services.studies.data import PHANTOM
-from contrasweep.services.studies.outcome import Ours, Outcome, PublishedFigure, RowOutcome
-from contrasweep.services.studies.published import Published
+from contrasweep.services.studies.outcome import Ours, Outcome, RowOutcome
+from contrasweep.services.studies.study import PHANTOM, title_of
 from contrasweep.services.text import count, ends, number
 from contrasweep.trainers.analyses import Table as Found
 from contrasweep.trainers.history import COMPLETE
@@ -33,11 +32,6 @@ def _is_published(outcome: Outcome, metric: str) -> bool:
     return any(metric in row.published for row in outcome.rows)
 
 
-def title_of(metric: str) -> str:
-    """A metric's name for people."""
-    return OBJECTIVES[metric].title if metric in OBJECTIVES else metric.replace(".", " ")
-
-
 def caption(outcome: Outcome) -> str:
     """What the numbers are of."""
     theirs = sorted({(one.dataset, one.n) for row in outcome.rows for one in row.published.values()})
@@ -55,7 +49,7 @@ def _cells(outcome: Outcome, row: RowOutcome) -> list[str]:
     cells: list[str] = []
     for metric in outcome.metrics:
         cells += ours_cells(row.ours.get(metric))
-        cells += [published_cell(row.published.get(metric))] * _is_published(outcome, metric)
+        cells += [str(row.published.get(metric, _NOTHING))] * _is_published(outcome, metric)
     return [*cells, str(row.seeds) if row.state == COMPLETE else row.state]
 
 
@@ -73,13 +67,6 @@ def ours_cells(ours: Ours | None) -> list[str]:
         return [_NOTHING, "", ""]
     interval = ends(ours.value.low, ours.value.high) if isfinite(ours.value.low) else ""
     return [number(ours.value.value), interval, "" if ours.sd is None else number(ours.sd)]
-
-
-def published_cell(published: PublishedFigure | Published | None) -> str:
-    """A published figure with its sd."""
-    if published is None:
-        return _NOTHING
-    return f"{published.value:g}" + (f" ± {published.sd:g}" if published.sd is not None else "")
 
 
 def command(outcome: Outcome) -> str:
