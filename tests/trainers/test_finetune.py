@@ -43,6 +43,12 @@ def test_the_second_stage_starts_from_the_best_of_the_first(tmp_path: Path) -> N
         torch.testing.assert_close(second[name], first[name], rtol=0, atol=1e-6)
 
 
+def test_weights_are_kept_of_the_second_stage(tmp_path: Path) -> None:
+    train_seed(two_stages().model_copy(update={"keep": (1, 3)}), tiny.feed(), tmp_path, device=CPU)
+    assert sorted(path.name for path in tmp_path.rglob("epoch-*")) == ["epoch-0001.pt", "epoch-0003.pt"]
+    assert not list((tmp_path / "pretraining").glob("epoch-*"))
+
+
 def test_the_second_stage_learns_the_tables_labels(tmp_path: Path) -> None:
     """SimCLR, the first, reads no label: of what it was taught nothing is left in the second."""
     data = tiny.data()

@@ -29,7 +29,7 @@ def test_everything_of_a_finished_sweep_is_there(tmp_path: Path) -> None:
     left = finished(tmp_path / "home")
     found = frames(left, tmp_path / "out")
     trials = found["trials"]
-    assert list(found) == ["epochs", "predictions", "seed_runs", "trials"]
+    assert list(found) == ["epochs", "predictions", "readings", "seed_runs", "trials"]
     assert trials[["rank", "trial", "state"]].to_numpy().tolist() == [
         [1, 0, "complete"],
         [2, 1, "complete"],

@@ -55,6 +55,18 @@ def test_another_run_is_not_found(tmp_path: Path, changes: dict[str, Any]) -> No
     assert runs.find(run(**changes)) is None
 
 
+def test_what_is_kept_makes_no_other_run_but_is_there_where_one_is_taken(tmp_path: Path) -> None:
+    runs, first, second = SeedRuns(tmp_path, "data"), left(tmp_path, "one-1"), left(tmp_path, "two-2")
+    assert runs.key(run(keep=(1, 4))) == runs.key(run())
+    runs.add(run(), first)
+    (first / "epoch-0001.pt").touch()
+    assert runs.find(run(keep=(1,))) == first and runs.find(run(keep=(1, 4))) is None
+    for epoch in (1, 4):
+        (second / f"epoch-{epoch:04d}.pt").touch()
+    runs.add(run(keep=(1, 4)), second)
+    assert runs.find(run(keep=(1, 4))) == second == runs.find(run())
+
+
 def test_other_data_or_other_code_make_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     SeedRuns(tmp_path, "data").add(run(), left(tmp_path, "one-1"))
     assert SeedRuns(tmp_path, "other data").find(run()) is None
@@ -79,12 +91,14 @@ def test_a_run_that_is_not_whole_or_gone_is_not_found_and_another_takes_its_plac
 
 def test_a_copy_has_all_that_was_left_and_outlives_it(tmp_path: Path) -> None:
     source, copy = left(tmp_path, "one-1"), tmp_path / "copy"
+    (source / "epoch-0002.pt").touch()
     history([9.0], seed=3).write(source / "pretraining")
     copy_run(source, copy)
     for path in source.rglob("*.*"):
         path.write_bytes(b"") if path.suffix == ".json" else path.unlink()
     assert (copy / "best.pt").read_bytes() == b"weights"
-    assert {path.name for path in copy.rglob("*") if path.is_file()} == {"best.pt", "latest.pt", "history.json"}
+    names = {path.name for path in copy.rglob("*") if path.is_file()}
+    assert names == {"best.pt", "epoch-0002.pt", "latest.pt", "history.json"}
 
 
 CLAIM = """
