@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from contrasweep.services.records.tested import TESTED, Said, write_tested
 from contrasweep.services.records.trial_record import read_records, run_folder
 from contrasweep.services.spec.replicate import Replicate
 from contrasweep.trainers.finetune import FIRST_STAGE
+from contrasweep.trainers.history import START
 from tests.services.past import EPOCHS, history, leave
 from tests.services.sweep_page.left import SEEDS, Left, curves, ensemble_report, final_report, finished, study
 
@@ -83,6 +85,25 @@ def test_every_stage_and_refitted_run_is_told(tmp_path: Path) -> None:
     assert runs.seconds[0] == 3.0 and runs.objective[0] == 3.0
     epochs = tables["epochs"].to_pandas().query("run == '0'")
     assert epochs.stage.tolist() == [FIRST_STAGE] * 2 + ["judged"] * 2
+
+
+def test_what_a_run_starts_from_is_told_where_it_was_trained(tmp_path: Path) -> None:
+    left = Left(tmp_path / "home", study(), state="running")
+    leave(left.sweep, 0, {0: [4.0], 1: [4.0]}, start="first")
+    trained, taken = (run_folder(left.sweep, 0, Replicate(seed)) / START for seed in (0, 1))
+    for folder in (trained, trained / FIRST_STAGE, trained / START):
+        history([9.0, 8.0]).write(folder)
+    replace(history([9.0, 8.0]), taken="one-1/trial-0000/seed-1").write(taken)
+    tables = read_results(left.settings, left.folder)
+    assert tables["trials"].to_pandas().start.tolist() == ["first"]
+    stages = tables["epochs"].to_pandas().query("epoch == 0")[["run", "stage"]].to_numpy().tolist()
+    assert stages == [
+        ["0", f"{START}/{START}"],
+        ["0", f"{START}/{FIRST_STAGE}"],
+        ["0", START],
+        ["0", "judged"],
+        ["1", "judged"],
+    ]
 
 
 def test_what_others_predict_for_the_test_split_is_there_where_it_was_kept(tmp_path: Path) -> None:
