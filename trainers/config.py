@@ -2,6 +2,7 @@
 
 import os
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -295,8 +296,8 @@ class TrainingSplitConfig(Frozen):
     Of its scans those that fulfil `where`; of these the subjects none of whose labels is in a range [low, high) of
     `drop`; of these `size`, a share or a number of subjects that `seed` draws, fewer being among more. Methods are
     taught the mean label of the scans in each of `bins` of equal width, a number of them or `{width: 5}`, by `permute:
-    values` in place of each label another of them, drawn by `seed`, and with `noise`, in label units, each scan's with a
-    normal error of that sd. Probes, fine-tuning and all figures have the table's labels. Of scans without a label
+    values` in place of each label another of them, and with `noise`, a sd in label units, each scan's with a normal
+    error, all drawn by `seed`. Probes, fine-tuning and all figures have the table's labels. Of scans without a label
     `where` alone leaves any out.
     """
 
@@ -587,9 +588,10 @@ class TrainingConfig(Frozen):
     """How one model is trained. `batch_size` is global: the sum over workers.
 
     `checkpoint`: the model of the epoch that is best by the objective is kept and judged, or that of the last epoch.
+    With 0 `epochs` nothing is trained: the weights that a run begins with are read as they are, once.
     """
 
-    epochs: Count = 50
+    epochs: Annotated[int, Field(ge=0)] = 50
     batch_size: Annotated[int, Field(ge=2)] = 32
     views: Literal[1, 2] = 2
     augmentations: dict[str, dict[str, Any]] = {}
@@ -618,9 +620,14 @@ class TrainingConfig(Frozen):
             raise ValueError(f"gpus_per_worker {self.gpus_per_worker:g} is not allowed: above 1 it must be whole")
         if self.workers > 1 and 0 < self.gpus_per_worker < 1:
             raise ValueError(f"gpus_per_worker {self.gpus_per_worker:g} is a shared GPU; several workers need one each")
-        if self.warmup_epochs >= self.epochs:
+        if self.epochs and self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs {self.warmup_epochs} must be below epochs {self.epochs}")
         return self
+
+    @property
+    def counted_epochs(self) -> int:
+        """Epochs of a whole run's history: what is not trained is evaluated as if it were after a first one."""
+        return max(1, self.epochs)
 
 
 class MethodConfig(Frozen):
@@ -684,8 +691,10 @@ class RunConfig(Frozen):
     """One configuration and one seed: all that `trainers.pretrain` is told.
 
     It ends after `stop_after` epochs, on the schedules of all of them. The first of `objectives` chooses the best
-    epoch, in both stages of two; all are measured, and so are `costs`. The weights after the epochs of `keep`, counted
-    from 1, are kept, of two stages those of the second: what is kept makes no other run, and is in no dump.
+    epoch, in both stages of two; all are measured, and so are `costs`. `start` is the run whose `best.pt` it begins
+    with: who trains one puts that into `model.init_from`, as `beginning_with` does. The weights after the epochs of
+    `keep`, counted from 1, are kept, of two stages those of the second: what is kept makes no other run, and is in no
+    dump.
     """
 
     model: ModelConfig
@@ -696,6 +705,7 @@ class RunConfig(Frozen):
     objectives: tuple[str, ...] = (DEFAULT,)
     costs: tuple[str, ...] = ()
     stop_after: Count | None = None
+    start: "RunConfig | None" = None
     keep: Annotated[tuple[Count, ...], Field(exclude=True)] = ()
 
     @property
@@ -705,21 +715,25 @@ class RunConfig(Frozen):
 
     @property
     def epochs(self) -> int:
-        """How many are trained."""
-        return self.stop_after or self.training.epochs
+        """How many its history has in the end."""
+        return self.stop_after or self.training.counted_epochs
+
+    def beginning_with(self, weights: Path) -> "RunConfig":
+        """This run, where it begins with the weights of a file."""
+        return self.model_copy(update={"model": self.model.model_copy(update={"init_from": str(weights)})})
 
     def pretraining(self) -> "RunConfig":
         """The first of two stages: a ridge probe chooses the epoch that is fine-tuned."""
         return self.model_copy(update={"probe": {"ridge": {}}, "stop_after": None, "keep": ()})
 
-    def finetuning(self, init_from: str | None = None) -> "RunConfig":
+    def finetuning(self) -> "RunConfig":
         """The second of two stages, or this run where it has but one."""
         tune = finetuning(self.probe)
         if tune is None:
             return self
         training = {"epochs": tune.epochs, "lr": tune.lr, "views": 1, "warmup_epochs": 0}
         return RunConfig(
-            model=self.model.model_copy(update={"init_from": init_from}),
+            model=self.model.model_copy(update={"init_from": None}),
             training=self.training.model_copy(update=training),
             method=MethodConfig(name=tune.method, params=tune.params),
             seed=self.seed,

@@ -27,11 +27,16 @@ def build_model(run: RunConfig, feed: Feed) -> Model:
     Raises UserError where the images [C, *spatial] do not suit the encoder, or the loss refuses its parameters.
     """
     encoder = build_encoder(run.model, feed.image_shape)
-    method = losses.get(run.method.name)
-    width = cast(int, encoder.feature_dim) if method.reads == "encoder" else run.model.embedding
-    if method.end_to_end and feed.covariates is not None:
-        width += len(feed.covariates)
-    loss = build_loss(run, label_range=feed.label_range, train_labels=feed.train_labels, width=width)
+    method, covariates = losses.get(run.method.name), len(feed.covariates or ())
+    encoder_width = cast(int, encoder.feature_dim)
+    width = encoder_width if method.reads == "encoder" else run.model.embedding
+    loss = build_loss(
+        run,
+        label_range=feed.label_range,
+        train_labels=feed.train_labels,
+        width=width + covariates if method.end_to_end else width,
+        encoder_width=encoder_width + covariates,
+    )
     network = loss.network(encoder, run.model)
     if run.model.init_from:
         initialise(network, run.model.init_from, run.seed)

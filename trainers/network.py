@@ -2,6 +2,7 @@
 
 from typing import NamedTuple, cast
 
+import torch
 from torch import Tensor, nn
 
 from contrasweep.trainers.config import FeatureSpace, ModelConfig
@@ -42,6 +43,22 @@ class Network(nn.Module):
             return Embedded(encoded, encoded)
         output = self.head(encoded)
         return Embedded(output, encoded if self.features == "encoder" else nn.functional.normalize(output.float()))
+
+
+class JointNetwork(Network):
+    """In training, `output` is the projection with the encoder's features behind it: [N, D + F]; these are probed."""
+
+    head: nn.Module
+
+    def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
+        super().__init__(encoder, head, "encoder")
+
+    def forward(self, images: Tensor) -> Embedded:
+        """Embed images [N, C, *spatial]."""
+        embedded = super().forward(images)
+        if not self.training:
+            return embedded
+        return Embedded(torch.cat([embedded.output, embedded.features], dim=1), embedded.features)
 
 
 def projection_head(encoder: nn.Module, model: ModelConfig) -> nn.Module:

@@ -35,6 +35,8 @@ def go_on(row: EpochMetrics) -> Verdict:
 def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, on_epoch: OnEpoch = go_on) -> History:
     """Train one configuration with one seed, or go on from where `folder` says it was interrupted.
 
+    With 0 epochs nothing is trained: the history has one epoch, of the model as it begins, without rate and loss.
+
     Interrupted anywhere and resumed gives the same bits as never interrupted, on one machine's CPUs: every draw
     is keyed by what it is for. (CUDA has no deterministic kernel for some backward passes.) With
     several workers, each calls this in its own process with torch.distributed initialised; the loss sees the
@@ -65,9 +67,9 @@ def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, 
     history, epochs = state.history, run.epochs
     while len(history.epochs) < epochs:
         epoch = len(history.epochs)
-        lr = learning_rate(run.training, epoch)
-        state.begin_epoch(lr)
-        row: EpochMetrics = {"epoch": epoch, "lr": lr, "loss": train_epoch(state, augment, feed, run, folder)}
+        row: EpochMetrics = {"epoch": epoch}
+        if run.training.epochs:
+            row |= trained_epoch(state, augment, feed, run, folder)
         ends = epoch + 1 == epochs
         if ends or (feed.validates and (epoch + 1) % run.training.evaluate_every == 0):
             metrics, probe = evaluate(state.evaluated, feed, run, device)
@@ -97,6 +99,13 @@ def make_deterministic(threads: int, image_shape: tuple[int, ...]) -> None:
     torch.backends.mkldnn.set_flags(_enabled=len(image_shape) < 4 or min(image_shape[1:]) > WIDEST_KERNEL)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
+
+
+def trained_epoch(state: TrainState, augment: Augmenter, feed: Feed, run: RunConfig, folder: Path) -> EpochMetrics:
+    """Train an epoch, or the rest of it: its learning rate and mean loss."""
+    lr = learning_rate(run.training, len(state.history.epochs))
+    state.begin_epoch(lr)
+    return {"lr": lr, "loss": train_epoch(state, augment, feed, run, folder)}
 
 
 def train_epoch(state: TrainState, augment: Augmenter, feed: Feed, run: RunConfig, folder: Path) -> float:

@@ -1,5 +1,6 @@
 """Regression heads: from features to the label, and the errors that they are trained by."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
@@ -10,7 +11,10 @@ from torch.nn import functional as F
 
 from contrasweep.trainers.probes.head import HeadProbe
 
-Kind: TypeAlias = Literal["l1", "mse", "huber", "dex"]
+Kind: TypeAlias = Literal["l1", "mse", "huber", "dex", "soft"]
+
+_REACH = 3.0
+"""How many of their deviations soft labels have room for beyond the training labels."""
 
 _POINT_ERRORS: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "l1": lambda predicted, y, bend: F.l1_loss(predicted, y, reduction="none"),
@@ -57,19 +61,16 @@ class PointReadout(Readout):
 
 
 class BinReadout(Readout):
-    """Deep expectation: a distribution over label bins, trained as a classifier, whose expectation is the prediction.
+    """A distribution over label bins, trained as a classifier, whose expectation is the prediction.
 
-    The centres of the bins divide the range of `labels` [n] evenly; logits start as a normal distribution of
-    the labels' mean and deviation.
+    Logits start as a normal distribution of the mean and deviation of `labels` [n] over the bins' `centres` [K].
     """
 
     centres: Tensor
 
-    def __init__(self, labels: Tensor, bins: int) -> None:
+    def __init__(self, labels: Tensor, centres: Tensor) -> None:
         super().__init__()
-        low, high = labels.min().item(), labels.max().item()
-        centres = torch.linspace(low, high, bins, dtype=torch.float64, device=labels.device)
-        self.columns = bins
+        self.columns = len(centres)
         self.register_buffer("centres", centres, persistent=False)
         prior = ((centres - labels.mean()) / _deviation(labels)).square() / -2
         self.register_buffer("offset", prior, persistent=False)
@@ -82,7 +83,38 @@ class BinReadout(Readout):
         return outputs.softmax(1) @ self.centres.to(outputs.dtype)
 
 
-def readout(kind: Kind, labels: Sequence[float] | Tensor, *, bend: float = 1.0, bins: int = 101) -> Readout:
+class SoftReadout(BinReadout):
+    """Soft labels: the distribution is that of a normal one about the label, and the error is the divergence from it.
+
+    Bins of `width` reach three of its deviations `sd` beyond the `labels` [n], so that its expectation is the label
+    everywhere; the first and the last bin have what is still outside.
+    """
+
+    edges: Tensor
+
+    def __init__(self, labels: Tensor, width: float, sd: float) -> None:
+        low, high = labels.min().item() - _REACH * sd, labels.max().item() + _REACH * sd
+        bins = math.ceil((high - low) / width - 1e-9) + 1  # rounding makes no further one
+        super().__init__(labels, low + width * torch.arange(bins, dtype=torch.float64, device=labels.device))
+        self.sd = sd
+        self.register_buffer("edges", self.centres[:-1] + width / 2, persistent=False)
+
+    def errors(self, outputs: Tensor, y: Tensor) -> Tensor:
+        below = torch.special.ndtr((self.edges - y[:, None].double()) / self.sd)
+        target = F.pad(F.pad(below, (1, 0)), (0, 1), value=1.0).diff(dim=1)
+        divergence = F.kl_div(outputs.log_softmax(1), target.to(outputs.dtype), reduction="none")
+        return divergence.sum(1)
+
+
+def readout(
+    kind: Kind,
+    labels: Sequence[float] | Tensor,
+    *,
+    bend: float = 1.0,
+    bins: int = 101,
+    soft_bin: float = 1.0,
+    soft_sd: float = 1.0,
+) -> Readout:
     """How outputs are read with the error `kind`, over the training `labels` [n].
 
     - `l1` |f - y|, `mse` (f - y)^2.
@@ -90,33 +122,32 @@ def readout(kind: Kind, labels: Sequence[float] | Tensor, *, bend: float = 1.0, 
       is that of `l1` for any bend. `bend` is in label units; 1 is their default, and PyTorch's.
     - `dex` (Rothe et al. 2018, deep expectation): cross-entropy of `bins` logits with the bin nearest to y, as there
       ages are rounded to years. Predicts sum_k softmax(f)_k c_k over the bins' centres c.
+    - `soft` (SFCN, Peng et al. 2021): divergence KL(q | softmax(f)) from a normal distribution q about y with the
+      deviation `soft_sd`, over bins of `soft_bin`, both in label units; 1 year is theirs. Predicts as `dex`.
     """
     values = torch.as_tensor(labels, dtype=torch.float64)
-    return BinReadout(values, bins) if kind == "dex" else PointReadout(values, kind, bend)
+    if kind == "soft":
+        return SoftReadout(values, soft_bin, soft_sd)
+    if kind == "dex":
+        low, high = values.min().item(), values.max().item()
+        return BinReadout(values, torch.linspace(low, high, bins, dtype=torch.float64, device=values.device))
+    return PointReadout(values, kind, bend)
 
 
 class RegressionHead(nn.Module):
     """A linear layer in the label's own unit: features [N, F] -> outputs [N, K] -> labels [N].
 
-    It starts near the mean of the training `labels` [n] and moves in their standard deviations, so that one
-    learning rate suits any unit. The other arguments are those of `readout`.
+    It starts near the mean of the training labels that `readout` knows and moves in their standard deviations, so that
+    one learning rate suits any unit.
 
-    >>> head = RegressionHead(8, labels=[20.0, 50.0, 80.0])
+    >>> head = RegressionHead(8, readout("l1", [20.0, 50.0, 80.0]))
     >>> head.predict(head(torch.zeros(4, 8))).shape
     torch.Size([4])
     """
 
-    def __init__(
-        self,
-        features: int,
-        labels: Sequence[float] | Tensor,
-        kind: Kind = "l1",
-        *,
-        bend: float = 1.0,
-        bins: int = 101,
-    ) -> None:
+    def __init__(self, features: int, readout: Readout) -> None:
         super().__init__()
-        self.readout = readout(kind, labels, bend=bend, bins=bins)
+        self.readout = readout
         self.linear = nn.Linear(features, self.readout.columns)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -1,14 +1,15 @@
 """All that a sweep has found out so far, as tables for data frames: full precision, and nothing where nothing is known.
 
-    trials        rank, trial, method, state, reason, each objective, sd, runs, params_*, training_*, choices_* ...
+    trials        rank, trial, method, state, reason, each objective, sd, runs, params_*, training_*, choices_*, start
     seed_runs     trial, run, seed, fold, state, reason, epochs, best_epoch, objective, seconds, taken
     epochs        trial, run, seed, fold, stage, epoch and every metric
     predictions   trial, split, scan, subject, label, run, prediction
     readings      trial, run, epoch, features, probe, split, scan, label, prediction: see `records.readings`
 
 `run` is a seed, or such as `fold 0 seed 2`, `refit seed 2`, which has no `fold`, or a baseline, which has no `trial`;
-`stage` is `pretraining` where another came after it, otherwise `judged`; `split` is test, out_of_fold or an external
-cohort's name. The tables of a sweep with outer folds begin with a column `outer`.
+`stage` is `pretraining` where another came after it, `start` of another run that was trained there to start from it,
+otherwise `judged`; `split` is test, out_of_fold or an external cohort's name. The tables of a sweep with outer folds
+begin with a column `outer`.
 """
 
 import math
@@ -104,6 +105,7 @@ def _trials(records: Sequence[TrialRecord]) -> Iterator[Row]:
             **{f"params_{name}": value for name, value in made.params.items()},
             **{f"training_{name}": value for name, value in made.training.items()},
             **{f"choices_{name}": value for name, value in made.choices.items()},
+            **({"start": made.start} if made.start else {}),
         }
 
 
@@ -153,11 +155,18 @@ def _stages(sweep: Path, record: TrialRecord) -> dict[Replicate, dict[str, Histo
     folders = {replicate_named(folder.name): folder for folder in trial_folder(sweep, record.number).glob("*seed-*")}
     for run, folder in sorted(folders.items(), key=lambda one: (one[0].seed, str(one[0].fold))):
         judged = History.read(folder)
-        stages = {path.parent.name: History.read(path.parent) for path in folder.glob("*/history.json")}
-        known = {name: history for name, history in stages.items() if history}
-        if known or judged:
-            found[run] = known | {JUDGED: judged or History(run.seed)}
+        earlier = _earlier(folder)
+        if earlier or judged:
+            found[run] = earlier | {JUDGED: judged or History(run.seed)}
     return found
+
+
+def _earlier(run: Path) -> dict[str, History]:
+    """The stages before the judged one that were trained there, in their order, which is that of their depth."""
+    folders = {path.parent.relative_to(run): path.parent for path in run.glob("**/history.json") if path.parent != run}
+    ordered = sorted(folders, key=lambda stage: (len(stage.parts), stage), reverse=True)
+    histories = {stage.as_posix(): History.read(folders[stage]) for stage in ordered}
+    return {stage: history for stage, history in histories.items() if history and not history.taken}
 
 
 def _named(trial: int, run: Replicate) -> Row:

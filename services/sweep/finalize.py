@@ -276,6 +276,7 @@ def _report(
         params=record.configuration.params,
         training=record.configuration.training,
         choices=record.configuration.choices,
+        start=record.configuration.start,
         validation=record.scores,
         objective=record.plan.objective.name,
         fresh=record.is_fresh,

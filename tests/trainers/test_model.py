@@ -3,10 +3,13 @@ import pytest
 import torch
 
 from contrasweep.trainers import losses
+from contrasweep.trainers.config import MethodConfig
 from contrasweep.trainers.errors import UserError
 from contrasweep.trainers.model import build_model, build_network
 from contrasweep.trainers.network import Network
 from tests.trainers import tiny
+
+JOINT = MethodConfig(name="adacon", params={"regression": 1.0})
 
 
 def model(method: str = "exponential", **config: object) -> Network:
@@ -47,6 +50,20 @@ def test_methods_that_read_the_encoder_have_no_head(method: str, features: str) 
     assert network.head is None
     assert output is read
     assert output.shape == (4, 32)
+
+
+@pytest.mark.parametrize("features", ["published", "projection"])
+def test_a_regression_branch_beside_a_projection_head_reads_the_encoder(features: str) -> None:
+    run = tiny.run("adacon", model={"features": features}).model_copy(update={"method": JOINT})
+    model = build_model(run, tiny.feed())
+    output, read = model.network(images())
+    assert output.shape == (4, 8 + 32) and torch.equal(output[:, 8:], read)
+    assert model.network.head is not None
+    assert torch.equal(output[:, :8], model.network.head(read))
+    output, read = model.network.eval()(images())
+    assert output.shape == (4, 8) and torch.equal(read, model.network.encoder(images()))
+    probe = model.loss.probe()
+    assert probe is not None and probe.predict(read).shape == (4,)
 
 
 def test_the_head_of_an_end_to_end_method_starts_at_the_labels_mean() -> None:

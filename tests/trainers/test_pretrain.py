@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from contrasweep.trainers import checkpoint, losses, state
-from contrasweep.trainers.config import RunConfig, SplitConfig
+from contrasweep.trainers.config import MethodConfig, RunConfig, SplitConfig
 from contrasweep.trainers.covariates import Cells, Covariates
 from contrasweep.trainers.data.feeds import Batch
 from contrasweep.trainers.data.feeds.resident import ResidentFeed, load_resident
@@ -37,6 +37,8 @@ EVERYTHING: dict[str, Any] = {
     "ema": 0.5,
     "clip_norm": 0.5,
 }
+JOINT = {"method": MethodConfig(name="adacon", params={"regression": 1.0})}
+"""A contrast with a regression branch beside it."""
 
 
 def train(
@@ -323,6 +325,16 @@ def test_evaluates_every_so_often_and_at_the_end(tmp_path: Path) -> None:
     assert [row["epoch"] for row in history.epochs if "validation_mae" in row] == [1, 3, 4]
 
 
+def test_a_regression_branch_goes_on_as_if_never_interrupted_and_is_the_probe(tmp_path: Path) -> None:
+    run, feed = tiny.run("adacon", **EVERYTHING).model_copy(update=JOINT), tiny.feed()
+    history = train(run, tmp_path / "once")
+    train_with_pauses(run, tmp_path / "paused")
+    assert_same_run(tmp_path / "once", tmp_path / "paused")
+    best = checkpoint.load(tmp_path / "once" / "best.pt")
+    assert best["probe"]["kind"] == "head"
+    assert history.best == pytest.approx(error_of(run, feed, best), rel=1e-12)
+
+
 @pytest.mark.parametrize("method", ["dynlocrep", "exponential", "vanilla"])
 def test_best_checkpoint_predicts_what_the_history_says(method: str, tmp_path: Path) -> None:
     run, feed = tiny.run(method, ema=0.5, lr=0.01), tiny.feed()
@@ -376,10 +388,16 @@ def with_covariate() -> ResidentFeed:
     return ResidentFeed(tiny.resident(told(train), told(validation), covariates=covariates))
 
 
-@pytest.mark.parametrize(("method", "within"), [("exponential", 1.0), ("vanilla", 6.0), ("c_mixup", 6.0)])
-def test_a_covariate_reaches_the_probe_or_the_regression_head(method: str, within: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("method", "within", "joint"),
+    [("exponential", 1.0, {}), ("vanilla", 6.0, {}), ("c_mixup", 6.0, {}), ("adacon", 6.0, JOINT)],
+)
+def test_a_covariate_reaches_the_probe_or_the_regression_head(
+    method: str, within: float, joint: dict[str, Any], tmp_path: Path
+) -> None:
     feed = with_covariate()
-    run = tiny.run(method, epochs=12, lr=0.02, augmentations={}, views=1)
+    views = 2 if joint else 1
+    run = tiny.run(method, epochs=12, lr=0.02, augmentations={}, views=views).model_copy(update=joint)
     history = train(run, tmp_path, feed=feed)
     assert history.best < within, "images are noise, by which guessing the mean is off by 15 years"
     predictor = Predictor.load(run, tmp_path / "best.pt", feed.image_shape)

@@ -1,5 +1,6 @@
 """Regression heads against their equations, written out in NumPy."""
 
+import math
 from typing import Any, get_args
 
 import numpy as np
@@ -16,7 +17,7 @@ BATCH = torch.tensor([21.0, 44.0, 80.0, 20.0, 63.2, 30.0], dtype=torch.float64)
 
 def head(kind: Kind, labels: list[float] = LABELS, **params: Any) -> RegressionHead:
     torch.manual_seed(0)
-    return RegressionHead(8, labels, kind, **params)
+    return RegressionHead(8, readout(kind, labels, **params))
 
 
 def features(rows: int = 6, *, seed: int = 1) -> Tensor:
@@ -63,6 +64,33 @@ def test_deep_expectation() -> None:
     assert reading.errors(logits, torch.tensor([31.0, 500.0, -3.0])).tolist() == pytest.approx(expected)
 
 
+def test_soft_labels() -> None:
+    """SFCN: the mass of a normal distribution in each bin, and Kullback and Leibler's divergence from it."""
+    reading = readout("soft", LABELS, soft_bin=2.0, soft_sd=1.5)
+    centres = np.arange(20 - 4.5, 80 + 4.5 + 2, 2.0)
+    logits = torch.randn(4, len(centres), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = [31.0, 20.0, 80.0, 500.0]  # the last one outside the training range
+    expected = []
+    for row, label in zip(logits.numpy(), y, strict=True):
+        ends = np.r_[-np.inf, centres[:-1] + 1, np.inf]
+        soft = np.diff([0.5 * (1 + math.erf((end - label) / 1.5 / math.sqrt(2))) for end in ends])
+        expected.append(sum(q * math.log(q / p) for q, p in zip(soft, softmax(row), strict=True) if q > 0))
+    np.testing.assert_allclose(reading.errors(logits, torch.tensor(y)).numpy(), expected, rtol=1e-8)
+    shares = [float(softmax(row) @ centres) for row in logits.numpy()]
+    assert reading.predict(logits).tolist() == pytest.approx(shares)
+
+
+@pytest.mark.parametrize("label", [20.0, 33.3, 80.0])
+def test_what_is_nearest_to_a_soft_label_predicts_it(label: float) -> None:
+    reading = readout("soft", LABELS)
+    logits = torch.zeros(1, reading.columns, dtype=torch.float64, requires_grad=True)
+    y = torch.tensor([label], dtype=torch.float64)
+    (gradient,) = torch.autograd.grad(reading.errors(logits, y).sum(), logits)
+    nearest = (logits.softmax(1) - gradient).clamp_min(1e-300).log()  # the gradient is softmax - q
+    assert reading.errors(nearest, y).item() == pytest.approx(0, abs=1e-8)
+    assert reading.predict(nearest).item() == pytest.approx(label, abs=0.01)
+
+
 @pytest.mark.parametrize("kind", get_args(Kind))
 def test_starts_near_the_mean_of_the_labels(kind: Kind) -> None:
     # Of labels that are symmetric in their range, the truncated normal prior keeps the mean.
@@ -83,7 +111,7 @@ def test_deep_expectation_starts_as_the_labels_normal_distribution() -> None:
 
 @pytest.mark.parametrize("kind", get_args(Kind))
 def test_another_unit_is_the_same_head(kind: Kind) -> None:
-    years, months = head(kind), head(kind, [12 * y for y in LABELS])
+    years, months = head(kind), head(kind, [12 * y for y in LABELS], soft_bin=12.0, soft_sd=12.0)
     torch.testing.assert_close(months.predict(months(features())), 12 * years.predict(years(features())))
 
 

@@ -69,11 +69,11 @@ class Loss(nn.Module, ABC):
 
     name: ClassVar[str]
     features: ClassVar[Literal["projection", "encoder"]] = "projection"
-    end_to_end: ClassVar[bool] = False
     min_views: ClassVar[int] = 1
     needs_labels: ClassVar[bool] = True
     reads: Literal["projection", "encoder"] = "projection"
     columns: int | None = None
+    end_to_end: bool = False
 
     @abstractmethod
     def compute(self, rows: Rows) -> Tensor:

@@ -32,10 +32,21 @@ class CMixup(Mixup):
         kind: Kind = "mse",
         bend: Positive = 1.0,
         bins: Several = 101,
+        soft_bin: Positive = 1.0,
+        soft_sd: Positive = 1.0,
         train_labels: Sequence[float] | None = None,
         width: int | None = None,
     ) -> None:
-        super().__init__(alpha=alpha, kind=kind, bend=bend, bins=bins, train_labels=train_labels, width=width)
+        super().__init__(
+            alpha=alpha,
+            kind=kind,
+            bend=bend,
+            bins=bins,
+            soft_bin=soft_bin,
+            soft_sd=soft_sd,
+            train_labels=train_labels,
+            width=width,
+        )
         self.bandwidth = bandwidth
 
     def log_density(self, y: Tensor) -> Tensor:

@@ -50,10 +50,20 @@ class FDS(Vanilla):
         kind: Kind = "l1",
         bend: Positive = 1.0,
         bins: Several = 101,
+        soft_bin: Positive = 1.0,
+        soft_sd: Positive = 1.0,
         train_labels: Sequence[float] | None = None,
         width: int | None = None,
     ) -> None:
-        super().__init__(kind=kind, bend=bend, bins=bins, train_labels=train_labels, width=width)
+        super().__init__(
+            kind=kind,
+            bend=bend,
+            bins=bins,
+            soft_bin=soft_bin,
+            soft_sd=soft_sd,
+            train_labels=train_labels,
+            width=width,
+        )
         self.momentum, self.start_smooth, self.reweight = momentum, start_smooth, reweight
         self.binning = partial(LabelBins, bin_size=bin_size, kernel_size=kernel_size, sigma=sigma)
         self.label_bins = None if train_labels is None else self.binning(train_labels)

@@ -41,7 +41,7 @@ class SupCon(Loss):
 
     def classes(self, rows: Rows) -> Tensor:
         """What rows of one class share, [N]."""
-        return rows.y if self.bin_size is None else label_bins(rows.y, self.bin_size)
+        return label_bins(rows.y, self.bin_size)
 
     def compute(self, rows: Rows) -> Tensor:
         z = unit(rows.z)

@@ -8,6 +8,7 @@ import torch
 from scipy import special
 from torch import Tensor
 
+from contrasweep.trainers.label_bins import label_bins
 from contrasweep.trainers.losses._kernels import Variant
 from contrasweep.trainers.losses._masked import MASKED, logsumexp
 from contrasweep.trainers.losses._mixtures import negative_logits, positive_sums
@@ -42,6 +43,7 @@ class SupReMix(Loss):
     - `weight`: `ratio` (1 + d) / range, `relative` 1 + d / range, `plain` 1 + d, `none` 1; the range is
       `label_range` in label units, by default the batch's own (1 where the batch has one label).
     - `window`, inclusive: in label units, or with `window_unit="rank"` in ranks of the unique labels; inf has no bound.
+    - `bin_size`, in label units: floor(y / bin_size) * bin_size is in place of each label y (Table 17).
     - `mix_neg`, `mix_pos`: leave out either kind of mixture (Table 9).
     - `reduction`: `mean` over positives, then anchors; `eq6` sums over positives and labels, mean in each label.
     - `variant="reference"` is the public code's strict window, plain weight, and mixtures neither renormalised
@@ -66,6 +68,7 @@ class SupReMix(Loss):
         beta: Positive = 8.0,
         weight: Literal["ratio", "relative", "plain", "none"] = "ratio",
         label_range: Positive | None = None,
+        bin_size: Positive | None = None,
         mix_neg: bool = True,
         mix_pos: bool = True,
         renormalise: bool = True,
@@ -81,6 +84,7 @@ class SupReMix(Loss):
         self.strict = reference
         self.log_weight = _LOG_WEIGHTS["plain" if reference else weight]
         self.label_range = label_range
+        self.bin_size = bin_size
         self.mix_neg = mix_neg
         self.mix_pos = mix_pos
         self.renormalise = renormalise and not reference
@@ -90,6 +94,8 @@ class SupReMix(Loss):
         self.register_buffer("ratios", torch.from_numpy(special.betaincinv(alpha, beta, levels)), persistent=False)
 
     def compute(self, rows: Rows) -> Tensor:
+        if self.bin_size is not None:
+            rows = rows._replace(y=label_bins(rows.y, self.bin_size) * self.bin_size)
         z = unit(rows.z)
         distance = label_distance(rows.y, z.dtype)
         pairs = log_pairs(z, rows.group)

@@ -1,6 +1,7 @@
 """Direct regression, trained end to end: the baseline of both papers."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,10 +16,12 @@ from contrasweep.trainers.regression import Kind, RegressionHead
 @register("vanilla")
 class Vanilla(Loss):
     """Mean error of predictions: absolute (`l1`), squared (`mse`), `huber` with a bend at `bend` label units, or
-    deep expectation over `bins` label bins (`dex`), all as `trainers.regression.readout` has them.
+    deep expectation over `bins` label bins (`dex`), or soft labels of deviation `soft_sd` over bins of `soft_bin` label
+    units (`soft`), all as `trainers.regression.readout` has them.
 
     In training, z are the encoder's features [N, width] and the loss trains its own RegressionHead. Without a
-    `width` they are the head's outputs themselves: predictions [N, 1] in label units, for `dex` logits [N, bins].
+    `width` they are the head's outputs themselves: predictions [N, 1] in label units, for `dex` and `soft` logits
+    [N, bins].
     The range of the bins is that of `train_labels`, or of the batch where there are none.
 
     >>> import torch
@@ -36,17 +39,19 @@ class Vanilla(Loss):
         kind: Kind = "l1",
         bend: Positive = 1.0,
         bins: Several = 101,
+        soft_bin: Positive = 1.0,
+        soft_sd: Positive = 1.0,
         train_labels: Sequence[float] | None = None,
         width: int | None = None,
     ) -> None:
         super().__init__()
-        self.kind, self.bend, self.bins = kind, bend, bins
         self.train_labels = train_labels
+        self.readout = partial(regression.readout, kind, bend=bend, bins=bins, soft_bin=soft_bin, soft_sd=soft_sd)
         self.head: RegressionHead | None = None
-        self.columns = width or (bins if kind == "dex" else 1)
+        self.columns = width or {"dex": bins, "soft": None}.get(kind, 1)
         if width is not None:
             assert train_labels is not None, "training decides width and train_labels together"
-            self.head = RegressionHead(width, train_labels, kind, bend=bend, bins=bins)
+            self.head = RegressionHead(width, self.readout(train_labels))
 
     def compute(self, rows: Rows) -> Tensor:
         return (self.weights(rows.y).to(rows.z.dtype) * self.errors(rows)).mean()
@@ -56,8 +61,7 @@ class Vanilla(Loss):
         if self.head is not None:
             return self.head.errors(self.head(self.calibrated(rows)), rows.y)
         labels = rows.y if self.train_labels is None else self.train_labels
-        reading = regression.readout(self.kind, labels, bend=self.bend, bins=self.bins)
-        return reading.to(rows.z.device).errors(rows.z, rows.y)
+        return self.readout(labels).to(rows.z.device).errors(rows.z, rows.y)
 
     def calibrated(self, rows: Rows) -> Tensor:
         """The features [N, width] that the head reads."""

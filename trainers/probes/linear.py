@@ -10,7 +10,7 @@ from contrasweep.trainers.parameters import BelowOne, Count, NotNegative, Positi
 from contrasweep.trainers.probes._standardise import moments
 from contrasweep.trainers.probes.base import PROBES
 from contrasweep.trainers.probes.head import HeadProbe
-from contrasweep.trainers.regression import Kind, RegressionHead
+from contrasweep.trainers.regression import Kind, RegressionHead, readout
 
 
 @PROBES.register("linear")
@@ -25,7 +25,7 @@ class Linear:
     pre-training's.
 
     Args:
-        kind, bend, bins: the error, as `trainers.regression.readout` has it; `bend` in label units.
+        kind, bend, bins, soft_bin, soft_sd: the error, as `trainers.regression.readout` has it.
     """
 
     kind: Kind = "l1"
@@ -36,13 +36,15 @@ class Linear:
     weight_decay: NotNegative = 1e-4
     bend: Positive = 1.0
     bins: Several = 101
+    soft_bin: Positive = 1.0
+    soft_sd: Positive = 1.0
 
     def fit(self, features: Tensor, labels: Tensor, seed: int = 0) -> HeadProbe:
         """As `Fitter.fit`."""
         mean, scale = moments(features.double())
         standardised = (features.double() - mean) / scale
         scale = scale * _steepness(standardised, self.batch_size * (1 - self.momentum)).clamp_min(1)
-        centre, spread = labels.double().mean(), moments(labels.double()[:, None])[1]
+        centre, spread = labels.double().mean(), float(moments(labels.double()[:, None])[1])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             trained = self._train((features.double() - mean) / scale, (labels.double() - centre) / spread, spread)
@@ -52,10 +54,11 @@ class Linear:
             return HeadProbe(spread * weight, spread * bias + centre)
         return HeadProbe(weight, bias, spread * trained.centres + centre)
 
-    def _train(self, features: Tensor, labels: Tensor, spread: Tensor) -> HeadProbe:
-        """The head after the last epoch, on standardised features and labels."""
-        head = RegressionHead(features.shape[1], labels, self.kind, bend=self.bend / float(spread), bins=self.bins)
-        head.double()
+    def _train(self, features: Tensor, labels: Tensor, spread: float) -> HeadProbe:
+        """The head after the last epoch, on standardised features and labels, whose unit is `spread` of the table's."""
+        lengths = {"bend": self.bend, "soft_bin": self.soft_bin, "soft_sd": self.soft_sd}
+        own = {name: length / spread for name, length in lengths.items()}
+        head = RegressionHead(features.shape[1], readout(self.kind, labels, bins=self.bins, **own)).double()
         weight, bias = head.linear.weight, head.linear.bias
         groups = [{"params": [weight], "weight_decay": self.weight_decay}, {"params": [bias], "weight_decay": 0.0}]
         optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum)

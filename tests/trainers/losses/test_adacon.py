@@ -1,11 +1,12 @@
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from contrasweep.trainers import losses
-from contrasweep.trainers.losses.adacon import distribution
+from contrasweep.trainers.losses.adacon import AdaCon, distribution
 from tests.trainers.losses.conftest import labels
 
 Z = torch.randn(16, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -49,9 +50,57 @@ def test_value_and_gradient_equal_the_loop(
     torch.testing.assert_close(z.grad, z_plain.grad, rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.parametrize("train", [None, TRAIN], ids=["batch", "train"])
+def test_bins_are_the_labels_where_a_size_is_given(train: list[float] | None) -> None:
+    z, z_plain = Z.clone().requires_grad_(), Z.clone().requires_grad_()
+    value = losses.build("adacon", bin_size=10.0, temperature=0.1, train_labels=train)(z, Y, views=2)
+    own, known = Y // 10, [label // 10 for label in train or Y.tolist()]
+    expected = adacon(z_plain, own, known, temperature=0.1, margin=2.0)
+    torch.testing.assert_close(value, expected, rtol=1e-12, atol=0)
+    value.backward()
+    expected.backward()
+    torch.testing.assert_close(z.grad, z_plain.grad, rtol=1e-9, atol=1e-10)
+
+
 def test_without_a_margin_it_is_supcon() -> None:
     value = losses.build("adacon", temperature=0.1, margin=0.0)(Z, TIED, views=2)
     torch.testing.assert_close(value, losses.build("supcon", temperature=0.1)(Z, TIED, views=2))
+
+
+def joint(weight: float = 4 / 3, **params: Any) -> AdaCon:
+    torch.manual_seed(0)
+    return AdaCon(regression=weight, temperature=0.1, train_labels=TRAIN, **params)
+
+
+def test_a_regression_branch_adds_its_squared_error() -> None:
+    z, z_plain = Z.clone().requires_grad_(), Z.clone().requires_grad_()
+    value = joint()(z, Y, views=2)
+    squares = [(row[5] - label) ** 2 for row, label in zip(z_plain, Y, strict=True)]
+    contrast = adacon(z_plain[:, :5], Y, TRAIN, temperature=0.1, margin=2.0)
+    expected = contrast + 4 / 3 * torch.stack(squares).mean()
+    torch.testing.assert_close(value, expected, rtol=1e-12, atol=0)
+    value.backward()
+    expected.backward()
+    torch.testing.assert_close(z.grad, z_plain.grad, rtol=1e-9, atol=1e-10)
+
+
+def test_the_branch_has_a_head_that_reads_what_is_behind_the_projection() -> None:
+    loss = joint(encoder_width=4)
+    assert loss.head is not None
+    predictions = loss.head.predict(loss.head(Z[:, 2:]))
+    value = loss(Z, Y, views=2)
+    expected = joint()(torch.cat([Z[:, :2], predictions[:, None]], 1), Y, views=2)
+    torch.testing.assert_close(value, expected)
+    value.backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in loss.parameters())
+    probe = loss.probe()
+    assert probe is not None
+    torch.testing.assert_close(probe.predict(Z[:, 2:]), predictions.detach())
+
+
+def test_without_a_weight_there_is_no_branch() -> None:
+    loss = joint(0.0, encoder_width=4)
+    assert loss.probe() is None and not list(loss.parameters()) and not loss.end_to_end
 
 
 def test_only_the_order_of_the_labels_counts() -> None:

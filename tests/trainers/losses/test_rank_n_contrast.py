@@ -24,6 +24,16 @@ def test_value_and_gradient_equal_the_plain_loops(y: torch.Tensor, temperature: 
     torch.testing.assert_close(z.grad, z_plain.grad, rtol=1e-8, atol=1e-9)
 
 
+def test_bins_are_the_labels_where_a_size_is_given() -> None:
+    z, z_plain = Z.clone().requires_grad_(), Z.clone().requires_grad_()
+    value = losses.build("rank_n_contrast", bin_size=0.1)(z, Y / 100, views=2)
+    expected = plain.rank_n_contrast(z_plain, (Y / 10).floor())
+    torch.testing.assert_close(value, expected, rtol=1e-12, atol=0)
+    value.backward()
+    expected.backward()
+    torch.testing.assert_close(z.grad, z_plain.grad, rtol=1e-8, atol=1e-9)
+
+
 def test_embeddings_that_coincide_push_nobody() -> None:
     z = torch.ones(4, 3, requires_grad=True)
     value = losses.build("rank_n_contrast")(z, torch.tensor([20.0, 30.0, 40.0, 50.0]))

@@ -49,6 +49,17 @@ def test_detached_mixtures_carry_no_gradient(renormalise: bool) -> None:
     torch.testing.assert_close(z.grad, z_plain.grad, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize(("y", "bin_size"), [(Y, 5.0), (Y / 100, 0.1), (TIED, 1.0)], ids=["whole", "decimal", "none"])
+def test_bins_are_the_labels_where_a_size_is_given(y: torch.Tensor, bin_size: float) -> None:
+    z, z_plain = Z.clone().requires_grad_(), Z.clone().requires_grad_()
+    value = losses.build("supremix", bin_size=bin_size, window=4 * bin_size)(z, y, views=2, mix_ratio=RATIO)
+    expected = plain.supremix(z_plain, bin_size * (y / bin_size).floor(), RATIO, 4.01 * bin_size)
+    torch.testing.assert_close(value, expected, rtol=0, atol=1e-10)
+    value.backward()
+    expected.backward()
+    torch.testing.assert_close(z.grad, z_plain.grad, rtol=0, atol=1e-10)
+
+
 def test_window_in_ranks() -> None:
     value = losses.build("supremix", window=2, window_unit="rank")(Z, TIED, mix_ratio=RATIO)
     torch.testing.assert_close(value, plain.supremix(Z, TIED, RATIO, 2, rank=True))

@@ -74,6 +74,17 @@ def test_its_features_have_the_encoders_width() -> None:
 
 
 @pytest.mark.parametrize("name", ["vanilla", "mixup", "c_mixup", "lds", "fds"])
+def test_every_end_to_end_loss_may_have_soft_labels(name: str) -> None:
+    settings: dict[str, Any] = {"train_labels": TRAIN_LABELS, "kind": "soft", "soft_bin": 5.0, "soft_sd": 2.0}
+    loss = losses.build(name, width=6, **settings)
+    z, y = torch.randn(8, 6), torch.linspace(20, 80, 8)
+    head = loss.head
+    assert isinstance(head, RegressionHead)
+    assert head.readout.columns == 1 + -(-(60 + 6 * 2) // 5)
+    torch.testing.assert_close(loss(z, y), losses.build(name, **settings)(head(z), y))
+
+
+@pytest.mark.parametrize("name", ["vanilla", "mixup", "c_mixup", "lds", "fds"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_every_end_to_end_loss_trains_its_head(name: str, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
@@ -93,6 +104,8 @@ def test_every_end_to_end_loss_trains_its_head(name: str, dtype: torch.dtype) ->
         ({"bend": 0.0}, "bend is 0.0; allowed: numbers above 0"),
         ({"bins": 1}, "bins is 1; allowed: whole numbers from 2"),
         ({"bins": 2.5}, "bins is 2.5; allowed: whole numbers from 2"),
+        ({"soft_bin": 0.0}, "soft_bin is 0.0; allowed: numbers above 0"),
+        ({"soft_sd": -1.0}, "soft_sd is -1.0; allowed: numbers above 0"),
     ],
 )
 def test_parameters_are_checked(name: str, params: dict[str, Any], message: str) -> None:

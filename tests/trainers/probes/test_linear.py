@@ -38,11 +38,20 @@ def test_l1_comes_to_median_regression() -> None:
     assert float((predicted - y).abs().mean()) < 1.002 * float((expected - y).abs().mean())
 
 
-@pytest.mark.parametrize("kind", ["l1", "mse", "huber"])
+@pytest.mark.parametrize("kind", ["l1", "mse", "huber", "soft"])
 def test_labels_in_months_are_labels_in_years(kind: str) -> None:
     x, y = noisy()
-    years, months = predictions(x, y, kind=kind), predictions(x, 12 * y, kind=kind, bend=12.0)
+    years, months = (
+        predictions(x, y, kind=kind),
+        predictions(x, 12 * y, kind=kind, bend=12.0, soft_bin=12.0, soft_sd=12.0),
+    )
     torch.testing.assert_close(months / 12, years, rtol=1e-9, atol=0)
+
+
+def test_soft_labels_are_followed() -> None:
+    x, y = noisy()
+    predicted = predictions(x, y, kind="soft", lr=1.0)
+    assert float((predicted - y).abs().mean()) < 0.7 * float((y.mean() - y).abs().mean())
 
 
 def test_deep_expectation_stays_in_the_range_of_the_labels_and_follows_them() -> None:
@@ -68,7 +77,7 @@ def test_seeds_differ() -> None:
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"kind": "l2"}, "unknown kind 'l2'; .*allowed: dex, huber, l1, mse"),
+        ({"kind": "l2"}, "unknown kind 'l2'; .*allowed: dex, huber, l1, mse, soft"),
         ({"epochs": 0}, "epochs is 0; allowed: whole numbers from 1"),
         ({"epochs": 2.5}, "epochs is 2.5; allowed: whole numbers from 1"),
         ({"batch_size": True}, "batch_size is True; allowed: whole numbers from 1"),
