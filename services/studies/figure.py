@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from contrasweep.services.pages.drawing import COLOURS, DIM, FAINT, axes_of, canvas, plain
 from contrasweep.services.studies.outcome import Outcome
 from contrasweep.services.studies.study import title_of
+from contrasweep.trainers.drawing import COLOURS, DIM, FAINT, axes_of, canvas, plain
 from contrasweep.trainers.objectives import OBJECTIVES
 
 _ROW_IN, _BESIDE_IN, _WIDTH_IN = 0.27, 0.85, 7.2

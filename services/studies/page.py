@@ -22,7 +22,6 @@ from contrasweep.services.studies.tables import (
     found_table,
     orders,
     outcome_table,
-    title_of,
     verdict,
 )
 from contrasweep.services.text import moment

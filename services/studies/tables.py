@@ -3,7 +3,6 @@
 from math import isfinite
 
 from contrasweep.services.pages.tables import Line, Table
-from contrasweep.services.studies.order import AGREES, DISAGREES
 from contrasweep.services.studies.outcome import Ours, Outcome, RowOutcome
 from contrasweep.services.studies.study import PHANTOM, title_of
 from contrasweep.services.text import count, ends, number
@@ -11,7 +10,7 @@ from contrasweep.trainers.analyses import Table as Found
 from contrasweep.trainers.history import COMPLETE
 from contrasweep.trainers.interval import Interval
 from contrasweep.trainers.objectives import DEFAULT as MAE
-from contrasweep.trainers.objectives import OBJECTIVES
+from contrasweep.trainers.order_told import AGREES, DISAGREES
 
 _NOTHING = "–"
 SAYS = {AGREES: "our order agrees with", DISAGREES: "our order disagrees with"}
@@ -114,8 +113,6 @@ def orders(outcome: Outcome) -> tuple[list[str], list[str]] | None:
     if outcome.order is None:
         return None
     metric, rows = outcome.order.metric, {row.name: row for row in outcome.rows}
-    sign = -1 if metric in OBJECTIVES and OBJECTIVES[metric].higher else 1
     theirs = list(outcome.order.rows)
-    if all(metric in rows[name].published for name in theirs):
-        theirs = sorted(theirs, key=lambda name: sign * rows[name].published[metric].value)
-    return theirs, sorted(theirs, key=lambda name: sign * rows[name].ours[metric].value.value)
+    ours = sorted(theirs, key=lambda name: rows[name].ours[metric].value.value, reverse=outcome.order.higher)
+    return theirs, ours
