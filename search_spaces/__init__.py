@@ -62,22 +62,28 @@ Parameters: TypeAlias = Mapping[str, Value]
 
 @dataclass(frozen=True)
 class Configuration:
-    """A method, all parameters of its loss, the training fields that are searched beside it, and options by axis."""
+    """A method, all parameters of its loss, the training fields that are searched beside it, and options by axis.
+
+    `start` is the name of the point whose weights its runs begin with, where they do.
+    """
 
     method: str
     params: dict[str, Value]
     training: dict[str, Value] = field(default_factory=dict)
     choices: dict[str, str] = field(default_factory=dict)
+    start: str | None = None
 
     @property
     def values(self) -> dict[str, Value]:
         """Everything that makes it, by name, but the method."""
-        return {**self.params, **self.training, **self.choices}
+        start: dict[str, Value] = {"start": self.start} if self.start else {}
+        return {**self.params, **self.training, **self.choices, **start}
 
 
 def names() -> list[str]:
     """Sorted names of the methods that have something to search."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    modules = (module for module in pkgutil.iter_modules(__path__) if not module.ispkg)
+    return sorted(module.name for module in modules if not module.name.startswith("_"))
 
 
 def qualified(method: str, parameters: Parameters) -> dict[str, Value]:

@@ -29,8 +29,8 @@ class Refused(ValueError):
 class Context:
     """What ranges and invariants depend on.
 
-    `batch_size` is global; `label_range` is max - min of the training labels in the label's own unit, None
-    before the data have been read. Raises Refused where the labels are all the same.
+    `batch_size` is global; `epochs` is 0 where nothing is trained; `label_range` is max - min of the training labels in
+    the label's own unit, None before the data have been read. Raises Refused where the labels are all the same.
     """
 
     batch_size: int

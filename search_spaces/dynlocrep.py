@@ -20,8 +20,8 @@ def suggest(trial: Suggests, context: Context) -> dict[str, Value]:
 
 
 def check(params: Mapping[str, Value], context: Context) -> None:
-    """Raise Refused where there are fewer samples in a batch than `nn_final`, or no two epochs for the schedule."""
-    if context.epochs < 2:
+    """Raise Refused where there are fewer samples in a batch than `nn_final`, or one epoch, no schedule."""
+    if context.epochs == 1:
         raise Refused("training.epochs: 1 is not allowed: dynlocrep's schedule needs 2 or more")
     nn_final = params["nn_final"]
     if isinstance(nn_final, int) and nn_final > context.batch_size:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -294,9 +295,10 @@ class TrainingSplitConfig(Frozen):
 
     Of its scans those that fulfil `where`; of these the subjects none of whose labels is in a range [low, high) of
     `drop`; of these `size`, a share or a number of subjects that `seed` draws, fewer being among more. Methods are
-    taught the mean label of the scans in each of `bins` of equal width, a number of them or `{width: 5}`, and, by
-    `permute: values`, in place of each label another of them, a bijection that `seed` draws. Probes, fine-tuning and
-    all figures have the table's labels. Of scans without a label `where` alone leaves any out.
+    taught the mean label of the scans in each of `bins` of equal width, a number of them or `{width: 5}`, by `permute:
+    values` in place of each label another of them, a bijection, and with `noise`, a sd in label units, each scan's with
+    a normal error, all drawn by `seed`. Probes, fine-tuning and all figures have the table's labels. Of scans without a
+    label `where` alone leaves any out.
     """
 
     size: Annotated[int | float, AfterValidator(_is_a_size)] = 1.0
@@ -307,6 +309,7 @@ class TrainingSplitConfig(Frozen):
         Annotated[Annotated[Several, Tag("count")] | Annotated[BinWidth, Tag("width")], Discriminator(_kind_of_bins)]
         | None
     ) = None
+    noise: Positive | None = None
     where: Conditions = {}
 
 
@@ -550,6 +553,10 @@ class DataConfig(ScansConfig):
         return self.split.model_copy(update={"stratify": self.strata})
 
 
+FeatureSpace = Literal["encoder", "projection"]
+"""Whose features are read: the encoder's, or the projection head's."""
+
+
 class ModelConfig(Frozen):
     """Encoder and projection head.
 
@@ -581,9 +588,10 @@ class TrainingConfig(Frozen):
     """How one model is trained. `batch_size` is global: the sum over workers.
 
     `checkpoint`: the model of the epoch that is best by the objective is kept and judged, or that of the last epoch.
+    With 0 `epochs` nothing is trained: the weights that a run begins with are read as they are, once.
     """
 
-    epochs: Count = 50
+    epochs: Annotated[int, Field(ge=0)] = 50
     batch_size: Annotated[int, Field(ge=2)] = 32
     views: Literal[1, 2] = 2
     augmentations: dict[str, dict[str, Any]] = {}
@@ -612,9 +620,14 @@ class TrainingConfig(Frozen):
             raise ValueError(f"gpus_per_worker {self.gpus_per_worker:g} is not allowed: above 1 it must be whole")
         if self.workers > 1 and 0 < self.gpus_per_worker < 1:
             raise ValueError(f"gpus_per_worker {self.gpus_per_worker:g} is a shared GPU; several workers need one each")
-        if self.warmup_epochs >= self.epochs:
+        if self.epochs and self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs {self.warmup_epochs} must be below epochs {self.epochs}")
         return self
+
+    @property
+    def counted_epochs(self) -> int:
+        """Epochs of a whole run's history: what is not trained is evaluated as if it were after a first one."""
+        return max(1, self.epochs)
 
 
 class MethodConfig(Frozen):
@@ -646,6 +659,17 @@ def _is_single(value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 Named = Annotated[dict[str, dict[str, Any]], BeforeValidator(_named), AfterValidator(_is_single)]
 """One component with its parameters, `{linear: {epochs: 50}}`, or its name alone."""
 
+
+def words_of(component: Named) -> str:
+    """A component as one word, with the parameters that are said, whatever their order.
+
+    >>> words_of({"ridge": {}}), words_of({"linear": {"kind": "huber", "epochs": 50}})
+    ('ridge', 'linear(epochs=50, kind=huber)')
+    """
+    ((name, params),) = component.items()
+    return f"{name}({', '.join(f'{key}={params[key]}' for key in sorted(params))})" if params else name
+
+
 FINETUNE = "finetune"
 
 
@@ -654,11 +678,23 @@ def finetuning(probe: Named) -> FinetuneConfig | None:
     return FinetuneConfig(**probe[FINETUNE]) if FINETUNE in probe else None
 
 
+def weights_file(epoch: int) -> str:
+    """What a run's weights after an epoch, counted from 1, are called; 0 is the epoch that counts.
+
+    >>> weights_file(6), weights_file(0)
+    ('epoch-0006.pt', 'best.pt')
+    """
+    return f"epoch-{epoch:04d}.pt" if epoch else "best.pt"
+
+
 class RunConfig(Frozen):
     """One configuration and one seed: all that `trainers.pretrain` is told.
 
     It ends after `stop_after` epochs, on the schedules of all of them. The first of `objectives` chooses the best
-    epoch, in both stages of two; all are measured, and so are `costs`.
+    epoch, in both stages of two; all are measured, and so are `costs`. `start` is the run whose `best.pt` it begins
+    with: who trains one puts that into `model.init_from`, as `beginning_with` does. The weights after the epochs of
+    `keep`, counted from 1, are kept, of two stages those of the second: what is kept makes no other run, and is in no
+    dump.
     """
 
     model: ModelConfig
@@ -669,28 +705,40 @@ class RunConfig(Frozen):
     objectives: tuple[str, ...] = (DEFAULT,)
     costs: tuple[str, ...] = ()
     stop_after: Count | None = None
+    start: "RunConfig | None" = None
+    keep: Annotated[tuple[Count, ...], Field(exclude=True)] = ()
+
+    @property
+    def kept(self) -> dict[int, str]:
+        """The files of weights that it leaves, by the epoch, counted from 1; 0 is the one that counts."""
+        return {epoch: weights_file(epoch) for epoch in (0, *self.keep)}
 
     @property
     def epochs(self) -> int:
-        """How many are trained."""
-        return self.stop_after or self.training.epochs
+        """How many its history has in the end."""
+        return self.stop_after or self.training.counted_epochs
+
+    def beginning_with(self, weights: Path) -> "RunConfig":
+        """This run, where it begins with the weights of a file."""
+        return self.model_copy(update={"model": self.model.model_copy(update={"init_from": str(weights)})})
 
     def pretraining(self) -> "RunConfig":
         """The first of two stages: a ridge probe chooses the epoch that is fine-tuned."""
-        return self.model_copy(update={"probe": {"ridge": {}}, "stop_after": None})
+        return self.model_copy(update={"probe": {"ridge": {}}, "stop_after": None, "keep": ()})
 
-    def finetuning(self, init_from: str | None = None) -> "RunConfig":
+    def finetuning(self) -> "RunConfig":
         """The second of two stages, or this run where it has but one."""
         tune = finetuning(self.probe)
         if tune is None:
             return self
         training = {"epochs": tune.epochs, "lr": tune.lr, "views": 1, "warmup_epochs": 0}
         return RunConfig(
-            model=self.model.model_copy(update={"init_from": init_from}),
+            model=self.model.model_copy(update={"init_from": None}),
             training=self.training.model_copy(update=training),
             method=MethodConfig(name=tune.method, params=tune.params),
             seed=self.seed,
             objectives=self.objectives,
             costs=self.costs,
             stop_after=self.stop_after,
+            keep=self.keep,
         )

@@ -6,7 +6,7 @@ import torch
 
 from contrasweep.trainers.config import RunConfig, finetuning
 from contrasweep.trainers.data.feeds import Feed
-from contrasweep.trainers.history import COMPLETE, EpochMetrics, History
+from contrasweep.trainers.history import COMPLETE, EpochMetrics, History, of_stage
 from contrasweep.trainers.pretrain import OnEpoch, go_on, pretrain
 
 FIRST_STAGE = "pretraining"
@@ -31,22 +31,20 @@ def train_seed(
     if finetuning(run.probe) is None:
         return pretrain(run, feed, folder, device=device, on_epoch=on_epoch)
     first = folder / FIRST_STAGE
-    history = pretrain(run.pretraining(), feed, first, device=device, on_epoch=_renamed(on_earlier_epoch))
+    watched = told_as(FIRST_STAGE, on_earlier_epoch)
+    history = pretrain(run.pretraining(), feed, first, device=device, on_epoch=watched)
     if history.state != COMPLETE:
         return History(run.seed, objective=run.objectives[0])
-    tuned = run.finetuning(str(first / "best.pt"))
+    tuned = run.finetuning().beginning_with(first / "best.pt")
     return pretrain(tuned, feed.by_table(), folder, device=device, on_epoch=on_epoch)
 
 
 def earlier_epochs(folder: Path) -> list[EpochMetrics]:
     """The metrics of a seed run's first stage, as `on_earlier_epoch` hears them; none where it had but one."""
     history = History.read(folder / FIRST_STAGE)
-    return [_earlier(row) for row in history.epochs] if history else []
+    return [of_stage(FIRST_STAGE, row) for row in history.epochs] if history else []
 
 
-def _renamed(on_epoch: OnEpoch) -> OnEpoch:
-    return lambda row: on_epoch(_earlier(row))
-
-
-def _earlier(row: EpochMetrics) -> EpochMetrics:
-    return {key if key == "epoch" else f"{FIRST_STAGE}_{key}": value for key, value in row.items()}
+def told_as(stage: str, on_epoch: OnEpoch) -> OnEpoch:
+    """`on_epoch` for an earlier stage, whose metrics it is told as `of_stage` names them."""
+    return lambda row: on_epoch(of_stage(stage, row))

@@ -15,6 +15,22 @@ EpochMetrics = dict[str, float]
 RUNNING: Final = "running"
 COMPLETE: Final = "complete"
 PRUNED: Final = "pruned"
+START: Final = "start"
+"""The folder, in that of a seed run, of the run that it starts from; what that one's metrics are told under."""
+
+
+def of_stage(stage: str, row: EpochMetrics) -> EpochMetrics:
+    """The metrics of an earlier stage, as they are told beside those of the judged one.
+
+    >>> of_stage("start", {"epoch": 0, "loss": 0.5})
+    {'epoch': 0, 'start_loss': 0.5}
+    """
+    return {key if key == "epoch" else f"{stage}_{key}": value for key, value in row.items()}
+
+
+def is_of_start(row: EpochMetrics) -> bool:
+    """Whether metrics are of a run that another one starts from."""
+    return any(key.startswith(f"{START}_") for key in row)
 
 
 class Verdict(Enum):

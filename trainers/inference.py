@@ -14,7 +14,7 @@ from torch import Tensor
 
 from contrasweep.trainers import checkpoint
 from contrasweep.trainers.atomic import write_atomically
-from contrasweep.trainers.config import RunConfig
+from contrasweep.trainers.config import FeatureSpace, RunConfig
 from contrasweep.trainers.covariates import Cells, Covariates, beside
 from contrasweep.trainers.model import build_network
 from contrasweep.trainers.network import Network
@@ -33,10 +33,10 @@ class Inference(NamedTuple):
 
 @dataclass(frozen=True)
 class Predictor:
-    """A trained network and its probe."""
+    """A trained network and its probe; weights that were kept beside those that count may have none, and only embed."""
 
     network: Network
-    probe: Probe
+    probe: Probe | None
     device: torch.device
     normalization: Normalization | None
     covariates: Covariates | None
@@ -45,7 +45,10 @@ class Predictor:
     def load(
         cls, run: RunConfig, best: Path, image_shape: tuple[int, ...], device: torch.device | str = "cpu"
     ) -> "Predictor":
-        """From a seed's `best.pt`; `image_shape` is (C, *S). Torch's random state is left as it was."""
+        """From a seed's `best.pt`, or other weights of `RunConfig.kept`; `image_shape` is (C, *S).
+
+        Torch's random state is left as it was.
+        """
         state = checkpoint.load(best)
         with torch.random.fork_rng(devices=[]):
             network = build_network(run.finetuning(), image_shape)
@@ -54,9 +57,8 @@ class Predictor:
         normalization = Normalization(**{name: tuple(of) for name, of in kept.items()}) if kept else None
         told = state.get("covariates")  # of checkpoints that were made before there were any
         covariates = Covariates.of(told) if told else None
-        return cls(
-            network.eval().to(device), load_probe(state["probe"]), torch.device(device), normalization, covariates
-        )
+        probe = load_probe(state["probe"]) if state["probe"] else None
+        return cls(network.eval().to(device), probe, torch.device(device), normalization, covariates)
 
     @torch.inference_mode()
     def infer(self, images: NDArray[Any], cells: Sequence[Cells] = (), at_once: int = 1) -> Inference:
@@ -65,6 +67,7 @@ class Predictor:
         What is said of an image by itself is the same, to the last bit, whichever others are asked about; together they
         take less time. `cells` [N] are what the table has in the columns of the covariates, where the model reads any.
         """
+        assert self.probe is not None
         features = [self._embed(some) for some in torch.from_numpy(np.ascontiguousarray(images)).split(at_once)]
         known: Sequence[Tensor | None] = [None] * len(features)
         if self.covariates is not None:
@@ -72,11 +75,22 @@ class Predictor:
         said = [self.probe.predict(beside(of, told)) for of, told in zip(features, known, strict=True)]
         return Inference(torch.cat(features).numpy(), torch.cat(said).numpy())
 
+    @torch.no_grad()
+    def embed(self, images: NDArray[Any], at_once: int) -> dict[FeatureSpace, Tensor]:
+        """Features [N, F] float32 of such images in each space that the network has, on the CPU."""
+        found: dict[FeatureSpace, list[Tensor]] = {space: [] for space in self.network.feature_spaces}
+        for some in torch.from_numpy(np.ascontiguousarray(images)).split(at_once):
+            for space, features in self.network.embed(self._normalized(some)).items():
+                found[space].append(features.float().cpu())
+        return {space: torch.cat(parts) for space, parts in found.items()}
+
     def _embed(self, images: Tensor) -> Tensor:
-        images = images.to(self.device).float()
-        normalized = self.normalization(images) if self.normalization else images
-        features: Tensor = self.network(normalized).features
+        features: Tensor = self.network(self._normalized(images)).features
         return features.float().cpu()
+
+    def _normalized(self, images: Tensor) -> Tensor:
+        images = images.to(self.device).float()
+        return self.normalization(images) if self.normalization else images
 
 
 def save_ensemble(folder: Path, members: Mapping[str, tuple[RunConfig, Path]], image_shape: tuple[int, ...]) -> None:

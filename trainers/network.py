@@ -1,11 +1,11 @@
 """Encoder and head as one module."""
 
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from contrasweep.trainers.config import ModelConfig
+from contrasweep.trainers.config import FeatureSpace, ModelConfig
 
 
 class Embedded(NamedTuple):
@@ -24,9 +24,17 @@ class Network(nn.Module):
         features: what the probe reads: the `encoder`'s features, or the L2-normalised `projection`.
     """
 
-    def __init__(self, encoder: nn.Module, head: nn.Module | None, features: Literal["encoder", "projection"]) -> None:
+    def __init__(self, encoder: nn.Module, head: nn.Module | None, features: FeatureSpace) -> None:
         super().__init__()
         self.encoder, self.head, self.features = encoder, head, features
+        self.feature_spaces: tuple[FeatureSpace, ...] = ("encoder", "projection") if head else ("encoder",)
+
+    def embed(self, images: Tensor) -> dict[FeatureSpace, Tensor]:
+        """Features [N, F] of images [N, C, *spatial] in each space that there is; in `features`, those of `forward`."""
+        encoded = self.encoder(images)
+        if self.head is None or "projection" not in self.feature_spaces:
+            return {"encoder": encoded}
+        return {"encoder": encoded, "projection": nn.functional.normalize(self.head(encoded).float())}
 
     def forward(self, images: Tensor) -> Embedded:
         """Embed images [N, C, *spatial]."""

@@ -35,6 +35,8 @@ def go_on(row: EpochMetrics) -> Verdict:
 def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, on_epoch: OnEpoch = go_on) -> History:
     """Train one configuration with one seed, or go on from where `folder` says it was interrupted.
 
+    With 0 epochs nothing is trained: the history has one epoch, of the model as it begins, without rate and loss.
+
     Interrupted anywhere and resumed gives the same bits as never interrupted, on one machine's CPUs: every draw
     is keyed by what it is for. (CUDA has no deterministic kernel for some backward passes.) With
     several workers, each calls this in its own process with torch.distributed initialised; the loss sees the
@@ -45,7 +47,7 @@ def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, 
         feed: batches of the training split and both splits for evaluation; never the test split. Where nobody is
             validated on, `checkpoint` must be `last`.
         folder: receives `latest.pt` (after every epoch, and every `SAVE_EVERY_S` of a long one), `best.pt` (of the
-            epoch that counts: see `TrainingConfig.checkpoint`) and `history.json`.
+            epoch that counts: see `TrainingConfig.checkpoint`), the files of `RunConfig.keep` and `history.json`.
         device: where this worker computes.
         on_epoch: called on rank 0 with each epoch's metrics; all workers follow its verdict.
 
@@ -65,15 +67,17 @@ def pretrain(run: RunConfig, feed: Feed, folder: Path, *, device: torch.device, 
     history, epochs = state.history, run.epochs
     while len(history.epochs) < epochs:
         epoch = len(history.epochs)
-        lr = learning_rate(run.training, epoch)
-        state.begin_epoch(lr)
-        row: EpochMetrics = {"epoch": epoch, "lr": lr, "loss": train_epoch(state, augment, feed, run, folder)}
+        row: EpochMetrics = {"epoch": epoch}
+        if run.training.epochs:
+            row |= trained_epoch(state, augment, feed, run, folder)
         ends = epoch + 1 == epochs
         if ends or (feed.validates and (epoch + 1) % run.training.evaluate_every == 0):
             metrics, probe = evaluate(state.evaluated, feed, run, device)
             row |= metrics
             if ends if history.last else history.ranked(row) < history.best:
                 state.save_best(folder, probe, row)
+        if epoch + 1 in run.keep:
+            state.save_epoch(folder, row)
         history.epochs.append(row | {"epoch_s": time.monotonic() - state.began})
         if ends and feed.validates and math.isinf(history.ranked(row) if history.last else history.best):
             raise Diverged(f"{OBJECTIVES[history.objective].heading} is undefined in every epoch of seed {run.seed}")
@@ -95,6 +99,13 @@ def make_deterministic(threads: int, image_shape: tuple[int, ...]) -> None:
     torch.backends.mkldnn.set_flags(_enabled=len(image_shape) < 4 or min(image_shape[1:]) > WIDEST_KERNEL)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
+
+
+def trained_epoch(state: TrainState, augment: Augmenter, feed: Feed, run: RunConfig, folder: Path) -> EpochMetrics:
+    """Train an epoch, or the rest of it: its learning rate and mean loss."""
+    lr = learning_rate(run.training, len(state.history.epochs))
+    state.begin_epoch(lr)
+    return {"lr": lr, "loss": train_epoch(state, augment, feed, run, folder)}
 
 
 def train_epoch(state: TrainState, augment: Augmenter, feed: Feed, run: RunConfig, folder: Path) -> float:

@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from contrasweep.trainers import checkpoint
-from contrasweep.trainers.config import RunConfig, TrainingConfig
+from contrasweep.trainers.config import RunConfig, TrainingConfig, weights_file
 from contrasweep.trainers.covariates import Covariates
 from contrasweep.trainers.data.feeds import Feed
 from contrasweep.trainers.distributed import rank, world_size
@@ -109,16 +109,23 @@ class TrainState:
 
     def save_best(self, folder: Path, probe: Probe, row: EpochMetrics) -> None:
         """Write `best.pt`: all that predicting needs."""
+        self._save_weights(folder / weights_file(0), probe, row)
+
+    def save_epoch(self, folder: Path, row: EpochMetrics) -> None:
+        """Write `epoch-0006.pt` after the sixth epoch: as `best.pt`, without a probe that was not trained along."""
+        self._save_weights(folder / weights_file(int(row["epoch"]) + 1), self.evaluated.loss.probe(), row)
+
+    def _save_weights(self, path: Path, probe: Probe | None, row: EpochMetrics) -> None:
         if rank() == 0:
-            best = {
+            weights = {
                 "model": self.evaluated.network.state_dict(),
                 "normalization": asdict(self.normalization) if self.normalization else None,
                 "covariates": asdict(self.covariates) if self.covariates else None,
-                "probe": probe.state(),
+                "probe": probe.state() if probe else None,
                 "epoch": row["epoch"],
                 "validation_mae": row.get("validation_mae"),
             }
-            checkpoint.save(folder / "best.pt", best)
+            checkpoint.save(path, weights)
 
     def save_in_time(self, folder: Path) -> None:
         """Write `latest.pt` in the middle of an epoch, where the last one is `SAVE_EVERY_S` old."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from contrasweep.services.cli.app import INTERRUPTED, Address, Json, Server, SpecPath, SweepId, app, aside, console
 from contrasweep.services.cli.patience import followed, patiently
@@ -55,7 +56,7 @@ def run(
         from contrasweep.services.spec.smoke import smoke
 
         loaded = smoke(loaded)
-    done = _run(loaded)
+    done = run_here(loaded)
     after = f"predict {done.sweep_id} SCANS, or evaluate, embed, export"
     console.print(f"next: contrasweep {f'run {spec}' if small else after}", soft_wrap=True, markup=False)
 
@@ -66,7 +67,7 @@ def demo() -> None:
     from contrasweep.services.cli.demo import write_demo
     from contrasweep.services.settings import load_settings
 
-    _run(write_demo(load_settings().home / "demo", console))
+    run_here(write_demo(load_settings().home / "demo", console))
 
 
 @app.command()
@@ -75,7 +76,7 @@ def submit(
 ) -> None:
     """Have a cluster or a service run a sweep, or go on with it, and return; the same spec runs once."""
     loaded = _loaded(spec, fresh)
-    _have(f"submitting {spec}", lambda: verbs(address, server).submit(loaded), as_json)
+    have(f"submitting {spec}", lambda: verbs(address, server).submit(loaded), as_json)
 
 
 @app.command()
@@ -85,9 +86,9 @@ def resume(sweep_id: SweepId, address: Address = "", server: Server = "", as_jso
 
     settings = settings_for(address, server)
     if settings.server or settings.jobs_address:
-        _have(f"resuming {sweep_id}", lambda: verbs(address, server).resume(sweep_id), as_json)
+        have(f"resuming {sweep_id}", lambda: verbs(address, server).resume(sweep_id), as_json)
     else:
-        _run(SweepFolder.find_whole(settings, sweep_id).load())
+        run_here(SweepFolder.find_whole(settings, sweep_id).load())
 
 
 @app.command()
@@ -124,9 +125,9 @@ def extend(
     )
     settings = settings_for(address, server)
     if settings.server or settings.jobs_address:
-        _have(f"extending {sweep_id}", lambda: verbs(address, server).extend(sweep_id, more), as_json)
+        have(f"extending {sweep_id}", lambda: verbs(address, server).extend(sweep_id, more), as_json)
     else:
-        _run(extended(SweepFolder.find_whole(settings, sweep_id).load(), more))
+        run_here(extended(SweepFolder.find_whole(settings, sweep_id).load(), more))
 
 
 @app.command("list")
@@ -288,7 +289,7 @@ def results(
     csv: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write CSV files there.")] = None,
     parquet: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write Parquet files there.")] = None,
 ) -> None:
-    """All that a sweep has found out, for data frames: trials, seed_runs, epochs and predictions, a file each.
+    """All that a sweep has found out, for data frames: trials, seed_runs, epochs, predictions, readings, a file each.
 
     It reads the home and the storage path of this machine's settings, also while the sweep runs, and changes nothing.
     """
@@ -315,7 +316,7 @@ def _loaded(spec: Path, fresh: bool) -> LoadedSpec:
     return replace(loaded, spec=loaded.spec.searching(fresh=True)) if fresh else loaded
 
 
-def _have(words: str, ask: Callable[[], Submitted], as_json: bool) -> None:
+def have(words: str, ask: Callable[[], Submitted], as_json: bool) -> None:
     """Have a cluster or a service do something with a sweep, and tell what became of that."""
     with waiting(aside(in_pipes=not as_json), words):
         submitted = ask()
@@ -343,8 +344,8 @@ def _where(address: str, server: str) -> str:
     return f"in {settings.home}; `contrasweep run SPEC` starts one"
 
 
-def _run(loaded: LoadedSpec) -> LoadedSpec:
-    """The spec of the sweep that is done; ends the program where it was stopped."""
+def run_here(loaded: LoadedSpec, shown: Console = console) -> LoadedSpec:
+    """The spec of the sweep that is done; ends the program where it was stopped. Progress is `shown`."""
     from contrasweep.services.records.folder import STOPPED, SweepFolder, recognised
     from contrasweep.services.settings import load_settings
 
@@ -352,24 +353,24 @@ def _run(loaded: LoadedSpec) -> LoadedSpec:
     loaded = recognised(loaded, settings)
     folder = SweepFolder(settings.sweeps / loaded.sweep_id)
     if folder.has_done(loaded):
-        _show_done(folder, settings)
+        _show_done(folder, settings, shown)
         return loaded
-    with waiting(console, f"checking {loaded.path.name}"):
+    with waiting(shown, f"checking {loaded.path.name}"):
         from contrasweep.services.spec.checks import check_spec
         from contrasweep.services.sweep.run import run_sweep
 
         check_spec(loaded, settings.data_roots)
-    state = run_sweep(loaded, settings, console)
+    state = run_sweep(loaded, settings, shown)
     if state.state == STOPPED:
-        console.print(f"stopped; go on with: contrasweep resume {loaded.sweep_id}", soft_wrap=True)
+        shown.print(f"stopped; go on with: contrasweep resume {loaded.sweep_id}", soft_wrap=True)
         sys.exit(INTERRUPTED)
     return loaded
 
 
-def _show_done(folder: "SweepFolder", settings: "Settings") -> None:
+def _show_done(folder: "SweepFolder", settings: "Settings", shown: Console) -> None:
     from contrasweep.services.screen.tables import print_sweep
     from contrasweep.services.verbs.local import Local
 
     local = Local(settings)
-    console.print(f"{folder.sweep_id} is done; it ran from {folder.load().base}", soft_wrap=True, markup=False)
-    print_sweep(console, local.status(folder.sweep_id), local.trials(folder.sweep_id))
+    shown.print(f"{folder.sweep_id} is done; it ran from {folder.load().base}", soft_wrap=True, markup=False)
+    print_sweep(shown, local.status(folder.sweep_id), local.trials(folder.sweep_id))

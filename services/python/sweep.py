@@ -74,6 +74,10 @@ class Sweep(Model):
         """
         return self._table("predictions")
 
+    def readings(self) -> "pd.DataFrame":
+        """A row for each scan and each epoch, space of features and probe that `read` of the spec asks for of a run."""
+        return self._table("readings")
+
     def report(self) -> Path:
         """Draw the HTML page as of now; where it is."""
         from contrasweep.services.records.files import write_asked

@@ -233,7 +233,7 @@ class Counts(Answer):
         ended: configurations that are complete, pruned or failed.
         seed_runs: runs that are whole, of a seed and, where there are folds, on one of them each.
         saved: runs that racing saved.
-        taken: runs that another sweep had trained already.
+        taken: runs that were trained already, by another sweep or for a run that starts from them.
         best: what the best configuration that made all its runs reached, in the mean; None before there is any. With
             outer folds the mean over those that have one.
     """

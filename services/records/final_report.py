@@ -157,7 +157,7 @@ class FinalReport(Evaluation):
     """The evaluation on the test split, on each external cohort, by its name, and out of fold: see `Final`.
 
     Attributes:
-        trial, method, params, training, choices: of the configuration.
+        trial, method, params, training, choices, start: of the configuration.
         validation, objective, fresh, configurations, refit_epochs, ensemble: see `Final`.
         phase: how often the sweep had been extended; `looks` says how often the test split was read, this time too.
     """
@@ -167,6 +167,7 @@ class FinalReport(Evaluation):
     params: Parameters
     training: Parameters
     choices: dict[str, str] = Field(default_factory=dict)
+    start: str | None = None
     external: dict[str, Evaluation] = Field(default_factory=dict)
     out_of_fold: Evaluation | None = None
     ensemble: Ensembled | None = None

@@ -1,13 +1,15 @@
 """All that a sweep has found out so far, as tables for data frames: full precision, and nothing where nothing is known.
 
-    trials        rank, trial, method, state, reason, each objective, sd, runs, params_*, training_*, choices_* ...
+    trials        rank, trial, method, state, reason, each objective, sd, runs, params_*, training_*, choices_*, start
     seed_runs     trial, run, seed, fold, state, reason, epochs, best_epoch, objective, seconds, taken
     epochs        trial, run, seed, fold, stage, epoch and every metric
     predictions   trial, split, scan, subject, label, run, prediction
+    readings      trial, run, epoch, features, probe, split, scan, label, prediction: see `records.readings`
 
 `run` is a seed, or such as `fold 0 seed 2`, `refit seed 2`, which has no `fold`, or a baseline, which has no `trial`;
-`stage` is `pretraining` where another came after it, otherwise `judged`; `split` is test, out_of_fold or an external
-cohort's name. The tables of a sweep with outer folds begin with a column `outer`.
+`stage` is `pretraining` where another came after it, `start` of another run that was trained there to start from it,
+otherwise `judged`; `split` is test, out_of_fold or an external cohort's name. The tables of a sweep with outer folds
+begin with a column `outer`.
 """
 
 import math
@@ -20,6 +22,7 @@ from contrasweep.services.records.files import write_asked
 from contrasweep.services.records.final_report import FinalReport
 from contrasweep.services.records.folder import SweepFolder
 from contrasweep.services.records.leaderboard import told
+from contrasweep.services.records.readings import read_readings
 from contrasweep.services.records.tested import TESTED
 from contrasweep.services.records.trial_record import TrialRecord, finite, read_records, trial_folder
 from contrasweep.services.settings import Settings
@@ -74,7 +77,8 @@ def read_results(settings: Settings, folder: SweepFolder) -> "dict[str, pa.Table
     if not folder.searches:
         rows = {name: list(own) for name, own in _rows(settings, folder).items()}
     outer = ("outer",) if folder.searches else ()
-    return {name: _table(own, (*outer, *_FIRST[name])) for name, own in rows.items()}
+    tables = {name: _table(own, (*outer, *_FIRST[name])) for name, own in rows.items()}
+    return tables | {"readings": _readings(folder)}
 
 
 def _rows(settings: Settings, folder: SweepFolder) -> dict[str, Iterator[Row]]:
@@ -101,6 +105,7 @@ def _trials(records: Sequence[TrialRecord]) -> Iterator[Row]:
             **{f"params_{name}": value for name, value in made.params.items()},
             **{f"training_{name}": value for name, value in made.training.items()},
             **{f"choices_{name}": value for name, value in made.choices.items()},
+            **({"start": made.start} if made.start else {}),
         }
 
 
@@ -150,11 +155,18 @@ def _stages(sweep: Path, record: TrialRecord) -> dict[Replicate, dict[str, Histo
     folders = {replicate_named(folder.name): folder for folder in trial_folder(sweep, record.number).glob("*seed-*")}
     for run, folder in sorted(folders.items(), key=lambda one: (one[0].seed, str(one[0].fold))):
         judged = History.read(folder)
-        stages = {path.parent.name: History.read(path.parent) for path in folder.glob("*/history.json")}
-        known = {name: history for name, history in stages.items() if history}
-        if known or judged:
-            found[run] = known | {JUDGED: judged or History(run.seed)}
+        earlier = _earlier(folder)
+        if earlier or judged:
+            found[run] = earlier | {JUDGED: judged or History(run.seed)}
     return found
+
+
+def _earlier(run: Path) -> dict[str, History]:
+    """The stages before the judged one that were trained there, in their order, which is that of their depth."""
+    folders = {path.parent.relative_to(run): path.parent for path in run.glob("**/history.json") if path.parent != run}
+    ordered = sorted(folders, key=lambda stage: (len(stage.parts), stage), reverse=True)
+    histories = {stage.as_posix(): History.read(folders[stage]) for stage in ordered}
+    return {stage: history for stage, history in histories.items() if history and not history.taken}
 
 
 def _named(trial: int, run: Replicate) -> Row:
@@ -191,6 +203,17 @@ def _predicted(
 ) -> Row:
     values = (trial, split, scan, subject, label, run, prediction)
     return dict(zip(_FIRST["predictions"], values, strict=True))
+
+
+def _readings(folder: SweepFolder) -> "pa.Table":
+    """As they are on disk, where there are more than fit into memory row by row."""
+    import pyarrow as pa
+
+    parts = []
+    for search in folder.searches:
+        table = read_readings(search.final)
+        parts.append(table.add_column(0, "outer", pa.array([search.number] * table.num_rows, pa.int64())))
+    return pa.concat_tables(parts) if parts else read_readings(folder.final)
 
 
 def _tested(path: Path) -> list[Row]:

@@ -4,9 +4,9 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -15,7 +15,7 @@ from contrasweep.services.records.locks import try_lock
 from contrasweep.trainers.atomic import write_atomically
 from contrasweep.trainers.config import RunConfig
 from contrasweep.trainers.data.store import json_digest
-from contrasweep.trainers.history import COMPLETE, History
+from contrasweep.trainers.history import COMPLETE, START, History
 
 _MACHINES = ("cpus_per_worker", "gpus_per_worker")
 _POLL_S = 1.0
@@ -28,26 +28,39 @@ class SeedRuns:
     Attributes:
         storage: that path.
         data: what a run reads, as a digest: volumes, the parts of the split that training sees, weights to start from.
+        start: of what the run reads that it starts from, where it does.
+        own: the sweep whose runs alone are known, by its id; empty where those of all are.
     """
 
     storage: Path
     data: str
+    start: "SeedRuns | None" = None
+    own: str = ""
+
+    @classmethod
+    def chained(cls, runs: Sequence["SeedRuns"]) -> "SeedRuns":
+        """The first of `runs`, of those that start from runs of the second, and so on."""
+        own, *earlier = runs
+        return replace(own, start=cls.chained(earlier)) if earlier else own
 
     def key(self, run: RunConfig) -> str:
-        """What makes a run, as a digest: its configuration, its data, on which kind of device, and the code."""
-        told = run.model_dump(mode="json", exclude={"model": {"init_from"}, "training": {*_MACHINES}})
+        """What makes a run, as a digest: its configuration, its data, on which kind of device, the code, and the run
+        that it starts from.
+        """
+        told = run.model_dump(mode="json", exclude={"model": {"init_from"}, "training": {*_MACHINES}, "start": True})
         device = "cuda" if run.training.gpus_per_worker else "cpu"
-        return json_digest([told, self.data, device, code_digest(("trainers",))])[:32]
+        start = [self.start.key(run.start)] if self.start and run.start else []
+        return json_digest([told, self.data, device, code_digest(("trainers",)), *start])[:32]
 
     def find(self, run: RunConfig) -> Path | None:
-        """The folder of such a run, whole, if there is one."""
+        """The folder of such a run, whole and with all weights that are to be kept, if there is one."""
         try:
             folder = self.storage / json.loads(self._entry(run).read_text())["folder"]
             history = History.read(folder)
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        whole = history is not None and history.state == COMPLETE and (folder / "best.pt").exists()
-        return folder if whole else None
+        whole = history is not None and history.state == COMPLETE
+        return folder if whole and all((folder / name).exists() for name in run.kept.values()) else None
 
     def name_of(self, folder: Path) -> str:
         """How a run is called: its sweep, trial and seed."""
@@ -58,6 +71,8 @@ class SeedRuns:
         if self.find(run) is None:
             entry = json.dumps({"folder": os.path.relpath(folder, self.storage)})
             write_atomically(self._entry(run), entry.encode())
+        if self.own:
+            replace(self, own="").add(run, folder)
 
     @contextmanager
     def claimed(self, run: RunConfig, is_asked_to_stop: Callable[[], bool]) -> Iterator[None]:
@@ -73,20 +88,36 @@ class SeedRuns:
             yield
 
     def _entry(self, run: RunConfig) -> Path:
-        return self.storage / ".seed-runs" / f"{self.key(run)}.json"
+        return self.storage / self.own / ".seed-runs" / f"{self.key(run)}.json"
 
 
 def copy_run(source: Path, folder: Path) -> None:
-    """Copy all that a whole seed run left, its history last; files that the file system can share are shared."""
+    """Copy all that a whole seed run left, its history last, but for what it started from.
+
+    Files that the file system can share are shared.
+    """
     for path in sorted(source.rglob("*"), key=lambda path: path.name == "history.json"):
-        target = folder / path.relative_to(source)
-        if path.is_file() and not path.name.startswith("."):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.unlink(missing_ok=True)
-            try:
-                os.link(path, target)
-            except OSError:
-                shutil.copyfile(path, target)
+        own = path.relative_to(source)
+        if path.is_file() and not path.name.startswith(".") and own.parts[0] != START:
+            _copy(path, folder / own)
+
+
+def take_weights(source: Path, folder: Path, name: str) -> None:
+    """Copy the weights of a whole seed run, to start from, and then its history, which says that they are of `name`."""
+    history = History.read(source)
+    assert history
+    _copy(source / "best.pt", folder / "best.pt")
+    history.taken = name
+    history.write(folder)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _locked(file: IO[str]) -> bool:

@@ -228,6 +228,7 @@ def write_configuration(
         "params": to_json(configuration.params),
         "training": to_json(configuration.training),
         "choices": configuration.choices,
+        "start": configuration.start,
         "seeds": list(plan.seeds),
         "folds": plan.folds,
         "epochs": [plan.earlier_epochs, plan.judged_epochs],
@@ -259,6 +260,7 @@ def read_record(sweep: Path, number: int, plan: SeedPlan) -> TrialRecord | None:
         from_json(content["params"]),
         from_json(content["training"]),
         content.get("choices", {}),
+        content.get("start"),
     )
     runs = {replicate_named(folder.name): folder for folder in path.parent.glob("*seed-*")}
     runs = {run: runs[run] for run in sorted(run for run in runs if run.fold != REFIT)}

@@ -10,7 +10,7 @@ from contrasweep.search_spaces import LR, SIZES, Context, Refused
 from contrasweep.services.spec.cohorts import naming_cohort
 from contrasweep.services.spec.readings import naming_options
 from contrasweep.services.spec.roots import confine
-from contrasweep.services.spec.spec import GRID, LoadedSpec, Options, SweepSpec, patched
+from contrasweep.services.spec.spec import GRID, LoadedSpec, Options, PointConfig, SweepSpec, patched
 from contrasweep.trainers.config import FINETUNE, ModelConfig, TrainingConfig, finetuning
 from contrasweep.trainers.errors import UserError, nearest
 
@@ -38,7 +38,9 @@ def check_spec(loaded: LoadedSpec, roots: Sequence[Path] = ()) -> None:
                     _check_training_ranges(size)
                     _check_methods(size, size.context())
         _check_points(spec)
+        _check_untrained(spec)
         _check_grid(spec)
+        _check_read(spec)
 
 
 def check_against_data(loaded: LoadedSpec, labelled: int, unlabelled: int, label_range: float) -> None:
@@ -93,12 +95,52 @@ def check_image_shapes(loaded: LoadedSpec, shapes: Mapping[Options, tuple[int, .
             with naming_options(options, loaded.path):
                 check_image_shape(reading, shapes[options])
             checked.append(own)
+    with _naming(loaded.path):
+        _check_starts(loaded.spec, shapes)
+
+
+def _check_starts(spec: SweepSpec, shapes: Mapping[Options, tuple[int, ...]]) -> None:
+    """Every point that starts from another has something in its encoder that the other one's has, too."""
+    points = {point.name: point for point in spec.search.points}
+    for point in points.values():
+        if point.start is not None:
+            own, other = (_tensors(spec, one, shapes) for one in (point, points[point.start]))
+            if not own & other:
+                raise UserError(
+                    f"search.points.{point.name}.start: no tensor of the encoder of '{point.start}' fits that of "
+                    f"'{point.name}': encoder, width and depth must be alike"
+                )
+
+
+def _tensors(
+    spec: SweepSpec, point: PointConfig, shapes: Mapping[Options, tuple[int, ...]]
+) -> set[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of what a point's encoder trains."""
+    import torch
+
+    from contrasweep.trainers.model import build_encoder
+
+    options = spec.search.options_at(point)
+    with torch.device("meta"):
+        encoder = build_encoder(spec.choosing(options).model, shapes[spec.search.reading(options)])
+    return {(name, tuple(tensor.shape)) for name, tensor in encoder.named_parameters()}
 
 
 def _each(spec: SweepSpec) -> Iterator[tuple[str, SweepSpec]]:
-    """The spec, and with each option that may be chosen, by the option's place."""
-    yield "", spec
-    yield from spec.variants.items()
+    """The spec, and with each option that may be chosen, by the option's place; where nothing is drawn beside points,
+    each option with the methods of the points that have it.
+    """
+    if spec.drawn:
+        yield from spec.drawn.items()
+        return
+    if not spec.search.choices:
+        yield "", spec
+    methods: dict[str, list[str]] = {}
+    for point in spec.search.points:
+        for axis, option in spec.search.options_at(point).items():
+            methods.setdefault(f"search.choices.{axis}.{option}", []).append(point.method)
+    for where, variant in spec.variants.items():
+        yield where, variant.searching(spaces=tuple(dict.fromkeys(methods.get(where, ()))))
 
 
 def _check_components(spec: SweepSpec) -> None:
@@ -192,6 +234,17 @@ def _check_probe(spec: SweepSpec) -> None:
         losses.build(tune.method, **tune.params)
 
 
+def _check_read(spec: SweepSpec) -> None:
+    """The probes that read beside the judged one can be built; none of them trains the encoder."""
+    from contrasweep.trainers import probes
+
+    for probe in spec.read.probes if spec.read else ():
+        ((name, params),) = probe.items()
+        _known("read.probes", "probe", name, probes.names())
+        with _under("read.probes"):
+            probes.build(name, **params)
+
+
 def _check_augmentations(spec: SweepSpec) -> None:
     """Every augmentation can be built, for an image of any size."""
     from contrasweep.trainers.augmentations import Augmenter
@@ -241,6 +294,19 @@ def _check_points(spec: SweepSpec) -> None:
             context = chosen.sized(training.model_dump()).context()
             search_spaces.check(point.method, configuration.params, context)
             methods.build(point.method, configuration.params, context)
+
+
+def _check_untrained(spec: SweepSpec) -> None:
+    """What is not trained predicts by a probe: a head of the method's own would be as it was drawn."""
+    from contrasweep.trainers import losses
+
+    methods = {where: one.search.spaces for where, one in spec.drawn.items()}
+    methods |= {f"search.points.{point.name}": (point.method,) for point in spec.search.points}
+    for where, one in {**spec.drawn, **spec.points}.items():
+        for method in methods[where] if one.training.epochs == 0 else ():
+            if losses.get(method).end_to_end:
+                with _under(where):
+                    raise UserError(f"training.epochs: 0 is not allowed with {method}, whose own head predicts")
 
 
 def _check_grid(spec: SweepSpec) -> None:

@@ -94,7 +94,15 @@ def configured(point: PointConfig, spec: SweepSpec) -> Configuration:
     fixed = {key.removeprefix(own): value for key, value in search.fix.items() if key.startswith(own)}
     params = {**losses.parameters(point.method), **fixed, **point.params}
     choices = search.options_at(point)
-    return Configuration(point.method, params, _training_at(point, spec.choosing(choices)), choices)
+    return Configuration(point.method, params, _training_at(point, spec.choosing(choices)), choices, point.start)
+
+
+def lineage(configuration: Configuration, spec: SweepSpec) -> list[Configuration]:
+    """A configuration, the one that it starts from, the one that this starts from, and so on."""
+    if configuration.start is None:
+        return [configuration]
+    point = next(point for point in spec.search.points if point.name == configuration.start)
+    return [configuration, *lineage(configured(point, spec), spec)]
 
 
 def _training_at(point: PointConfig, chosen: SweepSpec) -> dict[str, Value]:

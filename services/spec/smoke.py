@@ -35,7 +35,8 @@ def smoke(loaded: LoadedSpec) -> LoadedSpec:
         "name": document["name"][: _LONGEST - len(SUFFIX)].rstrip("-") + SUFFIX,
         "data": data | {"sample": SUBJECTS},
         "training": training | {"epochs": EPOCHS, "batch_size": rows},
-        "probe": _briefly(document.get("probe", {})),
+        "probe": _briefly(document["probe"]),
+        "read": _early(document["read"], 1 if FINETUNE in document["probe"] else EPOCHS),
         "search": left | {"spaces": methods, "trials": len(methods), "seeds": search["seeds"][:1], "racing": None},
     }
     return replace(loaded, spec=spec_of({k: v for k, v in small.items() if v != {}}, str(loaded.path)), known_as="")
@@ -45,6 +46,11 @@ def _is_about(key: str, methods: list[str]) -> bool:
     """Whether a parameter is of one of the methods, or of how all are trained, but for its length and batches."""
     of, _, name = key.partition(".")
     return of in methods or (of == "training" and name not in ("epochs", "batch_size"))
+
+
+def _early(read: Mapping[str, Any] | None, epochs: int) -> dict[str, Any] | None:
+    """What is read of epochs that there are."""
+    return {**read, "epochs": [epoch for epoch in read["epochs"] if epoch <= epochs]} if read else None
 
 
 def _briefly(probe: str | Mapping[str, Any]) -> str | dict[str, Any]:

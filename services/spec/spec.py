@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
@@ -15,6 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 
 from contrasweep.search_spaces import LR, SIZES, TRAINING, Configuration, Context, Range, Value
 from contrasweep.services.complaints import complaint
+from contrasweep.services.spec.presets import over_preset
 from contrasweep.services.spec.read import ReadConfig
 from contrasweep.services.spec.replicate import Replicate
 from contrasweep.services.spec.yaml import dump_mapping, load_mapping
@@ -232,8 +234,8 @@ class SearchConfig(Frozen):
     def _searches_whole_sizes(self) -> "SearchConfig":
         for key in SIZES:
             for value in self.override[key].numbers() if key in self.override else ():
-                if not isinstance(value, int) or isinstance(value, bool):
-                    raise ValueError(f"override: {key}: {value} is not allowed: must be a whole number")
+                if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                    raise ValueError(f"override: {key}: {value} is not allowed: must be a whole number from 1 on")
         return self
 
     @model_validator(mode="after")
@@ -276,6 +278,18 @@ class SearchConfig(Frozen):
                     raise ValueError(f"{where}: choices: {point.method} has no axis '{axis}'; {nearest(axis, axes)}")
                 if option not in axes[axis]:
                     raise ValueError(f"{where}: choices: {axis} has no '{option}'; {nearest(option, axes[axis])}")
+        return self
+
+    @model_validator(mode="after")
+    def _starts_from_earlier_points(self) -> "SearchConfig":
+        earlier: list[str] = []
+        for point in self.points:
+            where = f"points: {point.name}: start"
+            if point.start is not None and point.start not in earlier:
+                raise ValueError(f"{where}: no earlier point is '{point.start}'; {nearest(point.start, earlier)}")
+            if point.start is not None and self.refit:
+                raise ValueError(f"{where} is not allowed with refit: no run of '{point.start}' is trained on all")
+            earlier.append(point.name)
         return self
 
     @property
@@ -493,15 +507,30 @@ class SweepSpec(Frozen):
     @model_validator(mode="after")
     def _rungs_are_inside_training(self) -> "SweepSpec":
         rungs = self.search.racing.rungs if self.search.racing else ()
-        for where, variant in {"": self, **self.variants, **self.points}.items():
-            epochs = min(one.judged_epochs for one in variant.sizes)
-            if rungs and rungs[-1] >= epochs:
-                field = "probe.finetune.epochs" if FINETUNE in variant.probe else "training.epochs"
-                raise ValueError(
-                    f"search.racing.rungs: {rungs[-1]} is not allowed: must be below "
-                    f"{f'{where}.' if where else ''}{field} {epochs}"
-                )
+        epochs, field = self._fewest_epochs
+        if rungs and rungs[-1] >= epochs:
+            raise ValueError(f"search.racing.rungs: {rungs[-1]} is not allowed: must be below {field} {epochs}")
         return self
+
+    @model_validator(mode="after")
+    def _reads_epochs_that_are_trained(self) -> "SweepSpec":
+        wanted = self.read.epochs if self.read else ()
+        epochs, field = self._fewest_epochs
+        if wanted and wanted[-1] > epochs:
+            raise ValueError(f"read.epochs: {wanted[-1]} is not allowed: must be at most {field} {epochs}")
+        return self
+
+    @property
+    def _fewest_epochs(self) -> tuple[int, str]:
+        """The least that any configuration that trains is judged for, and the field that says so."""
+        found = []
+        for where, variant in {"": self, **self.variants, **self.points}.items():
+            if not variant.trains:
+                continue
+            field = f"probe.{FINETUNE}.epochs" if FINETUNE in variant.probe else "training.epochs"
+            epochs = min(one.judged_epochs for one in variant.sizes)
+            found.append((epochs, f"{where}.{field}" if where else field))
+        return min(found, key=itemgetter(0), default=(1, "training.epochs"))
 
     @model_validator(mode="after")
     def _starts_and_runs_alike_whatever_is_chosen(self) -> "SweepSpec":
@@ -511,6 +540,19 @@ class SweepSpec(Frozen):
                     raise ValueError(f"{where}: training.{field} is not allowed: it is the same for all configurations")
             if variant.model.init_from != self.model.init_from:
                 raise ValueError(f"{where}: model.init_from is not allowed: it is the same for all configurations")
+        return self
+
+    @model_validator(mode="after")
+    def _trains_what_has_no_weights(self) -> "SweepSpec":
+        if self.model.init_from is not None:
+            return self
+        given = {f"search.points.{point.name}" for point in self.search.points if point.start}
+        for where, one in {**self.drawn, **self.points}.items():
+            if where not in given and one.training.epochs == 0:
+                raise ValueError(
+                    f"{f'{where}.' if where else ''}training.epochs: 0 is not allowed without weights to read: "
+                    f"{'start or ' if where in self.points else ''}model.init_from"
+                )
         return self
 
     @model_validator(mode="after")
@@ -576,10 +618,15 @@ class SweepSpec(Frozen):
         axes = {method: self.search.axes_of(method) for method in methods}
         having = {axis: tuple(method for method in methods if axis in axes[method]) for axis in self.search.choices}
         left = [axis for axis, some in having.items() if some and axis not in dict(options)]
-        points = [point for point in self.search.points if point.method in methods]
+        points = tuple(
+            point
+            for point in self.search.points
+            if point.method in methods and {*options} <= {*self.search.options_at(point).items()}
+        )
         return self.choosing(dict(options)).searching(
             spaces=methods,
-            points=tuple(point for point in points if {*options} <= {*self.search.options_at(point).items()}),
+            points=points,
+            trials=self.search.trials if self.drawn else len(points),
             choices={axis: self.search.choices[axis] for axis in left},
             choices_for={axis: having[axis] for axis in left if axis in self.search.choices_for},
         )
@@ -623,10 +670,20 @@ class SweepSpec(Frozen):
         }
 
     @property
+    def drawn(self) -> dict[str, "SweepSpec"]:
+        """This spec, and with each option by its place, where configurations are tried beside the points."""
+        return {"": self, **self.variants} if self.search.trials > len(self.search.points) else {}
+
+    @property
+    def trains(self) -> bool:
+        """Whether anything is trained before configurations are compared, and not weights read as they are."""
+        return self.training.epochs > 0 or FINETUNE in self.probe
+
+    @property
     def judged_epochs(self) -> int:
         """Epochs of the stage that configurations are compared by: fine-tuning where there is any."""
         tune = finetuning(self.probe)
-        return tune.epochs if tune else self.training.epochs
+        return tune.epochs if tune else self.training.counted_epochs
 
     @property
     def plan(self) -> SeedPlan:
@@ -639,7 +696,7 @@ class SweepSpec(Frozen):
 
     def plan_over(self, folds: int) -> SeedPlan:
         """What a configuration is to run where nothing is chosen, and the split has so many folds; 0 is for none."""
-        earlier = self.training.epochs if FINETUNE in self.probe else 0
+        earlier = self.training.counted_epochs if FINETUNE in self.probe else 0
         fresh = tuple(range(FIRST_FRESH, FIRST_FRESH + len(self.search.seeds))) if self.search.judges_fresh else ()
         return SeedPlan(
             self.search.seeds,
@@ -803,11 +860,17 @@ def kept_spec(text: str | bytes, source: str) -> SweepSpec:
 
 
 def spec_of(document: Mapping[str, Any], source: str) -> SweepSpec:
-    """The spec that `document` is. Raises UserError, in one line that starts with `source`."""
+    """The spec that `document` is, over the `preset` that it may name.
+
+    Raises UserError, in one line that starts with `source`.
+    """
     try:
-        return SweepSpec.model_validate_json(json.dumps(_without_retired(document), default=str), strict=True)
+        whole = _without_retired(over_preset(document))
+        return SweepSpec.model_validate_json(json.dumps(whole, default=str), strict=True)
     except ValidationError as error:
         raise UserError(f"{source}: {complaint(error, SweepSpec)}") from error
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from error
 
 
 def load_spec(path: str | Path) -> LoadedSpec:

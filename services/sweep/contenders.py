@@ -37,19 +37,24 @@ def members_of(spec: SweepSpec, record: TrialRecord, storage: Path) -> Members:
     }
 
 
-def contenders(
-    spec: SweepSpec, plan: SeedPlan, storage: Path, prepared: Mapping[Options, Prepared]
-) -> dict[str, dict[Replicate, tuple[RunConfig, Path]]]:
-    """The runs of complete configurations, those together that read one store, by its folder.
+def complete(spec: SweepSpec, plan: SeedPlan, storage: Path) -> Iterator[tuple[Options, Members]]:
+    """Of each complete configuration, the best first, the options that say what it reads, and its runs.
 
     A configuration is left out where a checkpoint is gone.
     """
-    found: dict[str, dict[Replicate, tuple[RunConfig, Path]]] = {}
     for record in leaderboard(read_records(storage, plan)):
         members = members_of(spec, record, storage)
         if record.state == COMPLETE and all(best.exists() for _, best in members.values()):
-            read = prepared[spec.search.reading(record.configuration.choices)]
-            found.setdefault(str(read.store.folder), {}).update(members)
+            yield spec.search.reading(record.configuration.choices), members
+
+
+def contenders(
+    spec: SweepSpec, plan: SeedPlan, storage: Path, prepared: Mapping[Options, Prepared]
+) -> dict[str, dict[Replicate, tuple[RunConfig, Path]]]:
+    """The runs of complete configurations, those together that read one store, by its folder."""
+    found: dict[str, dict[Replicate, tuple[RunConfig, Path]]] = {}
+    for options, members in complete(spec, plan, storage):
+        found.setdefault(str(prepared[options].store.folder), {}).update(members)
     return found
 
 

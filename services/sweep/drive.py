@@ -35,9 +35,10 @@ from contrasweep.services.sweep.reuse import seed_runs
 from contrasweep.services.sweep.searcher import SweepSearcher
 from contrasweep.services.sweep.signals import interruption
 from contrasweep.services.sweep.spaces import Spaces
+from contrasweep.services.sweep.stages import Source
 from contrasweep.services.sweep.supervisor import Supervisor
 from contrasweep.services.sweep.tracked import Tracked
-from contrasweep.services.sweep.trial import Source, TrialSetup, run_trial
+from contrasweep.services.sweep.trial import TrialSetup, run_trial
 from contrasweep.trainers.errors import UserError
 
 MAX_TRIAL_RESTARTS = 2
@@ -77,8 +78,8 @@ class Drive:
         """Search until it is over, the budget is spent, or somebody asks to stop; the state says which."""
         referee = ray.remote(Referee).options(num_cpus=0, max_restarts=-1, max_task_retries=-1)
         judge = referee.remote(self._rule(), self._plan, self._spec.search.parallel, self._storage)
-        start = self._start
-        runs = seed_runs(self._spec, self._settings, self._prepared, start.digest if start else None)
+        start, own = self._start, self._folder.sweep_id if self._spec.search.fresh else ""
+        runs = seed_runs(self._spec, self._settings, self._prepared, start.digest if start else None, own)
         sources = {reads: Source(open_feed, runs[reads]) for reads, open_feed in self._feeds.items()}
         setup = TrialSetup(self._spec, self._plan, self._storage, sources, judge, start.path if start else None)
         with meter(self._console, "sweeping") as shown, interruption(self._say_stopping) as interrupted:

@@ -20,6 +20,7 @@ from contrasweep.services.records.details import details_of, write_details
 from contrasweep.services.records.final_report import Evaluation, FinalReport, beside
 from contrasweep.services.records.leaderboard import competes, leaderboard
 from contrasweep.services.records.looks import Looks
+from contrasweep.services.records.readings import EMBEDDINGS, READINGS
 from contrasweep.services.records.tested import TESTED, write_tested
 from contrasweep.services.records.trial_record import TrialRecord, is_refitted, read_records, run_folder
 from contrasweep.services.screen.words import optimism
@@ -30,9 +31,10 @@ from contrasweep.services.sweep import figures
 from contrasweep.services.sweep.baselines import Baselines
 from contrasweep.services.sweep.calibrate import calibrate
 from contrasweep.services.sweep.card import how_well
-from contrasweep.services.sweep.contenders import Listener, Members, contenders, members_of
+from contrasweep.services.sweep.contenders import Listener, Members, complete, contenders, members_of
 from contrasweep.services.sweep.ensemble import Ensemble, choose_ensemble
 from contrasweep.services.sweep.jury import Jury, out_of_fold, predictors_of
+from contrasweep.services.sweep.readings import write_all
 from contrasweep.services.sweep.saliency import draw_saliency
 from contrasweep.services.sweep.serving import export_model, file_of, served_in, versions
 from contrasweep.services.sweep.trial import refit_config
@@ -116,7 +118,7 @@ def finalize(
     if before is None or before.phase != phase:
         if before is not None:
             before.write(final.with_name(f"final-{before.phase}.json"))
-            _keep_tested(final, before.phase)
+            _keep_beside(final, before.phase)
         stamp = Stamp(phase, looks.add(storage.name, phase, winner.record.number))
         _evaluate(spec, winner, prepared, storage, final, stamp)
     report = FinalReport.read(final)
@@ -151,12 +153,13 @@ def choose_winner(spec: SweepSpec, plan: SeedPlan, storage: Path) -> Winner:
     return Winner(record, many, validated, refitted)
 
 
-def _keep_tested(final: Path, phase: int) -> None:
-    """Keep the test predictions of an earlier phase under another name, as its report, unless they are kept already."""
-    tested = final.with_name(TESTED)
-    kept = tested.with_stem(f"{tested.stem}-{phase}")
-    if tested.exists() and not kept.exists():
-        tested.replace(kept)
+def _keep_beside(final: Path, phase: int) -> None:
+    """Keep what an earlier phase wrote beside its report under another name, too, unless it is kept already."""
+    for name in (TESTED, READINGS, EMBEDDINGS):
+        written = final.with_name(name)
+        kept = written.with_stem(f"{written.stem}-{phase}")
+        if written.exists() and not kept.exists():
+            written.replace(kept)
 
 
 def _evaluate(
@@ -170,7 +173,8 @@ def _evaluate(
     device = torch.device("cuda" if spec.training.gpus_per_worker and torch.cuda.is_available() else "cpu")
     winner = _with_ensemble(best, choose_ensemble(spec, best.record, storage, read, device))
     own, evaluated = best.numbered, winner.numbered
-    others = contenders(spec, spec.plan_over(read.folds), storage, prepared)
+    plan = spec.plan_over(read.folds)
+    others = contenders(spec, plan, storage, prepared)
     candidates = {**others.pop(str(store.folder), {}), **own}
     listener = Listener(device)
     jury = Jury(
@@ -204,6 +208,9 @@ def _evaluate(
         save_figures({SALIENCY: salient}, final.parent / "figures")
     write_details(final, details)
     write_tested(final.with_name(TESTED), listener.said())
+    if spec.read:
+        configurations = [(prepared[options], runs) for options, runs in complete(spec, plan, storage)]
+        write_all(spec.read, configurations, listener, final)
     report.write(final)
 
 
@@ -269,6 +276,7 @@ def _report(
         params=record.configuration.params,
         training=record.configuration.training,
         choices=record.configuration.choices,
+        start=record.configuration.start,
         validation=record.scores,
         objective=record.plan.objective.name,
         fresh=record.is_fresh,

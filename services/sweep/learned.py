@@ -97,9 +97,13 @@ def _is_measured(record: TrialRecord) -> bool:
 
 
 def _is_open_to(spec: SweepSpec, configuration: Configuration, earlier: SweepSpec) -> bool:
-    """Whether its options mean the same in `spec`, and what was searched of its training and is not now is the same."""
+    """Whether it starts from no other, its options mean the same in `spec`, and what was searched of its training and
+    is not now is the same.
+    """
     axes, before = spec.search.choices, earlier.search.choices
-    if any(axes.get(axis, {}).get(option) != before[axis][option] for axis, option in configuration.choices.items()):
+    if configuration.start or any(
+        axes.get(axis, {}).get(option) != before[axis][option] for axis, option in configuration.choices.items()
+    ):
         return False
     chosen = spec.choosing(configuration.choices)
     asked = {*chosen.ranges, *spec.search.fix}

@@ -19,7 +19,7 @@ from contrasweep.services.stores.mlflow import RunState
 from contrasweep.services.stores.tracker import Tracker
 from contrasweep.services.sweep.racing import Event
 from contrasweep.services.text import count, number
-from contrasweep.trainers.history import COMPLETE, PRUNED, RUNNING
+from contrasweep.trainers.history import COMPLETE, PRUNED, RUNNING, is_of_start
 
 log = logging.getLogger("contrasweep.sweep")
 
@@ -58,6 +58,8 @@ class Monitor:
         with self._lock:
             for event in events:
                 self._tracker.epoch(event.number, event.replicate, event.row)
+                if is_of_start(event.row):  # its epochs count where it is a configuration of its own
+                    continue
                 before = self._own(event.number).earlier_epochs if "loss" in event.row else 0
                 self._live[event.number, event.replicate] = before + int(event.row["epoch"]) + 1
             self._show()
@@ -93,7 +95,7 @@ class Monitor:
         now = self.counts()
         words = [f"{now.ended}/{max(self._trials, now.ended)} trials", count(now.seed_runs, "seed run")]
         words += [f"{now.saved} saved by pruning"] if now.saved else []
-        words += [f"{now.taken} taken from other sweeps"] if now.taken else []
+        words += [f"{now.taken} taken from other runs"] if now.taken else []
         words += [f"best {number(now.best)}"] if now.best is not None else []
         return " · ".join(words)
 

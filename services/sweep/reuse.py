@@ -1,6 +1,7 @@
 """Seed runs that a sweep need not train, since another one did."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -23,11 +24,14 @@ from contrasweep.trainers.history import History
 
 
 def seed_runs(
-    spec: SweepSpec, settings: Settings, prepared: Mapping[Options, Prepared], start: str | None
+    spec: SweepSpec, settings: Settings, prepared: Mapping[Options, Prepared], start: str | None, own: str = ""
 ) -> dict[Reads, SeedRuns]:
-    """Those of all sweeps that read the same data, and start from the same weights, of digest `start`."""
+    """Those of all sweeps that read the same data, and start from the same weights, of digest `start`.
+
+    Or of one alone, whose id is `own`.
+    """
     return {
-        (options, fold): _runs_of(spec.choosing(dict(options)), settings, one, view.splits, start)
+        (options, fold): replace(_runs_of(spec.choosing(dict(options)), settings, one, view.splits, start), own=own)
         for options, one in prepared.items()
         for fold, view in one.all_views.items()
     }
@@ -70,8 +74,10 @@ def count_there(
         study.ask()
         scratch.keep(configuration.method)
         drawn[number] = configuration
-        read, plan = search.reading(configuration.choices), spec.plan_of(configuration, folds)
-        there = [runs[read, one.fold].find(run_config(spec, configuration, one.seed)) for one in plan.replicates]
+        reads = [search.reading(one.choices) for one in methods.lineage(configuration, spec)]
+        plan = spec.plan_of(configuration, folds)
+        left = {one: SeedRuns.chained([runs[read, one.fold] for read in reads]) for one in plan.replicates}
+        there = [of.find(run_config(spec, configuration, one.seed)) for one, of in left.items()]
         histories = [history for folder in there if folder and (history := History.read(folder))]
         found += len(histories)
         if len(histories) < len(there):

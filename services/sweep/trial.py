@@ -3,9 +3,9 @@
 import logging
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,13 @@ from contrasweep.services.records.trial_record import (
     write_configuration,
     write_failure,
 )
-from contrasweep.services.spec.replicate import REFIT, Fold, Replicate
+from contrasweep.services.spec.methods import lineage
+from contrasweep.services.spec.replicate import REFIT, Replicate
 from contrasweep.services.spec.spec import SeedPlan, SweepSpec
+from contrasweep.services.sweep.stages import Source, Stage, Worker
 from contrasweep.services.sweep.system_metrics import system_metrics
 from contrasweep.services.text import count, number
 from contrasweep.trainers.config import MethodConfig, RunConfig
-from contrasweep.trainers.data.feeds import Feed
 from contrasweep.trainers.distributed import first_says, rank, world_size
 from contrasweep.trainers.errors import Diverged, UserError
 from contrasweep.trainers.finetune import earlier_epochs, train_seed
@@ -46,18 +47,6 @@ STATES = ("", RUNNING, PRUNED, COMPLETE)
 """Of a run that may be there already."""
 
 log = logging.getLogger("contrasweep.trial")
-
-
-@dataclass(frozen=True)
-class Source:
-    """What a run reads, and those that any sweep has made of it.
-
-    `open_feed` opens the training and validation splits inside a worker: out of the node's object store, or as a
-    stream.
-    """
-
-    open_feed: Callable[[], Feed]
-    runs: SeedRuns
 
 
 @dataclass(frozen=True)
@@ -78,12 +67,17 @@ class TrialSetup:
 
 
 def run_config(spec: SweepSpec, configuration: Configuration, seed: int, init_from: Path | None = None) -> RunConfig:
-    """What one seed of a configuration is told; it starts from the weights in `init_from`, whatever the spec names."""
+    """What one seed of a configuration is told; it starts from the weights in `init_from`, whatever the spec names.
+
+    Where the configuration starts from another, it is told what that one's run is.
+    """
+    _, *earlier = lineage(configuration, spec)
+    start = run_config(spec, earlier[0], seed, init_from) if earlier else None
     spec = spec.choosing(configuration.choices)
     model = spec.model.model_copy(update={"init_from": str(init_from) if init_from else None})
     training = spec.training.model_validate(spec.training.model_dump() | configuration.training)
     method = MethodConfig(name=configuration.method, params=configuration.params)
-    return RunConfig(
+    run = RunConfig(
         model=model,
         training=training,
         method=method,
@@ -91,14 +85,17 @@ def run_config(spec: SweepSpec, configuration: Configuration, seed: int, init_fr
         seed=seed,
         objectives=spec.search.objective,
         costs=tuple(spec.search.constraints),
+        start=start,
     )
+    epochs = spec.read.epochs if spec.read else ()
+    return run.model_copy(update={"keep": tuple(epoch for epoch in epochs if epoch <= run.finetuning().epochs)})
 
 
 def refit_config(spec: SweepSpec, record: TrialRecord, seed: int, init_from: Path | None = None) -> RunConfig:
     """The same where it is trained on all but the test split: it ends where the runs of `record` had their best."""
     run = run_config(spec, record.configuration, seed, init_from)
     training = run.training.model_copy(update={"checkpoint": "last"})
-    return run.model_copy(update={"training": training, "stop_after": record.refit_epochs})
+    return run.model_copy(update={"training": training, "stop_after": record.refit_epochs, "keep": ()})
 
 
 @dataclass(frozen=True)
@@ -118,16 +115,10 @@ class Task:
     @classmethod
     def of(cls, config: dict[str, Any], setup: TrialSetup) -> "Task":
         """The one that the searcher describes: number, the configuration's parts, seeds, `race` and `refit`."""
-        configuration = Configuration(config["method"], config["params"], config["training"], config["choices"])
+        configuration = Configuration(**{part.name: config[part.name] for part in fields(Configuration)})
         plan = replace(setup.spec.plan_of(configuration, setup.plan.folds), seeds=tuple(config["seeds"]))
         refit = tuple(Replicate(seed, REFIT) for seed in plan.seeds) if config["refit"] else ()
         return cls(config["number"], configuration, plan, refit or plan.replicates, config["race"], setup)
-
-    @property
-    def sources(self) -> dict[Fold, Source]:
-        """What the configuration's runs read, by the fold that they are validated on."""
-        own = self.setup.spec.search.reading(self.configuration.choices)
-        return {fold: source for (options, fold), source in self.setup.sources.items() if options == own}
 
     @property
     def record(self) -> TrialRecord:
@@ -146,6 +137,13 @@ class Task:
         if replicate.fold == REFIT:
             return refit_config(spec, self.record, replicate.seed, start)
         return run_config(spec, self.configuration, replicate.seed, start)
+
+    def stage(self, replicate: Replicate) -> Stage:
+        """A run with what it reads and what it starts from."""
+        spec = self.setup.spec
+        reads = [spec.search.reading(one.choices) for one in lineage(self.configuration, spec)]
+        sources = tuple(self.setup.sources[read, replicate.fold] for read in reads)
+        return Stage(self.config(replicate), sources, self.folder(replicate))
 
     def begin(self) -> None:
         """Write down what runs; refitting leaves that as it is, and begins anew where it should have ended earlier."""
@@ -191,15 +189,15 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
 
 def run_replicates(task: Task, device: torch.device) -> None:
     """Make the runs in order; stop where one is pruned or asked to pause. Every worker of a group calls this."""
-    sources = task.sources
-    feed_of = cache(lambda fold: sources[fold].open_feed())  # a race may end before it comes to the others
+    feed_of = cache(Source.open)  # a race may end before it comes to the others
     for replicate in task.replicates:
         folder = task.folder(replicate)
         known = History.read(folder)
         if task.race and known and known.state == PRUNED:
             return
         referee = RefereeClient(task.setup.referee, task.number, replicate, task.race)
-        history = taken_or_trained(task, replicate, feed_of(replicate.fold), device, referee)
+        worker = Worker(feed_of, device, referee.hear, referee.is_pausing)
+        history = taken_or_trained(task.stage(replicate), worker, referee)
         if history.state == PRUNED and referee.reason and rank() == 0:
             history.reason = referee.reason
             history.write(folder)
@@ -208,21 +206,24 @@ def run_replicates(task: Task, device: torch.device) -> None:
             return
 
 
-def taken_or_trained(
-    task: Task, replicate: Replicate, feed: Feed, device: torch.device, referee: "RefereeClient"
-) -> History:
+def taken_or_trained(stage: Stage, worker: Worker, referee: "RefereeClient") -> History:
     """The history of a run: of one that is there already, judged epoch by epoch as if it were trained, or trained.
 
-    Whoever trains alone waits for another process that trains the same run now.
+    Whoever trains alone waits for another process that trains the same run now. Where the training of what it starts
+    from was paused, it has not begun.
     """
-    runs, run, folder = task.sources[replicate.fold].runs, task.config(replicate), task.folder(replicate)
-    take = not task.setup.spec.search.fresh and not (folder / "latest.pt").exists()  # what is under way goes on
+    runs, run, folder, device = stage.runs, stage.run, stage.folder, worker.device
+    take = not stage.is_under_way  # what is under way goes on
     with runs.claimed(run, referee.is_pausing) if take and world_size() == 1 else nullcontext():
         found = STATES.index(replayed(runs, run, folder, referee) if take and rank() == 0 else "")
         state = STATES[first_says(found, device)]
         if state:
             return History.read(folder) or History(run.seed, state, objective=run.objectives[0])
-        history = train_seed(run, feed, folder, device=device, on_epoch=referee, on_earlier_epoch=referee.hear)
+        begun = worker.begun(stage)
+        if begun is None:
+            return History(run.seed, objective=run.objectives[0])
+        feed = worker.feed_of(stage.sources[0])
+        history = train_seed(begun, feed, folder, device=device, on_epoch=referee, on_earlier_epoch=referee.hear)
         if history.state == COMPLETE and rank() == 0:
             runs.add(run, folder)
         return history

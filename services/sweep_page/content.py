@@ -22,7 +22,7 @@ from contrasweep.services.spec.roots import without_folders
 from contrasweep.services.spec.spec import SeedPlan, SweepSpec
 from contrasweep.services.stores.optuna import open_storage
 from contrasweep.trainers.errors import UserError
-from contrasweep.trainers.history import EpochMetrics, History
+from contrasweep.trainers.history import START, EpochMetrics, History
 from contrasweep.trainers.objectives import Objective
 from contrasweep.trainers.served import SampleEvaluation
 
@@ -34,7 +34,7 @@ class Content:
     Attributes:
         plan: what a configuration is to run where nothing is chosen.
         records: configurations that have begun, the best first.
-        rows: metrics by epoch of each (configuration, run), those of stages before the judged one first.
+        rows: metrics by epoch of each (configuration, run), those of pretraining first.
         distributions: what Optuna drew parameters from, by their names in the study; none where it is out of reach.
         drivers: the processes that drove the sweep, the first one first.
         details: for whom and how sure the figures on the test split are; None before it, and of earlier versions.
@@ -98,7 +98,7 @@ def read_content(settings: Settings, folder: SweepFolder, state: SweepState | No
 
 def _rows(sweep: Path, number: int, run: Replicate, judged: History) -> list[EpochMetrics]:
     earlier = sorted(path.parent for path in run_folder(sweep, number, run).glob("*/history.json"))
-    stages = [history for stage in earlier if (history := History.read(stage))]
+    stages = [history for stage in earlier if stage.name != START and (history := History.read(stage))]
     return [row for history in (*stages, judged) for row in history.epochs]
 
 

@@ -140,7 +140,9 @@ def seeds_table(ensemble: Ensembled) -> Table:
 
 def winner_table(final: FinalReport) -> Table:
     """The configuration that was evaluated."""
-    lines = [Line((name, parameter(value))) for name, value in (final.params | final.training | final.choices).items()]
+    start = {"start": final.start} if final.start else {}
+    made = final.params | final.training | final.choices | start
+    lines = [Line((name, parameter(value))) for name, value in made.items()]
     return Table(f"Trial {final.trial}, {final.method}", ("parameter", "value"), tuple(lines), figures=frozenset({1}))
 
 
@@ -194,7 +196,7 @@ def _ranked(content: Content, rank: int, record: TrialRecord, trial: Trial, name
             *further(trial),
             f"{len(record.whole)}/{len(content.plan.replicates)}" + FRESH * record.is_fresh,
             shown_state(trial) + (", evaluated" if evaluated else ""),
-            " · ".join(f"{name} {parameter(given[name])}" for name in names),
+            " · ".join(f"{name} {parameter(given[name])}" for name in (*names, "start") if name in given),
         ),
         "best" if chosen else PRUNED if trial.infeasible else state,
     )

@@ -69,9 +69,11 @@ def without_times(history: History) -> History:
 
 
 def assert_same_run(folder: Path, other: Path) -> None:
-    """History, best.pt and latest.pt agree to the last bit, the seconds aside."""
+    """History, best.pt, latest.pt and weights that were kept agree to the last bit, the seconds aside."""
     assert without_times(train_history(folder)) == without_times(train_history(other))
-    for name in ("best.pt", "latest.pt"):
+    left = sorted(path.name for path in folder.glob("*.pt"))
+    assert left == sorted(path.name for path in other.glob("*.pt")) and {"best.pt", "latest.pt"} <= {*left}
+    for name in left:
         one, two = ({**checkpoint.load(place / name), "history": None, "spent_s": 0.0} for place in (folder, other))
         assert bits(one) == bits(two)
 
@@ -112,6 +114,55 @@ def test_interrupted_with_other_settings(training: dict[str, Any], tmp_path: Pat
     train(run, tmp_path / "once")
     train_with_pauses(run, tmp_path / "paused")
     assert_same_run(tmp_path / "once", tmp_path / "paused")
+
+
+def test_weights_are_kept_after_the_epochs_that_are_named(tmp_path: Path) -> None:
+    """They are those that a run has at its end which ends there, of the moving average."""
+    run = tiny.run("supremix", **EVERYTHING, checkpoint="last")
+    train(run.model_copy(update={"keep": (1, 3)}), tmp_path / "kept")
+    assert sorted(path.name for path in (tmp_path / "kept").glob("epoch-*")) == ["epoch-0001.pt", "epoch-0003.pt"]
+    for epoch in (1, 3):
+        train(run.model_copy(update={"stop_after": epoch}), tmp_path / str(epoch))
+        kept, ended = (
+            checkpoint.load(path)
+            for path in (tmp_path / f"kept/epoch-{epoch:04d}.pt", tmp_path / str(epoch) / "best.pt")
+        )
+        assert bits({**kept, "probe": None}) == bits({**ended, "probe": None})
+        assert kept["probe"] is None
+
+
+def test_of_probes_a_head_that_is_trained_along_is_kept(tmp_path: Path) -> None:
+    train(tiny.run("vanilla", checkpoint="last").model_copy(update={"keep": (3,)}), tmp_path)
+    assert bits(checkpoint.load(tmp_path / "epoch-0003.pt")) == bits(checkpoint.load(tmp_path / "best.pt"))
+
+
+@pytest.mark.parametrize("killed_in", ["save_epoch", "save_latest"])
+def test_a_kill_at_the_end_of_an_epoch_loses_no_weights(
+    killed_in: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tiny.run("supremix", **EVERYTHING).model_copy(update={"keep": (1, 2, 3)})
+    train(run, tmp_path / "once")
+    for killed in (1, 2, 3):
+        folder = tmp_path / str(killed)
+        with monkeypatch.context() as patch:
+            patch.setattr(state.TrainState, killed_in, _killing(killed, getattr(state.TrainState, killed_in)))
+            with pytest.raises(KeyboardInterrupt):
+                train(run, folder)
+        assert not (folder / "latest.pt").exists() or (folder / f"epoch-{killed - 1:04d}.pt").exists()
+        train(run, folder)
+        assert_same_run(tmp_path / "once", folder)
+
+
+def _killing(call: int, method: Callable[..., None]) -> Callable[..., None]:
+    """The method, but for one call, in place of which the process ends."""
+    calls = iter(range(1, 100))
+
+    def killed(*given: Any) -> None:
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        method(*given)
+
+    return killed
 
 
 def test_draws_of_the_caller_change_nothing(tmp_path: Path) -> None:

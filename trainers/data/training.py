@@ -73,6 +73,15 @@ def permuted(labels: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
     return np.array([new[label] for label in labels.tolist()])
 
 
+def noisy(labels: Mapping[str, float], sd: float, seed: int) -> dict[str, float]:
+    """The labels, by scan, each with a normal error of its own, which is the same whoever else is there."""
+    return {name: label + sd * _normal(seed, name) for name, label in labels.items()}
+
+
+def _normal(seed: int, name: str) -> float:
+    return float(np.random.default_rng(fold(seed, "noise", name)).standard_normal())
+
+
 def _fulfilling(scans: Sequence[Splittable], outside: Collection[str]) -> list[Splittable]:
     kept = [scan for scan in scans if scan.id not in outside]
     if not kept:
@@ -122,4 +131,5 @@ def _taught(labels: Mapping[str, float], config: TrainingSplitConfig) -> dict[st
             f"{values.max():g}, are in one bin"
         )
     changed = permuted(changed, config.seed) if config.permute else changed
-    return {} if changed is values else dict(zip(labels, changed.tolist(), strict=True))
+    taught = {} if changed is values else dict(zip(labels, changed.tolist(), strict=True))
+    return taught if config.noise is None else noisy(taught or labels, config.noise, config.seed)

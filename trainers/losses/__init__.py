@@ -1,6 +1,7 @@
 """Training objectives, one file each, built by name: `build("supremix", window=5.0)`."""
 
 import inspect
+import sys
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -27,6 +28,11 @@ def parameters(name: str) -> dict[str, Any]:
 
 
 def build_decided(name: str, params: Mapping[str, object], **decided: object) -> Loss:
-    """Build `name` with a user's `params`, and what training and data have `decided`, as far as it asks for that."""
+    """Build `name` with a user's `params`, and what training and data have `decided`, as far as it asks for that.
+
+    Of 0 epochs, where nothing is trained, no schedule is asked, and none is too long.
+    """
+    if decided.get("max_epochs") == 0:
+        decided["max_epochs"] = sys.maxsize
     accepted = inspect.signature(get(name)).parameters
     return build(name, **{key: value for key, value in decided.items() if key in accepted} | dict(params))

@@ -69,6 +69,7 @@ class MaskedNetwork(Network):
 
     def __init__(self, encoder: VisionTransformer, decoder: nn.Module, mask_ratio: float, norm_patches: bool) -> None:
         super().__init__(encoder, decoder, "encoder")
+        self.feature_spaces = ("encoder",)  # the head is the decoder
         self.mask_ratio, self.norm_patches = mask_ratio, norm_patches
 
     def forward(self, images: Tensor) -> Embedded:

@@ -29,7 +29,7 @@ def test_a_sweep_is_opened_by_the_beginning_of_its_id(home: Path) -> None:
 def test_its_tables_are_those_of_its_results(home: Path) -> None:
     left = finished(home)
     sweep, tables = contrasweep.open("study"), read_results(left.settings, left.folder)
-    for name in ("trials", "seed_runs", "epochs", "predictions"):
+    for name in ("trials", "seed_runs", "epochs", "predictions", "readings"):
         pd.testing.assert_frame_equal(getattr(sweep, name)(), tables[name].to_pandas())
 
 

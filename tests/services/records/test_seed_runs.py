@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
-from contrasweep.services.records.seed_runs import SeedRuns, copy_run
+from contrasweep.services.records.code import code_digest
+from contrasweep.services.records.seed_runs import SeedRuns, copy_run, take_weights
 from contrasweep.trainers.config import RunConfig
+from contrasweep.trainers.data.store import json_digest
+from contrasweep.trainers.history import START
 from tests.services.past import history
 
 RUN: dict[str, Any] = {"model": {}, "training": {"epochs": 4}, "method": {"name": "exponential"}, "seed": 3}
@@ -55,6 +58,18 @@ def test_another_run_is_not_found(tmp_path: Path, changes: dict[str, Any]) -> No
     assert runs.find(run(**changes)) is None
 
 
+def test_what_is_kept_makes_no_other_run_but_is_there_where_one_is_taken(tmp_path: Path) -> None:
+    runs, first, second = SeedRuns(tmp_path, "data"), left(tmp_path, "one-1"), left(tmp_path, "two-2")
+    assert runs.key(run(keep=(1, 4))) == runs.key(run())
+    runs.add(run(), first)
+    (first / "epoch-0001.pt").touch()
+    assert runs.find(run(keep=(1,))) == first and runs.find(run(keep=(1, 4))) is None
+    for epoch in (1, 4):
+        (second / f"epoch-{epoch:04d}.pt").touch()
+    runs.add(run(keep=(1, 4)), second)
+    assert runs.find(run(keep=(1, 4))) == second == runs.find(run())
+
+
 def test_other_data_or_other_code_make_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     SeedRuns(tmp_path, "data").add(run(), left(tmp_path, "one-1"))
     assert SeedRuns(tmp_path, "other data").find(run()) is None
@@ -79,12 +94,14 @@ def test_a_run_that_is_not_whole_or_gone_is_not_found_and_another_takes_its_plac
 
 def test_a_copy_has_all_that_was_left_and_outlives_it(tmp_path: Path) -> None:
     source, copy = left(tmp_path, "one-1"), tmp_path / "copy"
+    (source / "epoch-0002.pt").touch()
     history([9.0], seed=3).write(source / "pretraining")
     copy_run(source, copy)
     for path in source.rglob("*.*"):
         path.write_bytes(b"") if path.suffix == ".json" else path.unlink()
     assert (copy / "best.pt").read_bytes() == b"weights"
-    assert {path.name for path in copy.rglob("*") if path.is_file()} == {"best.pt", "latest.pt", "history.json"}
+    names = {path.name for path in copy.rglob("*") if path.is_file()}
+    assert names == {"best.pt", "epoch-0002.pt", "latest.pt", "history.json"}
 
 
 CLAIM = """
@@ -113,3 +130,29 @@ def test_who_trains_a_run_is_waited_for_and_a_killed_process_is_not(
         began = time.monotonic()
         with runs.claimed(run(), lambda: False):
             assert time.monotonic() - began < 30
+
+
+def test_a_sweep_that_trains_anew_knows_its_own_runs_alone_and_tells_others(tmp_path: Path) -> None:
+    everyone, own = SeedRuns(tmp_path, "data"), SeedRuns(tmp_path, "data", own="two-2")
+    everyone.add(run(), left(tmp_path, "one-1"))
+    assert own.find(run()) is None
+    own.add(run(), second := left(tmp_path, "two-2"))
+    assert own.find(run()) == second
+    assert everyone.find(run()) == tmp_path / "one-1" / "trial-0000" / "seed-3"
+    own.add(run(seed=4), second)
+    assert everyone.find(run(seed=4)) == second
+
+
+def test_a_run_without_a_start_is_known_by_what_it_was_before_there_were_any(tmp_path: Path) -> None:
+    runs, told = SeedRuns(tmp_path, "data"), run().model_dump(mode="json", exclude={"start"})
+    del told["model"]["init_from"], told["training"]["cpus_per_worker"], told["training"]["gpus_per_worker"]
+    assert runs.key(run()) == json_digest([told, "data", "cpu", code_digest(("trainers",))])[:32]
+
+
+def test_a_copy_has_nothing_of_what_it_started_from(tmp_path: Path) -> None:
+    source = left(tmp_path, "one-1")
+    history([9.0], seed=3).write(source / START)
+    copy_run(source, tmp_path / "copy")
+    assert not (tmp_path / "copy" / START).exists()
+    take_weights(source, tmp_path / "weights", "one-1/trial-0000/seed-3")
+    assert {path.name for path in (tmp_path / "weights").iterdir()} == {"best.pt", "history.json"}

@@ -178,7 +178,7 @@ def test_what_another_sweep_has_trained_is_taken_from_it(tmp_path: Path, ray_loc
     counted = SweepFolder.find(settings, "renamed").read_state()
     whole = sum(len(r.values) for r in read_records(Path(settings.storage_path) / first.sweep_id, first.spec.plan))
     assert (counted.taken, counted.seed_runs) == (whole, whole)
-    assert f"{whole} taken from other sweeps" in printed and "test split read 2 times" in printed
+    assert f"{whole} taken from other runs" in printed and "test split read 2 times" in printed
     assert final(settings, renamed).predictions == final(settings, first).predictions
     fresh = replace(renamed, spec=renamed.spec.model_copy(update={"name": "fresh"}))
     again = fresh.spec.model_copy(update={"search": fresh.spec.search.model_copy(update={"fresh": True})})

@@ -13,7 +13,7 @@ from contrasweep.trainers.config import BinWidth, SplitConfig, TrainingSplitConf
 from contrasweep.trainers.data.participants import labels_of
 from contrasweep.trainers.data.splits import Splits, fold_of, make_splits
 from contrasweep.trainers.data.store import StoredSubject
-from contrasweep.trainers.data.training import binned, permuted, training_split
+from contrasweep.trainers.data.training import binned, noisy, permuted, training_split
 from contrasweep.trainers.errors import UserError
 from tests.trainers.data.test_splits import KINDS, SIDES, made, people
 
@@ -53,6 +53,7 @@ CONFIGS = st.builds(
     drop=st.sampled_from([(), ((20, 22),), ((30, 40), (60, 61))]),
     permute=st.sampled_from([None, "values"]),
     bins=st.sampled_from([None, 4, {"width": 5}]),
+    noise=st.sampled_from([None, 3.0]),
 )
 
 
@@ -145,16 +146,16 @@ def test_a_subject_with_one_dropped_label_goes_whole_and_its_scans_without_one_s
     assert left.unlabelled == whole.unlabelled
 
 
-def test_the_order_is_where_drop_size_bins_permute(scans: list[StoredSubject], whole: Splits) -> None:
+def test_the_order_is_where_drop_size_bins_permute_noise(scans: list[StoredSubject], whole: Splits) -> None:
     label = {scan.id: scan.label for scan in scans if scan.label is not None}
     outside = {name for name, age in label.items() if age >= 60}
-    config = told(size=8, seed=1, drop=[[30, 40]], bins={"width": 10}, permute="values")
+    config = told(size=8, seed=1, drop=[[30, 40]], bins={"width": 10}, permute="values", noise=2)
     left = training_split(whole, scans, outside, config)
     assert len(left.train) == 8, "of those that are left by where and drop"
     assert all(20 <= label[name] < 30 or 40 <= label[name] < 60 for name in left.train)
     own = np.array([label[name] for name in left.train])
     expected = permuted(binned(own, BinWidth(width=10)), 1)
-    assert [left.taught[name] for name in left.train] == expected.tolist()
+    assert left.taught == noisy(dict(zip(left.train, expected.tolist(), strict=True)), 2, 1)
 
 
 def test_bins_of_one_whole_label_change_none() -> None:
@@ -189,6 +190,18 @@ def test_permuted_labels_are_a_bijection_in_which_each_value_is_new(labels: list
 def test_the_seed_decides_how_labels_are_permuted() -> None:
     ages = np.arange(20.0, 80.0)
     assert permuted(ages, 0).tolist() == permuted(ages, 0).tolist() != permuted(ages, 1).tolist()
+
+
+def test_noise_has_its_sd_and_each_scan_its_own() -> None:
+    labels = {f"s{number}": 50.0 for number in range(4000)}
+    errors = np.array(list(noisy(labels, 5, 0).values())) - 50
+    assert errors.mean() == pytest.approx(0, abs=0.3) and errors.std() == pytest.approx(5, rel=0.05)
+    assert noisy({"s7": 50.0}, 5, 0)["s7"] == noisy(labels, 5, 0)["s7"] != noisy(labels, 5, 1)["s7"]
+
+
+def test_noise_alone_is_taught_in_place_of_the_labels(scans: list[StoredSubject], whole: Splits) -> None:
+    left = training_split(whole, scans, (), told(noise=5))
+    assert left.train == whole.train and set(left.taught) == set(left.train)
 
 
 @pytest.mark.parametrize(

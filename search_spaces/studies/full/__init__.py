@@ -1,0 +1,1 @@
+"""The papers' own data sets as they are downloaded: one spec each, with its preset, for machines with GPUs."""

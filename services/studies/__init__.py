@@ -1,0 +1,1 @@
+"""Studies: tables and figures of papers as sweeps, with the published numbers beside ours."""

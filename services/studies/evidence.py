@@ -1,0 +1,236 @@
+"""What a finished sweep left, as analyses are given it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from upath import UPath
+
+from contrasweep.search_spaces import Configuration
+from contrasweep.services.records.final_report import FinalReport, read_report
+from contrasweep.services.records.folder import SweepFolder
+from contrasweep.services.records.readings import EMBEDDINGS, SCANS, read_readings
+from contrasweep.services.records.tested import TESTED
+from contrasweep.services.records.trial_record import TrialRecord, read_records
+from contrasweep.services.settings import Settings
+from contrasweep.services.spec.replicate import REFIT, replicate_named
+from contrasweep.services.spec.spec import SweepSpec
+from contrasweep.trainers import losses
+from contrasweep.trainers.analyses import Evidence, Reading
+from contrasweep.trainers.config import finetuning, words_of
+from contrasweep.trainers.data.splits import store_splits
+from contrasweep.trainers.data.store import StoredSubject, VolumeStore
+from contrasweep.trainers.data.training import training_split
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.readings import HEAD
+
+_TEST = "test"
+_PATCHED = ("data", "model", "training")
+
+
+def read_evidence(settings: Settings, folder: SweepFolder) -> Evidence:
+    """The evidence of a sweep's complete configurations, which have their points' names, or else `METHOD trial N`.
+
+    Labels that were trained on and columns are of the volume store; where that is gone there are none.
+    Raises UserError where the sweep has no test predictions.
+    """
+    final, spec = final_of(folder), folder.load().spec
+    records = read_records(Path(settings.storage_path) / folder.sweep_id, spec.plan_over(folder.read_state().folds))
+    named = {record.number: record for record in records if record.state == "complete"}
+    points = {number: point_name(spec, record) for number, record in named.items()}
+    read = _Files(folder.final, final.scans, points, {n: judged(spec, r.configuration) for n, r in named.items()})
+    store = _store(settings, folder)
+    return Evidence(
+        label=spec.data.label,
+        unit=spec.data.unit_or_label,
+        points={points[number]: record.configuration.method for number, record in named.items()},
+        values={points[number]: _values(spec, record.configuration) for number, record in named.items()},
+        scans=final.scans,
+        subjects=final.subjects,
+        labels=np.array(final.labels),
+        columns=_columns(store, final.scans) if store else {},
+        train_labels=_train_labels(store, spec) if store else np.array([]),
+        predictions=read.predictions(),
+        embeddings=read.embeddings(),
+        epochs=dict(_epochs(points, named)),
+    )
+
+
+def point_name(spec: SweepSpec, record: TrialRecord) -> str:
+    """What a configuration is called: points are the first ones, in their order."""
+    if record.number < len(spec.search.points):
+        return spec.search.points[record.number].name
+    return f"{record.configuration.method} trial {record.number}"
+
+
+def judged(spec: SweepSpec, configuration: Configuration) -> tuple[str, str]:
+    """The features that a configuration is judged by, and the probe in words."""
+    chosen = spec.choosing(configuration.choices)
+    tune = finetuning(chosen.probe)
+    loss = losses.get(tune.method if tune else configuration.method)
+    features = loss.features if chosen.model.features == "published" else chosen.model.features
+    own = "encoder" if loss.reads == "encoder" else features
+    return own, HEAD if loss.end_to_end else words_of(chosen.probe)
+
+
+def final_of(folder: SweepFolder) -> FinalReport:
+    """A sweep's final figure. Raises UserError where it has none, or no test predictions beside it."""
+    if not folder.final.exists() or not folder.final.with_name(TESTED).exists():
+        state = folder.read_state().state
+        raise UserError(f"sweep {folder.sweep_id} has no test predictions: it is {state}")
+    report = read_report(folder.final)
+    if not isinstance(report, FinalReport):
+        raise UserError(f"sweep {folder.sweep_id} has outer folds; name one of its searches: {folder.sweep_id}.0")
+    return report
+
+
+@dataclass(frozen=True)
+class _Files:
+    """The files beside `final`, of test scans in the order of `scans`, by the names of configurations."""
+
+    final: Path
+    scans: Sequence[str]
+    points: Mapping[int, str]
+    judged: Mapping[int, tuple[str, str]]
+
+    def predictions(self) -> dict[Reading, NDArray[np.float64]]:
+        """Every reading's predictions [n], the judged ones first, which are there whatever was read beside them."""
+        own = pq.read_table(self.final.with_name(TESTED)).to_pandas()
+        judged = [self.judged.get(trial, ("", "")) for trial in own["trial"]]
+        features, probes = zip(*judged, strict=True) if judged else ((), ())
+        own = own.assign(epoch=0, features=features, probe=probes)
+        more = read_readings(self.final).to_pandas()
+        both = pd.concat([own, more[more["split"] == _TEST]], ignore_index=True)
+        keys = ["trial", "run", "epoch", "features", "probe"]
+        found = {}
+        for (trial, run, epoch, space, probe), rows in both.groupby(keys, sort=False):
+            if trial in self.points and replicate_named(run).fold != REFIT:
+                of_scan = rows.drop_duplicates("scan").set_index("scan")["prediction"]
+                found[self._reading(trial, run, epoch, space, probe)] = of_scan.loc[list(self.scans)].to_numpy()
+        return found
+
+    def embeddings(self) -> "Mapping[Reading, NDArray[np.float32]]":
+        """Features [n, F] by reading, those that are judged first."""
+        folder = self.final.with_name(EMBEDDINGS)
+        if not (folder / SCANS).exists():
+            return {}
+        ids = (folder / SCANS).read_text().splitlines()
+        place = {scan: row for row, scan in enumerate(ids)}
+        rows = [place[scan] for scan in self.scans]
+        found = {}
+        parts = sorted((*_parts(path.stem), path) for path in folder.glob("*.npy"))
+        for trial, run, epoch, space, path in sorted(parts, key=self._is_another):
+            if trial in self.points:
+                found[self._reading(trial, run, epoch, space, "")] = _Loaded(path, rows)
+        return Lazily(found)
+
+    def _is_another(self, file: tuple[int, str, int, str, Path]) -> bool:
+        """Whether features are of another space than the judged ones."""
+        trial, _, _, space, _ = file
+        return space != self.judged.get(trial, ("", ""))[0]
+
+    def _reading(self, trial: int, run: str, epoch: int, space: str, probe: str) -> Reading:
+        replicate = replicate_named(run)
+        fold = replicate.fold if isinstance(replicate.fold, int) else None
+        return Reading(self.points[trial], replicate.seed, fold, int(epoch), space, probe)
+
+
+def _parts(stem: str) -> tuple[int, str, int, str]:
+    """Trial, run, epoch and space of a file of features.
+
+    >>> _parts("3-fold-1-seed-0-6-encoder")
+    (3, 'fold-1-seed-0', 6, 'encoder')
+    """
+    trial, _, rest = stem.partition("-")
+    run, epoch, space = rest.rsplit("-", 2)
+    return int(trial), run, int(epoch), space
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    path: Path
+    rows: Sequence[int]
+
+    def __call__(self) -> NDArray[np.float32]:
+        features: NDArray[np.float32] = np.load(self.path)[self.rows]
+        return features
+
+
+class Lazily(Mapping[Reading, NDArray[np.float32]]):
+    """Arrays by reading that are loaded as they are asked for, and not kept."""
+
+    def __init__(self, loads: Mapping[Reading, Callable[[], NDArray[np.float32]]]) -> None:
+        self._loads = loads
+
+    def __getitem__(self, reading: Reading) -> NDArray[np.float32]:
+        return self._loads[reading]()
+
+    def __iter__(self) -> Iterator[Reading]:
+        return iter(self._loads)
+
+    def __len__(self) -> int:
+        return len(self._loads)
+
+
+def _values(spec: SweepSpec, configuration: Configuration) -> dict[str, object]:
+    """Parameters, fields of the training, options, and whatever any option changes, by the field's own name."""
+    chosen = spec.choosing(configuration.choices).model_dump(mode="json")
+    patches = [patch.model_dump() for options in spec.search.choices.values() for patch in options.values()]
+    changed = {field for patch in patches for field in _fields({key: patch[key] for key in _PATCHED})}
+    return {field[-1]: _at(chosen, field) for field in sorted(changed)} | configuration.values
+
+
+def _fields(section: Mapping[str, Any], place: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of every value in a section."""
+    for key, value in section.items():
+        if isinstance(value, Mapping):
+            yield from _fields(value, (*place, key))
+        else:
+            yield *place, key
+
+
+def _at(document: Any, field: Sequence[str]) -> object:
+    for key in field:
+        document = document.get(key) if isinstance(document, Mapping) else None
+    return document
+
+
+def _epochs(points: Mapping[int, str], records: Mapping[int, TrialRecord]) -> Iterator[tuple[tuple[str, int], Any]]:
+    """What was measured after each epoch; with folds of the first."""
+    for number, record in records.items():
+        for run in sorted(
+            record.whole, key=lambda run: (run.seed, -(run.fold or 0) if isinstance(run.fold, int) else 0)
+        ):
+            yield (points[number], run.seed), record.histories[run].epochs
+
+
+def _store(settings: Settings, folder: SweepFolder) -> VolumeStore | None:
+    """The volume store that the sweep read first, if it is still here."""
+    for version in folder.read_state().volumes.split():
+        for path in sorted(UPath(settings.volumes).glob(f"*-{version[:12]}")):
+            return VolumeStore.open_unchecked(path)
+    return None
+
+
+def _columns(store: VolumeStore, scans: Sequence[str]) -> dict[str, list[str]]:
+    """Cells of the table by column, for those that every scan has."""
+    cells = [_cells(store.subjects[row]) for row in store.rows_of(scans)]
+    shared = [column for column in cells[0] if all(column in one for one in cells)]
+    return {column: [one[column] for one in cells] for column in shared}
+
+
+def _cells(scan: StoredSubject) -> dict[str, str]:
+    known = {**scan.strata, **scan.covariates, **scan.split_cells, **scan.people, **scan.described}
+    return {column: str(cell) for column, cell in known.items()} | ({"group": scan.group} if scan.group else {})
+
+
+def _train_labels(store: VolumeStore, spec: SweepSpec) -> NDArray[np.float64]:
+    """Labels of the training split, as the spec leaves it where nothing is chosen."""
+    whole = store_splits(store, spec.data.stratified_split)
+    splits = training_split(whole, store.subjects, frozenset(), spec.data.train)
+    return store.labels[store.rows_of(splits.train)]

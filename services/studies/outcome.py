@@ -1,0 +1,284 @@
+"""What a study came to: its table as data, ours beside what is published, and how far the orders agree."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from math import nan
+from statistics import fmean, stdev
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from contrasweep.services.records.final_report import FinalReport
+from contrasweep.services.records.folder import SweepFolder
+from contrasweep.services.records.trial_record import TrialRecord
+from contrasweep.services.spec.spec import SweepSpec
+from contrasweep.services.studies.compile import read_in
+from contrasweep.services.studies.evidence import judged
+from contrasweep.services.studies.published import Published, published_of
+from contrasweep.services.studies.study import RowConfig, RowRead, StudyConfig
+from contrasweep.services.text import count
+from contrasweep.trainers.analyses import Evidence, Findings
+from contrasweep.trainers.config import Frozen, words_of
+from contrasweep.trainers.data.select import holds
+from contrasweep.trainers.errors import UserError, nearest
+from contrasweep.trainers.history import COMPLETE
+from contrasweep.trainers.interval import Interval
+from contrasweep.trainers.metrics import METRICS as FIGURES
+from contrasweep.trainers.metrics import bootstrap
+from contrasweep.trainers.objectives import DEFAULT, OBJECTIVES
+from contrasweep.trainers.order_told import OrderTold, order_told
+from contrasweep.trainers.package import PACKAGE
+
+LABEL = "label"
+LEFT_OUT: Final = "left out"
+State = Literal["complete", "failed", "running", "pruned", "left out"]
+
+
+class Ours(Frozen):
+    """A figure: the mean over seeds with its 95 % subject bootstrap interval, and the sd over seeds, null for one."""
+
+    value: Interval
+    sd: float | None
+
+
+class Order(Frozen):
+    """Kendall's tau-b between our order of rows by a metric and theirs, with its 95 % interval: see `order_told`.
+
+    `rows` are in the order that is published or claimed, the best first. `higher` says whether more of the metric is better; `verdict` is agrees, disagrees or cannot tell.
+    """
+
+    metric: str
+    higher: bool
+    rows: tuple[str, ...]
+    tau: Interval
+    verdict: str
+
+
+class RowOutcome(Frozen):
+    """A row: how it stands and why, and by metric what it reached and what is published."""
+
+    name: str
+    method: str
+    state: State
+    reason: str = ""
+    seeds: int = 0
+    ours: dict[str, Ours] = Field(default_factory=dict)
+    published: dict[str, Published] = Field(default_factory=dict)
+
+
+class Outcome(Frozen):
+    """A study's table and verdict.
+
+    Attributes:
+        data: what it ran on, in words; `n` test scans of so many `subjects` count. seeds: of each row.
+        order: of our rows against the published or claimed ones; null where fewer than two can be compared.
+        baselines: MAE of simple models on the same scans, by their titles; none where it is no metric, or only some
+            scans count.
+        words: what analyses found, a sentence each. lacking: analyses that could not be made, and why.
+        code: the commit, where it is known, or else the version. machine: what it ran on.
+        seconds: that the sweep took.
+    """
+
+    study: str
+    title: str
+    paper: str | None
+    table: str | None
+    sweep: str
+    quick: bool
+    data: str
+    label: str
+    unit: str
+    n: int
+    subjects: int
+    seeds: int
+    metrics: tuple[str, ...]
+    rows: tuple[RowOutcome, ...]
+    order: Order | None
+    baselines: dict[str, Interval] = Field(default_factory=dict)
+    words: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    code: str
+    machine: str
+    seconds: float
+
+    def to_json(self) -> str:
+        """The text of `outcome.json`; nan is null."""
+        return self.model_dump_json(indent=1) + "\n"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A study's finished sweep: evidence of the scans that count, and what analyses found in it, by their names."""
+
+    study: StudyConfig
+    folder: SweepFolder
+    records: Mapping[str, TrialRecord]
+    final: FinalReport
+    evidence: Evidence
+    findings: Mapping[str, Findings]
+    lacking: tuple[str, ...] = ()
+
+    @cached_property
+    def spec(self) -> SweepSpec:
+        """Of the sweep."""
+        return self.folder.load().spec
+
+    @cached_property
+    def reads(self) -> Mapping[str, RowRead]:
+        """Which reading each row is."""
+        return read_in(self.study, self.spec)
+
+    def outcome(self) -> Outcome:
+        """The table and the verdict."""
+        study, evidence, loaded = self.study, self.evidence, self.folder.load()
+        rows = tuple(map(self._row, study.rows))
+        return Outcome(
+            study=study.name,
+            title=study.title,
+            paper=study.paper,
+            table=study.table,
+            sweep=self.folder.sweep_id,
+            quick=loaded.spec.name != study.name,
+            data=(loaded.base / loaded.spec.data.folder).resolve().name,
+            label=evidence.label,
+            unit=evidence.unit,
+            n=len(evidence.scans),
+            subjects=len(set(evidence.subjects)),
+            seeds=len(loaded.spec.search.seeds),
+            metrics=study.metrics,
+            rows=rows,
+            order=self._order(rows),
+            baselines={}
+            if study.where or DEFAULT not in study.metrics
+            else {one.title: one.mae for one in self.final.baselines.values()},
+            words=tuple(word for found in self.findings.values() for word in found.words),
+            lacking=self.lacking,
+            notes=study.notes,
+            code=code(),
+            machine=machine(),
+            seconds=round(self.folder.read_state().spent_s, 1),
+        )
+
+    def predictions(self, row: RowConfig) -> NDArray[np.float64]:
+        """What a row's seeds predict [S, n], each the mean over its folds; [0, n] where it has no predictions."""
+        point, read = self.study.point_of(row), self.reads[row.name]
+        features, probe = judged(self.spec, self.records[point].configuration)
+        wanted = (read.epoch or 0, read.features or features, words_of(read.probe) if read.probe else probe)
+        by_seed: dict[int, list[NDArray[np.float64]]] = {}
+        for reading, said in self.evidence.predictions.items():
+            if reading.point == point and (reading.epoch, reading.features, reading.probe) == wanted:
+                by_seed.setdefault(reading.seed, []).append(said)
+        means = [np.mean(by_seed[seed], axis=0) for seed in sorted(by_seed)]
+        return np.array(means).reshape(len(means), len(self.evidence.scans))
+
+    def _row(self, row: RowConfig) -> RowOutcome:
+        told = {"name": row.name, "method": self.study.method_of(row), "published": published_of(self.study, row)}
+        record = self.records.get(self.study.point_of(row))
+        if record is None:
+            reason = "with these data it comes to the same as another row"
+            return RowOutcome(**told, state=LEFT_OUT, reason=reason)
+        if record.state != COMPLETE:
+            return RowOutcome(**told, state=record.state, reason=record.reason)
+        said = self.predictions(row)
+        if not len(said):
+            return RowOutcome(**told, state=LEFT_OUT, reason=f"{row.name} was not read: it has no such features")
+        return RowOutcome(**told, state=COMPLETE, seeds=len(said), ours=self._figures(row, said))
+
+    def _figures(self, row: RowConfig, said: NDArray[np.float64]) -> dict[str, Ours]:
+        """Of each metric that the row has, over its seeds."""
+        evidence = self.evidence
+        known, found = bootstrap(evidence.labels, said, clusters=evidence.subjects), {}
+        for metric in self.study.metrics:
+            if metric in known:
+                found[metric] = Ours(value=known[metric], sd=_sd(FIGURES[metric](evidence.labels, said).tolist()))
+            elif of_seeds := self._analysed(metric, row):
+                found[metric] = Ours(value=Interval(fmean(of_seeds), nan, nan), sd=_sd(of_seeds))
+        return found
+
+    def _analysed(self, metric: str, row: RowConfig) -> list[float]:
+        """What an analysis found of each seed of a row; nothing of another reading of one."""
+        name, _, figure = metric.partition(".")
+        values = self.findings[name].values.get(figure, {}) if name in self.findings and row.of is None else {}
+        return [values[key] for key in sorted(values) if key[0] == row.name]
+
+    def _order(self, rows: Sequence[RowOutcome]) -> Order | None:
+        """By the first metric, of the rows that have it and something to compare it with."""
+        metric = self.study.metrics[0]
+        higher = is_higher_better(metric, self.findings)
+        theirs = self._theirs(rows, higher)
+        if len(theirs) < 2:
+            return None
+        told = self._compared(metric, theirs)
+        ranked = tuple(sorted(theirs, key=theirs.__getitem__, reverse=higher))
+        return Order(metric=metric, higher=higher, rows=ranked, tau=told.tau, verdict=told.verdict)
+
+    def _theirs(self, rows: Sequence[RowOutcome], higher: bool) -> dict[str, float]:
+        """What our rows are compared with: the claimed places, or what is published of them."""
+        metric, order = self.study.metrics[0], self.study.order
+        claimed = {name: float(-place if higher else place) for place, name in enumerate(order)}
+        published = {row.name: row.published[metric].value for row in rows if metric in row.published}
+        known = claimed or published
+        return {row.name: known[row.name] for row in rows if metric in row.ours and row.name in known}
+
+    def _compared(self, metric: str, theirs: Mapping[str, float]) -> OrderTold:
+        rows = [row for row in self.study.rows if row.name in theirs]
+        if metric not in FIGURES:
+            return order_told({row.name: [[one] for one in self._analysed(metric, row)] for row in rows}, theirs, "s")
+        figure, labels = FIGURES[metric], self.evidence.labels
+
+        def counts(said: NDArray[np.float64], scans: NDArray[np.int64]) -> float:
+            return float(figure(labels[scans], said).mean())
+
+        return order_told({row.name: self.predictions(row) for row in rows}, theirs, self.evidence.subjects, counts)
+
+
+def is_higher_better(metric: str, findings: Mapping[str, Findings]) -> bool:
+    """Whether more of a metric is better."""
+    if metric in OBJECTIVES:
+        return OBJECTIVES[metric].higher
+    name, _, figure = metric.partition(".")
+    return name in findings and figure in findings[name].larger
+
+
+def _sd(values: Sequence[float]) -> float | None:
+    return stdev(values) if len(values) > 1 else None
+
+
+def counted(study: StudyConfig, evidence: Evidence) -> NDArray[np.bool_]:
+    """Which test scans count [n]. Raises UserError where a column is not known, or none is left."""
+    counts = np.ones(len(evidence.scans), bool)
+    cells = {LABEL: [str(label) for label in evidence.labels.tolist()], **evidence.columns}
+    for column, condition in study.where.items():
+        if column not in cells:
+            raise UserError(f"{study.name}.yaml: where: unknown column '{column}'; {nearest(column, cells)}")
+        counts &= [holds(condition, cell) for cell in cells[column]]
+    if not counts.any():
+        raise UserError(f"{study.name}.yaml: where: none of {len(counts)} test scans fulfils it")
+    return counts
+
+
+def code() -> str:
+    """The commit that this program is of, `+` behind it where files differ; its version where no commit is known."""
+    try:
+        said = subprocess.run(
+            ["git", "-C", str(PACKAGE.resolve()), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return f"contrasweep {version('contrasweep')}"
+    return said.stdout.strip() or f"contrasweep {version('contrasweep')}"
+
+
+def machine() -> str:
+    """This machine in words, without its name."""
+    return f"{count(len(os.sched_getaffinity(0)), 'CPU')}, {platform.machine()}, {platform.system()}"

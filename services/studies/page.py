@@ -1,0 +1,105 @@
+"""A study, or several, as one HTML page that needs nothing beside itself."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from contrasweep.services.pages.drawing import as_address, inline
+from contrasweep.services.pages.tables import Table
+from contrasweep.services.pages.templates import pages
+from contrasweep.services.records.files import write_asked
+from contrasweep.services.records.folder import SweepFolder
+from contrasweep.services.studies import figure
+from contrasweep.services.studies.outcome import Outcome, Seen
+from contrasweep.services.studies.study import title_of
+from contrasweep.services.studies.tables import (
+    command,
+    footnotes,
+    found_table,
+    orders,
+    outcome_table,
+    verdict,
+)
+from contrasweep.services.text import moment
+from contrasweep.trainers.analyses import Findings
+from contrasweep.trainers.atomic import write_atomically
+
+OUTCOME = "outcome.json"
+_TEMPLATE = "study.html"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A study's outcome, and what its analyses found, by their names."""
+
+    outcome: Outcome
+    findings: Mapping[str, Findings]
+
+    @classmethod
+    def of(cls, seen: Seen) -> "Report":
+        """Of what was seen of a study's sweep."""
+        return cls(seen.outcome(), seen.findings)
+
+    def kept(self, folder: SweepFolder) -> "Report":
+        """This, once the outcome is written beside the sweep's final figure."""
+        write_atomically(folder.path / OUTCOME, self.outcome.to_json().encode())
+        return self
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """Those of the analyses, by their titles."""
+        found = {title: table for one in self.findings.values() for title, table in one.tables.items()}
+        return {title: found_table(title, table) for title, table in found.items()}
+
+    @property
+    def figures(self) -> dict[str, Figure]:
+        """The study's own, `rows`, and those of the analyses, by their titles."""
+        found = {title: drawn for one in self.findings.values() for title, drawn in one.figures.items()}
+        return {"rows": figure.draw(self.outcome), **found}
+
+
+def write(reports: Sequence[Report], folder: Path) -> Path:
+    """Write the page into the folder of reports, named by the one sweep, or `studies.html`; its path."""
+    name = f"{reports[0].outcome.sweep}-study" if len(reports) == 1 else "studies"
+    path = folder / f"{name}.html"
+    write_asked(path, render(reports).encode())
+    return path
+
+
+def render(reports: Sequence[Report]) -> str:
+    """The page's text."""
+    template = pages().get_template(_TEMPLATE)
+    return template.render(
+        studies=[_told(one) for one in reports],
+        title_of=title_of,
+        now=moment(time.time()),
+        several=len(reports) > 1,
+    )
+
+
+def _told(report: Report) -> dict[str, object]:
+    outcome = report.outcome
+    figures = report.figures
+    return {
+        "outcome": outcome,
+        "verdict": verdict(outcome),
+        "orders": orders(outcome),
+        "command": command(outcome),
+        "figure": inline(figures.pop("rows"), _words(outcome)),
+        "table": outcome_table(outcome),
+        "words": [word for one in report.findings.values() for word in one.words],
+        "figures": {title: Markup(as_address(drawn)) for title, drawn in figures.items()},
+        "tables": list(report.tables.values()),
+        "notes": footnotes(outcome),
+    }
+
+
+def _words(outcome: Outcome) -> str:
+    """The figure for those who do not see it."""
+    metric = outcome.metrics[0]
+    told = (f"{row.name} {row.ours[metric].value.value:.3g}" for row in outcome.rows if metric in row.ours)
+    return f"{title_of(metric)} of each row with its interval, beside what is published: {', '.join(told)}"

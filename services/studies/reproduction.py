@@ -1,0 +1,70 @@
+"""`docs/reproduction.md` out of a folder of studies' outcomes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from contrasweep.services.complaints import complaint
+from contrasweep.services.studies.export import markdown
+from contrasweep.services.studies.outcome import Outcome
+from contrasweep.services.studies.study import title_of
+from contrasweep.services.studies.tables import footnotes, outcome_table, verdict
+from contrasweep.services.text import count, duration, ends, number
+from contrasweep.trainers.errors import UserError
+
+PAGE = "reproduction.md"
+
+
+def read_outcomes(folder: Path) -> list[Outcome]:
+    """The outcomes in a folder's JSON files, in the order of their names. Raises UserError where there are none, and on
+    a file that is none.
+    """
+    outcomes = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            outcomes.append(Outcome.model_validate_json(path.read_bytes()))
+        except ValidationError as error:
+            raise UserError(f"{path}: {complaint(error, Outcome)}") from error
+    if not outcomes:
+        raise UserError(
+            f"{folder} has no outcome of a study; `contrasweep study report NAME --export {folder}` makes one"
+        )
+    return outcomes
+
+
+def reproduction(outcomes: Sequence[Outcome]) -> str:
+    """The document: all verdicts in one table, then each study."""
+    lines = [
+        "# Reproduction",
+        "",
+        "Made by `contrasweep study report --from FOLDER --export docs`; do not edit. Intervals are of 95 %, by a",
+        "bootstrap over test subjects, those of Kendall's tau over subjects and seeds.",
+        "",
+        "| study | of | rows | data | tau | verdict |",
+        "| --- | --- | ---: | --- | ---: | --- |",
+        *map(_summary, outcomes),
+        "",
+    ]
+    for outcome in outcomes:
+        lines += [f"## {outcome.study}", "", _study(outcome), _provenance(outcome), ""]
+    return "\n".join(lines)
+
+
+def _summary(outcome: Outcome) -> str:
+    order = outcome.order
+    tau = f"{number(order.tau.value)} {ends(order.tau.low, order.tau.high)}" if order else "–"
+    of = " ".join(part for part in (outcome.paper, outcome.table) if part) or "ours"
+    told = f"{order.verdict}, by {title_of(order.metric)}" if order else "–"
+    return f"| [{outcome.study}](#{outcome.study}) | {of} | {len(outcome.rows)} | {outcome.data} | {tau} | {told} |"
+
+
+def _study(outcome: Outcome) -> str:
+    said = verdict(outcome)
+    notes = [f"{said[:1].upper()}{said[1:]}.", *outcome.words, *footnotes(outcome)]
+    return markdown(outcome_table(outcome), outcome.title, notes)
+
+
+def _provenance(outcome: Outcome) -> str:
+    took = f"{count(len(outcome.rows), 'row')} in {duration(outcome.seconds / 3600)}"
+    return f"Sweep `{outcome.sweep}`, code `{outcome.code}`, {outcome.machine}: {took}."

@@ -1,0 +1,118 @@
+"""A study's table in words: what is printed, shown on its page and exported alike."""
+
+from math import isfinite
+
+from contrasweep.services.pages.tables import Line, Table
+from contrasweep.services.studies.outcome import Ours, Outcome, RowOutcome
+from contrasweep.services.studies.study import PHANTOM, title_of
+from contrasweep.services.text import count, ends, number
+from contrasweep.trainers.analyses import Table as Found
+from contrasweep.trainers.history import COMPLETE
+from contrasweep.trainers.interval import Interval
+from contrasweep.trainers.objectives import DEFAULT as MAE
+from contrasweep.trainers.order_told import AGREES, DISAGREES
+
+_NOTHING = "–"
+SAYS = {AGREES: "our order agrees with", DISAGREES: "our order disagrees with"}
+
+
+def outcome_table(outcome: Outcome) -> Table:
+    """The rows in the paper's order: of each metric ours, its interval and sd over seeds, and what is published."""
+    titles = ["row"]
+    for metric in outcome.metrics:
+        titles += [title_of(metric), "95 % interval", "sd", *["published"] * _is_published(outcome, metric)]
+    lines = [Line((row.name, *_cells(outcome, row)), _kind(row)) for row in outcome.rows]
+    lines += [Line((title, *_of_baseline(outcome, mae)), "pruned") for title, mae in outcome.baselines.items()]
+    figures = frozenset(range(1, len(titles) + 1))
+    return Table(caption(outcome), (*titles, "seeds"), tuple(lines), figures=figures)
+
+
+def _is_published(outcome: Outcome, metric: str) -> bool:
+    return any(metric in row.published for row in outcome.rows)
+
+
+def caption(outcome: Outcome) -> str:
+    """What the numbers are of."""
+    theirs = sorted({(one.dataset, one.n) for row in outcome.rows for one in row.published.values()})
+    named = ", ".join(f"{dataset} ({count(n, 'test scan')})" if n else dataset for dataset, n in theirs)
+    people = f" of {outcome.subjects:,} people" if outcome.subjects < outcome.n else ""
+    ours = f"Ours: {outcome.data}, {count(outcome.n, 'test scan')}{people}, errors in {outcome.unit}"
+    return f"{ours}; published: {named}" if named else ours
+
+
+def _kind(row: RowOutcome) -> str:
+    return "" if row.state == COMPLETE else "failed" if row.state == "failed" else "pruned"
+
+
+def _cells(outcome: Outcome, row: RowOutcome) -> list[str]:
+    cells: list[str] = []
+    for metric in outcome.metrics:
+        cells += ours_cells(row.ours.get(metric))
+        cells += [str(row.published.get(metric, _NOTHING))] * _is_published(outcome, metric)
+    return [*cells, str(row.seeds) if row.state == COMPLETE else row.state]
+
+
+def _of_baseline(outcome: Outcome, mae: Interval) -> list[str]:
+    cells: list[str] = []
+    for metric in outcome.metrics:
+        cells += [number(mae.value), ends(mae.low, mae.high), ""] if metric == MAE else [""] * 3
+        cells += [""] * _is_published(outcome, metric)
+    return [*cells, ""]
+
+
+def ours_cells(ours: Ours | None) -> list[str]:
+    """A figure, its interval and its sd."""
+    if ours is None:
+        return [_NOTHING, "", ""]
+    interval = ends(ours.value.low, ours.value.high) if isfinite(ours.value.low) else ""
+    return [number(ours.value.value), interval, "" if ours.sd is None else number(ours.sd)]
+
+
+def command(outcome: Outcome) -> str:
+    """What repeats a study; where it is not the phantom's, DATA stands for the data that were named."""
+    data = "" if outcome.data == PHANTOM else " --data DATA"
+    return f"contrasweep study run {outcome.study}{data}{' --quick' * outcome.quick} --seeds {outcome.seeds}"
+
+
+def verdict(outcome: Outcome) -> str:
+    """In a sentence how far our order agrees with the published or claimed one."""
+    order = outcome.order
+    if order is None:
+        return "there are not two rows whose order could be compared"
+    interval, rows = ends(order.tau.low, order.tau.high), count(len(order.rows), "row")
+    tau = f"Kendall's tau {number(order.tau.value)} {interval} over {rows}"
+    whose = "the published one" if any(row.published for row in outcome.rows) else "the claimed one"
+    says = SAYS.get(order.verdict, "it cannot be told whether our order agrees with")
+    return f"{says} {whose}: {tau} by {title_of(order.metric)}"
+
+
+def footnotes(outcome: Outcome) -> list[str]:
+    """Rows that have no figure and why, analyses that could not be made, and the study's notes."""
+    absent = [f"{row.name}: {row.state}: {row.reason}" for row in outcome.rows if row.state != COMPLETE]
+    small = ["this is the study in small, to see that all goes together: its figures mean nothing"] * outcome.quick
+    return [*small, *absent, *(f"not made: {line}" for line in outcome.lacking), *outcome.notes]
+
+
+def found_table(title: str, found: Found) -> Table:
+    """A table of an analysis in words."""
+    numbers = {place for place in range(len(found.columns)) if any(_is_number(row[place]) for row in found.rows)}
+    lines = tuple(Line(tuple(map(_cell, row))) for row in found.rows)
+    return Table(title, found.columns, lines, figures=frozenset(numbers))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _cell(value: object) -> str:
+    return number(value) if isinstance(value, float) else _NOTHING if value is None else str(value)
+
+
+def orders(outcome: Outcome) -> tuple[list[str], list[str]] | None:
+    """The rows of the verdict, the best first: as they are published or claimed, and as ours are."""
+    if outcome.order is None:
+        return None
+    metric, rows = outcome.order.metric, {row.name: row for row in outcome.rows}
+    theirs = list(outcome.order.rows)
+    ours = sorted(theirs, key=lambda name: rows[name].ours[metric].value.value, reverse=outcome.order.higher)
+    return theirs, ours

@@ -1,0 +1,104 @@
+"""The papers' data sets at full scale: each spec can be planned on a folder that is laid out as its data set is."""
+
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import yaml
+from nibabel.cifti2.cifti2_axes import BrainModelAxis, ParcelsAxis, SeriesAxis
+
+from contrasweep.services.spec.presets import laid_under, preset
+from contrasweep.services.spec.yaml import load_mapping
+from contrasweep.trainers.data.phantom import PHANTOM_IMAGE, write_phantom
+from tests.services.data import layouts
+from tests.services.data.command_line import Ended, contrasweep
+
+__all__ = ["contrasweep"]
+
+FOLDER = Path(__file__).parents[2] / "search_spaces" / "studies" / "full"
+PEOPLE = layouts.PEOPLE
+SMALL = {
+    "model": {"width": 0.0625, "head_hidden": 16},
+    "training": {"batch_size": 4, "gpus_per_worker": 0, "cpus_per_worker": 1, "precision": "fp32"},
+}
+"""What is made smaller to be planned by a machine without GPUs; the epochs stay."""
+
+
+def stiffness(folder: Path) -> None:
+    write_phantom(folder, subjects=PEOPLE, shape=(16, 18, 16))
+
+
+def ukb(folder: Path) -> None:
+    """Zips of brains without skull."""
+    stiffness(folder)
+    (folder / "bulk").mkdir()
+    for number in range(PEOPLE):
+        with zipfile.ZipFile(folder / f"bulk/{1000011 + number}_20252_2_0.zip", "w") as archive:
+            brain = folder / PHANTOM_IMAGE.format(participant_id=f"sub-{number + 1:04d}")
+            archive.write(brain, "T1/T1_unbiased_brain.nii.gz")
+    rows = [[1000011 + number, number % 2, 45 + number] for number in range(PEOPLE)]
+    layouts.table(folder / "ukb.csv", "eid,31-0.0,21003-2.0", rows)
+
+
+def hcp(folder: Path) -> None:
+    vertices = BrainModelAxis.from_mask(np.ones(12), name="cortex_left")
+    regions = ParcelsAxis.from_brain_models([(f"region {n}", vertices[2 * n : 2 * n + 2]) for n in range(6)])
+    for number in range(PEOPLE):
+        made = folder / f"HCA{6002236 + number}_V1_MR"
+        made.mkdir(parents=True)
+        values = layouts.RNG.random((60, 6), dtype=np.float32)
+        image = nib.Cifti2Image(values, (SeriesAxis(0, 0.8, 60), regions))
+        nib.save(image, made / "rfMRI_REST1_AP_Schaefer400.ptseries.nii")
+    rows = [[f"HCA{6002236 + number}", 36 + 2 * number, "MF"[number % 2]] for number in range(PEOPLE)]
+    layouts.table(folder / "participants.tsv", "src_subject_id\tage\tsex", rows, "\t")
+
+
+def rhpe(folder: Path) -> None:
+    layouts.rhpe(folder)
+    for number in range(6):
+        layouts.picture(folder / f"RHPE_val/{101 + number:05d}.png")
+    rows = [[101 + number, number % 2, 30 + 20 * number] for number in range(6)]
+    layouts.table(folder / "RHPE_Boneage_val.csv", "ID,Male,Boneage", rows)
+
+
+LAYOUTS: Mapping[str, Callable[[Path], None]] = {
+    "a4": layouts.a4,
+    "echonet": layouts.echonet,
+    "hcp": hcp,
+    "rhpe": rhpe,
+    "rsna": layouts.rsna,
+    "stiffness": stiffness,
+    "ukb": ukb,
+}
+
+
+def spec(name: str) -> dict[str, Any]:
+    return load_mapping((FOLDER / f"{name}.yaml").read_bytes(), name)
+
+
+def test_there_is_one_for_each_data_set() -> None:
+    assert {path.stem for path in FOLDER.glob("*.yaml")} == LAYOUTS.keys()
+
+
+@pytest.mark.parametrize(
+    "name", [name if name == "hcp" else pytest.param(name, marks=pytest.mark.slow) for name in LAYOUTS]
+)
+def test_it_is_planned_on_a_folder_as_it_is_downloaded(
+    name: str, tmp_path: Path, contrasweep: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONTRASWEEP_HOME", str(tmp_path / "home"))
+    LAYOUTS[name](tmp_path)
+    document = spec(name)
+    recipe = preset(document.pop("preset"))
+    small = {section: document.get(section, {}) | changes for section, changes in SMALL.items()}
+    whole = laid_under(recipe, document | small)
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(whole, sort_keys=False))
+    ended = contrasweep("plan", str(tmp_path / "study.yaml"))
+    assert (ended.code, ended.err) == (0, "")
+    seeds = len(whole["search"]["seeds"])
+    assert f"{whole['search']['trials']} configurations x {seeds} seeds" in ended.out
+    assert f"runs of {recipe['training']['epochs']} epochs" in ended.out
