@@ -51,7 +51,8 @@ class Ours(Frozen):
 class Order(Frozen):
     """Kendall's tau-b between our order of rows by a metric and theirs, with its 95 % interval: see `order_told`.
 
-    `rows` are in the order that is published or claimed, the best first. `higher` says whether more of the metric is better; `verdict` is agrees, disagrees or cannot tell.
+    `rows` are in the order that is published or claimed, the best first. `higher` says whether more of the metric is
+    better; `verdict` is agrees, disagrees or cannot tell.
     """
 
     metric: str

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from contrasweep.services.pages.drawing import as_address, inline
@@ -83,7 +82,7 @@ def render(reports: Sequence[Report]) -> str:
 
 def _told(report: Report) -> dict[str, object]:
     outcome = report.outcome
-    figures = report.figures
+    figures, tables = report.figures, report.tables
     return {
         "outcome": outcome,
         "verdict": verdict(outcome),
@@ -92,8 +91,10 @@ def _told(report: Report) -> dict[str, object]:
         "figure": inline(figures.pop("rows"), _words(outcome)),
         "table": outcome_table(outcome),
         "words": [word for one in report.findings.values() for word in one.words],
-        "figures": {title: Markup(as_address(drawn)) for title, drawn in figures.items()},
-        "tables": list(report.tables.values()),
+        "found": [
+            (title, as_address(figures[title]) if title in figures else "", tables.get(title))
+            for title in dict.fromkeys([*figures, *tables])
+        ],
         "notes": footnotes(outcome),
     }
 
