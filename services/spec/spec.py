@@ -43,7 +43,7 @@ Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
 Section = TypeVar("Section", DataConfig, ModelConfig, TrainingConfig)
 Options: TypeAlias = tuple[tuple[str, str], ...]
 """Options by their axes, in the order of the axes."""
-READ = ("transforms", "train", "normalize", "dtype")
+READ = ("transforms", "train", "normalize", "dtype", "group")
 """Fields of the data that an option may change: none that decides who is in which split, or what is predicted."""
 _NAMES = {DataConfig: "data", ModelConfig: "model", TrainingConfig: "training"}
 FIRST_FRESH = 1000
@@ -469,8 +469,10 @@ class SweepSpec(Frozen):
     @model_validator(mode="after")
     def _has_the_groups_that_it_compares(self) -> "SweepSpec":
         for name in self.search.objective:
-            if OBJECTIVES[name].grouped and self.data.group is None:
-                raise ValueError(f"search.objective: {name} is not allowed: it needs data.group, which is not set")
+            for where, variant in {"": self, **self.variants}.items():
+                if OBJECTIVES[name].grouped and variant.data.group is None:
+                    field = f"{where}.data.group" if where else "data.group"
+                    raise ValueError(f"search.objective: {name} is not allowed: it needs {field}, which is not set")
         return self
 
     @model_validator(mode="after")

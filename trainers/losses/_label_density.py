@@ -8,26 +8,56 @@ import torch
 from torch import Tensor, nn
 
 from contrasweep.trainers.label_bins import label_bins
+from contrasweep.trainers.losses._kernels import Variant
 
 Reweight: TypeAlias = Literal["sqrt_inverse", "inverse"]
 
 _LEAST, _MOST = 5.0, 1000.0
 """What counts are clipped to before they are inverted, as the authors' code does."""
+_CUT = 4.0
+"""Of how many deviations the authors' filter cuts a Gaussian off."""
+
+
+def kernel_of(kernel_size: int, sigma: float, variant: Variant) -> dict[int, float]:
+    """Weights of bins by how many bins they are away, up to `kernel_size` // 2; that of the bin itself is 1.
+
+    `paper`: exp(-k^2 / 2 sigma^2). `reference`: the authors filter a spike in a window of `kernel_size`, at whose
+    ends it is mirrored, so that its images a window away add to the weights.
+
+    >>> [round(kernel_of(3, 1.0, variant)[1], 3) for variant in ("paper", "reference")]
+    [0.607, 0.726]
+    """
+    reach, radius = kernel_size // 2, int(_CUT * sigma + 0.5)
+
+    def weight(shift: int) -> float:
+        images = range((shift + radius) % kernel_size - radius, radius + 1, kernel_size)
+        return sum(math.exp(-(k / sigma) * (k / sigma) / 2) for k in ([shift] if variant == "paper" else images))
+
+    return {shift: weight(shift) / weight(0) for shift in range(-reach, reach + 1)}
 
 
 class LabelBins(nn.Module):
     """The M label bins floor(y / bin_size) that `labels` [n] fall into, and a Gaussian kernel over bins.
 
-    The kernel is exp(-k^2 / 2 sigma^2) for bins up to `kernel_size` // 2 away. Only bins with labels are kept, so
-    that neither gaps nor the range of the labels cost anything. `bin_size` is in label units, `sigma` in bins.
+    `kernel` has a weight for each shift of at most `kernel_size` // 2 bins, as `kernel_of` makes it. Only bins with
+    labels are kept, so that neither gaps nor the range of the labels cost anything. `bin_size` is in label units,
+    `sigma` in bins.
     """
 
     occupied: Tensor
     counts: Tensor
 
-    def __init__(self, labels: Sequence[float] | Tensor, *, bin_size: float, kernel_size: int, sigma: float) -> None:
+    def __init__(
+        self,
+        labels: Sequence[float] | Tensor,
+        *,
+        bin_size: float,
+        kernel_size: int,
+        sigma: float,
+        variant: Variant = "paper",
+    ) -> None:
         super().__init__()
-        self.bin_size, self.reach, self.sigma = bin_size, kernel_size // 2, sigma
+        self.bin_size, self.kernel = bin_size, kernel_of(kernel_size, sigma, variant)
         occupied, counts = label_bins(torch.as_tensor(labels, dtype=torch.float64), bin_size).unique(return_counts=True)
         self.register_buffer("occupied", occupied, persistent=False)
         self.register_buffer("counts", counts.double(), persistent=False)
@@ -39,12 +69,10 @@ class LabelBins(nn.Module):
     def smooth(self, values: Tensor, empty: float = 0.0) -> Tensor:
         """sum_k kernel(k) values[bin + k] of each bin, [M, F] -> [M, F], with `empty` as the value of empty bins."""
         smoothed = torch.zeros_like(values)
-        for shift in range(-self.reach, self.reach + 1):
+        for shift, weight in self.kernel.items():
             places = self._find(self.occupied + shift)
             found = (self.occupied[places] == self.occupied + shift)[:, None]
-            smoothed += math.exp(-(shift / self.sigma) * (shift / self.sigma) / 2) * torch.where(
-                found, values[places], empty
-            )
+            smoothed += weight * torch.where(found, values[places], empty)
         return smoothed
 
     def rarity(self, reweight: Reweight) -> Tensor:

@@ -5,6 +5,7 @@ from functools import partial
 
 from torch import Tensor
 
+from contrasweep.trainers.losses._kernels import Variant
 from contrasweep.trainers.losses._label_density import LabelBins, Reweight
 from contrasweep.trainers.losses.base import register
 from contrasweep.trainers.losses.vanilla import Vanilla
@@ -21,7 +22,8 @@ class LDS(Vanilla):
     with p' the square roots of the counts of labels in bins of `bin_size` label units, or for
     `reweight="inverse"` the counts clipped to 5 to 1000, and k a Gaussian over `kernel_size` bins with a
     deviation of `sigma` bins. Weights have mean 1 over the training split. Without `train_labels` the labels of the
-    batch are counted. Other parameters are those of `vanilla`.
+    batch are counted. `variant="reference"` has the kernel of the authors' public code, which is flatter (`kernel_of`).
+    Other parameters are those of `vanilla`.
 
     >>> import torch
     >>> loss = LDS(kernel_size=1, train_labels=[30.0] * 9 + [40.0])
@@ -36,6 +38,7 @@ class LDS(Vanilla):
         reweight: Reweight = "sqrt_inverse",
         kernel_size: OddCount = 5,
         sigma: Positive = 2.0,
+        variant: Variant = "paper",
         kind: Kind = "l1",
         bend: Positive = 1.0,
         bins: Several = 101,
@@ -54,7 +57,7 @@ class LDS(Vanilla):
             width=width,
         )
         self.reweight = reweight
-        self.binning = partial(LabelBins, bin_size=bin_size, kernel_size=kernel_size, sigma=sigma)
+        self.binning = partial(LabelBins, bin_size=bin_size, kernel_size=kernel_size, sigma=sigma, variant=variant)
         self.label_bins = None if train_labels is None else self.binning(train_labels)
 
     def weights(self, y: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from contrasweep.services.screen.tables import print_plan
 from contrasweep.services.settings import Settings
 from contrasweep.services.spec.spec import LoadedSpec, Options
 from contrasweep.services.sweep.reuse import seed_runs
+from contrasweep.trainers.data.feeds.stream import StreamFeed
 from contrasweep.trainers.errors import UserError
 from contrasweep.trainers.rehearsal import Rehearsal
 from tests.services.data.forty_scans import of, scans
@@ -68,6 +69,47 @@ def test_each_store_is_made_once_and_each_view_is_its_own(scans: Path) -> None:
     with pytest.raises(UserError, match="leaves other scans to train on"):
         splits = [view.splits for one in made.values() for view in one.views.values()]
         check_training(splits[:1], "study-1", check_training(splits, "study-1", ""))
+
+
+PAIRS: dict[str, Any] = {"across": {}, "within": {"data": {"group": "sex"}}}
+ACROSS, WITHIN = [(("pairs", option),) for option in PAIRS]
+
+
+@pytest.fixture
+def sexes(scans: Path) -> Path:
+    """The scans, every second one of a woman."""
+    table = scans / "participants.tsv"
+    head, *lines = table.read_text().splitlines()
+    rows = [f"{line}\t{'FM'[number % 2]}" for number, line in enumerate(lines)]
+    table.write_text("\n".join([f"{head}\tsex", *rows, ""]))
+    return scans
+
+
+def test_an_option_may_form_pairs_inside_groups(sexes: Path) -> None:
+    """SupReMix, Fig. 10: of the same people, with the same splits."""
+    made = prepared(options(sexes, {"pairs": PAIRS}))
+    across, within = (made[option] for option in (ACROSS, WITHIN))
+    assert across.store.groups is None
+    assert within.store.groups is not None and within.store.groups.tolist() == [0, 1] * 20
+    assert across.store.manifest.version != within.store.manifest.version
+    assert across.first.splits == within.first.splits
+    plain, grouped = prepared(of(sexes)), prepared(of(sexes, data={"group": "sex"}))
+    assert versions_of(made).split() == [versions_of(plain), versions_of(grouped)], "as where nothing is chosen from"
+    for option, one in made.items():
+        view = one.first
+        feed = StreamFeed(one.store.folder, view.splits, view.normalization, view.covariates)
+        batches = list(feed.epoch(0, seed=0, batch_size=8, rank=0, world_size=1))
+        assert all((batch.groups is None) == (option == ACROSS) for batch in batches)
+
+
+def test_a_scan_that_has_no_group_is_left_out_by_all_options_or_by_none(sexes: Path) -> None:
+    table = sexes / "participants.tsv"
+    table.write_text(table.read_text().replace("s03\t23\tM", "s03\t23\tn/a"))
+    said = r"search.choices: pairs.within: rejects 1 scan that another option keeps \(s03\)"
+    with pytest.raises(UserError, match=said):
+        check_table(options(sexes, {"pairs": PAIRS}))
+    known = {"where": {"sex": {"not": [None]}}}
+    assert len(prepared(options(sexes, {"pairs": PAIRS}, data=known))[WITHIN].store.subjects) == 39
 
 
 def test_seed_runs_are_known_by_what_they_read(scans: Path) -> None:

@@ -21,8 +21,8 @@ LARGE: dict[str, Any] = {"small": {"training": {"batch_size": 16}}, "large": {"t
 PROBES: dict[str, Any] = {"ridge": {}, "linear": {"probe": {"linear": {}}}}
 
 
-def choosing(choices: dict[str, Any], **search: Any) -> SweepSpec:
-    return spec({"search": {"spaces": ["dynlocrep", "vanilla"], "choices": choices, **search}})
+def choosing(choices: dict[str, Any], data: dict[str, Any] | None = None, **search: Any) -> SweepSpec:
+    return spec({"data": data or {}, "search": {"spaces": ["dynlocrep", "vanilla"], "choices": choices, **search}})
 
 
 def drawn(study_spec: SweepSpec, number: int = 20) -> list[Configuration]:
@@ -81,12 +81,17 @@ def test_choices_and_their_order_are_part_of_the_id() -> None:
         (
             {"encoder": {"a": {}, "b": {"data": {"split": {"test": 0.1}}}}},
             {},
-            r"choices.encoder.b.data: 'split' is not allowed: .*; allowed: transforms, train, normalize, dtype",
+            r"choices.encoder.b.data: 'split' is not allowed: .*; allowed: transforms, train, normalize, dtype, group",
         ),
         (
             {"encoder": {"a": {}, "b": {"data": {"dtype": "int8"}}}},
             {},
             "search.choices.encoder.b.data.dtype: int8 is not",
+        ),
+        (
+            {"pairs": {"within": {}, "across": {"data": {"group": None}}}},
+            {"objective": "worst_group_mae", "data": {"group": "sex"}},
+            "worst_group_mae is not allowed: it needs search.choices.pairs.across.data.group, which is not set",
         ),
         ({"encoder": {"a": {}, "b": {"data": {"train": {"size": 0}}}}}, {}, "b.data.train.size: 0 is not allowed"),
         ({"encoder": {"a": {}, "b": {"model": {"encodr": "x"}}}}, {}, "search.choices.encoder.b.model.*encodr"),

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from contrasweep.trainers import losses
@@ -87,6 +88,64 @@ def test_features_are_recoloured_to_smoothed_statistics(momentum: float) -> None
     assert not np.allclose(expected, z.numpy())
 
 
+def plain_reference(epochs: list[tuple[np.ndarray, np.ndarray]], z: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The authors' code, whose statistics of the last epoch are the running ones once these have been smoothed."""
+    first, bins = 20, 21
+    spike = gaussian_filter1d(np.eye(5)[2], 2.0)
+    running = {"mean": np.zeros((bins, WIDTH)), "variance": np.ones((bins, WIDTH))}
+    last = smoothed = {name: own.copy() for name, own in running.items()}
+
+    def recoloured(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        out = features.copy()
+        for row, place in enumerate(labels.astype(int) - first):
+            ratio = np.clip(smoothed["variance"][place] / last["variance"][place], 0.1, 10)
+            out[row] = np.sqrt(ratio) * (features[row] - last["mean"][place]) + smoothed["mean"][place]
+        return out
+
+    for number, (features, labels) in enumerate(epochs):
+        told = recoloured(features, labels) if number >= 1 else features
+        if number >= 1:
+            padded = {name: np.pad(own, ((2, 2), (0, 0)), mode="reflect") for name, own in running.items()}
+            smoothed = {
+                name: np.stack([spike / spike.sum() @ own[place : place + 5] for place in range(bins)])
+                for name, own in padded.items()
+            }
+            last = running
+        for place in set(labels.astype(int) - first):
+            own = told[labels.astype(int) - first == place]
+            keep = 0.9 if number else 0.0
+            running["mean"][place] = (1 - keep) * own.mean(0) + keep * running["mean"][place]
+            running["variance"][place] = (1 - keep) * own.var(0, ddof=1) + keep * running["variance"][place]
+    return recoloured(z, y)
+
+
+@pytest.mark.parametrize("trained", [1, 2, 3, 4])
+def test_the_authors_code(trained: int) -> None:
+    """Ages 23 and 25 to 39 are never seen, and 24 and 40 not in the first epoch."""
+    epochs = [epoch(0, ages=[20, 21, 22]), epoch(1), epoch(2, ages=[20, 21, 40]), epoch(3)][:trained]
+    loss = fds(variant="reference")
+    train(loss, *epochs)
+    z, y = epoch(7, 40)
+    expected = plain_reference([(f.numpy(), ages.numpy()) for f, ages in epochs], z.numpy(), y.numpy())
+    np.testing.assert_allclose(calibrated(loss, z, y).numpy(), expected, rtol=1e-8, atol=1e-8)
+    assert (trained == 1) == np.allclose(expected, z.numpy())
+
+
+def test_one_bin_is_smoothed_with_itself() -> None:
+    torch.manual_seed(0)
+    loss = FDS(train_labels=[20.0, 20.5], width=WIDTH, variant="reference")
+    z = epoch(0)[0]
+    train(loss, *[(z, torch.full((len(z),), 20.2))] * 3)
+    assert calibrated(loss, z, torch.full((len(z),), 20.2)).isfinite().all()
+
+
+def test_gradients_of_the_authors_code_match_finite_differences() -> None:
+    loss = fds(variant="reference", reweight=True)
+    train(loss, epoch(0), epoch(1), epoch(2))
+    z, y = epoch(1, 6)
+    assert torch.autograd.gradcheck(lambda z: loss(z, y, epoch=3), z.requires_grad_())
+
+
 def test_the_ratio_of_variances_is_clipped() -> None:
     loss = fds(kernel_size=3, sigma=1e6)
     wide, narrow = torch.tensor([[-1000.0], [1000.0]]).expand(2, WIDTH), torch.tensor([[-1.0], [1.0]]).expand(2, WIDTH)
@@ -134,8 +193,9 @@ def test_statistics_serve_from_the_next_epoch() -> None:
     assert not torch.equal(calibrated(loss, z, y), before)
 
 
-def test_statistics_are_saved_with_the_weights() -> None:
-    loss, other = fds(), fds()
+@pytest.mark.parametrize("variant", ["paper", "reference"])
+def test_statistics_are_saved_with_the_weights(variant: str) -> None:
+    loss, other = fds(variant=variant), fds(variant=variant)
     train(loss, epoch(0))
     loss.remember(Rows(*epoch(1), 1, 1, None, None))
     other.load_state_dict(loss.state_dict())
@@ -161,9 +221,11 @@ def test_the_probe_reads_plain_features() -> None:
     torch.testing.assert_close(probe.predict(z), head.predict(head(z)).detach())
 
 
-def test_reweight_adds_the_weights_of_lds() -> None:
-    z, y = torch.randn(5, 1), torch.tensor([30.0, 30.0, 30.0, 30.0, 60.0])
-    torch.testing.assert_close(losses.build("fds", reweight=True)(z, y), losses.build("lds")(z, y))
+@pytest.mark.parametrize("variant", ["paper", "reference"])
+def test_reweight_adds_the_weights_of_lds(variant: str) -> None:
+    z, y = torch.randn(5, 1), torch.tensor([30.0, 30.0, 30.0, 30.0, 31.0])
+    weighted = losses.build("fds", reweight=True, variant=variant)(z, y)
+    torch.testing.assert_close(weighted, losses.build("lds", variant=variant)(z, y))
     torch.testing.assert_close(losses.build("fds")(z, y), losses.build("vanilla")(z, y))
 
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter1d
 
 from contrasweep.trainers import losses
 from contrasweep.trainers.errors import UserError
@@ -17,9 +18,10 @@ def ages(count: int = 300) -> np.ndarray:
 
 
 def plain_weights(
-    labels: np.ndarray, bin_size: float, kernel_size: int, sigma: float, *, inverse: bool
+    labels: np.ndarray, bin_size: float, kernel_size: int, sigma: float, *, inverse: bool, reference: bool = False
 ) -> dict[int, float]:
-    """Weight of each bin."""
+    """Weight of each bin; of the `reference` with SciPy's filter of a spike for a kernel."""
+    spike = gaussian_filter1d(np.eye(kernel_size)[kernel_size // 2], sigma)
     count: dict[int, int] = {}
     for label in labels:
         count[math.floor(label / bin_size)] = count.get(math.floor(label / bin_size), 0) + 1
@@ -30,19 +32,26 @@ def plain_weights(
 
     def density(place: int) -> float:
         near = range(-(kernel_size // 2), kernel_size // 2 + 1)
-        return sum(math.exp(-(k**2) / (2 * sigma**2)) * mass(place + k) for k in near)
+        gauss = {k: math.exp(-(k**2) / (2 * sigma**2)) for k in near}
+        kernel = dict(zip(near, spike / spike.max(), strict=True)) if reference else gauss
+        return sum(kernel[k] * mass(place + k) for k in near)
 
     total = sum(count[place] / density(place) for place in count)
     return {place: len(labels) / total / density(place) for place in count}
 
 
+@pytest.mark.parametrize("variant", ["paper", "reference"])
 @pytest.mark.parametrize("reweight", ["sqrt_inverse", "inverse"])
-@pytest.mark.parametrize(("bin_size", "kernel_size", "sigma"), [(1.0, 5, 2.0), (0.5, 9, 1.0), (4.0, 1, 2.0)])
-def test_weights(reweight: str, bin_size: float, kernel_size: int, sigma: float) -> None:
+@pytest.mark.parametrize(
+    ("bin_size", "kernel_size", "sigma"), [(1.0, 5, 2.0), (0.5, 9, 1.0), (4.0, 1, 2.0), (1.0, 3, 2.3), (1.0, 9, 0.5)]
+)
+def test_weights(variant: str, reweight: str, bin_size: float, kernel_size: int, sigma: float) -> None:
     labels = ages()
-    settings = {"bin_size": bin_size, "kernel_size": kernel_size, "sigma": sigma}
+    settings = {"bin_size": bin_size, "kernel_size": kernel_size, "sigma": sigma, "variant": variant}
     loss = LDS(reweight=reweight, train_labels=labels.tolist(), **settings)  # type: ignore[arg-type]
-    expected = plain_weights(labels, bin_size, kernel_size, sigma, inverse=reweight == "inverse")
+    expected = plain_weights(
+        labels, bin_size, kernel_size, sigma, inverse=reweight == "inverse", reference=variant == "reference"
+    )
     weights = loss.weights(torch.from_numpy(labels)).numpy()
     np.testing.assert_allclose(weights, [expected[math.floor(label / bin_size)] for label in labels], rtol=1e-12)
     assert weights.mean() == pytest.approx(1)
