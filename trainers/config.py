@@ -661,13 +661,13 @@ Named = Annotated[dict[str, dict[str, Any]], BeforeValidator(_named), AfterValid
 
 
 def words_of(component: Named) -> str:
-    """A component as one word, with the parameters that are said.
+    """A component as one word, with the parameters that are said, whatever their order.
 
     >>> words_of({"ridge": {}}), words_of({"linear": {"kind": "huber", "epochs": 50}})
-    ('ridge', 'linear(kind=huber, epochs=50)')
+    ('ridge', 'linear(epochs=50, kind=huber)')
     """
     ((name, params),) = component.items()
-    return f"{name}({', '.join(f'{key}={value}' for key, value in params.items())})" if params else name
+    return f"{name}({', '.join(f'{key}={params[key]}' for key in sorted(params))})" if params else name
 
 
 FINETUNE = "finetune"

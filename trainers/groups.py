@@ -3,6 +3,7 @@
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -75,8 +76,8 @@ def errors_by_group(
     return tuple(of(group) for group in dict.fromkeys(groups))
 
 
-def label_bands(labels: ArrayLike) -> list[str]:
-    """The band of each of `labels` [N], thirds of equally many; what is between two is of the upper.
+def label_bands(labels: ArrayLike, bands: int = 3) -> list[str]:
+    """The band of each of `labels` [N], of `bands` with equally many; what is between two is of the upper.
 
     Bands are named to three digits of the labels' range.
 
@@ -84,8 +85,9 @@ def label_bands(labels: ArrayLike) -> list[str]:
     ['below 40', '40 to 60', '60 and above']
     """
     y = np.asarray(labels, np.float64)
-    cuts = np.quantile(y, [1 / 3, 2 / 3])
+    cuts = np.quantile(y, np.arange(1, bands) / bands)
     places = 2 - math.floor(math.log10(np.ptp(y) or 1))
-    low, high = (f"{round(cut, places):.6g}" for cut in cuts.tolist())
-    names = [f"below {low}", f"{low} to {high}", f"{high} and above"]
+    at = [f"{round(cut, places):.6g}" for cut in cuts.tolist()]
+    between = [f"{low} to {high}" for low, high in pairwise(at)]
+    names = [f"below {at[0]}", *between, f"{at[-1]} and above"]
     return [names[band] for band in np.digitize(y, cuts)]

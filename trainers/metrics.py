@@ -68,7 +68,8 @@ def r2(y: ArrayLike, prediction: ArrayLike) -> FloatArray:
     return 1 - _ratio(residual, np.sum(_centred(y) ** 2, axis=-1))
 
 
-_SHOT_BINS = 60
+_BINS = 60
+SHOTS = ("many", "medium", "few")
 
 METRICS: Mapping[str, Callable[[ArrayLike, ArrayLike], FloatArray]] = MappingProxyType(
     {"mae": mae, "mse": mse, "gm": geometric_mean, "pearson": pearson, "r2": r2}
@@ -130,27 +131,39 @@ def _blocks(members: NDArray[np.int64], draws: NDArray[np.int64], at_most: int) 
 def shot_mae(
     y: ArrayLike, predictions: ArrayLike, train_labels: ArrayLike, bin_size: float | None = None
 ) -> dict[str, float]:
-    """MAE apart for labels with many, a medium number of, and few training subjects (Yang et al. 2021).
+    """MAE apart for labels with many, a medium number of, and few training subjects, as `shot_regions` has them.
 
-    `many`: over 100 of `train_labels` [n] in the label's bin floor(y / bin_size); `medium`: 20 to 100; `few`: under
-    20, none included. Bins are a label unit wide, or a sixtieth of the training labels' range where that is less.
     `y` is [N], `predictions` [N] or [S, N], of which the mean is taken. A region that no subject is in is left out.
 
     >>> shot_mae([1.0, 7.0], [2.0, 9.0], [1.0] * 101)
     {'many': 1.0, 'few': 2.0}
     """
-    errors = np.abs(_errors(y, predictions))
-    if bin_size is None:
-        bin_size = min(1.0, float(np.ptp(np.asarray(train_labels))) / _SHOT_BINS) or 1.0
-    occupied, counts = np.unique(_bins(train_labels, bin_size), return_counts=True)
-    bins = _bins(y, bin_size)
+    errors, regions = np.abs(_errors(y, predictions)), shot_regions(y, train_labels, bin_size)
+    inside = {name: regions == name for name in SHOTS}
+    return {name: float(errors[..., rows].mean()) for name, rows in inside.items() if rows.any()}
+
+
+def shot_regions(y: ArrayLike, train_labels: ArrayLike, bin_size: float | None = None) -> NDArray[np.str_]:
+    """Of each label of `y` [N] whether there are many, medium or few training subjects like it (Yang et al. 2021).
+
+    `many`: over 100 of `train_labels` [n] in the label's bin floor(y / bin_size); `medium`: 20 to 100; `few`: under
+    20, none included. Bins are a label unit wide, or a sixtieth of the training labels' range where that is less.
+    """
+    width = narrow_bin(train_labels) if bin_size is None else bin_size
+    occupied, counts = np.unique(numbered_bins(train_labels, width), return_counts=True)
+    bins = numbered_bins(y, width)
     places = np.searchsorted(occupied, bins).clip(max=occupied.size - 1)
     shots = np.where(occupied[places] == bins, counts[places], 0)
-    regions = {"many": shots > 100, "medium": (shots >= 20) & (shots <= 100), "few": shots < 20}
-    return {name: float(errors[..., inside].mean()) for name, inside in regions.items() if inside.any()}
+    return np.select([shots > 100, shots >= 20], ["many", "medium"], "few")
 
 
-def _bins(labels: ArrayLike, bin_size: float) -> FloatArray:
+def narrow_bin(labels: ArrayLike) -> float:
+    """The width of bins in which labels [n] count as equal: a unit, or a sixtieth of their range where that is less."""
+    return min(1.0, float(np.ptp(np.asarray(labels))) / _BINS) or 1.0
+
+
+def numbered_bins(labels: ArrayLike, bin_size: float) -> FloatArray:
+    """`label_bins` of an array [N]."""
     return label_bins(torch.from_numpy(np.asarray(labels, np.float64)), bin_size).numpy()
 
 

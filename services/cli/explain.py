@@ -9,6 +9,7 @@ from rich.console import Console
 
 from contrasweep.services import recipes
 from contrasweep.services.screen.waiting import waiting
+from contrasweep.services.spec import presets
 from contrasweep.trainers.config import FINETUNE, FinetuneConfig
 from contrasweep.trainers.costs import COSTS
 from contrasweep.trainers.errors import UserError, nearest
@@ -39,12 +40,15 @@ def explain(name: str | None, console: Console) -> None:
         console.print(recipes.text(name), soft_wrap=True, markup=False, end="")
     else:
         with waiting(console, f"looking {name} up"):
-            found = {field: _component(field, name) for field, names in kinds.items() if name in names} or _monai(name)
-        if not found:
-            known = {one for names in kinds.values() for one in names} | set(recipes.names())
+            found = {field: _component(field, name) for field, names in kinds.items() if name in names}
+            found = found or ({} if name in presets.names() else _monai(name))
+        if not found and name not in presets.names():
+            known = {*(one for names in kinds.values() for one in names), *recipes.names(), *presets.names()}
             raise UserError(f"unknown name '{name}'; {nearest(name, known)}")
         for field, component in found.items():
             _tell(field, name, component, console)
+        if name in presets.names():
+            console.print(f"preset: {name}\n\n{presets.text(name)}", soft_wrap=True, markup=False, end="")
 
 
 def _list(kinds: Mapping[str, list[str]], console: Console) -> None:
@@ -53,6 +57,7 @@ def _list(kinds: Mapping[str, list[str]], console: Console) -> None:
         console.print(f"{field:24} {', '.join(names)}{more}", soft_wrap=True, markup=False)
     console.print(f"{'search.objective':24} {', '.join(OBJECTIVES)}", soft_wrap=True, markup=False)
     console.print(f"{'search.constraints':24} {', '.join(COSTS)}", soft_wrap=True, markup=False)
+    console.print(f"{'preset':24} {', '.join(presets.names())}", soft_wrap=True, markup=False)
     console.print(f"{'init --recipe':24} {', '.join(recipes.names())}", soft_wrap=True, markup=False)
 
 

@@ -38,7 +38,7 @@ Data = Annotated[
 @study.command("list")
 def list_studies(as_json: Json = False) -> None:
     """All studies."""
-    from contrasweep.services.studies.screen import print_studies
+    from contrasweep.services.studies.catalogue import print_studies
     from contrasweep.services.studies.study import load_study, names
 
     studies = [load_study(name) for name in names()]
@@ -51,7 +51,7 @@ def list_studies(as_json: Json = False) -> None:
 @study.command()
 def show(name: Name, as_json: Json = False) -> None:
     """What a study trains and reads, what is published, and what to know of that."""
-    from contrasweep.services.studies.screen import print_study
+    from contrasweep.services.studies.catalogue import print_study
     from contrasweep.services.studies.study import load_study
 
     found = load_study(name)

@@ -79,7 +79,9 @@ def _pairs(values: Sequence[str], option: str) -> dict[str, str]:
 def explain(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of them.", show_default=False)] = None,
 ) -> None:
-    """What a spec can name - methods, encoders, augmentations, transforms, probes - and recipes, or one of them."""
+    """What a spec can name - methods, encoders, augmentations, transforms, probes, presets - and recipes, or one of
+    them.
+    """
     from contrasweep.services.cli.explain import explain as explained
 
     explained(name, console)

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from contrasweep.services.inspection.labels import Labels
 from contrasweep.services.inspection.origins import by_image
 from contrasweep.services.inspection.survey import FloatArray
-from contrasweep.services.pages.drawing import COLOURS, FAINT, INK, axes_of, bare_canvas, canvas, plain
 from contrasweep.trainers.data.store import StoredSubject
+from contrasweep.trainers.drawing import COLOURS, FAINT, INK, axes_of, bare_canvas, canvas, plain
 
 MOST_PARTS = len(COLOURS)
 _COLUMNS, _WIDE = 8, 1.6

@@ -17,10 +17,11 @@ from contrasweep.services.inspection.tables import (
     rejection_table,
     split_tables,
 )
-from contrasweep.services.pages.drawing import as_address, plain
+from contrasweep.services.pages.drawing import as_address
 from contrasweep.services.pages.templates import pages
 from contrasweep.services.text import number, without_secrets
 from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.drawing import plain
 
 _TEMPLATE = "inspect.html"
 

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from contrasweep.services.pages.drawing import COLOURS, INK, as_address, axes_of, canvas, plain
+from contrasweep.services.pages.drawing import as_address
 from contrasweep.services.pages.sample import gap_table, group_tables, metrics_table, retest_table, told_table
 from contrasweep.services.pages.tables import Line, Table
 from contrasweep.services.pages.templates import pages
 from contrasweep.services.predicting.evaluate import CohortReport, doubts, labels_of
 from contrasweep.services.predicting.predict import Said
+from contrasweep.trainers.drawing import COLOURS, INK, axes_of, canvas, plain
 
 _TEMPLATE = "evaluation.html"
 

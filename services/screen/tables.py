@@ -375,9 +375,12 @@ def _listed(sweep: Sweep, users: bool, mixed: bool) -> Line:
 
 
 def _varying(trials: Sequence[Trial]) -> list[str]:
-    """Parameters that differ between configurations of one method, in the order in which the methods have them."""
+    """Parameters that differ between configurations of one method, in the order in which the methods have them, and the
+    point that any starts from.
+    """
     seen: dict[str, dict[str, set[Value]]] = {}
     for trial in trials:
         for name, value in trial.params.items():
             seen.setdefault(name, {}).setdefault(trial.method, set()).add(value)
-    return [name for name, by_method in seen.items() if any(len(values) > 1 for values in by_method.values())]
+    differing = [name for name, by_method in seen.items() if any(len(values) > 1 for values in by_method.values())]
+    return [*(name for name in differing if name != "start"), *(["start"] if "start" in seen else [])]

@@ -40,6 +40,8 @@ MOST: Mapping[str, float] = {
     "probe.linear.batch_size": 65_536,
     "probe.linear.bins": 65_536,
     "probe.finetune.epochs": 100_000,
+    "read.probes": 20,
+    "read.epochs": 1_000,
     "search.trials": 10_000,
     "search.seeds": 100,
     "search.parallel": 1_024,
@@ -132,6 +134,8 @@ def check_most(spec: SweepSpec) -> None:
     for place, one in {"": spec, **spec.variants, **spec.points}.items():
         for size in one.sizes:
             _check_most(f"{SPEC}: {place}" if place else SPEC, size.model_dump())
+    for probe in spec.read.probes if spec.read else ():
+        _check_most(f"{SPEC}: read", {"probe": probe})
 
 
 def _check_most(where: str, document: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 
 from contrasweep.search_spaces import LR, SIZES, TRAINING, Configuration, Context, Range, Value
 from contrasweep.services.complaints import complaint
+from contrasweep.services.spec.presets import over_preset
 from contrasweep.services.spec.read import ReadConfig
 from contrasweep.services.spec.replicate import Replicate
 from contrasweep.services.spec.yaml import dump_mapping, load_mapping
@@ -859,11 +860,17 @@ def kept_spec(text: str | bytes, source: str) -> SweepSpec:
 
 
 def spec_of(document: Mapping[str, Any], source: str) -> SweepSpec:
-    """The spec that `document` is. Raises UserError, in one line that starts with `source`."""
+    """The spec that `document` is, over the `preset` that it may name.
+
+    Raises UserError, in one line that starts with `source`.
+    """
     try:
-        return SweepSpec.model_validate_json(json.dumps(_without_retired(document), default=str), strict=True)
+        whole = _without_retired(over_preset(document))
+        return SweepSpec.model_validate_json(json.dumps(whole, default=str), strict=True)
     except ValidationError as error:
         raise UserError(f"{source}: {complaint(error, SweepSpec)}") from error
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from error
 
 
 def load_spec(path: str | Path) -> LoadedSpec:

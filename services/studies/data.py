@@ -7,10 +7,11 @@ from pathlib import Path
 from contrasweep.services.spec.spec import load_spec
 from contrasweep.services.spec.yaml import load_mapping
 from contrasweep.services.studies.compile import DataSpec
+from contrasweep.services.studies.study import PHANTOM
 from contrasweep.trainers.data.phantom import write_phantom
 from contrasweep.trainers.errors import UserError
 
-PHANTOM, SOOP = "phantom", "soop"
+SOOP = "soop"
 SUBJECTS, SHAPE = 311, (16, 20, 16)
 LARGEST_BATCH = 128
 """Fewer than either of the two trains on."""

@@ -99,23 +99,23 @@ class _Files:
     judged: Mapping[int, tuple[str, str]]
 
     def predictions(self) -> dict[Reading, NDArray[np.float64]]:
-        """Every reading's predictions [n]; the judged ones are there whatever was read beside them."""
+        """Every reading's predictions [n], the judged ones first, which are there whatever was read beside them."""
         own = pq.read_table(self.final.with_name(TESTED)).to_pandas()
         judged = [self.judged.get(trial, ("", "")) for trial in own["trial"]]
         features, probes = zip(*judged, strict=True) if judged else ((), ())
         own = own.assign(epoch=0, features=features, probe=probes)
         more = read_readings(self.final).to_pandas()
-        both = pd.concat([more[more["split"] == _TEST], own], ignore_index=True)
+        both = pd.concat([own, more[more["split"] == _TEST]], ignore_index=True)
         keys = ["trial", "run", "epoch", "features", "probe"]
         found = {}
         for (trial, run, epoch, space, probe), rows in both.groupby(keys, sort=False):
             if trial in self.points and replicate_named(run).fold != REFIT:
-                of_scan = rows.drop_duplicates("scan", keep="last").set_index("scan")["prediction"]
+                of_scan = rows.drop_duplicates("scan").set_index("scan")["prediction"]
                 found[self._reading(trial, run, epoch, space, probe)] = of_scan.loc[list(self.scans)].to_numpy()
         return found
 
     def embeddings(self) -> "Mapping[Reading, NDArray[np.float32]]":
-        """Features [n, F] by reading."""
+        """Features [n, F] by reading, those that are judged first."""
         folder = self.final.with_name(EMBEDDINGS)
         if not (folder / SCANS).exists():
             return {}
@@ -123,11 +123,16 @@ class _Files:
         place = {scan: row for row, scan in enumerate(ids)}
         rows = [place[scan] for scan in self.scans]
         found = {}
-        for path in sorted(folder.glob("*.npy")):
-            trial, run, epoch, space = _parts(path.stem)
+        parts = sorted((*_parts(path.stem), path) for path in folder.glob("*.npy"))
+        for trial, run, epoch, space, path in sorted(parts, key=self._is_another):
             if trial in self.points:
                 found[self._reading(trial, run, epoch, space, "")] = _Loaded(path, rows)
         return Lazily(found)
+
+    def _is_another(self, file: tuple[int, str, int, str, Path]) -> bool:
+        """Whether features are of another space than the judged ones."""
+        trial, _, _, space, _ = file
+        return space != self.judged.get(trial, ("", ""))[0]
 
     def _reading(self, trial: int, run: str, epoch: int, space: str, probe: str) -> Reading:
         replicate = replicate_named(run)

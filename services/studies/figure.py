@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from contrasweep.services.studies.outcome import Outcome
-from contrasweep.services.studies.tables import title_of
+from contrasweep.services.studies.study import title_of
 from contrasweep.trainers.drawing import COLOURS, DIM, FAINT, axes_of, canvas, plain
 from contrasweep.trainers.objectives import OBJECTIVES
 

@@ -21,8 +21,7 @@ from contrasweep.services.records.trial_record import TrialRecord
 from contrasweep.services.spec.spec import SweepSpec
 from contrasweep.services.studies.compile import read_in
 from contrasweep.services.studies.evidence import judged
-from contrasweep.services.studies.order import Order, draws_of, order_of, resampled, resampled_mean
-from contrasweep.services.studies.published import published_of
+from contrasweep.services.studies.published import Published, published_of
 from contrasweep.services.studies.study import RowConfig, RowRead, StudyConfig
 from contrasweep.services.text import count
 from contrasweep.trainers.analyses import Evidence, Findings
@@ -34,6 +33,7 @@ from contrasweep.trainers.interval import Interval
 from contrasweep.trainers.metrics import METRICS as FIGURES
 from contrasweep.trainers.metrics import bootstrap
 from contrasweep.trainers.objectives import DEFAULT, OBJECTIVES
+from contrasweep.trainers.order_told import OrderTold, order_told
 from contrasweep.trainers.package import PACKAGE
 
 LABEL = "label"
@@ -48,13 +48,18 @@ class Ours(Frozen):
     sd: float | None
 
 
-class PublishedFigure(Frozen):
-    """A published figure; see `Published`."""
+class Order(Frozen):
+    """Kendall's tau-b between our order of rows by a metric and theirs, with its 95 % interval: see `order_told`.
 
-    value: float
-    sd: float | None
-    dataset: str
-    n: int | None
+    `rows` are in the order that is published or claimed, the best first. `higher` says whether more of the metric is
+    better; `verdict` is agrees, disagrees or cannot tell.
+    """
+
+    metric: str
+    higher: bool
+    rows: tuple[str, ...]
+    tau: Interval
+    verdict: str
 
 
 class RowOutcome(Frozen):
@@ -66,14 +71,14 @@ class RowOutcome(Frozen):
     reason: str = ""
     seeds: int = 0
     ours: dict[str, Ours] = Field(default_factory=dict)
-    published: dict[str, PublishedFigure] = Field(default_factory=dict)
+    published: dict[str, Published] = Field(default_factory=dict)
 
 
 class Outcome(Frozen):
     """A study's table and verdict.
 
     Attributes:
-        data: what it ran on, in words; `n` test scans of so many `subjects` count.
+        data: what it ran on, in words; `n` test scans of so many `subjects` count. seeds: of each row.
         order: of our rows against the published or claimed ones; null where fewer than two can be compared.
         baselines: MAE of simple models on the same scans, by their titles; none where it is no metric, or only some
             scans count.
@@ -93,6 +98,7 @@ class Outcome(Frozen):
     unit: str
     n: int
     subjects: int
+    seeds: int
     metrics: tuple[str, ...]
     rows: tuple[RowOutcome, ...]
     order: Order | None
@@ -147,6 +153,7 @@ class Seen:
             unit=evidence.unit,
             n=len(evidence.scans),
             subjects=len(set(evidence.subjects)),
+            seeds=len(loaded.spec.search.seeds),
             metrics=study.metrics,
             rows=rows,
             order=self._order(rows),
@@ -174,8 +181,7 @@ class Seen:
         return np.array(means).reshape(len(means), len(self.evidence.scans))
 
     def _row(self, row: RowConfig) -> RowOutcome:
-        published = {name: PublishedFigure(**one._asdict()) for name, one in published_of(self.study, row).items()}
-        told = {"name": row.name, "method": self.study.method_of(row), "published": published}
+        told = {"name": row.name, "method": self.study.method_of(row), "published": published_of(self.study, row)}
         record = self.records.get(self.study.point_of(row))
         if record is None:
             reason = "with these data it comes to the same as another row"
@@ -207,29 +213,40 @@ class Seen:
     def _order(self, rows: Sequence[RowOutcome]) -> Order | None:
         """By the first metric, of the rows that have it and something to compare it with."""
         metric = self.study.metrics[0]
-        higher = metric in OBJECTIVES and OBJECTIVES[metric].higher
-        claimed = {name: float(-place if higher else place) for place, name in enumerate(self.study.order)}
-        theirs = claimed or {row.name: row.published[metric].value for row in rows if metric in row.published}
-        wanted = [row for row in self.study.rows if row.name in theirs]
-        there = {row.name for row in rows if metric in row.ours}
-        compared = [row for row in wanted if row.name in there]
-        if len(compared) < 2:
+        higher = is_higher_better(metric, self.findings)
+        theirs = self._theirs(rows, higher)
+        if len(theirs) < 2:
             return None
-        drawn = self._drawn(metric, compared)
-        return order_of(metric, drawn, [theirs[name] for name in drawn])
+        told = self._compared(metric, theirs)
+        ranked = tuple(sorted(theirs, key=theirs.__getitem__, reverse=higher))
+        return Order(metric=metric, higher=higher, rows=ranked, tau=told.tau, verdict=told.verdict)
 
-    def _drawn(self, metric: str, rows: Sequence[RowConfig]) -> dict[str, NDArray[np.float64]]:
-        """Each row's figure [1 + REPEATS]: as measured, and of resamples of people, for all rows the same, and of the
-        row's seeds.
-        """
+    def _theirs(self, rows: Sequence[RowOutcome], higher: bool) -> dict[str, float]:
+        """What our rows are compared with: the claimed places, or what is published of them."""
+        metric, order = self.study.metrics[0], self.study.order
+        claimed = {name: float(-place if higher else place) for place, name in enumerate(order)}
+        published = {row.name: row.published[metric].value for row in rows if metric in row.published}
+        known = claimed or published
+        return {row.name: known[row.name] for row in rows if metric in row.ours and row.name in known}
+
+    def _compared(self, metric: str, theirs: Mapping[str, float]) -> OrderTold:
+        rows = [row for row in self.study.rows if row.name in theirs]
         if metric not in FIGURES:
-            return {row.name: resampled_mean(self._analysed(metric, row)) for row in rows}
-        evidence, figure = self.evidence, FIGURES[metric]
-        draws = draws_of(evidence.subjects)
-        return {
-            row.name: resampled(figure, evidence.labels, self.predictions(row), draws, place)
-            for place, row in enumerate(rows)
-        }
+            return order_told({row.name: [[one] for one in self._analysed(metric, row)] for row in rows}, theirs, "s")
+        figure, labels = FIGURES[metric], self.evidence.labels
+
+        def counts(said: NDArray[np.float64], scans: NDArray[np.int64]) -> float:
+            return float(figure(labels[scans], said).mean())
+
+        return order_told({row.name: self.predictions(row) for row in rows}, theirs, self.evidence.subjects, counts)
+
+
+def is_higher_better(metric: str, findings: Mapping[str, Findings]) -> bool:
+    """Whether more of a metric is better."""
+    if metric in OBJECTIVES:
+        return OBJECTIVES[metric].higher
+    name, _, figure = metric.partition(".")
+    return name in findings and figure in findings[name].larger
 
 
 def _sd(values: Sequence[float]) -> float | None:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from contrasweep.services.pages.drawing import as_address, inline
@@ -15,7 +14,15 @@ from contrasweep.services.records.files import write_asked
 from contrasweep.services.records.folder import SweepFolder
 from contrasweep.services.studies import figure
 from contrasweep.services.studies.outcome import Outcome, Seen
-from contrasweep.services.studies.tables import footnotes, found_table, orders, outcome_table, title_of, verdict
+from contrasweep.services.studies.study import title_of
+from contrasweep.services.studies.tables import (
+    command,
+    footnotes,
+    found_table,
+    orders,
+    outcome_table,
+    verdict,
+)
 from contrasweep.services.text import moment
 from contrasweep.trainers.analyses import Findings
 from contrasweep.trainers.atomic import write_atomically
@@ -66,22 +73,28 @@ def render(reports: Sequence[Report]) -> str:
     """The page's text."""
     template = pages().get_template(_TEMPLATE)
     return template.render(
-        studies=[_told(one) for one in reports], title_of=title_of, now=moment(time.time()), several=len(reports) > 1
+        studies=[_told(one) for one in reports],
+        title_of=title_of,
+        now=moment(time.time()),
+        several=len(reports) > 1,
     )
 
 
 def _told(report: Report) -> dict[str, object]:
     outcome = report.outcome
-    figures = report.figures
+    figures, tables = report.figures, report.tables
     return {
         "outcome": outcome,
         "verdict": verdict(outcome),
         "orders": orders(outcome),
+        "command": command(outcome),
         "figure": inline(figures.pop("rows"), _words(outcome)),
         "table": outcome_table(outcome),
         "words": [word for one in report.findings.values() for word in one.words],
-        "figures": {title: Markup(as_address(drawn)) for title, drawn in figures.items()},
-        "tables": list(report.tables.values()),
+        "found": [
+            (title, as_address(figures[title]) if title in figures else "", tables.get(title))
+            for title in dict.fromkeys([*figures, *tables])
+        ],
         "notes": footnotes(outcome),
     }
 

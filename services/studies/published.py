@@ -4,22 +4,25 @@ import csv
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 from contrasweep.services.studies.study import FOLDER, RowConfig, StudyConfig
+from contrasweep.trainers.config import Frozen
 from contrasweep.trainers.errors import UserError, nearest
 
 FILE, DATASETS = FOLDER / "published.csv", FOLDER / "datasets.csv"
 _SAID = ("paper", "table", "dataset", "setting", "method")
 
 
-class Published(NamedTuple):
+class Published(Frozen):
     """A published figure, its sd over seeds where there is one, the data set that it is of, and on how many scans."""
 
     value: float
     sd: float | None
     dataset: str
     n: int | None
+
+    def __str__(self) -> str:
+        return f"{self.value:g}" + (f" ± {self.sd:g}" if self.sd is not None else "")
 
 
 @cache
@@ -50,7 +53,8 @@ def published_of(
             raise UserError(f"{_place(study, row)}: {len(own)} numbers of {metric}; {_apart(own)} tells them apart")
         if own:
             value, sd, dataset = (own[0][column] for column in ("value", "sd", "dataset"))
-            found[metric] = Published(float(value), float(sd) if sd else None, dataset, _tested_on(dataset))
+            spread = float(sd) if sd else None
+            found[metric] = Published(value=float(value), sd=spread, dataset=dataset, n=_tested_on(dataset))
     if not found:
         raise UserError(f"{_place(study, row)}: {_missed(said, known)}")
     return found

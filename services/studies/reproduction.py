@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from contrasweep.services.complaints import complaint
 from contrasweep.services.studies.export import markdown
 from contrasweep.services.studies.outcome import Outcome
-from contrasweep.services.studies.tables import footnotes, outcome_table, title_of, verdict
+from contrasweep.services.studies.study import title_of
+from contrasweep.services.studies.tables import footnotes, outcome_table, verdict
 from contrasweep.services.text import count, duration, ends, number
 from contrasweep.trainers.errors import UserError
 

@@ -20,6 +20,8 @@ from contrasweep.trainers.registry import declared
 FOLDER = Path(search_spaces.__file__).parent / "studies"
 SECTIONS = ("data", "model", "training", "probe", "read", "search")
 """What a study may say of its sweep's spec."""
+PHANTOM = "phantom"
+"""The data that a study runs on where nothing else is said."""
 METRICS = tuple(name for name, one in OBJECTIVES.items() if one.measure is None)
 _PATCHES = ("data", "model", "training", "probe")
 _TRAINED = ("method", "params", *_PATCHES, "start")
@@ -176,6 +178,11 @@ class StudyConfig(Frozen):
     def method_of(self, row: RowConfig) -> str:
         """The method that a row is trained with."""
         return next(one.method for one in self.rows if one.name == self.point_of(row))
+
+
+def title_of(metric: str) -> str:
+    """A metric's name for people."""
+    return OBJECTIVES[metric].title if metric in OBJECTIVES else metric.replace(".", " ")
 
 
 def names() -> list[str]:

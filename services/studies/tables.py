@@ -3,15 +3,14 @@
 from math import isfinite
 
 from contrasweep.services.pages.tables import Line, Table
-from contrasweep.services.studies.order import AGREES, DISAGREES
-from contrasweep.services.studies.outcome import Ours, Outcome, PublishedFigure, RowOutcome
-from contrasweep.services.studies.published import Published
-from contrasweep.services.text import count, ends, number, spread
+from contrasweep.services.studies.outcome import Ours, Outcome, RowOutcome
+from contrasweep.services.studies.study import PHANTOM, title_of
+from contrasweep.services.text import count, ends, number
 from contrasweep.trainers.analyses import Table as Found
 from contrasweep.trainers.history import COMPLETE
 from contrasweep.trainers.interval import Interval
 from contrasweep.trainers.objectives import DEFAULT as MAE
-from contrasweep.trainers.objectives import OBJECTIVES
+from contrasweep.trainers.order_told import AGREES, DISAGREES
 
 _NOTHING = "–"
 SAYS = {AGREES: "our order agrees with", DISAGREES: "our order disagrees with"}
@@ -32,11 +31,6 @@ def _is_published(outcome: Outcome, metric: str) -> bool:
     return any(metric in row.published for row in outcome.rows)
 
 
-def title_of(metric: str) -> str:
-    """A metric's name for people."""
-    return OBJECTIVES[metric].title if metric in OBJECTIVES else metric.replace(".", " ")
-
-
 def caption(outcome: Outcome) -> str:
     """What the numbers are of."""
     theirs = sorted({(one.dataset, one.n) for row in outcome.rows for one in row.published.values()})
@@ -54,7 +48,7 @@ def _cells(outcome: Outcome, row: RowOutcome) -> list[str]:
     cells: list[str] = []
     for metric in outcome.metrics:
         cells += ours_cells(row.ours.get(metric))
-        cells += [published_cell(row.published.get(metric))] * _is_published(outcome, metric)
+        cells += [str(row.published.get(metric, _NOTHING))] * _is_published(outcome, metric)
     return [*cells, str(row.seeds) if row.state == COMPLETE else row.state]
 
 
@@ -74,9 +68,10 @@ def ours_cells(ours: Ours | None) -> list[str]:
     return [number(ours.value.value), interval, "" if ours.sd is None else number(ours.sd)]
 
 
-def published_cell(published: PublishedFigure | Published | None) -> str:
-    """A published figure with its sd."""
-    return _NOTHING if published is None else spread(published.value, published.sd)
+def command(outcome: Outcome) -> str:
+    """What repeats a study; where it is not the phantom's, DATA stands for the data that were named."""
+    data = "" if outcome.data == PHANTOM else " --data DATA"
+    return f"contrasweep study run {outcome.study}{data}{' --quick' * outcome.quick} --seeds {outcome.seeds}"
 
 
 def verdict(outcome: Outcome) -> str:
@@ -118,8 +113,6 @@ def orders(outcome: Outcome) -> tuple[list[str], list[str]] | None:
     if outcome.order is None:
         return None
     metric, rows = outcome.order.metric, {row.name: row for row in outcome.rows}
-    sign = -1 if metric in OBJECTIVES and OBJECTIVES[metric].higher else 1
     theirs = list(outcome.order.rows)
-    if all(metric in rows[name].published for name in theirs):
-        theirs = sorted(theirs, key=lambda name: sign * rows[name].published[metric].value)
-    return theirs, sorted(theirs, key=lambda name: sign * rows[name].ours[metric].value.value)
+    ours = sorted(theirs, key=lambda name: rows[name].ours[metric].value.value, reverse=outcome.order.higher)
+    return theirs, ours

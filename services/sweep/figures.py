@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from contrasweep.services.pages.drawing import COLOURS, FAINT, GRADED, INK, axes_of, canvas, plain
 from contrasweep.services.text import number
+from contrasweep.trainers.drawing import COLOURS, FAINT, GRADED, INK, axes_of, canvas, plain
 
 FloatArray = NDArray[np.floating]
 

@@ -9,8 +9,8 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from contrasweep.services.pages.drawing import GRADED, INK, canvas, plain
 from contrasweep.trainers.data.store import VolumeStore, in_parts
+from contrasweep.trainers.drawing import GRADED, INK, canvas, plain
 from contrasweep.trainers.groups import label_bands
 from contrasweep.trainers.served.folded import Folded
 from contrasweep.trainers.served.saliency import gradient

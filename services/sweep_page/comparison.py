@@ -6,11 +6,12 @@ import time
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from contrasweep.services.pages.drawing import COLOURS, FAINT, axes_of, canvas, inline, plain
+from contrasweep.services.pages.drawing import inline
 from contrasweep.services.pages.templates import pages
 from contrasweep.services.records.answers import Comparison
 from contrasweep.services.screen.comparison import doubts, fields_table, standings_table
 from contrasweep.services.text import moment
+from contrasweep.trainers.drawing import COLOURS, FAINT, axes_of, canvas, plain
 from contrasweep.trainers.objectives import OBJECTIVES
 
 _TEMPLATE = "comparison.html"

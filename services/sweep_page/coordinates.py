@@ -14,12 +14,12 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from contrasweep.search_spaces import Value
-from contrasweep.services.pages.drawing import DIM, GRADED, INK, PALE, WIDTH_IN, canvas, plain
 from contrasweep.services.records.trial_record import TrialRecord
 from contrasweep.services.sweep_page.content import Content
 from contrasweep.services.sweep_page.figures import error_axis
 from contrasweep.services.sweep_page.parameters import Parameter
 from contrasweep.services.text import parameter
+from contrasweep.trainers.drawing import DIM, GRADED, INK, PALE, WIDTH_IN, canvas, plain
 from contrasweep.trainers.history import COMPLETE
 from contrasweep.trainers.objectives import Objective
 

@@ -10,24 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from contrasweep.services.pages.drawing import (
-    COLOURS,
-    DIM,
-    FAINT,
-    INK,
-    MARKERS,
-    PALE,
-    axes_of,
-    canvas,
-    colour_of,
-    plain,
-)
 from contrasweep.services.records.leaderboard import fronts
 from contrasweep.services.records.trial_record import TrialRecord
 from contrasweep.services.spec.spec import SeedPlan
 from contrasweep.services.sweep_page.content import Content
 from contrasweep.services.sweep_page.importance import Importance
 from contrasweep.services.sweep_page.intervals import mean_interval
+from contrasweep.trainers.drawing import COLOURS, DIM, FAINT, INK, MARKERS, PALE, axes_of, canvas, colour_of, plain
 from contrasweep.trainers.objectives import OBJECTIVES, Objective
 
 MOST_ROWS = 15

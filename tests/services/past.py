@@ -52,6 +52,7 @@ def leave(
     params: Mapping[str, Value] | None = None,
     training: Mapping[str, Value] | None = None,
     choices: Mapping[str, str] | None = None,
+    start: str | None = None,
     failure: str = "",
     state: str = "",
     reason: str = "",
@@ -64,7 +65,7 @@ def leave(
     Or figures of another `objective`; metrics of `also` are in each epoch beside them.
     Without `planned` it does not say which seeds it is to run, nor for how long, as before sweeps could be extended.
     """
-    configuration = Configuration(method, dict(params or {}), dict(training or {}), dict(choices or {}))
+    configuration = Configuration(method, dict(params or {}), dict(training or {}), dict(choices or {}), start)
     write_configuration(sweep, number, configuration, SeedPlan(tuple(planned or ()), EPOCHS), failure)
     if planned is None:
         path = trial_folder(sweep, number) / "trial.json"

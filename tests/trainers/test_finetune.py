@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +102,26 @@ def test_the_kept_model_predicts_what_the_history_says(tmp_path: Path) -> None:
     whole = tiny.split(10, first_row=1, seed=2)
     inferred = Predictor.load(run, tmp_path / "best.pt", feed.image_shape).infer(whole.images)
     assert float(mae(whole.labels, inferred.predictions)) == pytest.approx(history.best, rel=1e-5)
+
+
+@pytest.mark.parametrize("method", ["dynlocrep", "supremix"])
+def test_without_epochs_the_weights_are_read_as_they_are(method: str, tmp_path: Path) -> None:
+    train_seed(tiny.run("exponential", epochs=2), tiny.feed(), tmp_path / "first", device=CPU)
+    run = tiny.run(method, epochs=0, warmup_epochs=2, ema=0.5).beginning_with(tmp_path / "first" / "best.pt")
+    history = train_seed(run, tiny.feed(), tmp_path / "read", device=CPU)
+    (row,) = history.epochs
+    assert history.state == COMPLETE and row["epoch"] == history.best_epoch == 0
+    assert math.isfinite(history.best) and not {"loss", "lr"} & row.keys()
+    first, read = (checkpoint.load(tmp_path / name / "best.pt")["model"] for name in ("first", "read"))
+    assert all(torch.equal(read[name], first[name]) for name in first)
+    assert without_times(train_seed(run, tiny.feed(), tmp_path / "read", device=CPU)) == without_times(history)
+
+
+def test_what_was_read_as_it_is_can_be_fine_tuned(tmp_path: Path) -> None:
+    train_seed(tiny.run("exponential", epochs=2), tiny.feed(), tmp_path / "first", device=CPU)
+    run = two_stages().beginning_with(tmp_path / "first" / "best.pt")
+    unchanged = run.model_copy(update={"training": run.training.model_copy(update={"epochs": 0})})
+    history = train_seed(unchanged, tiny.feed(), tmp_path / "tuned", device=CPU)
+    assert (history.state, len(history.epochs)) == (COMPLETE, 3)
+    first = History.read(tmp_path / "tuned" / "pretraining")
+    assert first and len(first.epochs) == 1

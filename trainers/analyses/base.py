@@ -38,6 +38,8 @@ class Table(NamedTuple):
 class Evidence:
     """What a sweep's complete configurations said of its test split of n scans.
 
+    Where a run is read in several ways, the first is the one that configurations are judged by.
+
     Attributes:
         label, unit: what is predicted, and in what.
         points: the method of each configuration by its name, in the study's order.
@@ -66,14 +68,18 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Findings:
-    """Tables and figures by their titles, sentences, and numbers by name that configurations may be ordered by: of each
-    configuration and seed.
+    """Tables and figures by their titles, and sentences.
+
+    Attributes:
+        values: what configurations may be ordered by, by name: of each configuration and seed.
+        larger: those of `values` of which more is better; of the others less is.
     """
 
     tables: Mapping[str, Table] = field(default_factory=dict)
     figures: "Mapping[str, Figure]" = field(default_factory=dict)
     words: tuple[str, ...] = ()
     values: Mapping[str, Mapping[tuple[str, int], float]] = field(default_factory=dict)
+    larger: frozenset[str] = frozenset()
 
 
 class Analysis(Protocol):

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from contrasweep.services import recipes
 from contrasweep.services.cli.explain import explain
+from contrasweep.services.spec import presets
 from contrasweep.trainers import augmentations, encoders, losses, probes
 from contrasweep.trainers.data import transforms
 from contrasweep.trainers.errors import UserError
@@ -26,6 +27,7 @@ def test_lists_every_name_under_the_field_that_takes_it() -> None:
     assert listed["probe"].strip().split(", ") == sorted([*probes.names(), "finetune"])
     ours = ", ".join(transforms.names())
     assert listed["data.transforms"] == f"{ours}, and MONAI's array transforms that are not random"
+    assert listed["preset"].split(", ") == presets.names()
     assert listed["init --recipe"].split(", ") == recipes.names()
 
 
@@ -60,6 +62,13 @@ def test_says_what_one_is_and_takes(name: str, parts: list[str]) -> None:
 @pytest.mark.parametrize("name", recipes.names())
 def test_a_recipe_is_shown_as_it_is_written(name: str) -> None:
     assert explained(name) == recipes.text(name)
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_a_preset_is_shown_as_it_is_written_behind_a_method_of_its_name(name: str) -> None:
+    said = explained(name)
+    assert said.endswith(f"preset: {name}\n\n{presets.text(name)}")
+    assert said.startswith("search.spaces: dynlocrep" if name == "dynlocrep" else "preset: ")
 
 
 def test_an_unknown_name() -> None:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ import pytest
 from contrasweep.services import cli
 from contrasweep.services.records.final_report import FinalReport
 from contrasweep.services.records.folder import OuterFolder, SweepFolder
+from contrasweep.services.records.readings import COLUMNS, READINGS, Reading, Weights, write_readings
 from contrasweep.services.records.results import read_results, write_results
 from contrasweep.services.records.tested import TESTED, Said, write_tested
 from contrasweep.services.records.trial_record import read_records, run_folder
 from contrasweep.services.spec.replicate import Replicate
 from contrasweep.trainers.finetune import FIRST_STAGE
+from contrasweep.trainers.history import START
 from tests.services.past import EPOCHS, history, leave
 from tests.services.sweep_page.left import SEEDS, Left, curves, ensemble_report, final_report, finished, study
 
@@ -85,6 +88,25 @@ def test_every_stage_and_refitted_run_is_told(tmp_path: Path) -> None:
     assert epochs.stage.tolist() == [FIRST_STAGE] * 2 + ["judged"] * 2
 
 
+def test_what_a_run_starts_from_is_told_where_it_was_trained(tmp_path: Path) -> None:
+    left = Left(tmp_path / "home", study(), state="running")
+    leave(left.sweep, 0, {0: [4.0], 1: [4.0]}, start="first")
+    trained, taken = (run_folder(left.sweep, 0, Replicate(seed)) / START for seed in (0, 1))
+    for folder in (trained, trained / FIRST_STAGE, trained / START):
+        history([9.0, 8.0]).write(folder)
+    replace(history([9.0, 8.0]), taken="one-1/trial-0000/seed-1").write(taken)
+    tables = read_results(left.settings, left.folder)
+    assert tables["trials"].to_pandas().start.tolist() == ["first"]
+    stages = tables["epochs"].to_pandas().query("epoch == 0")[["run", "stage"]].to_numpy().tolist()
+    assert stages == [
+        ["0", f"{START}/{START}"],
+        ["0", f"{START}/{FIRST_STAGE}"],
+        ["0", START],
+        ["0", "judged"],
+        ["1", "judged"],
+    ]
+
+
 def test_what_others_predict_for_the_test_split_is_there_where_it_was_kept(tmp_path: Path) -> None:
     left = finished(tmp_path / "home")
     rows = [(trial, "0", f"sub-{place}", 20.0, 30.0) for trial in (0, 1) for place in range(4)]
@@ -131,6 +153,34 @@ def test_outer_folds_are_told_together(tmp_path: Path) -> None:
     assert tables["trials"]["outer"].to_pylist() == [0, 1]
     one = read_results(left.settings, SweepFolder.find(left.settings, f"{left.folder.sweep_id}.1"))
     assert "outer" not in one["trials"].column_names and one["predictions"].num_rows == 2 * len(SEEDS)
+
+
+def read_by(trial: int, run: Replicate, prediction: float) -> Reading:
+    labels = np.array([20.0, 40.0])
+    weights = Weights(trial, run, 6)
+    return Reading(weights, "encoder", "linear(kind=huber)", "test", ["a", "b"], labels, labels + prediction)
+
+
+def test_readings_are_told_as_they_are_on_disk(tmp_path: Path) -> None:
+    left = finished(tmp_path / "home")
+    table = read_results(left.settings, left.folder)["readings"]
+    assert (table.num_rows, table.column_names) == (0, list(COLUMNS))
+    runs = [[read_by(0, Replicate(1), 0.1), read_by(0, Replicate(1), 0.2)], [], [read_by(3, Replicate(1, 0), 0.3)]]
+    write_readings(left.folder.final.with_name(READINGS), runs)
+    rows = read_results(left.settings, left.folder)["readings"].to_pylist()
+    assert len(rows) == 6 and [row["run"] for row in rows[::2]] == ["1", "1", "fold 0 seed 1"]
+    values = [3, "fold 0 seed 1", 6, "encoder", "linear(kind=huber)", "test", "b", 40.0, 40.3]
+    assert rows[-1] == dict(zip(COLUMNS, values, strict=True))
+
+
+def test_readings_of_outer_folds_stand_together(tmp_path: Path) -> None:
+    left = Left(tmp_path / "home", study())
+    for number in (0, 1):
+        part = OuterFolder(left.folder, number)
+        part.keep(left.folder.load())
+    write_readings(OuterFolder(left.folder, 1).final.with_name(READINGS), [[read_by(0, Replicate(1), 0.1)]])
+    table = read_results(left.settings, left.folder)["readings"].to_pandas()
+    assert table.columns.tolist() == ["outer", *COLUMNS] and table.outer.tolist() == [1, 1]
 
 
 def test_the_command_writes_both_kinds_and_says_what(

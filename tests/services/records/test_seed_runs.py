@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
-from contrasweep.services.records.seed_runs import SeedRuns, copy_run
+from contrasweep.services.records.code import code_digest
+from contrasweep.services.records.seed_runs import SeedRuns, copy_run, take_weights
 from contrasweep.trainers.config import RunConfig
+from contrasweep.trainers.data.store import json_digest
+from contrasweep.trainers.history import START
 from tests.services.past import history
 
 RUN: dict[str, Any] = {"model": {}, "training": {"epochs": 4}, "method": {"name": "exponential"}, "seed": 3}
@@ -127,3 +130,29 @@ def test_who_trains_a_run_is_waited_for_and_a_killed_process_is_not(
         began = time.monotonic()
         with runs.claimed(run(), lambda: False):
             assert time.monotonic() - began < 30
+
+
+def test_a_sweep_that_trains_anew_knows_its_own_runs_alone_and_tells_others(tmp_path: Path) -> None:
+    everyone, own = SeedRuns(tmp_path, "data"), SeedRuns(tmp_path, "data", own="two-2")
+    everyone.add(run(), left(tmp_path, "one-1"))
+    assert own.find(run()) is None
+    own.add(run(), second := left(tmp_path, "two-2"))
+    assert own.find(run()) == second
+    assert everyone.find(run()) == tmp_path / "one-1" / "trial-0000" / "seed-3"
+    own.add(run(seed=4), second)
+    assert everyone.find(run(seed=4)) == second
+
+
+def test_a_run_without_a_start_is_known_by_what_it_was_before_there_were_any(tmp_path: Path) -> None:
+    runs, told = SeedRuns(tmp_path, "data"), run().model_dump(mode="json", exclude={"start"})
+    del told["model"]["init_from"], told["training"]["cpus_per_worker"], told["training"]["gpus_per_worker"]
+    assert runs.key(run()) == json_digest([told, "data", "cpu", code_digest(("trainers",))])[:32]
+
+
+def test_a_copy_has_nothing_of_what_it_started_from(tmp_path: Path) -> None:
+    source = left(tmp_path, "one-1")
+    history([9.0], seed=3).write(source / START)
+    copy_run(source, tmp_path / "copy")
+    assert not (tmp_path / "copy" / START).exists()
+    take_weights(source, tmp_path / "weights", "one-1/trial-0000/seed-3")
+    assert {path.name for path in (tmp_path / "weights").iterdir()} == {"best.pt", "history.json"}

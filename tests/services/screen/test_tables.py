@@ -89,6 +89,14 @@ def test_only_parameters_that_differ_within_a_method_are_shown(tmp_path: Path) -
     assert header[7:] == ["sigma"], "each method has one temperature, and window has one value"
 
 
+def test_the_point_that_any_starts_from_is_shown(tmp_path: Path) -> None:
+    leave(tmp_path, 0, {})
+    leave(tmp_path, 1, {}, method="supremix", start="pretrained")
+    header, *lines = (line.split() for line in leaderboard_text(read_records(tmp_path, SPEC.plan), 2).splitlines())
+    assert header[7:] == ["start"]
+    assert [line[-1] for line in lines[:2]] == ["unfinished", "pretrained"]
+
+
 @pytest.mark.parametrize("width", [20, 80, 300])
 @pytest.mark.parametrize("terminal", [True, False])
 def test_nothing_is_cut_however_narrow_the_screen(tmp_path: Path, width: int, terminal: bool) -> None:

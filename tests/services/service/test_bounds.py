@@ -87,6 +87,8 @@ def test_refuses(body: bytes, kind: Kind, said: str) -> None:
         ("search/racing", {"finalists": 10_001}),
         ("probe", {"linear": {"epochs": 100_001}}),
         ("probe", {"finetune": {"epochs": 100_001}}),
+        ("read/probes", [{"linear": {"epochs": n}} for n in range(1, 22)]),
+        ("read/probes", [{"linear": {"epochs": 100_001}}]),
         ("budget/hours", 100_001),
     ],
 )
@@ -103,7 +105,7 @@ def test_nor_by_an_option() -> None:
 
 def test_every_bound_is_of_a_field() -> None:
     """A field that is renamed would take its bound with it."""
-    document = parsed({**MINIMAL, "probe": "linear"}).model_dump()
+    document = parsed({**MINIMAL, "probe": "linear", "read": {}}).model_dump()
     for field in MOST:
         section, *_, last = field.split(".")
         inner = document[section]

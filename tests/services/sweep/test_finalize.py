@@ -364,12 +364,18 @@ def test_predictions_of_an_earlier_phase_are_kept(
     shutil.copytree(finalized, tmp_path / "sweep")
     before = (finalized / "test_predictions.parquet").read_bytes()
     final, seen = tmp_path / "sweep/final.json", looks(study, tmp_path)
+    (final.parent / "readings.parquet").write_bytes(b"read")
+    (final.parent / "embeddings").mkdir()
+    (final.parent / "embeddings/scans.txt").write_text("s01\n")
     for _ in range(2):  # the first time it died before the report
         finalize(study.spec, final, study.storage, {(): study.prepared}, tracker, seen, phase=1)
         shutil.copy(finalized / "final.json", final)
     assert (final.parent / "test_predictions-0.parquet").read_bytes() == before
     assert (final.parent / "final-0.json").read_bytes() == (finalized / "final.json").read_bytes()
     assert len(read_tested(final.parent / "test_predictions.parquet")) == 2
+    assert (final.parent / "readings-0.parquet").read_bytes() == b"read"
+    assert (final.parent / "embeddings-0/scans.txt").read_text() == "s01\n"
+    assert not (final.parent / "readings.parquet").exists() and not (final.parent / "embeddings").exists()
 
 
 def test_configurations_of_another_store_or_without_a_checkpoint(

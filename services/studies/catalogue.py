@@ -1,0 +1,78 @@
+"""What is printed of studies before they run: all of them, and what one is about."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+
+from contrasweep.services.pages.tables import Line, Table
+from contrasweep.services.screen.tables import print_table
+from contrasweep.services.studies.published import published_of
+from contrasweep.services.studies.study import RowConfig, StudyConfig, title_of
+from contrasweep.services.text import count
+from contrasweep.trainers.config import words_of
+
+
+def print_studies(console: Console, studies: Sequence[StudyConfig]) -> None:
+    """Print all studies, a line each."""
+    lines = tuple(
+        Line((one.name, " ".join(filter(None, (one.paper, one.table))) or "ours", _trained(one), one.title))
+        for one in studies
+    )
+    print_table(console, Table("Studies", ("study", "of", "trained", "title"), lines))
+
+
+def _trained(study: StudyConfig) -> str:
+    return f"{len(list(study.trained))} x {count(study.seeds, 'seed')}"
+
+
+def print_study(console: Console, study: StudyConfig) -> None:
+    """Print what a study trains, reads and compares."""
+    of = ", ".join(filter(None, (study.paper, study.table, study.dataset))) or "ours"
+    trained, read = len(list(study.trained)), sum(row.of is not None for row in study.rows)
+    lines = [
+        f"{study.name}: {study.title} ({of})",
+        f"trains {count(trained, 'row')} with {count(study.seeds, 'seed')}"
+        + (f", preset {study.preset}" if study.preset else "")
+        + (f"; {count(read, 'row')} more are read of these" if read else ""),
+        f"tells {', '.join(map(title_of, study.metrics))}"
+        + (f"; analyses {', '.join(map(words_of, study.analyses))}" if study.analyses else ""),
+    ]
+    for line in lines:
+        console.print(line, soft_wrap=True, markup=False)
+    for section, fields in study.spec.items():
+        console.print(f"{section}: {_said(fields)}", soft_wrap=True, markup=False)
+    titles = ("row", "what", *(f"published {title_of(metric)}" for metric in study.metrics))
+    rows = tuple(Line((row.name, _what(row), *_published(study, row))) for row in study.rows)
+    print_table(console, Table("Rows", titles, rows, figures=frozenset(range(2, len(titles)))))
+    if study.order:
+        console.print(f"claimed, the best first: {', '.join(study.order)}", soft_wrap=True, markup=False)
+    print_notes(console, study.notes)
+
+
+def _what(row: RowConfig) -> str:
+    """What a row trains, or reads of which other."""
+    if row.of is not None:
+        read = row.read
+        parts = [words_of(read.probe) if read.probe else "", read.features or "", f"epoch {read.epoch or ''}".rstrip()]
+        told = [part for part in parts if part and part != "epoch"]
+        return f"{row.of}, read: {', '.join(told)}"
+    changes = {**row.params, **{section: _said(fields) for section, fields in row.patch.items()}}
+    told = [row.method, *(f"{key}={value}" for key, value in changes.items())]
+    return ", ".join([*told, f"from {row.start}"] if row.start else told)
+
+
+def _said(fields: object) -> str:
+    if not isinstance(fields, Mapping):
+        return str(fields)
+    return "{" + ", ".join(f"{key}: {_said(value)}" for key, value in fields.items()) + "}"
+
+
+def _published(study: StudyConfig, row: RowConfig) -> list[str]:
+    known = published_of(study, row)
+    return [str(known.get(metric, "")) for metric in study.metrics]
+
+
+def print_notes(console: Console, notes: Sequence[str]) -> None:
+    """Print footnotes by their numbers."""
+    for place, note in enumerate(notes, start=1):
+        console.print(f"[{place}] {note}", soft_wrap=True, markup=False)

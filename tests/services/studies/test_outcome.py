@@ -1,0 +1,109 @@
+"""The table of a study, and its verdict."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau
+
+from contrasweep.services.studies.examined import examine, sweep_of
+from contrasweep.services.studies.outcome import Outcome
+from contrasweep.services.studies.study import StudyConfig
+from contrasweep.services.studies.tables import command, footnotes, orders, outcome_table, verdict
+from contrasweep.trainers.errors import UserError
+from tests.services.studies.left import AGES, finished, said, study_in
+
+CLAIMED = {"table": None, "dataset": None, "order": ["DynLocRep", "SupReMix", "SimCLR"]}
+
+
+def outcome_of(study: StudyConfig, home: Path, failed: str = "") -> Outcome:
+    settings, folder = finished(home, study, failed=failed)
+    return examine(study, folder, settings).outcome()
+
+
+def test_ours_are_means_over_seeds(tmp_path: Path) -> None:
+    outcome = outcome_of(study_in(tmp_path), tmp_path / "home")
+    assert [row.name for row in outcome.rows] == ["DynLocRep", "SupReMix", "SimCLR", "encoder"]
+    for row in outcome.rows:
+        of_seeds = [np.abs(said(row.name, seed) - AGES).mean() for seed in (0, 1)]
+        mae = row.ours["mae"]
+        assert mae.value.value == pytest.approx(np.mean(of_seeds)) and mae.sd == pytest.approx(np.std(of_seeds, ddof=1))
+        assert mae.value.low < mae.value.value < mae.value.high and row.seeds == 2
+    assert (outcome.n, outcome.subjects, outcome.seeds, outcome.data) == (40, 20, 2, "people")
+
+
+def test_published_are_beside_them(tmp_path: Path) -> None:
+    rows = outcome_of(study_in(tmp_path), tmp_path / "home").rows
+    assert [str(row.published.get("mae", "")) for row in rows] == ["3.724 ± 0.22", "", "9.6 ± 1.701", ""]
+    assert not any("pearson" in row.published for row in rows)
+
+
+def test_the_order_is_compared(tmp_path: Path) -> None:
+    outcome = outcome_of(study_in(tmp_path), tmp_path / "home")
+    assert outcome.order is not None and outcome.order.verdict == "agrees" and outcome.order.tau.value == 1.0
+    assert orders(outcome) == (["DynLocRep", "SimCLR"], ["DynLocRep", "SimCLR"])
+    assert verdict(outcome).startswith("our order agrees with the published one: Kendall's tau 1.000 [")
+
+
+@pytest.mark.parametrize("metrics", [["mae"], ["pearson"]])
+def test_a_claimed_order(metrics: list[str], tmp_path: Path) -> None:
+    rows = [{"name": name, "method": name.lower()} for name in ("DynLocRep", "SupReMix", "SimCLR")]
+    study = study_in(tmp_path, rows=rows, metrics=metrics, **CLAIMED | {"order": ["SimCLR", "SupReMix", "DynLocRep"]})
+    outcome = outcome_of(study, tmp_path / "home")
+    assert outcome.order is not None and outcome.order.verdict == "disagrees"
+    ours = [row.ours[metrics[0]].value.value for row in outcome.rows]
+    higher = metrics == ["pearson"]
+    assert outcome.order.tau.value == pytest.approx(kendalltau(ours, [1, 2, 3] if higher else [3, 2, 1]).statistic)
+    assert orders(outcome) == (["SimCLR", "SupReMix", "DynLocRep"], ["DynLocRep", "SupReMix", "SimCLR"])
+    assert verdict(outcome).startswith("our order disagrees with the claimed one")
+
+
+def test_rows_that_failed_say_so(tmp_path: Path) -> None:
+    outcome = outcome_of(study_in(tmp_path), tmp_path / "home", failed="SimCLR")
+    assert outcome.rows[2].state == "failed" and not outcome.rows[2].ours
+    assert "SimCLR: failed: Diverged: the loss is nan" in footnotes(outcome)
+    assert outcome.order is None and verdict(outcome) == "there are not two rows whose order could be compared"
+    assert outcome_table(outcome).lines[2].kind == "failed"
+
+
+def test_only_some_scans_count(tmp_path: Path) -> None:
+    outcome = outcome_of(study_in(tmp_path, where={"label": {"min": 60}}), tmp_path / "home")
+    some = AGES >= 60
+    of_seeds = [np.abs(said("SimCLR", seed) - AGES)[some].mean() for seed in (0, 1)]
+    assert outcome.n == some.sum() and outcome.rows[2].ours["mae"].value.value == pytest.approx(np.mean(of_seeds))
+
+
+def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"three.yaml: where: unknown column 'labl'; did you mean 'label'"):
+        outcome_of(study_in(tmp_path, where={"labl": {"min": 60}}), tmp_path / "home")
+
+
+def test_analyses_are_made_and_may_be_the_metric(tmp_path: Path) -> None:
+    """Of features there are DynLocRep's alone: what needs all is left out, with its reason."""
+    study = study_in(
+        tmp_path, analyses=[{"paired": {"reference": "SimCLR"}}, "order"], metrics=["mae", "order.spearman"]
+    )
+    outcome = outcome_of(study, tmp_path / "home")
+    assert any("DynLocRep smaller than SimCLR" in word for word in outcome.words)
+    assert len(outcome.lacking) == 1 and outcome.lacking[0].startswith("order: configuration 'SupReMix': its features")
+    assert all("order.spearman" not in row.ours for row in outcome.rows)
+
+
+def test_it_is_read_back(tmp_path: Path) -> None:
+    outcome = outcome_of(study_in(tmp_path), tmp_path / "home", failed="SimCLR")
+    assert Outcome.model_validate_json(outcome.to_json()) == outcome
+
+
+def test_it_tells_how_to_repeat_it(tmp_path: Path) -> None:
+    outcome = outcome_of(study_in(tmp_path), tmp_path / "home")
+    assert command(outcome) == "contrasweep study run three --data DATA --seeds 2"
+    small = outcome.model_copy(update={"quick": True, "data": "phantom"})
+    assert command(small) == "contrasweep study run three --quick --seeds 2"
+
+
+def test_a_study_that_has_not_run_says_how(tmp_path: Path) -> None:
+    settings, _ = finished(tmp_path / "home", study_in(tmp_path))
+    with pytest.raises(
+        UserError, match="study dlr-fig4a-quick: it has not run here; `contrasweep study run dlr-fig4a --quick`"
+    ):
+        sweep_of(settings, "dlr-fig4a-quick")

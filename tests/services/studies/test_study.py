@@ -1,0 +1,64 @@
+"""Study files: what is wrong with one is a line that names it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contrasweep.services.studies.study import load_study, names, read_study
+from contrasweep.trainers.errors import UserError
+from tests.services.studies.left import STUDY, study_in
+
+ROWS: list[dict[str, Any]] = STUDY["rows"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"tittle": "x"}, "three.yaml: tittle: unknown key; did you mean 'title'?"),
+        ({"title": None}, "three.yaml: title: is missing"),
+        ({"metrics": ["maee"]}, "unknown metric 'maee'; did you mean 'mae'?"),
+        ({"metrics": ["order.spearman"]}, "metrics: order.spearman: 'order' is none of analyses"),
+        ({"analyses": ["pared"]}, "unknown analysis 'pared'; did you mean 'paired'?"),
+        ({"spec": {"trainings": {}}}, "unknown section 'trainings'; did you mean 'training'?"),
+        ({"order": ["SimCLRR"]}, "order: unknown row 'SimCLRR'; did you mean 'SimCLR'?"),
+        ({"seeds": "5"}, "three.yaml: seeds: 5 is not allowed: must be a whole number"),
+        ({"rows": [ROWS[0], ROWS[0]]}, "rows: DynLocRep is there 2 times"),
+        ({"rows": [{"name": "x"}]}, "method is missing; or `of`, the row that this is another reading of"),
+        ({"rows": [ROWS[0], {"name": "x", "of": "DynLocRep"}]}, "read is missing: which reading of `of` it is"),
+        ({"rows": [ROWS[0], ROWS[3] | {"method": "simclr"}]}, "method is not allowed with `of`"),
+        (
+            {"rows": [ROWS[0], ROWS[3] | {"of": "Dynlocrep"}]},
+            "of: no row 'Dynlocrep' is trained; did you mean 'DynLocRep'?",
+        ),
+        ({"rows": [ROWS[0] | {"start": "DynLocRep"}]}, "start: no earlier row 'DynLocRep'; allowed: none"),
+        ({"rows": [ROWS[0] | {"methods": "simclr"}]}, "rows[0].methods: unknown key; did you mean 'method'?"),
+    ],
+)
+def test_mistakes_are_one_line(changes: dict[str, Any], says: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        study_in(tmp_path, **changes)
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_unknown_study_has_a_nearest_name() -> None:
+    with pytest.raises(UserError, match="unknown study 'dlr-tabel3'; did you mean 'dlr-table3'"):
+        load_study("dlr-tabel3")
+
+
+@pytest.mark.parametrize("name", names())
+def test_each_study_that_is_there_can_be_read(name: str) -> None:
+    study = load_study(name)
+    assert study.name == name and study.title and list(study.trained)
+
+
+def test_a_name_is_that_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text("name: two")
+    with pytest.raises(UserError, match=r"one\.yaml: name is not allowed: a study is called as its file"):
+        read_study(tmp_path / "one.yaml")
+
+
+def test_readings_are_of_their_rows(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    assert [study.point_of(row) for row in study.rows] == ["DynLocRep", "SupReMix", "SimCLR", "DynLocRep"]
+    assert study.method_of(study.rows[3]) == "dynlocrep"

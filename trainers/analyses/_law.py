@@ -1,0 +1,71 @@
+"""What more people would bring, by each method's power law."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from contrasweep.trainers.analyses._readings import FloatArray
+from contrasweep.trainers.analyses.base import Evidence, Table
+from contrasweep.trainers.drawing import COLOURS
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.interval import Interval
+from contrasweep.trainers.power_law import LEAST_SIZES, PowerLaw, fit_power_law
+from contrasweep.trainers.resampling import Rows, crossed_bootstrap
+
+_REFITS = 200
+_COLUMNS = ("method", "a", "b", "c", "people", "mae", "low", "high", "gain", "gain low", "gain high")
+
+
+class Place(NamedTuple):
+    """A configuration at its number, and what its runs predict [S, n]."""
+
+    point: str
+    at: float
+    said: FloatArray
+
+
+def foretell(
+    lines: Mapping[str, Sequence[Place]], evidence: Evidence, more: int, axes: Axes
+) -> tuple[Table, tuple[str, ...]]:
+    """Each method's law, its MAE with `more` people than the most and the gain by them, with intervals of refits.
+
+    The laws are drawn, too. Raises UserError where no method has as many numbers of people as a law needs.
+    """
+    rows, words = [], []
+    for number, (method, line) in enumerate(lines.items()):
+        if len({place.at for place in line}) < LEAST_SIZES:
+            continue
+        law, most = _fit(line, [place.said for place in line], evidence.labels), line[-1].at
+        error = _refitted(line, evidence, partial(_error, n=most + more))
+        gain = _refitted(line, evidence, partial(_gain, most=most, more=more))
+        rows.append((method, *law, most + more, *astuple(error), *astuple(gain)))
+        bounds = f"[{gain.low:.3g}, {gain.high:.3g}] {evidence.unit}".strip()
+        words.append(f"{method}: {more} people more than {most:g} would lower the MAE by {gain.value:.3g} {bounds}.")
+        sizes = np.linspace(line[0].at, most + more, 100)
+        axes.plot(sizes, law.at(sizes), color=COLOURS[number % len(COLOURS)], linewidth=1, linestyle=(0, (2, 2)))
+    if not rows:
+        raise UserError(f"law: no method has {LEAST_SIZES} numbers of people, to which one can be fitted")
+    return Table(_COLUMNS, tuple(rows)), tuple(words)
+
+
+def _error(law: PowerLaw, n: float) -> float:
+    return float(law.at(n))
+
+
+def _gain(law: PowerLaw, most: float, more: int) -> float:
+    return float(law.at(most) - law.at(most + more))
+
+
+def _refitted(line: Sequence[Place], evidence: Evidence, said: Callable[[PowerLaw], float]) -> Interval:
+    def of(drawn: Sequence[FloatArray], rows: Rows) -> float:
+        return said(_fit(line, drawn, evidence.labels[rows]))
+
+    return crossed_bootstrap(of, [place.said for place in line], evidence.subjects, _REFITS)
+
+
+def _fit(line: Sequence[Place], said: Sequence[FloatArray], labels: FloatArray) -> PowerLaw:
+    return fit_power_law([place.at for place in line], [np.abs(own - labels).mean() for own in said])

@@ -1,0 +1,161 @@
+"""Normalised Lipschitz factors: how smooth the label is over the embedding (SupReMix, Eq. 7, Fig. 7)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from contrasweep.trainers.analyses._panels import in_unit
+from contrasweep.trainers.analyses._readings import (
+    FloatArray,
+    Run,
+    Space,
+    by_point_and_seed,
+    embeddings,
+    point,
+    predictions,
+)
+from contrasweep.trainers.analyses.base import ANALYSES, Evidence, Findings, Table
+from contrasweep.trainers.drawing import COLOURS, FAINT, MARKERS, axes_of, canvas, plain
+from contrasweep.trainers.lipschitz import lipschitz_factors, z_gap
+from contrasweep.trainers.metrics import pearson
+from contrasweep.trainers.parameters import Several
+from contrasweep.trainers.resampling import Rows, resamples
+
+_SHOWN = 98
+"""Per cent of the factors that the histogram shows: single ones are very large."""
+_COLUMNS = ("configuration", "reference", "Z gap", "low", "high", "gap in r", "r low", "r high", "correlation")
+
+Factors = Mapping[str, Mapping[Run, FloatArray]]
+"""[n] of each run, by configuration."""
+
+
+@ANALYSES.register("nlfd")
+@dataclass(frozen=True)
+class Nlfd:
+    """The distribution of the normalised Lipschitz factors of the test scans (`trainers.lipschitz`).
+
+    Where neighbours have like labels its mean is small and its skewness large: most factors are small, and few are not
+    (the paper calls this left-skewed). The Z gap of a configuration is (mean of the reference - own mean) over the root
+    of the sum of both variances, above 0 where it is smoother than the reference. In bootstraps of the subjects it is
+    set beside the gap in Pearson's r: where smoothness and performance go together, they correlate. Factors are drawn
+    with their scans; found anew, the neighbour of a scan that is drawn twice would be itself. Gaps are means over the
+    runs that both have. Configurations may be ordered by `mean` and `skewness`.
+
+    Args:
+        reference: the configuration to which gaps are; null for the first.
+        features: the space to look at, where several were kept; null for the one that counts.
+    """
+
+    reference: str | None = None
+    bootstraps: Several = 100
+    features: Space | None = None
+
+    def run(self, evidence: Evidence) -> Findings:
+        """As `Analysis.run`."""
+        reference = point(evidence, self.reference)
+        factors = {
+            name: {
+                run: lipschitz_factors(evidence.embeddings[reading], evidence.labels, evidence.subjects)
+                for run, reading in runs.items()
+            }
+            for name, runs in embeddings(evidence, self.features).items()
+        }
+        mean, deviation, skewness = (_by_seed(factors, of) for of in (np.mean, np.std, _skewness))
+        rows = tuple((*of, mean[of], deviation[of], skewness[of]) for of in mean)
+        gaps = self._gaps(evidence, factors, reference)
+        smoothness, beside = "Normalised Lipschitz factors", "Smoothness and performance"
+        return Findings(
+            tables={
+                smoothness: Table(("configuration", "seed", "mean", "sd", "skewness"), rows),
+                beside: Table(_COLUMNS, tuple(_gap_row(name, reference, own) for name, own in gaps.items())),
+            },
+            figures={
+                smoothness: _histogram(factors, in_unit(evidence, "normalised Lipschitz factor")),
+                beside: _scatter(gaps, reference),
+            },
+            words=_left_out(factors),
+            values={"mean": mean, "skewness": skewness},
+            larger=frozenset({"skewness"}),
+        )
+
+    def _gaps(self, evidence: Evidence, factors: Factors, reference: str) -> dict[str, FloatArray]:
+        """Z gap and gap in Pearson's r of each other configuration [1 + B, 2], the first of the whole sample."""
+        said = predictions(evidence, self.features)
+        drawn = [np.arange(len(evidence.labels)), *resamples(evidence.subjects, self.bootstraps)]
+
+        def gap(name: str, rows: Rows) -> tuple[float, float]:
+            runs = [run for run in factors[name] if run in factors[reference]]
+            smoother = [z_gap(factors[reference][run][rows], factors[name][run][rows]) for run in runs]
+            better = [
+                pearson(evidence.labels[rows], said[name][run][rows])
+                - pearson(evidence.labels[rows], said[reference][run][rows])
+                for run in runs
+            ]
+            return float(np.mean(smoother)), float(np.mean(better))
+
+        return {name: np.array([gap(name, rows) for rows in drawn]) for name in factors if name != reference}
+
+
+def _by_seed(factors: Factors, of: Callable[[FloatArray], float]) -> dict[tuple[str, int], float]:
+    """What is said of the factors of each configuration and seed, nan where there are none."""
+    known = {name: {run: own[np.isfinite(own)] for run, own in runs.items()} for name, runs in factors.items()}
+    return by_point_and_seed(
+        {
+            name: {run: float(of(own)) if own.size else float("nan") for run, own in runs.items()}
+            for name, runs in known.items()
+        }
+    )
+
+
+def _skewness(factors: FloatArray) -> float:
+    from scipy.stats import skew
+
+    return float(skew(factors)) if np.ptp(factors) > 0 else float("nan")
+
+
+def _gap_row(name: str, reference: str, gaps: FloatArray) -> tuple[object, ...]:
+    (z, r), resampled = gaps[0], gaps[1:][np.isfinite(gaps[1:]).all(1)]
+    if len(resampled) < 2:
+        return name, reference, z, *[float("nan")] * 2, r, *[float("nan")] * 3
+    (z_low, r_low), (z_high, r_high) = np.percentile(resampled, [2.5, 97.5], axis=0)
+    figures = (z, z_low, z_high, r, r_low, r_high, pearson(resampled[:, 0], resampled[:, 1]))
+    return name, reference, *map(float, figures)
+
+
+def _left_out(factors: Factors) -> tuple[str, ...]:
+    alone = {name: sum(int(np.isnan(own).sum()) for own in runs.values()) for name, runs in factors.items()}
+    named = ", ".join(f"{count} of {name}" for name, count in alone.items() if count)
+    return (f"Scans in one place with their neighbour, left out: {named}.",) if named else ()
+
+
+def _histogram(factors: Factors, axis: str) -> Figure:
+    pooled = {name: np.concatenate([*runs.values()]) for name, runs in factors.items()}
+    known = {name: own[np.isfinite(own)] for name, own in pooled.items()}
+    figure = canvas(4.2, 6.4)
+    axes = axes_of(figure)
+    everything = np.concatenate([*known.values()])
+    edges = np.linspace(0, (np.percentile(everything, _SHOWN) if everything.size else 0) or 1, 41)
+    for place, (name, own) in enumerate(known.items()):
+        shares = np.histogram(own, edges)[0] / max(1, own.size)
+        axes.stairs(shares, edges, color=COLOURS[place % len(COLOURS)], linewidth=1.6, label=plain(name))
+    axes.set_xlabel(axis)
+    axes.set_ylabel("share of scans")
+    axes.grid(axis="y", color=FAINT, linewidth=0.8)
+    axes.legend(frameon=False, fontsize=8.5)
+    return figure
+
+
+def _scatter(gaps: Mapping[str, FloatArray], reference: str) -> Figure:
+    figure = canvas(4.2, 6.4)
+    axes = axes_of(figure)
+    for place, (name, own) in enumerate(gaps.items()):
+        colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+        axes.plot(own[1:, 0], own[1:, 1], marker, color=colour, markersize=4, alpha=0.6, label=plain(name))
+    axes.set_xlabel(f"Z gap to {plain(reference)}")
+    axes.set_ylabel(f"Pearson r less that of {plain(reference)}")
+    axes.grid(color=FAINT, linewidth=0.8)
+    if gaps:
+        axes.legend(frameon=False, fontsize=8.5)
+    return figure

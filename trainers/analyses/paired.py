@@ -1,0 +1,88 @@
+"""Differences between configurations on the same test subjects (SupReMix, Fig. 5)."""
+
+from dataclasses import astuple, dataclass
+from itertools import combinations
+
+import numpy as np
+
+from contrasweep.trainers.analyses._panels import in_unit, rows_of_intervals
+from contrasweep.trainers.analyses._readings import FloatArray, Run, Space, errors, point
+from contrasweep.trainers.analyses.base import ANALYSES, Evidence, Findings, Table
+from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.interval import Interval
+from contrasweep.trainers.paired import paired_difference
+from contrasweep.trainers.significance import corrected_p, crossed_p, holm
+
+_LEVEL = 0.05
+_COLUMNS = ("configuration", "reference", "difference", "low", "high", "p", "p of all", "verdict")
+
+
+@ANALYSES.register("paired")
+@dataclass(frozen=True)
+class Paired:
+    """MAE of each configuration less that of another, over the seeds that both have, mean over runs.
+
+    Intervals are 95 % subject bootstrap: of these runs on other people. p is over seeds as well
+    (`trainers.significance.crossed_p`), and, with folds, over runs alone, corrected for what training sets share
+    (`corrected_p`); `p of all` is Holm's over all comparisons. What differs is `smaller` or `larger`: `p of all` is
+    below 0.05 and 0 outside the interval; of all else nothing can be told.
+
+    Args:
+        reference: the configuration to which all others are compared; null for all pairs.
+        features, probe: what to read, where several were; null for what counts.
+    """
+
+    reference: str | None = None
+    features: Space | None = None
+    probe: str | None = None
+
+    def run(self, evidence: Evidence) -> Findings:
+        """As `Analysis.run`."""
+        of_points = errors(evidence, self.features, self.probe)
+        pairs = self._pairs(evidence)
+        told = [_compare(of_points[one], of_points[other], evidence.subjects, (one, other)) for one, other in pairs]
+        adjusted = holm([p for _, p in told])
+        rows = tuple(
+            (*pair, *astuple(difference), p, own, _verdict(difference, own))
+            for pair, (difference, p), own in zip(pairs, told, adjusted, strict=True)
+        )
+        shown = {" less ".join(pair): difference for pair, (difference, _) in zip(pairs, told, strict=True)}
+        title = "Differences in MAE"
+        return Findings(
+            tables={title: Table(_COLUMNS, rows)},
+            figures={title: rows_of_intervals({title: shown}, in_unit(evidence, "difference in MAE"), zero=True)},
+            words=(_summary(rows),),
+        )
+
+    def _pairs(self, evidence: Evidence) -> list[tuple[str, str]]:
+        if len(evidence.points) < 2:
+            raise UserError("there is one configuration, and differences are between two")
+        if self.reference is None:
+            return [*combinations(evidence.points, 2)]
+        reference = point(evidence, self.reference)
+        return [(name, reference) for name in evidence.points if name != reference]
+
+
+def _compare(
+    one: dict[Run, FloatArray], other: dict[Run, FloatArray], subjects: tuple[str, ...], names: tuple[str, str]
+) -> tuple[Interval, float]:
+    """The mean difference of errors [n] of runs, and its p."""
+    runs = [run for run in one if run in other]
+    if not runs:
+        raise UserError(f"configurations '{names[0]}' and '{names[1]}' have no seed in common")
+    own, others = np.array([one[run] for run in runs]), np.array([other[run] for run in runs])
+    folds = len({fold for _, fold in runs})
+    differences = own - others
+    p = corrected_p(differences.mean(1), folds) if folds > 1 else crossed_p(differences, subjects)
+    return paired_difference(own.mean(0), others.mean(0), subjects), p
+
+
+def _verdict(difference: Interval, p: float) -> str:
+    if not p < _LEVEL or difference.low <= 0 <= difference.high:
+        return "cannot tell"
+    return "smaller" if difference.value < 0 else "larger"
+
+
+def _summary(rows: tuple[tuple[object, ...], ...]) -> str:
+    differ = [f"{row[0]} {row[-1]} than {row[1]}" for row in rows if row[-1] != "cannot tell"]
+    return f"Of {len(rows)} comparisons {len(differ)} differ{': ' if differ else ''}{', '.join(differ)}."
