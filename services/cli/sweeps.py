@@ -344,12 +344,12 @@ def _where(address: str, server: str) -> str:
     return f"in {settings.home}; `contrasweep run SPEC` starts one"
 
 
-def run_here(loaded: LoadedSpec, shown: Console = console) -> LoadedSpec:
-    """The spec of the sweep that is done; ends the program where it was stopped. Progress is `shown`."""
+def run_here(loaded: LoadedSpec, shown: Console | None = None) -> LoadedSpec:
+    """The spec of the sweep that is done; ends the program where it was stopped. Progress is `shown` there, or here."""
     from contrasweep.services.records.folder import STOPPED, SweepFolder, recognised
     from contrasweep.services.settings import load_settings
 
-    settings = load_settings()
+    settings, shown = load_settings(), shown or console
     loaded = recognised(loaded, settings)
     folder = SweepFolder(settings.sweeps / loaded.sweep_id)
     if folder.has_done(loaded):
