@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from contrasweep.trainers.config import MethodConfig, ModelConfig, RunConfig, TrainingConfig
+from contrasweep.trainers.config import MethodConfig, ModelConfig, RunConfig, TrainingConfig, weights_file
 from contrasweep.trainers.costs import COSTS
 from contrasweep.trainers.data.feeds.base import LabelledRows, Parts
 from contrasweep.trainers.data.feeds.resident import Decoded, ResidentData, ResidentFeed
@@ -26,13 +26,14 @@ _SCAN_S = COSTS["seconds_per_scan"]
 
 
 class Rehearsal(NamedTuple):
-    """What was measured: seconds of a step, its share of evaluation included, bytes of a seed's checkpoints, and the
-    network's seconds for a scan.
+    """What was measured: seconds of a step, its share of evaluation included, bytes of a seed's checkpoints, the
+    network's seconds for a scan, and bytes of its weights alone.
     """
 
     step_s: float
     checkpoint_bytes: int
     scan_s: float
+    weights_bytes: int = 0
 
 
 def rehearse(model: ModelConfig, given: TrainingConfig, image_shape: tuple[int, ...]) -> Rehearsal:
@@ -64,9 +65,9 @@ def rehearse(model: ModelConfig, given: TrainingConfig, image_shape: tuple[int, 
                 f"training.batch_size: {batch} is not allowed: such a step does not fit into the GPU's free memory; "
                 "make it, the images or model.width smaller"
             ) from None
-        nbytes = sum(path.stat().st_size for path in Path(name).iterdir())
+        nbytes = {path.name: path.stat().st_size for path in Path(name).iterdir()}
     last = history.epochs[-1]
-    return Rehearsal(last["epoch_s"] / 2, nbytes, last[_SCAN_S.key])
+    return Rehearsal(last["epoch_s"] / 2, sum(nbytes.values()), last[_SCAN_S.key], nbytes[weights_file(0)])
 
 
 def step_seconds(model: ModelConfig, training: TrainingConfig, image_shape: tuple[int, ...]) -> float:

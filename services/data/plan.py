@@ -112,7 +112,7 @@ class Estimate:
         epoch_s: seconds of one epoch, measured here with one worker.
         hours: wall time.
         disk_gb: checkpoints of all runs, in 10^9 bytes.
-        test_hours: wall time of the end, when all runs predict the test split, one after the other.
+        test_hours: wall time of the end, when all runs predict the test split, and are read, one after the other.
     """
 
     epoch_s: float
@@ -145,7 +145,8 @@ def estimate(
     seed_epochs = statistics.fmean(one.seed_epochs for one in spec.plans)
     hours = epoch_s / training.workers * seed_epochs * runs / allotment.concurrent / 3600
     test_hours = measured.scan_s * tested * runs / 3600
-    return Estimate(epoch_s, hours, runs * measured.checkpoint_bytes / 1e9, test_hours)
+    kept = len(spec.read.epochs) * measured.weights_bytes if spec.read else 0
+    return Estimate(epoch_s, hours, runs * (measured.checkpoint_bytes + kept) / 1e9, test_hours)
 
 
 def _cost(
@@ -171,8 +172,10 @@ def _cost(
 
 
 def _predicted(spec: SweepSpec, splits: Splits) -> int:
-    """Scans that each run predicts in the end; an ensemble is chosen by validation."""
-    return len(splits.test) + (len(splits.validation) if spec.final.ensemble else 0)
+    """Scans that each run embeds in the end; an ensemble is chosen by validation, and `read` is of all splits."""
+    weights = 1 + len(spec.read.epochs) if spec.read else 0
+    read = weights * (len(splits.train) + len(splits.validation) + len(splits.test))
+    return read + len(splits.test) + (len(splits.validation) if spec.final.ensemble else 0)
 
 
 def _read(

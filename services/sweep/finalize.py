@@ -34,7 +34,7 @@ from contrasweep.services.sweep.card import how_well
 from contrasweep.services.sweep.contenders import Listener, Members, complete, contenders, members_of
 from contrasweep.services.sweep.ensemble import Ensemble, choose_ensemble
 from contrasweep.services.sweep.jury import Jury, out_of_fold, predictors_of
-from contrasweep.services.sweep.readings import write_all
+from contrasweep.services.sweep.readings import read_configurations
 from contrasweep.services.sweep.saliency import draw_saliency
 from contrasweep.services.sweep.serving import export_model, file_of, served_in, versions
 from contrasweep.services.sweep.trial import refit_config
@@ -210,7 +210,7 @@ def _evaluate(
     write_tested(final.with_name(TESTED), listener.said())
     if spec.read:
         configurations = [(prepared[options], runs) for options, runs in complete(spec, plan, storage)]
-        write_all(spec.read, configurations, listener, final)
+        read_configurations(spec.read, configurations, listener, final)
     report.write(final)
 
 

@@ -23,7 +23,7 @@ TEST, VALIDATION = "test", "validation"
 log = logging.getLogger("contrasweep.sweep")
 
 
-def write_all(
+def read_configurations(
     read: ReadConfig, configurations: Sequence[tuple[Prepared, Members]], listener: Listener, final: Path
 ) -> None:
     """Write what is read of runs, with what they were trained on, beside `final`; one run at a time is in memory.
@@ -58,12 +58,12 @@ class _Reading:
                 log.warning("%s: epoch %d is not read: %s", run.words, epoch, error)
 
     def _of_epoch(self, reader: Reader, run: Replicate, epoch: int) -> Iterator[Reading]:
-        store, splits = reader.store, reader.splits
+        assert run.trial is not None
+        store, splits, weights = reader.store, reader.splits, Weights(run.trial, run.own, epoch)
         asked = {TEST: reader.embed(load_test(store, splits))}
         if splits.validation:
             asked[VALIDATION] = reader.embed(in_parts(store, store.rows_of(splits.validation)))
-        weights = Weights(run.trial or 0, run.own, epoch)
-        for space in self._spaces(reader, run):
+        for space in self._spaces(reader, run, epoch):
             with replacing(self.folder / weights.file(space)) as file:
                 np.save(file, asked[TEST].spaces[space].numpy())
             for probe, fitted in reader.probes(space, self.read.probes).items():
@@ -73,10 +73,10 @@ class _Reading:
                     ids = [store.subjects[row].id for row in scans.rows]
                     yield Reading(weights, space, probe, split, ids, store.labels[scans.rows], said)
 
-    def _spaces(self, reader: Reader, run: Replicate) -> list[FeatureSpace]:
-        """The spaces to read; one that the method has not is left out."""
+    def _spaces(self, reader: Reader, run: Replicate, epoch: int) -> list[FeatureSpace]:
+        """The spaces to read; one that the method has not is left out, which is told once of a run."""
         wanted = self.read.features or (reader.space,)
         for space in wanted:
-            if space not in reader.spaces:
-                log.info("%s: %s has no %s to read", run.words, reader.run.method.name, space)
+            if space not in reader.spaces and epoch == 0:
+                log.info("%s: %s has no %s to read", run.words, reader.run.finetuning().method.name, space)
         return [space for space in wanted if space in reader.spaces]

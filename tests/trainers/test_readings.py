@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from contrasweep.trainers import probes
-from contrasweep.trainers.config import RunConfig, SplitConfig
+from contrasweep.trainers.config import FeatureSpace, RunConfig, SplitConfig
 from contrasweep.trainers.covariates import Covariates
 from contrasweep.trainers.data.feeds.resident import ResidentFeed, load_resident
 from contrasweep.trainers.data.locked import load_test
@@ -72,7 +72,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return Trained(store, splits, {name: (run, folder / name) for name, run in runs.items()})
 
 
-def predictions(trained: Trained, reader: Reader, space: Any, probe: str, *further: Any) -> np.ndarray:
+def predictions(trained: Trained, reader: Reader, space: FeatureSpace, probe: str, *further: Any) -> np.ndarray:
     """What a probe says of the test split."""
     read = reader.embed(load_test(trained.store, trained.splits)).read(space)
     return np.asarray(reader.probes(space, further)[probe].predict(read).numpy())
@@ -103,7 +103,7 @@ def test_the_judged_reading_is_what_the_run_predicts(trained: Trained, name: str
     ],
 )
 def test_spaces_and_probes_are_those_of_the_method(
-    trained: Trained, name: str, judged: str, space: Any, spaces: tuple[str, ...]
+    trained: Trained, name: str, judged: str, space: FeatureSpace, spaces: tuple[FeatureSpace, ...]
 ) -> None:
     reader = trained.reader(name)
     assert (reader.judged, reader.space, reader.spaces) == (judged, space, spaces)

@@ -11,6 +11,7 @@ from contrasweep.services.data import plan
 from contrasweep.services.data.plan import estimate, make_plan
 from contrasweep.services.screen.tables import print_plan
 from contrasweep.services.settings import Settings
+from contrasweep.services.spec.read import ReadConfig
 from contrasweep.services.spec.spec import LoadedSpec
 from contrasweep.trainers.config import ModelConfig, TrainingConfig
 from contrasweep.trainers.errors import UserError
@@ -147,9 +148,16 @@ def test_transforms_that_fail_on_these_images(scans: Path) -> None:
         printed(of(scans, data={"transforms": transforms}), scans / "home")
 
 
+def test_what_is_read_of_each_training_is_embedded_and_kept(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """30 trials of 3 seeds: each predicts 8 of the 40 scans, and its three weights embed all of them."""
+    monkeypatch.setattr(plan, "rehearse", lambda model, training, shape: Rehearsal(1.0, 0, 3600.0, 10**9))
+    planned = make_plan(of(scans, read={"epochs": [1, 2]}), Settings(home=scans / "home"), [local_node()])
+    assert planned.test_hours == pytest.approx(90 * (8 + 3 * 40)) and planned.disk_gb >= 90 * 2
+
+
 def test_the_estimate_multiplies_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step of 0.5 s: 100 of train in 6 batches of 16 are 3 s an epoch; 10 runs of 4 epochs, 4 workers at work."""
-    monkeypatch.setattr(plan, "rehearse", lambda model, training, shape: Rehearsal(0.5, 2_000_000, 0.1))
+    monkeypatch.setattr(plan, "rehearse", lambda model, training, shape: Rehearsal(0.5, 2_000_000, 0.1, 500_000))
     study = spec(training={"workers": 2}, trials=5, seeds=[0, 1], parallel=2)
     cost = estimate(study, study.plan, Allotment(2, {}), (1, 32), [100])
     assert estimate(study, study.plan, Allotment(2, {}), (1, 32), [100, 200]).epoch_s == 4.5, (
@@ -160,6 +168,10 @@ def test_the_estimate_multiplies_what_was_measured(monkeypatch: pytest.MonkeyPat
     assert cost.disk_gb == pytest.approx(0.02)
     tested = estimate(study, study.plan, Allotment(2, {}), (1, 32), [100], tested=60)
     assert tested.hours == cost.hours and tested.test_hours == pytest.approx(0.1 * 60 * 10 / 3600)
+    read = study.model_copy(update={"read": ReadConfig(epochs=(1, 3))})
+    assert estimate(read, study.plan, Allotment(2, {}), (1, 32), [100]).disk_gb == pytest.approx(
+        10 * (0.002 + 2 * 0.0005)
+    )
     fresh = spec(training={"workers": 2}, trials=5, seeds=[0, 1], parallel=2, racing={"judged_on": "fresh"})
     with_finals = estimate(fresh, fresh.plan, Allotment(2, {}), (1, 32), [100])
     assert with_finals.hours == pytest.approx(3 * 4 * (10 + 3 * 2 + 2) / 4 / 3600), (

@@ -21,7 +21,7 @@ from contrasweep.services.spec.read import ReadConfig
 from contrasweep.services.spec.replicate import Replicate
 from contrasweep.services.spec.spec import SweepSpec, parse_spec
 from contrasweep.services.sweep.contenders import Listener, Members, complete
-from contrasweep.services.sweep.readings import write_all
+from contrasweep.services.sweep.readings import read_configurations
 from contrasweep.services.sweep.trial import run_config
 from contrasweep.trainers.config import SplitConfig
 from contrasweep.trainers.data.feeds.resident import ResidentFeed, load_resident
@@ -76,7 +76,7 @@ class Sweep:
         ]
         for _, members in configurations:
             list(listener.heard(self.prepared.store, load_test(self.prepared.store, self.prepared.splits), members))
-        write_all(spec.read, configurations, listener, final)
+        read_configurations(spec.read, configurations, listener, final)
         return pq.read_table(final.with_name("readings.parquet")).to_pandas()
 
 
@@ -167,7 +167,7 @@ def test_each_fold_is_read_by_the_run_that_was_validated_on_it(sweep: Sweep, tmp
     members = {Replicate(0, fold, trial=0): (run, best / "best.pt") for fold in (0, 1)}
     listener = Listener(torch.device("cpu"))
     list(listener.heard(folds.store, load_test(folds.store, splits), members))
-    write_all(read, [(folds, members)], listener, tmp_path / "final.json")
+    read_configurations(read, [(folds, members)], listener, tmp_path / "final.json")
     table = pq.read_table(tmp_path / "readings.parquet").to_pandas().query("split == 'validation'")
     for run_of, held_out in (("fold 0 seed 0", splits.validation), ("fold 1 seed 0", splits.train)):
         assert {*table[table.run == run_of].scan} == {*held_out}
