@@ -57,7 +57,7 @@ class Sweep(Model):
         return read_final(self._folder)
 
     def trials(self) -> "pd.DataFrame":
-        """A row for each configuration, the best first: objectives, sd, `params_*`, `training_*`, `choices_*`."""
+        """A row for each configuration, the best first: objectives, sd, `params_*`, `training_*`, `choices_*` ..."""
         return self._table("trials")
 
     def seed_runs(self) -> "pd.DataFrame":

@@ -382,5 +382,4 @@ def _varying(trials: Sequence[Trial]) -> list[str]:
     for trial in trials:
         for name, value in trial.params.items():
             seen.setdefault(name, {}).setdefault(trial.method, set()).add(value)
-    differing = [name for name, by_method in seen.items() if any(len(values) > 1 for values in by_method.values())]
-    return [*(name for name in differing if name != "start"), *(["start"] if "start" in seen else [])]
+    return [name for name, own in seen.items() if name == "start" or any(len(values) > 1 for values in own.values())]

@@ -213,7 +213,8 @@ def taken_or_trained(stage: Stage, worker: Worker, referee: "RefereeClient") -> 
     from was paused, it has not begun.
     """
     runs, run, folder, device = stage.runs, stage.run, stage.folder, worker.device
-    take = not stage.is_under_way  # what is under way goes on
+    known = History.read(folder)
+    take = not stage.is_under_way or (known is not None and known.state == RUNNING)  # others go on, or are whole
     with runs.claimed(run, referee.is_pausing) if take and world_size() == 1 else nullcontext():
         found = STATES.index(replayed(runs, run, folder, referee) if take and rank() == 0 else "")
         state = STATES[first_says(found, device)]

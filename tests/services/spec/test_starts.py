@@ -38,7 +38,7 @@ def test_a_run_is_told_what_it_starts_from_and_what_that_one_does() -> None:
     run = run_config(study, third, 4)
     assert run.start == run_config(study, second, 4)
     assert run.start and run.start.start == run_config(study, first, 4)
-    assert (run.model.width, run.start.model.width, run.start.start.model.width) == (1.0, 2.0, 2.0)  # type: ignore[union-attr]
+    assert (run.model.width, run.start.model.width, run.start.start.model.width) == (1.0, 2.0, 2.0)
     assert run_config(study, Configuration("vanilla", {}), 4).start is None
 
 

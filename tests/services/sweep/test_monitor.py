@@ -18,7 +18,7 @@ from contrasweep.services.spec.spec import SweepSpec
 from contrasweep.services.stores.tracker import Tracker
 from contrasweep.services.sweep.monitor import Monitor
 from contrasweep.services.sweep.racing import Event
-from contrasweep.trainers.history import PRUNED
+from contrasweep.trainers.history import PRUNED, START, of_stage
 from tests.services.past import EPOCHS, leave, rows, spec
 
 SPEC = spec(trials=4, seeds=[0, 1])
@@ -72,6 +72,13 @@ def test_a_configuration_from_start_to_end(tmp_path: Path) -> None:
     ]
     assert "dynlocrep" in told.of("leaderboard")[0][1]
     assert shown.last == (8, 32, "1/4 trials · 2 seed runs · best 5.500")
+
+
+def test_what_a_run_starts_from_is_tracked_and_counts_where_it_is_a_configuration(tmp_path: Path) -> None:
+    monitor, told, shown = monitoring(tmp_path)
+    row = of_stage(START, rows([5.0], first=2)[0])
+    monitor.follow([Event(1, FIRST, row)])
+    assert told.calls == [("epoch", 1, FIRST, row)] and shown.last[0] == 0
 
 
 def test_one_that_was_stopped(tmp_path: Path) -> None:

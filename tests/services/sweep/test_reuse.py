@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import torch
 
 from contrasweep.search_spaces import Configuration
 from contrasweep.services.records.seed_runs import SeedRuns
@@ -12,9 +13,11 @@ from contrasweep.services.spec.spec import SweepSpec
 from contrasweep.services.stores.optuna import open_study
 from contrasweep.services.sweep.drawing import Drawing
 from contrasweep.services.sweep.reuse import count_there
-from contrasweep.services.sweep.trial import replayed, run_config
+from contrasweep.services.sweep.stages import Source, Stage, Worker
+from contrasweep.services.sweep.trial import replayed, run_config, taken_or_trained
 from contrasweep.trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
 from tests.services.past import history, rows, spec
+from tests.trainers import tiny
 
 MAES = [5.0, 4.0, 3.0, 3.5]
 
@@ -36,6 +39,9 @@ class Judge:
     def hear(self, row: EpochMetrics) -> Verdict:
         self.heard.append(row)
         return Verdict.GO
+
+    def is_pausing(self) -> bool:
+        return False
 
 
 CONFIGURATION = Configuration("dynlocrep", {})
@@ -76,6 +82,22 @@ def test_one_that_pauses_has_not_begun(runs: SeedRuns, tmp_path: Path) -> None:
     folder, judge = tmp_path / "two-2", Judge(Verdict.PAUSE, 1)
     assert replayed(runs, run_config(spec(), CONFIGURATION, 0), folder, judge) == RUNNING  # type: ignore[arg-type]
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(("state", "taken"), [(RUNNING, "one-1/trial-0000/seed-0"), (COMPLETE, ""), (PRUNED, "")])
+def test_one_that_is_under_way_is_taken_where_another_was_whole_first(
+    runs: SeedRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, taken: str
+) -> None:
+    monkeypatch.setattr(
+        "contrasweep.services.sweep.trial.train_seed", lambda run, feed, folder, **_: History.read(folder)
+    )
+    folder, judge = tmp_path / "two-2" / "trial-0007" / "seed-0", Judge()
+    history(MAES[:2], state=state).write(folder)
+    (folder / "latest.pt").touch()
+    stage = Stage(run_config(spec(), CONFIGURATION, 0), (Source(tiny.feed, runs),), folder)
+    worker = Worker(Source.open, torch.device("cpu"), judge.hear, judge.is_pausing)
+    found = taken_or_trained(stage, worker, judge)  # type: ignore[arg-type]
+    assert (found.taken, len(found.epochs)) == (taken, 4 if taken else 2)
 
 
 def test_there_is_none(runs: SeedRuns, tmp_path: Path) -> None:
