@@ -296,9 +296,9 @@ class TrainingSplitConfig(Frozen):
     Of its scans those that fulfil `where`; of these the subjects none of whose labels is in a range [low, high) of
     `drop`; of these `size`, a share or a number of subjects that `seed` draws, fewer being among more. Methods are
     taught the mean label of the scans in each of `bins` of equal width, a number of them or `{width: 5}`, by `permute:
-    values` in place of each label another of them, and with `noise`, a sd in label units, each scan's with a normal
-    error, all drawn by `seed`. Probes, fine-tuning and all figures have the table's labels. Of scans without a label
-    `where` alone leaves any out.
+    values` in place of each label another of them, a bijection, and with `noise`, a sd in label units, each scan's with
+    a normal error, all drawn by `seed`. Probes, fine-tuning and all figures have the table's labels. Of scans without a
+    label `where` alone leaves any out.
     """
 
     size: Annotated[int | float, AfterValidator(_is_a_size)] = 1.0

@@ -121,7 +121,8 @@ def readout(
     - `huber`: (f - y)^2 / (2 bend) up to `bend`, then |f - y| - bend / 2: the form of Yang et al. 2021, whose slope
       is that of `l1` for any bend. `bend` is in label units; 1 is their default, and PyTorch's.
     - `dex` (Rothe et al. 2018, deep expectation): cross-entropy of `bins` logits with the bin nearest to y, as there
-      ages are rounded to years. Predicts sum_k softmax(f)_k c_k over the bins' centres c.
+      ages are rounded to years. Predicts sum_k softmax(f)_k c_k over the bins' centres c, which divide the range of the
+      labels evenly.
     - `soft` (SFCN, Peng et al. 2021): divergence KL(q | softmax(f)) from a normal distribution q about y with the
       deviation `soft_sd`, over bins of `soft_bin`, both in label units; 1 year is theirs. Predicts as `dex`.
     """

@@ -15,6 +15,7 @@ from contrasweep.services.records.trial_record import TrialRecord, read_records
 from contrasweep.services.settings import Settings
 from contrasweep.services.spec.spec import SweepSpec
 from contrasweep.services.sweep.sampling import told
+from contrasweep.trainers import losses
 from contrasweep.trainers.atomic import write_atomically
 from contrasweep.trainers.errors import UserError
 
@@ -113,7 +114,8 @@ def _is_open_to(spec: SweepSpec, configuration: Configuration, earlier: SweepSpe
 def _learned(sweep_id: str, record: TrialRecord, earlier: SweepSpec) -> Learned:
     own = record.configuration
     stood = earlier.choosing(own.choices).training.model_dump(include={*TRAINING})
-    whole = replace(own, training={**stood, **own.training})
+    params = {**losses.parameters(own.method), **own.params}  # an earlier version knew of fewer
+    whole = replace(own, params=params, training={**stood, **own.training})
     return Learned(sweep_id, whole, tuple(record.objectives.values()), told(record).excess)
 
 

@@ -1,13 +1,11 @@
 """Presets: each gives, under a table with images, a spec whose methods can be trained."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from contrasweep.services.spec.checks import check_spec
 from contrasweep.services.spec.spec import LoadedSpec, SweepSpec, spec_of
-from contrasweep.services.spec.yaml import load_mapping
 
 FOLDER = Path(__file__).parents[2] / "search_spaces" / "presets"
 PRESETS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -16,9 +14,8 @@ DATA = {"participants": "participants.tsv", "image": "{participant_id}.nii.gz", 
 
 def spec(preset: str) -> SweepSpec:
     """The preset under a spec that says nothing but its data and a method."""
-    document: dict[str, Any] = load_mapping((FOLDER / f"{preset}.yaml").read_bytes(), preset)
-    search = {"spaces": [preset.partition("-")[0]], **document.pop("search", {})}
-    return spec_of({"name": preset, **document, "data": {**DATA, **document.get("data", {})}, "search": search}, preset)
+    search = {"spaces": [preset.partition("-")[0]]}
+    return spec_of({"name": preset, "preset": preset, "data": DATA, "search": search}, preset)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -39,6 +39,7 @@ EVERYTHING: dict[str, Any] = {
 }
 JOINT = {"method": MethodConfig(name="adacon", params={"regression": 1.0})}
 """A contrast with a regression branch beside it."""
+REFERENCE = {"method": MethodConfig(name="fds", params={"variant": "reference", "reweight": True, "bin_size": 20.0})}
 
 
 def train(
@@ -325,8 +326,11 @@ def test_evaluates_every_so_often_and_at_the_end(tmp_path: Path) -> None:
     assert [row["epoch"] for row in history.epochs if "validation_mae" in row] == [1, 3, 4]
 
 
-def test_a_regression_branch_goes_on_as_if_never_interrupted_and_is_the_probe(tmp_path: Path) -> None:
-    run, feed = tiny.run("adacon", **EVERYTHING).model_copy(update=JOINT), tiny.feed()
+@pytest.mark.parametrize("update", [JOINT, REFERENCE], ids=["branch", "reference"])
+def test_a_head_that_is_trained_along_goes_on_as_if_never_interrupted_and_is_the_probe(
+    update: dict[str, Any], tmp_path: Path
+) -> None:
+    run, feed = tiny.run(**EVERYTHING).model_copy(update=update), tiny.feed()
     history = train(run, tmp_path / "once")
     train_with_pauses(run, tmp_path / "paused")
     assert_same_run(tmp_path / "once", tmp_path / "paused")

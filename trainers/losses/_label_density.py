@@ -30,7 +30,7 @@ def kernel_of(kernel_size: int, sigma: float, variant: Variant) -> dict[int, flo
     reach, radius = kernel_size // 2, int(_CUT * sigma + 0.5)
 
     def weight(shift: int) -> float:
-        images = [k for k in range(-radius, radius + 1) if (k - shift) % kernel_size == 0]
+        images = range((shift + radius) % kernel_size - radius, radius + 1, kernel_size)
         return sum(math.exp(-(k / sigma) * (k / sigma) / 2) for k in ([shift] if variant == "paper" else images))
 
     return {shift: weight(shift) / weight(0) for shift in range(-reach, reach + 1)}

@@ -32,7 +32,8 @@ class FDS(Vanilla):
     Statistics of an epoch are of its batches as they were trained on, and serve from the next epoch on, at the
     earliest `start_smooth` (from 0). Only training smooths; `probe` reads plain features. Without `width` there are no
     features, and nothing is smoothed. `reweight` adds the weights of `lds` (LDS + FDS). `variant="reference"` is what
-    the authors' public code computes: see `ReferenceStatistics`. Other parameters are those of `vanilla`.
+    the authors' public code computes: bins without data count as of mean 0 and variance 1, k is the kernel of `lds`
+    there, and what is smoothed is an epoch older (`ReferenceStatistics`). Other parameters are those of `vanilla`.
 
     >>> import torch
     >>> loss = FDS(train_labels=[20.0, 50.0, 80.0], width=4)

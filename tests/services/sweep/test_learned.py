@@ -120,6 +120,13 @@ def test_complete_configurations_are_read_as_measured_with_all_of_their_training
     assert (training["lr"], training["weight_decay"], training["epochs"]) == (0.25, 0.25, 4)
 
 
+def test_parameters_that_a_method_has_got_since_stand_at_their_defaults(settings: Settings) -> None:
+    earlier = begun(settings, study())
+    tried(earlier, params={name: value for name, value in PARAMS.items() if name != "soft_bin"})
+    (learned,) = recalled(settings, learning(earlier))
+    assert learned.configuration.params == PARAMS
+
+
 def test_a_finalist_is_read_as_its_race_left_it(settings: Settings) -> None:
     one = study(racing={"finalists": 1, "judged_on": "fresh"})
     earlier = begun(settings, one)
