@@ -672,7 +672,9 @@ class SweepSpec(Frozen):
     @property
     def drawn(self) -> dict[str, "SweepSpec"]:
         """This spec, and with each option by its place, where configurations are tried beside the points."""
-        return {"": self, **self.variants} if self.search.trials > len(self.search.points) else {}
+        racing, points = self.search.racing, len(self.search.points)
+        more = self.search.trials > points or (racing is not None and racing.reinvest)
+        return {"": self, **self.variants} if more else {}
 
     @property
     def trains(self) -> bool:

@@ -21,6 +21,7 @@ def draw(outcome: Outcome) -> Figure:
     metric, names = outcome.metrics[0], [row.name for row in outcome.rows]
     published = any(metric in row.published for row in outcome.rows)
     figure = canvas(_BESIDE_IN + _ROW_IN * len(names), _WIDTH_IN)
+    figure.set_layout_engine("constrained", wspace=0.06)
     ours = axes_of(figure, (1, 1 + published, 1))
     for place, row in enumerate(outcome.rows):
         if metric in row.ours:

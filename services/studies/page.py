@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -44,9 +44,14 @@ class Report:
         return cls(seen.outcome(), seen.findings)
 
     def kept(self, folder: SweepFolder) -> "Report":
-        """This, once the outcome is written beside the sweep's final figure."""
-        write_atomically(folder.path / OUTCOME, self.outcome.to_json().encode())
-        return self
+        """This, once the outcome is written beside the sweep's final figure; code and machine are those of the first
+        time, which was as the sweep ended.
+        """
+        path = folder.path / OUTCOME
+        first = Outcome.model_validate_json(path.read_bytes()) if path.exists() else self.outcome
+        outcome = self.outcome.model_copy(update={"code": first.code, "machine": first.machine})
+        write_atomically(path, outcome.to_json().encode())
+        return replace(self, outcome=outcome)
 
     @property
     def tables(self) -> dict[str, Table]:

@@ -58,3 +58,10 @@ def test_bands_are_thirds_in_the_order_of_labels(labels: list[float]) -> None:
     assert max(counts) - min(counts) <= 1 and len(counts) == 3
     lower = [label for label, band in zip(labels, bands, strict=True) if band.startswith("below")]
     assert max(lower) < min(set(labels) - set(lower))
+
+
+def test_any_number_of_bands() -> None:
+    assert label_bands([10.0, 20.0, 30.0, 40.0, 50.0], 5) == [
+        "below 18", "18 to 26", "26 to 34", "34 to 42", "42 and above"
+    ]  # fmt: skip
+    assert label_bands([1.0, 2.0, 3.0, 4.0], 2) == ["below 2.5", "below 2.5", "2.5 and above", "2.5 and above"]

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
+from contrasweep.trainers.analyses._panels import style
 from contrasweep.trainers.analyses._readings import FloatArray
 from contrasweep.trainers.analyses.base import Evidence, Table
-from contrasweep.trainers.drawing import COLOURS
 from contrasweep.trainers.errors import UserError
 from contrasweep.trainers.interval import Interval
 from contrasweep.trainers.power_law import LEAST_SIZES, PowerLaw, fit_power_law
@@ -46,7 +46,7 @@ def foretell(
         bounds = f"[{gain.low:.3g}, {gain.high:.3g}] {evidence.unit}".strip()
         words.append(f"{method}: {more} people more than {most:g} would lower the MAE by {gain.value:.3g} {bounds}.")
         sizes = np.linspace(line[0].at, most + more, 100)
-        axes.plot(sizes, law.at(sizes), color=COLOURS[number % len(COLOURS)], linewidth=1, linestyle=(0, (2, 2)))
+        axes.plot(sizes, law.at(sizes), color=style(number)[0], linewidth=1, linestyle=(0, (2, 2)))
     if not rows:
         raise UserError(f"law: no method has {LEAST_SIZES} numbers of people, to which one can be fitted")
     return Table(_COLUMNS, tuple(rows)), tuple(words)

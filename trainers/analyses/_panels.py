@@ -39,6 +39,11 @@ def in_unit(evidence: Evidence, what: str) -> str:
     return f"{what} ({plain(evidence.unit)})" if evidence.unit else what
 
 
+def style(place: int) -> tuple[str, str]:
+    """Colour and marker of a series, by its place."""
+    return COLOURS[place % len(COLOURS)], MARKERS[(place + place // len(COLOURS)) % len(MARKERS)]
+
+
 def rows_of_intervals(series: Mapping[str, Mapping[str, Interval]], axis: str, zero: bool = False) -> Figure:
     """Intervals of each named row, one below the other, apart by the series that they are of; `zero` is marked."""
     rows = [*dict.fromkeys(row for intervals in series.values() for row in intervals)]
@@ -48,7 +53,7 @@ def rows_of_intervals(series: Mapping[str, Mapping[str, Interval]], axis: str, z
     if zero:
         axes.axvline(0, color=INK, linewidth=1, linestyle=(0, (5, 4)), zorder=1)
     for place, (name, intervals) in enumerate(series.items()):
-        colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+        colour, marker = style(place)
         at = [rows.index(row) + apart[place] for row in intervals]
         axes.hlines(at, [own.low for own in intervals.values()], [own.high for own in intervals.values()], color=colour)
         axes.plot([own.value for own in intervals.values()], at, marker, color=colour, markersize=5, label=plain(name))
@@ -80,10 +85,8 @@ def rows_of_dots(values: Mapping[str, Sequence[float]], axis: str) -> Figure:
 def lines_over_epochs(axes: Axes, values: Mapping[str, Mapping[int, Sequence[float]]]) -> None:
     """Of each configuration the mean over runs after each epoch, and between which values they are."""
     for place, (name, by_epoch) in enumerate(values.items()):
-        colour, epochs = COLOURS[place % len(COLOURS)], [*by_epoch]
-        runs = [*by_epoch.values()]
+        (colour, marker), epochs, runs = style(place), [*by_epoch], [*by_epoch.values()]
         axes.fill_between(epochs, [*map(min, runs)], [*map(max, runs)], color=colour, alpha=0.15, linewidth=0)
-        marker = MARKERS[place % len(MARKERS)]
         axes.plot(epochs, [np.mean(own) for own in runs], color=colour, marker=marker, markersize=4, label=plain(name))
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

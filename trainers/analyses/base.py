@@ -46,7 +46,7 @@ class Evidence:
         values: parameters, fields of the training and options of each, by its name.
         scans, subjects, labels: [n]; several scans may be of one subject.
         columns: cells of the table [n] by column.
-        train_labels: of the training split.
+        train_labels: of the training split; empty where the volume store is gone, which then has no columns either.
         predictions: [n] float64 by reading.
         embeddings: [n, F] float32 by reading, without a probe; read from disk as one is asked for.
         epochs: what was measured after each epoch, by configuration and seed.

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from contrasweep.trainers.analyses._law import Place, foretell
-from contrasweep.trainers.analyses._panels import in_unit
+from contrasweep.trainers.analyses._panels import in_unit, style
 from contrasweep.trainers.analyses._readings import FloatArray, Run, Space, predictions
 from contrasweep.trainers.analyses.base import ANALYSES, Evidence, Findings, Table
-from contrasweep.trainers.drawing import COLOURS, FAINT, MARKERS, axes_of, canvas, plain
+from contrasweep.trainers.drawing import FAINT, axes_of, canvas, plain
 from contrasweep.trainers.errors import UserError, nearest
 from contrasweep.trainers.interval import Interval
 from contrasweep.trainers.metrics import METRICS
@@ -114,12 +114,13 @@ def _drawn(lines: Mapping[str, Sequence[Place]], told: Mapping[str, Interval], o
     for number, (method, line) in enumerate(lines.items()):
         own = [told[place.point] for place in line]
         below, above = [one.value - one.low for one in own], [one.high - one.value for one in own]
+        colour, marker = style(number)
         axes.errorbar(
             [place.at for place in line],
             [one.value for one in own],
             yerr=np.abs([below, above]),
-            color=COLOURS[number % len(COLOURS)],
-            marker=MARKERS[number % len(MARKERS)],
+            color=colour,
+            marker=marker,
             markersize=5,
             linewidth=1.6,
             elinewidth=1,

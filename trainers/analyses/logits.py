@@ -29,7 +29,7 @@ class Logits:
     Args:
         batch: scans in it, where there are so many.
         hardest: negative pairs.
-        bin_size: in label units; null for one, or a sixtieth of the training labels' range where that is less.
+        bin_size: in label units; null for one, or a sixtieth of the labels' range where that is less.
         features: the space to look at, where several were kept; null for the first.
     """
 
@@ -57,7 +57,7 @@ class Logits:
 
     def _positive(self, evidence: Evidence, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which pairs [n, n] of the batch are positive; each pair counts once, above the diagonal."""
-        width = narrow_bin(evidence.train_labels) if self.bin_size is None else self.bin_size
+        width = narrow_bin(evidence.labels) if self.bin_size is None else self.bin_size
         bins = numbered_bins(evidence.labels[rows], width)
         positive: NDArray[np.bool_] = np.triu(bins[:, None] == bins, 1)
         if not positive.any():

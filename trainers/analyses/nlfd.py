@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from contrasweep.trainers.analyses._panels import in_unit
+from contrasweep.trainers.analyses._panels import grid, in_unit, style
 from contrasweep.trainers.analyses._readings import (
     FloatArray,
     Run,
@@ -17,7 +17,7 @@ from contrasweep.trainers.analyses._readings import (
     predictions,
 )
 from contrasweep.trainers.analyses.base import ANALYSES, Evidence, Findings, Table
-from contrasweep.trainers.drawing import COLOURS, FAINT, MARKERS, axes_of, canvas, plain
+from contrasweep.trainers.drawing import COLOURS, FAINT, INK, axes_of, canvas, plain
 from contrasweep.trainers.lipschitz import lipschitz_factors, z_gap
 from contrasweep.trainers.metrics import pearson
 from contrasweep.trainers.parameters import Several
@@ -72,7 +72,7 @@ class Nlfd:
                 beside: Table(_COLUMNS, tuple(_gap_row(name, reference, own) for name, own in gaps.items())),
             },
             figures={
-                smoothness: _histogram(factors, in_unit(evidence, "normalised Lipschitz factor")),
+                smoothness: _histogram(factors, reference, in_unit(evidence, "normalised Lipschitz factor")),
                 beside: _scatter(gaps, reference),
             },
             words=_left_out(factors),
@@ -130,20 +130,19 @@ def _left_out(factors: Factors) -> tuple[str, ...]:
     return (f"Scans in one place with their neighbour, left out: {named}.",) if named else ()
 
 
-def _histogram(factors: Factors, axis: str) -> Figure:
+def _histogram(factors: Factors, reference: str, axis: str) -> Figure:
     pooled = {name: np.concatenate([*runs.values()]) for name, runs in factors.items()}
     known = {name: own[np.isfinite(own)] for name, own in pooled.items()}
-    figure = canvas(4.2, 6.4)
-    axes = axes_of(figure)
     everything = np.concatenate([*known.values()])
-    edges = np.linspace(0, (np.percentile(everything, _SHOWN) if everything.size else 0) or 1, 41)
-    for place, (name, own) in enumerate(known.items()):
-        shares = np.histogram(own, edges)[0] / max(1, own.size)
-        axes.stairs(shares, edges, color=COLOURS[place % len(COLOURS)], linewidth=1.6, label=plain(name))
-    axes.set_xlabel(axis)
-    axes.set_ylabel("share of scans")
-    axes.grid(axis="y", color=FAINT, linewidth=0.8)
-    axes.legend(frameon=False, fontsize=8.5)
+    edges = np.linspace(0, (np.percentile(everything, _SHOWN) if everything.size else 0) or 1, 31)
+    shares = {name: np.histogram(own, edges)[0] / max(1, own.size) for name, own in known.items()}
+    figure, all_axes = grid([*shares])
+    for axes, own in zip(all_axes, shares.values(), strict=True):
+        axes.stairs(own, edges, color=COLOURS[0], alpha=0.6, fill=True)
+        axes.stairs(shares[reference], edges, color=INK, linewidth=1)
+        axes.set_ylim(0, 1.05 * max(map(max, shares.values())) or 1)
+    figure.supxlabel(axis, fontsize=9.5)
+    figure.supylabel(f"share of scans; line: {plain(reference)}", fontsize=9.5)
     return figure
 
 
@@ -151,11 +150,11 @@ def _scatter(gaps: Mapping[str, FloatArray], reference: str) -> Figure:
     figure = canvas(4.2, 6.4)
     axes = axes_of(figure)
     for place, (name, own) in enumerate(gaps.items()):
-        colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+        colour, marker = style(place)
         axes.plot(own[1:, 0], own[1:, 1], marker, color=colour, markersize=4, alpha=0.6, label=plain(name))
     axes.set_xlabel(f"Z gap to {plain(reference)}")
     axes.set_ylabel(f"Pearson r less that of {plain(reference)}")
     axes.grid(color=FAINT, linewidth=0.8)
-    if gaps:
-        axes.legend(frameon=False, fontsize=8.5)
+    if len(gaps) > 1:
+        figure.legend(loc="outside upper left", ncols=4, frameon=False, fontsize=8.5)
     return figure

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from contrasweep.trainers.analyses._panels import grid, in_unit, labelled
+from contrasweep.trainers.analyses._panels import grid, labelled
 from contrasweep.trainers.analyses._readings import Space, predictions
 from contrasweep.trainers.analyses.base import ANALYSES, Evidence, Findings, Table
 from contrasweep.trainers.drawing import COLOURS, INK
@@ -36,7 +36,7 @@ class Scatter:
             axes.axline((low, low), slope=1, color=INK, linewidth=1, linestyle=(0, (5, 4)), zorder=1)
             axes.scatter(y, own, s=14, color=COLOURS[0], edgecolor="white", linewidth=0.3, alpha=0.6)
             axes.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin), aspect="equal")
-            error = in_unit(evidence, f"MAE {told[point]['mae']:.3g}")
+            error = f"MAE {told[point]['mae']:.3g} {evidence.unit}".rstrip()
             axes.text(0.04, 0.96, error, transform=axes.transAxes, va="top", fontsize=8.5, color=INK)
         figure.supxlabel(labelled(evidence, "true"), fontsize=9.5)
         figure.supylabel(labelled(evidence, "predicted"), fontsize=9.5)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from contrasweep.trainers.analyses._by_group import findings_by_group
 from contrasweep.trainers.analyses._readings import Space
 from contrasweep.trainers.analyses.base import ANALYSES, Evidence, Findings
+from contrasweep.trainers.errors import UserError
 from contrasweep.trainers.metrics import SHOTS, shot_regions
 from contrasweep.trainers.parameters import Positive
 
@@ -27,5 +28,7 @@ class Shots:
 
     def run(self, evidence: Evidence) -> Findings:
         """As `Analysis.run`."""
+        if not evidence.train_labels.size:
+            raise UserError("the training labels, of which shots are, are not there any more: the volume store is gone")
         regions = shot_regions(evidence.labels, evidence.train_labels, self.bin_size).tolist()
         return findings_by_group(evidence, regions, SHOTS, "Errors by number of training labels", self.features)

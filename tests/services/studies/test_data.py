@@ -14,8 +14,13 @@ from tests.services.small_study import write_study
 def test_the_phantom_is_generated_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "SUBJECTS", 20)
     told: list[str] = []
+
+    def saying(words: str) -> nullcontext[None]:
+        told.append(words)
+        return nullcontext()
+
     for _ in range(2):
-        found = data_named("phantom", tmp_path, lambda words: nullcontext(told.append(words)))
+        found = data_named("phantom", tmp_path, saying)
     assert len(told) == 1 and found.base == tmp_path / "phantom"
     assert (found.base / found.document["data"]["participants"]).is_file()
     assert len([*found.base.glob("stiffness/*.nii.gz")]) == 20

@@ -48,7 +48,8 @@ def test_some_scans_alone(tmp_path: Path) -> None:
     evidence = of_scans(read_evidence(*finished(tmp_path / "home", study_in(tmp_path))), AGES > 70)
     many = int((AGES > 70).sum())
     assert len(evidence.scans) == len(evidence.subjects) == len(evidence.labels) == many
-    assert {len(said) for said in (*evidence.predictions.values(), *evidence.embeddings.values())} == {many}
+    assert {len(one) for one in evidence.predictions.values()} == {many}
+    assert {len(one) for one in evidence.embeddings.values()} == {many}
 
 
 def test_a_sweep_without_test_predictions_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The table of a study, and its verdict."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from contrasweep.services.studies.tables import command, footnotes, orders, outc
 from contrasweep.trainers.errors import UserError
 from tests.services.studies.left import AGES, finished, said, study_in
 
-CLAIMED = {"table": None, "dataset": None, "order": ["DynLocRep", "SupReMix", "SimCLR"]}
+CLAIMED: dict[str, Any] = {"table": None, "dataset": None, "order": ["DynLocRep", "SupReMix", "SimCLR"]}
 
 
 def outcome_of(study: StudyConfig, home: Path, failed: str = "") -> Outcome:

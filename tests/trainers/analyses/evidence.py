@@ -19,10 +19,10 @@ def evidence(
     scans_of_each: int = 1,
     seed: int = 0,
 ) -> Evidence:
-    """Two methods in turn, of which later points have more people, smaller errors and a smoother embedding.
+    """Methods of four points each, of which later ones have more people, smaller errors and a smoother embedding.
 
-    The embedding is a curve over the label, and noise that falls over epochs. There are whole years as labels, two sexes,
-    and two sites that the embedding knows nothing of.
+    The embedding is a curve over the label, and noise that falls over epochs. Labels are whole years. There are two
+    sexes, and two sites of which the embedding knows nothing.
     """
     rng = np.random.default_rng(seed)
     labels = np.repeat(rng.integers(20, 60, scans // scans_of_each), scans_of_each).astype(np.float64)
