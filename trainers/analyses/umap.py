@@ -1,5 +1,6 @@
 """UMAP maps of embeddings (DynLocRep, Fig. 5)."""
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from contrasweep.trainers.analyses._maps import Panels, findings_of_maps
 from contrasweep.trainers.analyses._readings import FloatArray, Space
 from contrasweep.trainers.analyses.base import ANALYSES, Evidence, Findings
-from contrasweep.trainers.parameters import NotNegative, Several
+from contrasweep.trainers.parameters import Probability, Several
 
 
 @ANALYSES.register("umap")
@@ -28,7 +29,7 @@ class Umap:
     mark: str | None = None
     features: Space | None = None
     neighbours: Several = 15
-    min_distance: NotNegative = 0.1
+    min_distance: Probability = 0.1
 
     def run(self, evidence: Evidence) -> Findings:
         """As `Analysis.run`."""
@@ -37,6 +38,8 @@ class Umap:
         )
 
     def _map(self, features: FloatArray) -> FloatArray:
+        # Not OpenMP: numba would have torch and scikit-learn use as many threads of it as there are cores.
+        os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
         from umap import UMAP  # compiles itself for half a minute
 
         neighbours = min(self.neighbours, len(features) - 1)

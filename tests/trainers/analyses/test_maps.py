@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import spearmanr
 
 from contrasweep.trainers.analyses import Evidence, Reading, build
@@ -59,6 +60,16 @@ def test_maps_over_epochs_become_ordered(name: str) -> None:
     assert [row[0] for row in table.rows] == [f"epoch {epoch}" for epoch in EPOCHS]
     errors = [float(str(row[3])) for row in table.rows]
     assert errors[-1] < 0.5 * errors[0]
+
+
+@pytest.mark.slow
+def test_umap_leaves_the_threads_of_others_alone() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    build("umap").run(evidence(["one"], scans=20))
+    alone = torch.get_num_threads()
+    torch.set_num_threads(before)
+    assert alone == 1
 
 
 def test_marks_and_colours() -> None:
