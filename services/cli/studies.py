@@ -87,11 +87,14 @@ def run(
 
         found = load_study(name)
     told = data_named(data, settings.home, partial(waiting, beside))
-    loaded = compile_study(found, told, seeds=range(seeds) if seeds else None, quick=quick).loaded
+    made = compile_study(found, told, seeds=range(seeds) if seeds else None, quick=quick)
+    for row, point in made.points.items():
+        if row != point:
+            beside.print(f"{row} comes to the same as {point} with these data", soft_wrap=True, markup=False)
     if settings.server or settings.jobs_address:
-        have(f"submitting {name}", lambda: verbs(address, server).submit(loaded), as_json)
+        have(f"submitting {name}", lambda: verbs(address, server).submit(made.loaded), as_json)
         return
-    done = run_here(loaded, beside)
+    done = run_here(made.loaded, beside)
     _tell(_reports(settings, [done.sweep_id]), settings, None, as_json)
 
 
