@@ -50,12 +50,13 @@ class Ours(Frozen):
 class Order(Frozen):
     """Kendall's tau-b between our order of rows by a metric and theirs, with its 95 % interval: see `order_told`.
 
-    `rows` are in the order that is published or claimed, the best first. `higher` says whether more of the metric is
-    better; `verdict` is agrees, disagrees or cannot tell.
+    `rows` are in their order, the best first, which is published or only `claimed`. `higher` says whether more of the
+    metric is better; `verdict` is agrees, disagrees or cannot tell.
     """
 
     metric: str
     higher: bool
+    claimed: bool
     rows: tuple[str, ...]
     tau: Interval
     verdict: str
@@ -221,7 +222,8 @@ class Seen:
             return None
         told = self._compared(metric, theirs)
         ranked = tuple(sorted(theirs, key=theirs.__getitem__, reverse=higher))
-        return Order(metric=metric, higher=higher, rows=ranked, tau=told.tau, verdict=told.verdict)
+        claimed = bool(self.study.order)
+        return Order(metric=metric, higher=higher, claimed=claimed, rows=ranked, tau=told.tau, verdict=told.verdict)
 
     def _theirs(self, rows: Sequence[RowOutcome], higher: bool) -> dict[str, float]:
         """What our rows are compared with: the claimed places, or what is published of them."""
