@@ -96,5 +96,14 @@ def test_rows_refer_to_rows(name: str) -> None:
 
 
 @every
+def test_what_embeddings_are_looked_at_is_read(name: str) -> None:
+    study = STUDIES[name]
+    wanted = {next(iter(one)) if isinstance(one, dict) else one for one in study.get("analyses", [])}
+    if wanted & {"logits", "nlfd", "order", "site", "tsne", "umap"}:
+        read = study["spec"]["read"]
+        assert read.get("features") or read.get("epochs")
+
+
+@every
 def test_seeds_are_the_paper_s(name: str) -> None:
     assert STUDIES[name]["seeds"] == (5 if STUDIES[name].get("paper") == "dynlocrep" else 3)
