@@ -11,11 +11,11 @@ FloatArray = NDArray[np.float64]
 def crossed_p(differences: ArrayLike, clusters: Sequence[Hashable]) -> float:
     """Two-sided p of a mean of 0 of paired `differences` [S, N]: S seeds of both methods, on the same N scans.
 
-    A t test over seeds and subjects alike (min F', Clark 1973): the variance of the mean is that by seeds plus that by
-    subjects, with Satterthwaite's degrees of freedom. So it is p of what training and testing anew would give; with one
-    seed it is the paired t test over subjects, and says nothing of training. Of two seeds that differ much 11 % of p are
-    below 0.05 by chance, of three 8 %. `clusters` [N] say whose each scan is. 1 where nothing differs, nan for a single
-    subject.
+    A t test over seeds and subjects alike (min F', Clark 1973): the variance of the mean is that by seeds plus that
+    by subjects, with Satterthwaite's degrees of freedom. So it is p of what training and testing anew would give; with
+    one seed it is the paired t test over subjects, and says nothing of training. Of two seeds that differ much 11 % of
+    p are below 0.05 by chance, of three 8 %. `clusters` [N] say whose each scan is. 1 where nothing differs, nan for a
+    single subject.
 
     >>> round(crossed_p([[1.0, 2.0, 3.0]], "abc"), 4)
     0.0742

@@ -23,8 +23,9 @@ _PACKAGES = {
     "training.augmentations": ("contrasweep.trainers.augmentations", "register"),
     "data.transforms": ("contrasweep.trainers.data.transforms", "register"),
     "probe": ("contrasweep.trainers.probes", "PROBES.register"),
+    "analyse": ("contrasweep.trainers.analyses", "ANALYSES.register"),
 }
-"""By the field of the spec that names a component: its package, and what makes it known there."""
+"""By the field of the spec, or command, that names a component: its package, and what makes it known there."""
 _DECIDED = ("image_shape", "width", "depth")
 """What the data or other fields of the spec say of an encoder or augmentation."""
 _MONAI = "and MONAI's array transforms that are not random"

@@ -32,35 +32,23 @@ def findings_by_group(
         )
         for point, runs in said.items()
     }
-    few = [one.group for one in next(iter(told.values())) if one.few]
+    found = [(point, one) for point, all_groups in told.items() for one in all_groups]
+    cells = tuple(
+        (point, one.group, one.scans, one.subjects, *astuple(one.mae), *astuple(one.bias)) for point, one in found
+    )
+    shown = {point: {one.group: one.mae for one in all_groups} for point, all_groups in told.items()}
+    few = [*dict.fromkeys(one.group for _, one in found if one.few)]
+    errors = {point: {run: np.abs(own - evidence.labels) for run, own in runs.items()} for point, runs in said.items()}
+
+    def of_group(group: str) -> dict[tuple[str, int], float]:
+        inside = known == group
+        return by_point_and_seed(
+            {point: {run: float(own[inside].mean()) for run, own in runs.items()} for point, runs in errors.items()}
+        )
+
     return Findings(
-        tables={
-            title: Table(
-                ("configuration", *_COLUMNS),
-                tuple(
-                    (point, one.group, one.scans, one.subjects, *astuple(one.mae), *astuple(one.bias))
-                    for point, all_groups in told.items()
-                    for one in all_groups
-                ),
-            )
-        },
-        figures={
-            title: rows_of_intervals(
-                {point: {one.group: one.mae for one in all_groups} for point, all_groups in told.items()},
-                in_unit(evidence, "MAE"),
-            )
-        },
+        tables={title: Table(("configuration", *_COLUMNS), cells)},
+        figures={title: rows_of_intervals(shown, in_unit(evidence, "MAE"))},
         words=(f"Of fewer than {FEW} people, so that they say little: {', '.join(few)}.",) if few else (),
-        values={
-            group: by_point_and_seed(
-                {
-                    point: {
-                        run: float(np.mean(np.abs(own - evidence.labels)[known == group])) for run, own in runs.items()
-                    }
-                    for point, runs in said.items()
-                }
-            )
-            for group in order
-            if group in known
-        },
+        values={group: of_group(group) for group in order if group in known},
     )

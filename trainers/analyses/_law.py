@@ -44,7 +44,9 @@ def foretell(
         gain = _refitted(line, evidence, partial(_gain, most=most, more=more))
         rows.append((method, *law, most + more, *astuple(error), *astuple(gain)))
         bounds = f"[{gain.low:.3g}, {gain.high:.3g}] {evidence.unit}".strip()
-        words.append(f"{method}: {more} people more than {most:g} would lower the MAE by {gain.value:.3g} {bounds}.")
+        words.append(
+            f"With {more} people more than {most:g} the MAE of {method} would fall by {gain.value:.3g} {bounds}."
+        )
         sizes = np.linspace(line[0].at, most + more, 100)
         axes.plot(sizes, law.at(sizes), color=style(number)[0], linewidth=1, linestyle=(0, (2, 2)))
     if not rows:

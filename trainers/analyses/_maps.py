@@ -39,15 +39,10 @@ def findings_of_maps(
 ) -> Findings:
     """Maps of the test scans, by `project` from embeddings [n, F] to [n, 2], coloured by the label.
 
-    Of each configuration's first run, or, where `panels` are `epochs`, of the first run of one after each epoch that
+    Of each configuration's first run, or, where `panels` are `epochs`, of the first run of `of` after each epoch that
     was kept. Of more than 2,000 scans as many are drawn, the same in all panels. Of each map it is told how far its
     neighbours are those of the embedding (scikit-learn's trustworthiness, 1 at most), and how far a scan's label is
     from the mean label of the five scans nearest to it on the map.
-
-    Args:
-        of: the configuration whose epochs are shown; null for the first.
-        mark: a column of the table, by whose cells scans have different markers.
-        features: the space to look at, where several were kept; null for the one that counts.
     """
     rows = chosen_rows(evidence)
     if len(rows) < _FEWEST:

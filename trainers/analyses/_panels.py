@@ -16,9 +16,9 @@ _MOST_COLUMNS = 4
 _NARROW_IN = 6.4
 
 
-def grid(names: Sequence[str], most_columns: int = _MOST_COLUMNS) -> tuple[Figure, list[Axes]]:
+def grid(names: Sequence[str]) -> tuple[Figure, list[Axes]]:
     """A figure with a square panel of each name, above which it stands."""
-    columns = min(len(names), most_columns)
+    columns = min(len(names), _MOST_COLUMNS)
     rows = math.ceil(len(names) / columns)
     width = min(WIDTH_IN, 0.8 + 3.2 * columns)
     figure = canvas(0.4 + rows * (width / columns + 0.2), width)

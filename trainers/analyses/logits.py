@@ -20,11 +20,10 @@ _FIGURES = ("positive pairs", "hardest negative pairs", "Pearson r")
 @ANALYSES.register("logits")
 @dataclass(frozen=True)
 class Logits:
-    """Mean inner product of normalised embeddings, of positive pairs and of the hardest negative ones, after each
-    epoch.
+    """Mean inner products of normalised embeddings after each epoch: of positive pairs, and of the hardest negatives.
 
-    Of one batch of test scans, the same for all. Positives are pairs whose labels are in one bin, as bins of `shots`;
-    hardest are the negatives with the largest products. Pearson's r of what is predicted after the epoch stands beside.
+    They are of one batch of test scans, the same for all. Positives are pairs whose labels are in one bin; the hardest
+    negatives are those with the largest products. Pearson's r of what is predicted after the epoch stands beside.
 
     Args:
         batch: scans in it, where there are so many.

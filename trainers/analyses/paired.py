@@ -10,6 +10,7 @@ from contrasweep.trainers.analyses._readings import FloatArray, Run, Space, erro
 from contrasweep.trainers.analyses.base import ANALYSES, Evidence, Findings, Table
 from contrasweep.trainers.errors import UserError
 from contrasweep.trainers.interval import Interval
+from contrasweep.trainers.order_told import CANNOT_TELL
 from contrasweep.trainers.paired import paired_difference
 from contrasweep.trainers.significance import corrected_p, crossed_p, holm
 
@@ -79,10 +80,10 @@ def _compare(
 
 def _verdict(difference: Interval, p: float) -> str:
     if not p < _LEVEL or difference.low <= 0 <= difference.high:
-        return "cannot tell"
+        return CANNOT_TELL
     return "smaller" if difference.value < 0 else "larger"
 
 
 def _summary(rows: tuple[tuple[object, ...], ...]) -> str:
-    differ = [f"{row[0]} {row[-1]} than {row[1]}" for row in rows if row[-1] != "cannot tell"]
+    differ = [f"{row[0]} {row[-1]} than {row[1]}" for row in rows if row[-1] != CANNOT_TELL]
     return f"Of {len(rows)} comparisons {len(differ)} differ{': ' if differ else ''}{', '.join(differ)}."

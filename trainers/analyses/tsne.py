@@ -14,7 +14,10 @@ class Tsne:
     """A t-SNE map of the test scans in each panel, all with one setting; it begins with principal components.
 
     Args:
-        panels, point, mark, features: as `trainers.analyses._maps.findings_of_maps` has them.
+        panels: one for each configuration, or for each epoch that was kept of one.
+        point: the configuration whose epochs are shown; null for the first.
+        mark: a column of the table, by whose cells scans have different markers.
+        features: the space to look at, where several were kept; null for the one that counts.
         perplexity: at most a third of the scans.
     """
 

@@ -58,7 +58,7 @@ def test_a_law_that_errors_follow_is_extended() -> None:
     assert (told["method"], told["people"]) == ("supremix", 500)
     figures = np.array([told[name] for name in ("mae", "low", "high", "gain")], float)
     np.testing.assert_allclose(figures, [*[law.at(500)] * 3, law.at(400) - law.at(500)], atol=1e-3)
-    assert findings.words[0].startswith("supremix: 100 people more than 400 would lower the MAE by 0.10")
+    assert findings.words[0].startswith("With 100 people more than 400 the MAE of supremix would fall by 0.10")
 
 
 def test_a_law_needs_four_numbers() -> None:
