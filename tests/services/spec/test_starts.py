@@ -95,10 +95,9 @@ def test_what_is_not_trained_counts_as_one_epoch() -> None:
 def test_an_option_of_no_epochs_is_for_points_that_start_from_others() -> None:
     points = [FIRST, SECOND | {"choices": {"length": "none"}}]
     check_spec(loaded(starting(*points, choices={"length": LENGTHS}, trials=2)))
-    with pytest.raises(
-        UserError, match=r"search.choices.length.none.training.epochs: 0 is not allowed without weights"
-    ):
-        starting(*points, choices={"length": LENGTHS}, trials=3)
+    for search in ({"trials": 3}, {"trials": 2, "racing": {"reinvest": True}}):
+        with pytest.raises(UserError, match=r"search.choices.length.none.training.epochs: 0 is not allowed without"):
+            starting(*points, choices={"length": LENGTHS}, **search)
 
 
 def test_no_epochs_from_weights_of_elsewhere() -> None:
