@@ -87,11 +87,14 @@ def run(
 
         found = load_study(name)
     told = data_named(data, settings.home, partial(waiting, beside))
-    loaded = compile_study(found, told, seeds=range(seeds) if seeds else None, quick=quick).loaded
+    made = compile_study(found, told, seeds=range(seeds) if seeds else None, quick=quick)
+    for row, point in made.points.items():
+        if row != point:
+            beside.print(f"{row} comes to the same as {point} with these data", soft_wrap=True, markup=False)
     if settings.server or settings.jobs_address:
-        have(f"submitting {name}", lambda: verbs(address, server).submit(loaded), as_json)
+        have(f"submitting {name}", lambda: verbs(address, server).submit(made.loaded), as_json)
         return
-    done = run_here(loaded, beside)
+    done = run_here(made.loaded, beside)
     _tell(_reports(settings, [done.sweep_id]), settings, None, as_json)
 
 
@@ -203,7 +206,7 @@ def _tell(reports: "Sequence[Report]", settings: "Settings", export: Path | None
     from contrasweep.services.screen.tables import print_page
     from contrasweep.services.studies.export import write_exports
     from contrasweep.services.studies.page import write
-    from contrasweep.services.studies.screen import print_outcome
+    from contrasweep.services.studies.screen import print_outcomes
 
     with waiting(aside(), "drawing the page"):
         page = write(reports, settings.reports)
@@ -213,8 +216,7 @@ def _tell(reports: "Sequence[Report]", settings: "Settings", export: Path | None
     if as_json:
         typer.echo(f"[{','.join(one.outcome.model_dump_json() for one in reports)}]")
         return
-    for one in reports:
-        print_outcome(console, one.outcome)
+    print_outcomes(console, [one.outcome for one in reports])
     print_page(console, page)
     for path in exported:
         console.print(str(path), soft_wrap=True, markup=False)
@@ -224,7 +226,7 @@ def _reproduce(folder: Path, export: Path | None, as_json: bool) -> None:
     """Print outcomes that are there as files, and write the document of them."""
     from contrasweep.services.records.files import write_asked
     from contrasweep.services.studies.reproduction import PAGE, read_outcomes, reproduction
-    from contrasweep.services.studies.screen import print_outcome
+    from contrasweep.services.studies.screen import print_outcomes
 
     outcomes = read_outcomes(folder)
     if export:
@@ -232,7 +234,6 @@ def _reproduce(folder: Path, export: Path | None, as_json: bool) -> None:
     if as_json:
         typer.echo(f"[{','.join(one.model_dump_json() for one in outcomes)}]")
         return
-    for one in outcomes:
-        print_outcome(console, one)
+    print_outcomes(console, outcomes)
     if export:
         console.print(str(export / PAGE), soft_wrap=True, markup=False)

@@ -1,6 +1,7 @@
 """This program's own code: its digest, and a copy for a cluster that has another."""
 
 import hashlib
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,22 @@ def code_digest(parts: tuple[str, ...] = PARTS) -> str:
     for path in _files(parts):
         digest.update(f"{path.relative_to(PACKAGE)}\0".encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def commit() -> str:
+    """The commit that this program's files are of, with `+` where some differ; empty outside of a checkout."""
+    told = _git("ls-files", "--error-unmatch", "__init__.py") and _git(
+        "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"
+    )
+    return told.strip()
+
+
+def _git(*arguments: str) -> str:
+    try:
+        command = ["git", "-C", str(PACKAGE.resolve()), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def copy_code(folder: Path) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contrasweep.services.spec.presets import laid_under, preset
+from contrasweep.services.spec.presets import laid_under, over_preset, preset
 from contrasweep.services.spec.spec import LoadedSpec, SweepSpec, spec_of
 from contrasweep.services.studies.study import RowConfig, RowRead, StudyConfig, path_of
 from contrasweep.trainers import losses
@@ -23,7 +23,7 @@ AXIS, PLAIN = "row", "plain"
 QUICK = "-quick"
 QUICK_SEEDS = (0, 1)
 _QUICK_EPOCHS, _QUICK_BATCH, _QUICK_SCANS, _QUICK_WIDTH = 2, 8, 48, 0.125
-_FROM_DATA = ("data", "model", "training", "probe", "read", "search", "budget", "preset")
+_FROM_DATA = ("data", "model", "training", "probe", "read", "search", "budget")
 _BY_EPOCHS = ("epochs", "evaluate_every", "nn_step_size", "step_epochs")
 """Fields and parameters that are numbers of epochs; `warmup_epochs` is one that may come to 0."""
 _BY_BATCH = ("batch_size", "nn_final")
@@ -102,23 +102,21 @@ class Compiled:
     """A study's sweep.
 
     `points` names the point of each row that is trained: one that comes to the same as an earlier row, with these data,
-    is that row's. `reads` says which reading each row is, its epoch scaled.
+    is that row's.
     """
 
-    study: StudyConfig
     loaded: LoadedSpec
     points: Mapping[str, str]
-    reads: Mapping[str, RowRead]
 
 
 def compile_study(
     study: StudyConfig, data: DataSpec, *, seeds: Sequence[int] | None = None, quick: bool = False
 ) -> Compiled:
     """The sweep of a study. Raises UserError, in one line, where study and data together are no spec."""
-    own = {section: data.document[section] for section in _FROM_DATA if section in data.document}
-    recipe = preset(study.preset or own["preset"]) if study.preset or "preset" in own else {}
+    recipe, said = _recipe(study), over_preset(data.document)
+    own = {section: said[section] for section in _FROM_DATA if section in said}
     if quick:
-        own = _small(laid_under(recipe, own))
+        own = laid_under(own, _small(laid_under(recipe, own)))
     scale = Scale.between(recipe, own, data.largest_batch)
     base = laid_under(laid_under(scale.of_sections(recipe), own), scale.of_sections(study.spec))
     base = laid_under(base, study.quick) if quick else base
@@ -126,7 +124,7 @@ def compile_study(
     points, options = _points(study, base, scale)
     reads = {row.name: _read_of(row, scale) for row in study.rows}
     document = {
-        **{key: value for key, value in base.items() if key not in ("preset", "read", "search")},
+        **{key: value for key, value in base.items() if key not in ("read", "search")},
         "name": study.name + QUICK * quick,
         "search": _search(base.get("search", {}), points.values(), options, seeds or _seeds(study, quick)),
     }
@@ -136,9 +134,11 @@ def compile_study(
         document = laid_under(document, next(iter(options.values())))
     path = path_of(study.name)
     spec = spec_of(document, f"{path.name} with {data.source}")
-    return Compiled(
-        study, LoadedSpec(spec, path, data.base), {name: one["name"] for name, one in points.items()}, reads
-    )
+    return Compiled(LoadedSpec(spec, path, data.base), {name: one["name"] for name, one in points.items()})
+
+
+def _recipe(study: StudyConfig) -> Document:
+    return preset(study.preset) if study.preset else {}
 
 
 def _seeds(study: StudyConfig, quick: bool) -> Sequence[int]:
@@ -146,23 +146,19 @@ def _seeds(study: StudyConfig, quick: bool) -> Sequence[int]:
 
 
 def _small(document: Document) -> dict[str, Any]:
-    """A spec of data in small: 48 scans, a narrow encoder, two epochs."""
-    training = document.get("training", {})
-    kept = {key: value for key, value in training.items() if key not in ("schedule", "warmup_epochs")}
-    rows = min(training.get("batch_size", _QUICK_BATCH), _QUICK_BATCH)
-    model = document.get("model", {})
-    width = min(model.get("width", 1.0), _QUICK_WIDTH)
+    """What makes a spec small: 48 scans, a narrow encoder, two epochs."""
+    rows = document.get("training", {}).get("batch_size", _QUICK_BATCH)
+    width = document.get("model", {}).get("width", _QUICK_WIDTH)
     return {
-        **document,
-        "data": document["data"] | {"sample": _QUICK_SCANS},
-        "model": model | {"width": width, "head_hidden": 32, "embedding": 16},
-        "training": kept | {"epochs": _QUICK_EPOCHS, "batch_size": rows},
+        "data": {"sample": _QUICK_SCANS},
+        "model": {"width": min(width, _QUICK_WIDTH), "head_hidden": 32, "embedding": 16},
+        "training": {"epochs": _QUICK_EPOCHS, "batch_size": min(rows, _QUICK_BATCH), "warmup_epochs": 0},
     }
 
 
 def read_in(study: StudyConfig, spec: SweepSpec) -> dict[str, RowRead]:
     """Which reading each row is in a sweep of the study, whose epochs may be others than the study's."""
-    told = laid_under(preset(study.preset) if study.preset else {}, study.spec)
+    told = laid_under(_recipe(study), study.spec)
     scale = Scale.between(told, {"training": {"epochs": spec.training.epochs}})
     return {row.name: _read_of(row, scale) for row in study.rows}
 

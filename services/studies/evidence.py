@@ -27,6 +27,7 @@ from contrasweep.trainers.data.splits import store_splits
 from contrasweep.trainers.data.store import StoredSubject, VolumeStore
 from contrasweep.trainers.data.training import training_split
 from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.history import EpochMetrics
 from contrasweep.trainers.readings import HEAD
 
 _TEST = "test"
@@ -57,7 +58,7 @@ def read_evidence(settings: Settings, folder: SweepFolder) -> Evidence:
         train_labels=_train_labels(store, spec) if store else np.array([]),
         predictions=read.predictions(),
         embeddings=read.embeddings(),
-        epochs=dict(_epochs(points, named)),
+        epochs=_epochs(points, named),
     )
 
 
@@ -200,13 +201,15 @@ def _at(document: Any, field: Sequence[str]) -> object:
     return document
 
 
-def _epochs(points: Mapping[int, str], records: Mapping[int, TrialRecord]) -> Iterator[tuple[tuple[str, int], Any]]:
+def _epochs(
+    points: Mapping[int, str], records: Mapping[int, TrialRecord]
+) -> dict[tuple[str, int], Sequence[EpochMetrics]]:
     """What was measured after each epoch; with folds of the first."""
+    found: dict[tuple[str, int], Sequence[EpochMetrics]] = {}
     for number, record in records.items():
-        for run in sorted(
-            record.whole, key=lambda run: (run.seed, -(run.fold or 0) if isinstance(run.fold, int) else 0)
-        ):
-            yield (points[number], run.seed), record.histories[run].epochs
+        for run in sorted(record.whole):
+            found.setdefault((points[number], run.seed), record.histories[run].epochs)
+    return found
 
 
 def _store(settings: Settings, folder: SweepFolder) -> VolumeStore | None:

@@ -58,11 +58,15 @@ def write_figures(folder: Path, figures: Mapping[str, Figure]) -> Iterator[Path]
 
 def markdown(table: Table, title: str, notes: list[str]) -> str:
     """The table with its title above, and its caption and notes below."""
+    below = [f"{table.caption}.", *(f"- {note}" for note in notes)]
+    return "\n".join([f"**{title}**", "", *grid(table), "", below[0], "", *below[1:]]) + "\n"
+
+
+def grid(table: Table) -> list[str]:
+    """The lines of a table in Markdown."""
     rule = ["---:" if place in table.figures else "---" for place in range(len(table.titles))]
     lines = [table.titles, rule, *(line.cells for line in table.lines)]
-    rows = ["| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines]
-    below = [f"{table.caption}.", *(f"- {note}" for note in notes)]
-    return "\n".join([f"**{title}**", "", *rows, "", below[0], "", *below[1:]]) + "\n"
+    return ["| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines]
 
 
 def latex(table: Table, title: str, notes: list[str], label: str) -> str:

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from contrasweep.services.records.code import commit
 from contrasweep.services.records.final_report import FinalReport
 from contrasweep.services.records.folder import SweepFolder
 from contrasweep.services.records.trial_record import TrialRecord
@@ -34,7 +34,6 @@ from contrasweep.trainers.metrics import METRICS as FIGURES
 from contrasweep.trainers.metrics import bootstrap
 from contrasweep.trainers.objectives import DEFAULT, OBJECTIVES
 from contrasweep.trainers.order_told import OrderTold, order_told
-from contrasweep.trainers.package import PACKAGE
 
 LABEL = "label"
 LEFT_OUT: Final = "left out"
@@ -51,12 +50,13 @@ class Ours(Frozen):
 class Order(Frozen):
     """Kendall's tau-b between our order of rows by a metric and theirs, with its 95 % interval: see `order_told`.
 
-    `rows` are in the order that is published or claimed, the best first. `higher` says whether more of the metric is
-    better; `verdict` is agrees, disagrees or cannot tell.
+    `rows` are in their order, the best first, which is published or only `claimed`. `higher` says whether more of the
+    metric is better; `verdict` is agrees, disagrees or cannot tell.
     """
 
     metric: str
     higher: bool
+    claimed: bool
     rows: tuple[str, ...]
     tau: Interval
     verdict: str
@@ -157,13 +157,11 @@ class Seen:
             metrics=study.metrics,
             rows=rows,
             order=self._order(rows),
-            baselines={}
-            if study.where or DEFAULT not in study.metrics
-            else {one.title: one.mae for one in self.final.baselines.values()},
+            baselines=self._baselines(),
             words=tuple(word for found in self.findings.values() for word in found.words),
             lacking=self.lacking,
             notes=study.notes,
-            code=code(),
+            code=commit() or f"contrasweep {version('contrasweep')}",
             machine=machine(),
             seconds=round(self.folder.read_state().spent_s, 1),
         )
@@ -179,6 +177,11 @@ class Seen:
                 by_seed.setdefault(reading.seed, []).append(said)
         means = [np.mean(by_seed[seed], axis=0) for seed in sorted(by_seed)]
         return np.array(means).reshape(len(means), len(self.evidence.scans))
+
+    def _baselines(self) -> dict[str, Interval]:
+        if self.study.where or DEFAULT not in self.study.metrics:
+            return {}
+        return {one.title: one.mae for one in self.final.baselines.values()}
 
     def _row(self, row: RowConfig) -> RowOutcome:
         told = {"name": row.name, "method": self.study.method_of(row), "published": published_of(self.study, row)}
@@ -219,7 +222,8 @@ class Seen:
             return None
         told = self._compared(metric, theirs)
         ranked = tuple(sorted(theirs, key=theirs.__getitem__, reverse=higher))
-        return Order(metric=metric, higher=higher, rows=ranked, tau=told.tau, verdict=told.verdict)
+        claimed = bool(self.study.order)
+        return Order(metric=metric, higher=higher, claimed=claimed, rows=ranked, tau=told.tau, verdict=told.verdict)
 
     def _theirs(self, rows: Sequence[RowOutcome], higher: bool) -> dict[str, float]:
         """What our rows are compared with: the claimed places, or what is published of them."""
@@ -264,20 +268,6 @@ def counted(study: StudyConfig, evidence: Evidence) -> NDArray[np.bool_]:
     if not counts.any():
         raise UserError(f"{study.name}.yaml: where: none of {len(counts)} test scans fulfils it")
     return counts
-
-
-def code() -> str:
-    """The commit that this program is of, `+` behind it where files differ; its version where no commit is known."""
-    try:
-        said = subprocess.run(
-            ["git", "-C", str(PACKAGE.resolve()), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return f"contrasweep {version('contrasweep')}"
-    return said.stdout.strip() or f"contrasweep {version('contrasweep')}"
 
 
 def machine() -> str:

@@ -21,6 +21,7 @@ from contrasweep.services.studies.tables import (
     found_table,
     orders,
     outcome_table,
+    summary_table,
     verdict,
 )
 from contrasweep.services.text import moment
@@ -82,6 +83,7 @@ def render(reports: Sequence[Report]) -> str:
         title_of=title_of,
         now=moment(time.time()),
         several=len(reports) > 1,
+        summary=summary_table([one.outcome for one in reports]),
     )
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from contrasweep.services.complaints import complaint
-from contrasweep.services.studies.export import markdown
+from contrasweep.services.studies.export import grid, markdown
 from contrasweep.services.studies.outcome import Outcome
-from contrasweep.services.studies.study import title_of
-from contrasweep.services.studies.tables import footnotes, outcome_table, verdict
-from contrasweep.services.text import count, duration, ends, number
+from contrasweep.services.studies.tables import footnotes, outcome_table, summary_table, verdict
+from contrasweep.services.text import count, duration
 from contrasweep.trainers.errors import UserError
 
 PAGE = "reproduction.md"
@@ -41,22 +40,12 @@ def reproduction(outcomes: Sequence[Outcome]) -> str:
         "Made by `contrasweep study report --from FOLDER --export docs`; do not edit. Intervals are of 95 %, by a",
         "bootstrap over test subjects, those of Kendall's tau over subjects and seeds.",
         "",
-        "| study | of | rows | data | tau | verdict |",
-        "| --- | --- | ---: | --- | ---: | --- |",
-        *map(_summary, outcomes),
+        *grid(summary_table([*outcomes])),
         "",
     ]
     for outcome in outcomes:
         lines += [f"## {outcome.study}", "", _study(outcome), _provenance(outcome), ""]
     return "\n".join(lines)
-
-
-def _summary(outcome: Outcome) -> str:
-    order = outcome.order
-    tau = f"{number(order.tau.value)} {ends(order.tau.low, order.tau.high)}" if order else "–"
-    of = " ".join(part for part in (outcome.paper, outcome.table) if part) or "ours"
-    told = f"{order.verdict}, by {title_of(order.metric)}" if order else "–"
-    return f"| [{outcome.study}](#{outcome.study}) | {of} | {len(outcome.rows)} | {outcome.data} | {tau} | {told} |"
 
 
 def _study(outcome: Outcome) -> str:

@@ -1,15 +1,25 @@
 """What is printed of a study that has run."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 
 from contrasweep.services.screen.tables import print_table
 from contrasweep.services.studies.catalogue import print_notes
 from contrasweep.services.studies.outcome import Outcome
-from contrasweep.services.studies.tables import footnotes, outcome_table, verdict
+from contrasweep.services.studies.tables import footnotes, outcome_table, summary_table, verdict
 
 
-def print_outcome(console: Console, outcome: Outcome) -> None:
-    """Print a study's table, its verdict and footnotes."""
+def print_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
+    """Print studies one after the other, and of several their verdicts in the end."""
+    for outcome in outcomes:
+        _print_outcome(console, outcome)
+    if len(outcomes) > 1:
+        print_table(console, summary_table(outcomes))
+
+
+def _print_outcome(console: Console, outcome: Outcome) -> None:
+    """A study's table, its verdict and footnotes."""
     table, said = outcome_table(outcome), verdict(outcome)
     console.print(f"{outcome.study}: {outcome.title}", soft_wrap=True, markup=False)
     console.print(table.caption, soft_wrap=True, markup=False)

@@ -1,5 +1,6 @@
 """A study's table in words: what is printed, shown on its page and exported alike."""
 
+from collections.abc import Sequence
 from math import isfinite
 
 from contrasweep.services.pages.tables import Line, Table
@@ -68,6 +69,21 @@ def ours_cells(ours: Ours | None) -> list[str]:
     return [number(ours.value.value), interval, "" if ours.sd is None else number(ours.sd)]
 
 
+def summary_table(outcomes: Sequence[Outcome]) -> Table:
+    """A line for each of several studies: how far its order agrees."""
+    titles = ("study", "of", "rows", "data", "by", "tau", "95 % interval", "verdict")
+    return Table("Studies", titles, tuple(Line(_summary(one)) for one in outcomes), figures=frozenset({2, 5, 6}))
+
+
+def _summary(outcome: Outcome) -> tuple[str, ...]:
+    of = " ".join(filter(None, (outcome.paper, outcome.table))) or "ours"
+    known, order = (outcome.study, of, str(len(outcome.rows)), outcome.data), outcome.order
+    if order is None:
+        return *known, *[_NOTHING] * 4
+    told = (title_of(order.metric), number(order.tau.value), ends(order.tau.low, order.tau.high))
+    return *known, *told, f"{order.verdict} (claimed)" if order.claimed else order.verdict
+
+
 def command(outcome: Outcome) -> str:
     """What repeats a study; where it is not the phantom's, DATA stands for the data that were named."""
     data = "" if outcome.data == PHANTOM else " --data DATA"
@@ -81,7 +97,7 @@ def verdict(outcome: Outcome) -> str:
         return "there are not two rows whose order could be compared"
     interval, rows = ends(order.tau.low, order.tau.high), count(len(order.rows), "row")
     tau = f"Kendall's tau {number(order.tau.value)} {interval} over {rows}"
-    whose = "the published one" if any(row.published for row in outcome.rows) else "the claimed one"
+    whose = "the claimed one" if order.claimed else "the published one"
     says = SAYS.get(order.verdict, "it cannot be told whether our order agrees with")
     return f"{says} {whose}: {tau} by {title_of(order.metric)}"
 

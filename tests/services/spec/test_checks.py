@@ -224,6 +224,22 @@ def test_the_batch_size_of_a_point_is_checked() -> None:
         check_spec(loaded(document))
 
 
+def test_where_points_alone_are_tried_an_option_is_checked_with_their_methods() -> None:
+    search = {
+        "spaces": ["simclr", "vanilla"],
+        "choices": {"of": {"one": {"training": {"views": 1}}, "two": {"training": {"views": 2}}}},
+        "points": [
+            {"name": "a", "method": "simclr", "choices": {"of": "two"}},
+            {"name": "b", "method": "vanilla", "choices": {"of": "one"}},
+        ],
+        "racing": None,
+        "trials": 2,
+    }
+    check_spec(loaded(changed("search", search)))
+    with pytest.raises(UserError, match=r"search.choices.of.one: search: training.views: 1 is not allowed: simclr"):
+        check_spec(loaded(changed("search", search | {"trials": 3})))
+
+
 def test_an_axis_may_not_be_called_like_a_field_that_is_searched() -> None:
     axis = {"batch_size": {"small": {}, "large": {"training": {"batch_size": 64}}}}
     document = changed("search/choices", axis)

@@ -12,7 +12,7 @@ from contrasweep.services.studies import data as datas
 from contrasweep.services.studies.compile import DataSpec, Scale, compile_study, read_in
 from contrasweep.services.studies.study import load_study, names
 from contrasweep.trainers.errors import UserError
-from tests.services.studies.left import STUDY, data, study_in
+from tests.services.studies.left import DATA, STUDY, data, study_in
 
 ROWS: list[dict[str, Any]] = STUDY["rows"]
 
@@ -93,6 +93,20 @@ def test_quick(tmp_path: Path) -> None:
     assert spec.name == "three-quick" and spec.search.seeds == (0, 1)
     assert (spec.training.epochs, spec.training.batch_size, spec.data.sample) == (2, 8, 48)
     assert compiled(tmp_path, quick=True, seeds=[0]).search.seeds == (0,)
+
+
+def test_what_a_preset_of_the_data_says_is_the_datas(tmp_path: Path) -> None:
+    """It trains for 200 epochs, which the study's 50 are scaled to."""
+    text = DATA.replace("epochs: 4, batch_size: 16, ", "") + "preset: supremix-ukb\n"
+    study = study_in(tmp_path, spec={"read": {"epochs": [1, 50]}})
+    spec = compile_study(study, data(text)).loaded.spec
+    assert (spec.training.epochs, spec.training.schedule) == (200, "cosine")
+    assert spec.read is not None and spec.read.epochs == (4, 200)
+
+
+def test_quick_has_no_warmup(tmp_path: Path) -> None:
+    text = DATA.replace("epochs: 4,", "epochs: 40, warmup_epochs: 4, schedule: cosine,")
+    assert compile_study(study_in(tmp_path), data(text), quick=True).loaded.spec.training.warmup_epochs == 0
 
 
 def test_a_study_may_say_what_quick_is(tmp_path: Path) -> None:

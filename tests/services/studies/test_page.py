@@ -86,7 +86,7 @@ def test_the_document_has_each_study(report: Report, tmp_path: Path) -> None:
     for name in ("three", "other"):
         (tmp_path / f"{name}.json").write_text(report.outcome.model_copy(update={"study": name}).to_json())
     text = reproduction(read_outcomes(tmp_path))
-    assert "| [other](#other) | dynlocrep table3 | 4 | people | 1.000 [" in text
+    assert "| other | dynlocrep table3 | 4 | people | MAE | 1.000 | [" in text
     assert "## three" in text and f"`{report.outcome.code}`" in text
 
 
