@@ -6,7 +6,7 @@ from rich.console import Console
 
 from contrasweep.services.screen.waiting import waiting
 from contrasweep.services.spec.spec import LoadedSpec, load_spec
-from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.atomic import placing, write_atomically
 from contrasweep.trainers.data.phantom import write_phantom
 
 SUBJECTS = 311
@@ -39,8 +39,8 @@ def write_demo(folder: Path, console: Console) -> LoadedSpec:
     """The demo's spec in `folder`, with the phantom that it sweeps, generated on first use."""
     table = folder / "phantom" / "participants.tsv"
     if not table.exists():
-        with waiting(console, f"generating {SUBJECTS} stiffness maps"):
-            write_phantom(table.parent, subjects=SUBJECTS)
+        with waiting(console, f"generating {SUBJECTS} stiffness maps"), placing(table.parent) as whole:
+            write_phantom(whole, subjects=SUBJECTS)
     write_atomically(folder / "demo.yaml", SPEC.encode())
     loaded = load_spec(folder / "demo.yaml")
     search = loaded.spec.search

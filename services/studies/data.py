@@ -8,6 +8,7 @@ from contrasweep.services.spec.spec import load_spec
 from contrasweep.services.spec.yaml import load_mapping
 from contrasweep.services.studies.compile import DataSpec
 from contrasweep.services.studies.study import PHANTOM
+from contrasweep.trainers.atomic import placing
 from contrasweep.trainers.data.phantom import write_phantom
 from contrasweep.trainers.errors import UserError
 
@@ -67,8 +68,8 @@ def data_named(name: str, home: Path, saying: Saying) -> DataSpec:
 
 def _phantom(folder: Path, saying: Saying) -> DataSpec:
     if not (folder / "participants.tsv").exists():
-        with saying(f"generating {SUBJECTS} stiffness maps"):
-            write_phantom(folder, subjects=SUBJECTS, shape=SHAPE)
+        with saying(f"generating {SUBJECTS} stiffness maps"), placing(folder) as whole:
+            write_phantom(whole, subjects=SUBJECTS, shape=SHAPE)
     return DataSpec(load_mapping(_PHANTOM, PHANTOM), PHANTOM, folder, LARGEST_BATCH)
 
 

@@ -187,7 +187,7 @@ class Seen:
         told = {"name": row.name, "method": self.study.method_of(row), "published": published_of(self.study, row)}
         record = self.records.get(self.study.point_of(row))
         if record is None:
-            reason = "with these data it comes to the same as another row"
+            reason = "it is not in the sweep: it came to the same as another row there, or was added since"
             return RowOutcome(**told, state=LEFT_OUT, reason=reason)
         if record.state != COMPLETE:
             return RowOutcome(**told, state=record.state, reason=record.reason)

@@ -1,5 +1,6 @@
 """A study, or several, as one HTML page that needs nothing beside itself."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -49,8 +50,7 @@ class Report:
         time, which was as the sweep ended.
         """
         path = folder.path / OUTCOME
-        first = Outcome.model_validate_json(path.read_bytes()) if path.exists() else self.outcome
-        outcome = self.outcome.model_copy(update={"code": first.code, "machine": first.machine})
+        outcome = self.outcome.model_copy(update=_first_made(path))
         write_atomically(path, outcome.to_json().encode())
         return replace(self, outcome=outcome)
 
@@ -65,6 +65,15 @@ class Report:
         """The study's own, `rows`, and those of the analyses, by their titles."""
         found = {title: drawn for one in self.findings.values() for title, drawn in one.figures.items()}
         return {"rows": figure.draw(self.outcome), **found}
+
+
+def _first_made(path: Path) -> dict[str, str]:
+    """With which code, and on which machine, the outcome was made that is there; empty where there is none to read."""
+    try:
+        first = json.loads(path.read_bytes())
+        return {key: str(first[key]) for key in ("code", "machine")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def write(reports: Sequence[Report], folder: Path) -> Path:
