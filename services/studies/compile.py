@@ -126,10 +126,9 @@ def compile_study(
     document = {
         **{key: value for key, value in base.items() if key not in ("read", "search")},
         "name": study.name + QUICK * quick,
+        "read": _union(study, base, reads),
         "search": _search(base.get("search", {}), points.values(), options, seeds or _seeds(study, quick)),
     }
-    if read := _union(study, base, reads):
-        document["read"] = read
     if len(options) == 1:  # what all rows change is the study's
         document = laid_under(document, next(iter(options.values())))
     path = path_of(study.name)
@@ -217,7 +216,7 @@ def _read_of(row: RowConfig, scale: Scale) -> RowRead:
 
 
 def _union(study: StudyConfig, base: Document, reads: Mapping[str, RowRead]) -> dict[str, Any]:
-    """What the spec has to read for the study and all its rows."""
+    """What the spec has to read for the study and all its rows; if nothing else, features are kept for analyses."""
     read = base.get("read", {})
     probes = [*read.get("probes", []), *(one.probe for one in reads.values() if one.probe)]
     features = [*read.get("features", []), *(one.features for one in reads.values() if one.features)]

@@ -82,6 +82,11 @@ def test_readings_are_asked_for(tmp_path: Path) -> None:
     assert read_in(study, spec)["late"].epoch == 2
 
 
+def test_features_are_kept_whatever_is_read(tmp_path: Path) -> None:
+    read = compiled(tmp_path, rows=ROWS[:2]).read
+    assert read is not None and not any(read.model_dump().values())
+
+
 def test_the_same_is_the_same_sweep(tmp_path: Path) -> None:
     one, again = compiled(tmp_path), compiled(tmp_path)
     assert one.sweep_id == again.sweep_id == "three-dff3b7c7"
