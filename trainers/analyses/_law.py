@@ -33,8 +33,12 @@ def foretell(
 ) -> tuple[Table, tuple[str, ...]]:
     """Each method's law, its MAE with `more` people than the most and the gain by them, with intervals of refits.
 
-    The laws are drawn, too. Raises UserError where no method has as many numbers of people as a law needs.
+    The laws are drawn, too. Raises UserError where numbers are shares and not people, or no method has as many as a law
+    needs.
     """
+    least = min(place.at for line in lines.values() for place in line)
+    if least <= 1:
+        raise UserError(f"law: over: {least:g} is no number of people; allowed: numbers above 1, as `over: people` has")
     rows, words = [], []
     for number, (method, line) in enumerate(lines.items()):
         if len({place.at for place in line}) < LEAST_SIZES:

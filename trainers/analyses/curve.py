@@ -32,8 +32,8 @@ class Curve:
     least four numbers n of people, and says what `more` of them than the most would bring.
 
     Args:
-        over: a parameter, field of the training or choice, whose options are numbers; null for the only one that
-            differs.
+        over: a parameter, field of the training or choice, whose options are numbers, or `people`, on how many each is
+            trained; null for the only one that differs.
         features, probe: what to read, where several were; null for what counts.
     """
 
