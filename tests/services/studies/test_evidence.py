@@ -73,8 +73,8 @@ def test_where_no_noise_is_said_there_is_none(tmp_path: Path) -> None:
     assert [evidence.values[name]["noise"] for name in evidence.points] == [0.0, 5.0]
 
 
-@pytest.mark.parametrize("train", [{}, {"size": 0.25}, {"where": {"sex": "F"}, "size": 6}])
-def test_who_is_trained_on_is_who_was_prepared(train: dict[str, Any], tmp_path: Path) -> None:
+def test_who_is_trained_on_is_who_was_prepared(tmp_path: Path) -> None:
+    train = {"where": {"sex": "F"}, "size": 6}
     scans = write_phantom(tmp_path / "phantom", subjects=40, shape=(6, 8, 6)).parent
     config = DataConfig(participants="participants.tsv", image=PHANTOM_IMAGE, label="age", group="sex", train=train)
     made = prepare(config, scans, tmp_path / "v", lambda *_: None)
