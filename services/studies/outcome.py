@@ -202,10 +202,11 @@ class Seen:
         return found
 
     def _analysed(self, metric: str, row: RowConfig) -> list[float]:
-        """What an analysis found of each seed of a row."""
+        """What an analysis found of each seed of a row; nothing where it has no figure of one."""
         name, _, figure = metric.partition(".")
         values = self.findings[name].values.get(figure, {}) if name in self.findings else {}
-        return [values[key] for key in sorted(values) if key[0] == row.name]
+        found = [values[key] for key in sorted(values) if key[0] == row.name]
+        return found if np.isfinite(found).all() else []
 
     def _order(self, rows: Sequence[RowOutcome]) -> Order | None:
         """By the first metric, of the rows that have it and something to compare it with."""

@@ -41,8 +41,8 @@ class Nlfd:
     of the sum of both variances, above 0 where it is smoother than the reference. In bootstraps of the subjects it is
     set beside the gap in Pearson's r: where smoothness and performance go together, they correlate. Factors are drawn
     with their scans; found anew, the neighbour of a scan that is drawn twice would be itself. Gaps are means over the
-    runs that both have. Configurations may be ordered by `mean`, `skewness` and, but for the reference, `correlation`,
-    that of both gaps over the bootstraps, of each seed alone.
+    runs that both have. Configurations may be ordered by `mean`, `skewness` and `correlation`, that of both
+    gaps over the bootstraps, of each seed alone, which the reference has not.
 
     Args:
         reference: the configuration to which gaps are; null for the first.
@@ -68,6 +68,7 @@ class Nlfd:
         of_runs = self._gaps(evidence, factors, reference)
         gaps = {name: np.mean([*runs.values()], axis=0) for name, runs in of_runs.items()}
         correlations = {name: {run: _correlation(own) for run, own in runs.items()} for name, runs in of_runs.items()}
+        correlations[reference] = dict.fromkeys(factors[reference], float("nan"))
         smoothness, beside = "Normalised Lipschitz factors", "Smoothness and performance"
         return Findings(
             tables={
