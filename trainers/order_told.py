@@ -14,8 +14,12 @@ AGREES: Final = "agrees"
 DISAGREES: Final = "disagrees"
 CANNOT_TELL: Final = "cannot tell"
 
-Figure = Callable[[NDArray[np.float64], Rows], float]
-"""What counts of a method, of values [s, n] and the scans [n] that these are of."""
+LEAST_RUNS: Final = 2
+"""Runs of each method below which nothing is said of them: one says nothing of what training anew would give."""
+
+FloatArray = NDArray[np.float64]
+Figure = Callable[[FloatArray, Rows], FloatArray]
+"""What counts of each run [J], of values [J, n] and the scans [n] that these are of."""
 
 
 @dataclass(frozen=True)
@@ -23,21 +27,26 @@ class OrderTold:
     """How alike two orders of the same `rows` are.
 
     Attributes:
+        runs: of the row that has the fewest.
         tau: Kendall's tau-b, 1 for the same order and -1 for the opposite, with its 95 % bootstrap interval.
     """
 
     rows: int
+    runs: int
     tau: Interval
 
     @property
     def verdict(self) -> str:
-        """`agrees` where the interval is above 0, `disagrees` where it is below, else `cannot tell`."""
+        """`agrees` where the interval is above 0, `disagrees` where it is below; else, or of one run, `cannot tell`."""
+        if self.runs < LEAST_RUNS:
+            return CANNOT_TELL
         return AGREES if self.tau.low > 0 else DISAGREES if self.tau.high < 0 else CANNOT_TELL
 
 
-def mean_value(values: NDArray[np.float64], scans: Rows) -> float:
-    """The mean of values [s, n]: of absolute errors, the MAE."""
-    return float(values.mean())
+def mean_value(values: FloatArray, scans: Rows) -> FloatArray:
+    """The means [J] of values [J, n]: of absolute errors, the MAE."""
+    means: FloatArray = values.mean(1)
+    return means
 
 
 def order_told(
@@ -45,30 +54,41 @@ def order_told(
     published: Mapping[str, float],
     subjects: Sequence[Hashable],
     figure: Figure = mean_value,
+    *,
+    trainings: Mapping[str, Hashable] | None = None,
+    folds: int = 0,
     repeats: int = 2000,
     seed: int = 0,
 ) -> OrderTold:
     """Kendall's tau-b between our order of the rows in `published` and theirs.
 
-    `ours` has of each row values [S, N]: of S seeds, which need not be equally many, on the scans of `subjects` [N];
-    of them `figure` says what counts. Where more of it is better, more of what is published must be, too: else
-    negate the latter. What counts but has no scans is [S, 1], with one subject.
+    `ours` has of each row values [J, N]: of J runs over seeds and `folds`, of some rows more than of others, on the
+    scans of `subjects` [N]; of them `figure` says what counts, by its mean over runs. Where more of it is better, more
+    of what is published must be, too: else negate the latter. What counts but has no scans is [J, 1], with one subject.
+    Rows that are readings of one training have one key in `trainings`; the others need none.
 
-    The interval is over subjects and seeds (`trainers.resampling.crossed_bootstrap`). tau is nan, and nothing can be
+    The interval is over subjects and runs (`trainers.resampling.crossed_bootstrap`). tau is nan, and nothing can be
     told, of fewer than two rows, or where one side has them all alike.
 
-    >>> told = order_told({"a": [[1.0, 1.1]], "b": [[2.0, 2.1]]}, {"a": 3.5, "b": 3.9}, "st")
+    >>> ours = {"a": [[1.0, 1.1], [1.0, 1.2]], "b": [[2.0, 2.1], [2.0, 2.2]]}
+    >>> told = order_told(ours, {"a": 3.5, "b": 3.9}, "st")
     >>> told.tau, told.verdict
     (Interval(value=1.0, low=1.0, high=1.0), 'agrees')
     """
     values = [np.asarray(ours[row], np.float64) for row in published]
     assert all(own.shape == (len(own), len(subjects)) for own in values), [own.shape for own in values]
     theirs = [*published.values()]
-
-    def tau(drawn: Sequence[NDArray[np.float64]], scans: Rows) -> float:
-        return tau_b([figure(own, scans) for own in drawn], theirs)
-
-    return OrderTold(len(theirs), crossed_bootstrap(tau, values, subjects, repeats, seed))
+    tau = crossed_bootstrap(
+        figure,
+        lambda means: tau_b(means, theirs),
+        values,
+        subjects,
+        trainings=[(trainings or {}).get(row, row) for row in published],
+        folds=folds,
+        repeats=repeats,
+        seed=seed,
+    )
+    return OrderTold(len(theirs), min(map(len, values), default=0), tau)
 
 
 def tau_b(one: ArrayLike, other: ArrayLike) -> float:

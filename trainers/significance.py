@@ -5,57 +5,46 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from contrasweep.trainers.resampling import mean_error
+
 FloatArray = NDArray[np.float64]
+_QUANTILES = 1000
 
 
-def crossed_p(differences: ArrayLike, clusters: Sequence[Hashable]) -> float:
-    """Two-sided p of a mean of 0 of paired `differences` [S, N]: S seeds of both methods, on the same N scans.
+def crossed_p(differences: ArrayLike, clusters: Sequence[Hashable], folds: int = 0) -> float:
+    """Two-sided p of a mean of 0 of paired `differences` [J, N]: J runs of both methods, on the same N scans.
 
-    A t test over seeds and subjects alike (min F', Clark 1973): the variance of the mean is that by seeds plus that
-    by subjects, with Satterthwaite's degrees of freedom. So it is p of what training and testing anew would give; with
-    one seed it is the paired t test over subjects, and says nothing of training. Of two seeds that differ much 11 % of
-    p are below 0.05 by chance, of three 8 %. `clusters` [N] say whose each scan is. 1 where nothing differs, nan for a
-    single subject.
+    Over runs and subjects alike, so that it is p of what training and testing anew would give: the error of the mean is
+    that by runs, whose standard error is `trainers.resampling.mean_error` (with `folds` corrected for what training
+    sets share), plus that by subjects, each t distributed with its own degrees of freedom (the Behrens-Fisher solution;
+    Satterthwaite's has too many p below 0.05 where runs are few). With one run it is the paired t test over subjects,
+    and says nothing of training. `clusters` [N] say whose each scan is. 1 where nothing differs, nan for one subject.
 
     >>> round(crossed_p([[1.0, 2.0, 3.0]], "abc"), 4)
     0.0742
     """
-    from scipy.stats import t
-
     values = _by_cluster(np.atleast_2d(np.asarray(differences, np.float64)), clusters)
     if not values.any():
         return 1.0
-    if values.shape[1] < 2:
+    runs, subjects = values.shape
+    if subjects < 2:
         return float("nan")
-    means = [values.mean(axis) for axis in (0, 1) if values.shape[1 - axis] > 1]
-    variances = [float(of.var(ddof=1)) / of.size for of in means]
-    variance = sum(variances)
-    if not variance:
+    by_runs = float(values.mean(1).std(ddof=1)) * mean_error(runs, folds) if runs > 1 else 0.0
+    by_subjects = float(values.mean(0).std(ddof=1)) * mean_error(subjects)
+    return _beyond(abs(float(values.mean())), (by_runs, max(1, runs - 1)), (by_subjects, subjects - 1))
+
+
+def _beyond(mean: float, one: tuple[float, int], other: tuple[float, int]) -> float:
+    """How often the sum of two t distributed errors, of standard error and degrees of freedom, is beyond +- `mean`."""
+    from scipy.special import stdtr, stdtrit
+
+    (wide, freedom), (narrow, others) = sorted((one, other), reverse=True)
+    if not wide:
         return 0.0
-    freedom = variance**2 / sum(own**2 / (of.size - 1) for own, of in zip(variances, means, strict=True))
-    return float(2 * t.sf(abs(values.mean()) / np.sqrt(variance), freedom))
-
-
-def corrected_p(differences: ArrayLike, folds: int) -> float:
-    """Two-sided p of a mean of 0 of the `differences` [J] of runs over seeds and at least two `folds`.
-
-    The corrected resampled t test (Nadeau & Bengio 2003; for repeated folds Bouckaert & Frank 2004): training sets of
-    folds overlap, so the variance of the mean is (1 / J + left out / trained on) times that of the runs, where the last
-    is 1 / (folds - 1). J - 1 degrees of freedom; 1 where nothing differs, nan for a single run.
-
-    >>> round(corrected_p([1.0, 2.0, 3.0], 3), 4)
-    0.1598
-    """
-    from scipy.stats import t
-
-    of_runs = np.asarray(differences, np.float64)
-    if not of_runs.any():
-        return 1.0
-    if of_runs.size < 2:
-        return float("nan")
-    variance = (1 / of_runs.size + 1 / (folds - 1)) * of_runs.var(ddof=1)
-    with np.errstate(divide="ignore"):
-        return float(2 * t.sf(abs(of_runs.mean()) / np.sqrt(variance), of_runs.size - 1))
+    quantiles = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
+    left = narrow * stdtrit(others, quantiles) if narrow else np.zeros(1)
+    beyond = stdtr(freedom, (left - mean) / wide) + stdtr(freedom, (-left - mean) / wide)
+    return float(beyond.mean())
 
 
 def holm(ps: Sequence[float]) -> list[float]:

@@ -120,7 +120,7 @@ def compile_study(
     scale = Scale.between(recipe, own, data.largest_batch)
     base = laid_under(laid_under(scale.of_sections(recipe), own), scale.of_sections(study.spec))
     base = laid_under(base, study.quick) if quick else base
-    scale = Scale.between(laid_under(recipe, study.spec), base, data.largest_batch)
+    scale = _scale(study, base, data.largest_batch)
     points, options = _points(study, base, scale)
     reads = {row.name: _read_of(row, scale) for row in study.rows}
     document = {
@@ -157,9 +157,13 @@ def _small(document: Document) -> dict[str, Any]:
 
 def read_in(study: StudyConfig, spec: SweepSpec) -> dict[str, RowRead]:
     """Which reading each row is in a sweep of the study, whose epochs may be others than the study's."""
-    told = laid_under(_recipe(study), study.spec)
-    scale = Scale.between(told, {"training": {"epochs": spec.training.epochs}})
+    scale = _scale(study, {"training": {"epochs": spec.training.epochs}})
     return {row.name: _read_of(row, scale) for row in study.rows}
+
+
+def _scale(study: StudyConfig, own: Document, largest_batch: int | None = None) -> Scale:
+    """From the training that a study's rows are told for to that of its own sweep."""
+    return Scale.between(laid_under(_recipe(study), study.spec), own, largest_batch)
 
 
 def _points(

@@ -22,22 +22,25 @@ from contrasweep.services.spec.replicate import REFIT, replicate_named
 from contrasweep.services.spec.spec import SweepSpec
 from contrasweep.trainers import losses
 from contrasweep.trainers.analyses import Evidence, Reading
-from contrasweep.trainers.config import finetuning, words_of
+from contrasweep.trainers.config import DataConfig, finetuning, words_of
+from contrasweep.trainers.data.participants import outside_training, read_subjects
 from contrasweep.trainers.data.splits import store_splits
 from contrasweep.trainers.data.store import StoredSubject, VolumeStore
 from contrasweep.trainers.data.training import training_split
 from contrasweep.trainers.errors import UserError
-from contrasweep.trainers.history import EpochMetrics
 from contrasweep.trainers.readings import HEAD
 
 _TEST = "test"
 _PATCHED = ("data", "model", "training")
+_NULL = {"noise": 0.0}
+"""Numbers that fields which say nothing come to."""
 
 
 def read_evidence(settings: Settings, folder: SweepFolder) -> Evidence:
     """The evidence of a sweep's complete configurations, which have their points' names, or else `METHOD trial N`.
 
-    Labels that were trained on and columns are of the volume store; where that is gone there are none.
+    Labels that were trained on, their number of people, which is each configuration's value `people`, and columns are
+    of the volume store; where that is gone there are none.
     Raises UserError where the sweep has no test predictions.
     """
     final, spec = final_of(folder), folder.load().spec
@@ -45,20 +48,19 @@ def read_evidence(settings: Settings, folder: SweepFolder) -> Evidence:
     named = {record.number: record for record in records if record.state == "complete"}
     points = {number: point_name(spec, record) for number, record in named.items()}
     read = _Files(folder.final, final.scans, points, {n: judged(spec, r.configuration) for n, r in named.items()})
-    store = _store(settings, folder)
+    store, base = _store(settings, folder), folder.load().base
     return Evidence(
         label=spec.data.label,
         unit=spec.data.unit_or_label,
         points={points[number]: record.configuration.method for number, record in named.items()},
-        values={points[number]: _values(spec, record.configuration) for number, record in named.items()},
+        values={points[n]: _values(spec, r.configuration) | _people(store, spec, base, r) for n, r in named.items()},
         scans=final.scans,
         subjects=final.subjects,
         labels=np.array(final.labels),
         columns=_columns(store, final.scans) if store else {},
-        train_labels=_train_labels(store, spec) if store else np.array([]),
+        train_labels=np.array([scan.label for scan in trained_on(store, spec.data, base)], np.float64),
         predictions=read.predictions(),
         embeddings=read.embeddings(),
-        epochs=_epochs(points, named),
     )
 
 
@@ -183,7 +185,8 @@ def _values(spec: SweepSpec, configuration: Configuration) -> dict[str, object]:
     chosen = spec.choosing(configuration.choices).model_dump(mode="json")
     patches = [patch.model_dump() for options in spec.search.choices.values() for patch in options.values()]
     changed = {field for patch in patches for field in _fields({key: patch[key] for key in _PATCHED})}
-    return {field[-1]: _at(chosen, field) for field in sorted(changed)} | configuration.values
+    values = {field[-1]: _at(chosen, field) for field in sorted(changed)}
+    return {name: _NULL.get(name) if value is None else value for name, value in values.items()} | configuration.values
 
 
 def _fields(section: Mapping[str, Any], place: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -199,17 +202,6 @@ def _at(document: Any, field: Sequence[str]) -> object:
     for key in field:
         document = document.get(key) if isinstance(document, Mapping) else None
     return document
-
-
-def _epochs(
-    points: Mapping[int, str], records: Mapping[int, TrialRecord]
-) -> dict[tuple[str, int], Sequence[EpochMetrics]]:
-    """What was measured after each epoch; with folds of the first."""
-    found: dict[tuple[str, int], Sequence[EpochMetrics]] = {}
-    for number, record in records.items():
-        for run in sorted(record.whole):
-            found.setdefault((points[number], run.seed), record.histories[run].epochs)
-    return found
 
 
 def _store(settings: Settings, folder: SweepFolder) -> VolumeStore | None:
@@ -232,8 +224,22 @@ def _cells(scan: StoredSubject) -> dict[str, str]:
     return {column: str(cell) for column, cell in known.items()} | ({"group": scan.group} if scan.group else {})
 
 
-def _train_labels(store: VolumeStore, spec: SweepSpec) -> NDArray[np.float64]:
-    """Labels of the training split, as the spec leaves it where nothing is chosen."""
-    whole = store_splits(store, spec.data.stratified_split)
-    splits = training_split(whole, store.subjects, frozenset(), spec.data.train)
-    return store.labels[store.rows_of(splits.train)]
+def _people(store: VolumeStore | None, spec: SweepSpec, base: Path, record: TrialRecord) -> dict[str, int]:
+    """How many people a configuration is trained on, under `people`; nothing where nobody knows any more."""
+    trained = trained_on(store, spec.choosing(record.configuration.choices).data, base)
+    return {"people": len({scan.subject for scan in trained})} if trained else {}
+
+
+def trained_on(store: VolumeStore | None, config: DataConfig, base: Path) -> list[StoredSubject]:
+    """The labelled scans of the training split as `config.train` leaves it, with folds of the first run's.
+
+    None where the store is gone, or the table that says which fulfil `where`.
+    """
+    if store is None:
+        return []
+    try:
+        outside = outside_training(read_subjects(config, base)[0]) if config.train.where else frozenset()
+    except UserError:
+        return []
+    splits = training_split(store_splits(store, config.stratified_split), store.subjects, outside, config.train)
+    return [store.subjects[row] for row in store.rows_of(splits.train)]

@@ -1,6 +1,6 @@
 """A study's finished sweep, with its analyses made; and any analysis of any sweep."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,15 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contrasweep.services.records.folder import FINISHED, SweepFolder
-from contrasweep.services.records.trial_record import read_records
+from contrasweep.services.records.trial_record import TrialRecord, read_records
 from contrasweep.services.settings import Settings
-from contrasweep.services.studies.compile import QUICK
-from contrasweep.services.studies.evidence import Lazily, final_of, point_name, read_evidence
+from contrasweep.services.spec.spec import SweepSpec
+from contrasweep.services.studies.compile import QUICK, read_in
+from contrasweep.services.studies.evidence import Lazily, final_of, judged, point_name, read_evidence
 from contrasweep.services.studies.outcome import Seen, counted
 from contrasweep.services.studies.study import StudyConfig, load_study
 from contrasweep.trainers import analyses
 from contrasweep.trainers.analyses import Evidence, Findings, Reading
+from contrasweep.trainers.config import words_of
 from contrasweep.trainers.errors import UserError
+
+Wanted = tuple[int, str, str]
+"""Epoch, features and probe of the reading that a row is."""
 
 
 def examine(study: StudyConfig, folder: SweepFolder, settings: Settings) -> Seen:
@@ -27,8 +32,10 @@ def examine(study: StudyConfig, folder: SweepFolder, settings: Settings) -> Seen
     An analysis that lacks what it needs is left out, and its reason kept.
     """
     final, evidence, spec = final_of(folder), read_evidence(settings, folder), folder.load().spec
-    evidence = of_scans(evidence, counted(study, evidence))
     records = read_records(Path(settings.storage_path) / folder.sweep_id, spec.plan_over(folder.read_state().folds))
+    named = {point_name(spec, record): record for record in records}
+    evidence = of_rows(study, evidence, _wanted(study, spec, named))
+    evidence = of_scans(evidence, counted(study, evidence))
     findings, lacking = {}, []
     for one in study.analyses:
         ((name, params),) = one.items()
@@ -36,13 +43,60 @@ def examine(study: StudyConfig, folder: SweepFolder, settings: Settings) -> Seen
             findings[name] = analyse(evidence, name, params)
         except UserError as error:
             lacking.append(f"{name}: {error}")
-    named = {point_name(spec, record): record for record in records}
     return Seen(study, folder, named, final, evidence, findings, tuple(lacking))
 
 
 def analyse(evidence: Evidence, name: str, params: Mapping[str, Any]) -> Findings:
     """What an analysis finds. Raises UserError on an unknown one or a wrong parameter, and where something lacks."""
     return analyses.build(name, **params).run(evidence)
+
+
+def _wanted(study: StudyConfig, spec: SweepSpec, records: Mapping[str, TrialRecord]) -> dict[str, Wanted]:
+    """Epoch, features and probe of each row whose point has a record."""
+    found = {}
+    for name, read in read_in(study, spec).items():
+        row = study.row(name)
+        if record := records.get(study.point_of(row)):
+            features, probe = judged(spec, record.configuration)
+            found[name] = (read.epoch or 0, read.features or features, words_of(read.probe) if read.probe else probe)
+    return found
+
+
+def of_rows(study: StudyConfig, evidence: Evidence, wanted: Mapping[str, Wanted]) -> Evidence:
+    """The evidence of a study's rows in place of its points: of each the reading that is `wanted` first, as epoch 0.
+
+    A row has other readings of its point, too, and where it trains nothing the reading is part of its method's name.
+    Rows that were not read so, or not trained, are left out.
+    """
+    predictions: dict[Reading, Reading] = {}
+    embeddings: dict[Reading, Reading] = {}
+    points: dict[str, str] = {}
+    for name, (epoch, features, probe) in wanted.items():
+        row = study.row(name)
+        point = study.point_of(row)
+        said = _renamed(evidence.predictions, point, name, epoch, features, probe)
+        if (epoch, features, probe) not in {one[3:] for one in said.values()}:
+            continue
+        points[name] = evidence.points[point] + f", {features} {probe}" * bool(row.of)
+        predictions |= said
+        embeddings |= _renamed(evidence.embeddings, point, name, epoch, features, "")
+    return replace(
+        evidence,
+        points=points,
+        values={name: evidence.values[study.point_of(study.row(name))] for name in points},
+        predictions={reading: evidence.predictions[own] for reading, own in predictions.items()},
+        embeddings=Lazily({one: partial(evidence.embeddings.__getitem__, own) for one, own in embeddings.items()}),
+    )
+
+
+def _renamed(
+    readings: Iterable[Reading], point: str, name: str, epoch: int, features: str, probe: str
+) -> dict[Reading, Reading]:
+    """Readings of a point as those of a row, by which it is: those of its epoch as epoch 0, the wanted one first."""
+    own = [reading for reading in readings if reading.point == point]
+    wanted_first = sorted(own, key=lambda one: (one.features != features, one.probe != probe))
+    counts = {one._replace(point=name, epoch=0): one for one in wanted_first if one.epoch == epoch}
+    return counts | {one._replace(point=name): one for one in own if one.epoch > 0}
 
 
 def of_scans(evidence: Evidence, counts: NDArray[np.bool_]) -> Evidence:

@@ -19,13 +19,11 @@ from contrasweep.services.records.final_report import FinalReport
 from contrasweep.services.records.folder import SweepFolder
 from contrasweep.services.records.trial_record import TrialRecord
 from contrasweep.services.spec.spec import SweepSpec
-from contrasweep.services.studies.compile import read_in
-from contrasweep.services.studies.evidence import judged
 from contrasweep.services.studies.published import Published, published_of
-from contrasweep.services.studies.study import RowConfig, RowRead, StudyConfig
+from contrasweep.services.studies.study import RowConfig, StudyConfig
 from contrasweep.services.text import count
 from contrasweep.trainers.analyses import Evidence, Findings
-from contrasweep.trainers.config import Frozen, words_of
+from contrasweep.trainers.config import Frozen
 from contrasweep.trainers.data.select import holds
 from contrasweep.trainers.errors import UserError, nearest
 from contrasweep.trainers.history import COMPLETE
@@ -41,7 +39,10 @@ State = Literal["complete", "failed", "running", "pruned", "left out"]
 
 
 class Ours(Frozen):
-    """A figure: the mean over seeds with its 95 % subject bootstrap interval, and the sd over seeds, null for one."""
+    """A figure: the mean over runs with its 95 % subject bootstrap interval, and the sd over runs, null for one.
+
+    Runs are seeds, or, with folds, each seed's in each fold.
+    """
 
     value: Interval
     sd: float | None
@@ -51,7 +52,8 @@ class Order(Frozen):
     """Kendall's tau-b between our order of rows by a metric and theirs, with its 95 % interval: see `order_told`.
 
     `rows` are in their order, the best first, which is published or only `claimed`. `higher` says whether more of the
-    metric is better; `verdict` is agrees, disagrees or cannot tell.
+    metric is better; `verdict` is agrees, disagrees or cannot tell. Of an analysis's figure the interval is over seeds
+    alone: of training anew, for these test scans.
     """
 
     metric: str
@@ -117,7 +119,7 @@ class Outcome(Frozen):
 
 @dataclass(frozen=True)
 class Seen:
-    """A study's finished sweep: evidence of the scans that count, and what analyses found in it, by their names."""
+    """A study's finished sweep: evidence of its rows and the scans that count, and findings by the analyses' names."""
 
     study: StudyConfig
     folder: SweepFolder
@@ -131,11 +133,6 @@ class Seen:
     def spec(self) -> SweepSpec:
         """Of the sweep."""
         return self.folder.load().spec
-
-    @cached_property
-    def reads(self) -> Mapping[str, RowRead]:
-        """Which reading each row is."""
-        return read_in(self.study, self.spec)
 
     def outcome(self) -> Outcome:
         """The table and the verdict."""
@@ -166,17 +163,13 @@ class Seen:
             seconds=round(self.folder.read_state().spent_s, 1),
         )
 
-    def predictions(self, row: RowConfig) -> NDArray[np.float64]:
-        """What a row's seeds predict [S, n], each the mean over its folds; [0, n] where it has no predictions."""
-        point, read = self.study.point_of(row), self.reads[row.name]
-        features, probe = judged(self.spec, self.records[point].configuration)
-        wanted = (read.epoch or 0, read.features or features, words_of(read.probe) if read.probe else probe)
-        by_seed: dict[int, list[NDArray[np.float64]]] = {}
+    def runs(self, row: RowConfig) -> dict[tuple[int, int | None], NDArray[np.float64]]:
+        """What each run of a row predicts [n], by seed and fold; nothing where it has no predictions."""
+        found: dict[tuple[int, int | None], NDArray[np.float64]] = {}
         for reading, said in self.evidence.predictions.items():
-            if reading.point == point and (reading.epoch, reading.features, reading.probe) == wanted:
-                by_seed.setdefault(reading.seed, []).append(said)
-        means = [np.mean(by_seed[seed], axis=0) for seed in sorted(by_seed)]
-        return np.array(means).reshape(len(means), len(self.evidence.scans))
+            if reading.point == row.name and reading.epoch == 0:  # the one that the row is comes first
+                found.setdefault((reading.seed, reading.fold), said)
+        return found
 
     def _baselines(self) -> dict[str, Interval]:
         if self.study.where or DEFAULT not in self.study.metrics:
@@ -191,13 +184,14 @@ class Seen:
             return RowOutcome(**told, state=LEFT_OUT, reason=reason)
         if record.state != COMPLETE:
             return RowOutcome(**told, state=record.state, reason=record.reason)
-        said = self.predictions(row)
-        if not len(said):
+        runs = self.runs(row)
+        if not runs:
             return RowOutcome(**told, state=LEFT_OUT, reason=f"{row.name} was not read: it has no such features")
-        return RowOutcome(**told, state=COMPLETE, seeds=len(said), ours=self._figures(row, said))
+        seeds, said = {seed for seed, _ in runs}, np.array([*runs.values()])
+        return RowOutcome(**told, state=COMPLETE, seeds=len(seeds), ours=self._figures(row, said))
 
     def _figures(self, row: RowConfig, said: NDArray[np.float64]) -> dict[str, Ours]:
-        """Of each metric that the row has, over its seeds."""
+        """Of each metric that the row has, from what its runs predict [J, n]."""
         evidence = self.evidence
         known, found = bootstrap(evidence.labels, said, clusters=evidence.subjects), {}
         for metric in self.study.metrics:
@@ -208,10 +202,11 @@ class Seen:
         return found
 
     def _analysed(self, metric: str, row: RowConfig) -> list[float]:
-        """What an analysis found of each seed of a row; nothing of another reading of one."""
+        """What an analysis found of each seed of a row; nothing where it has no figure of one."""
         name, _, figure = metric.partition(".")
-        values = self.findings[name].values.get(figure, {}) if name in self.findings and row.of is None else {}
-        return [values[key] for key in sorted(values) if key[0] == row.name]
+        values = self.findings[name].values.get(figure, {}) if name in self.findings else {}
+        found = [values[key] for key in sorted(values) if key[0] == row.name]
+        return found if np.isfinite(found).all() else []
 
     def _order(self, rows: Sequence[RowOutcome]) -> Order | None:
         """By the first metric, of the rows that have it and something to compare it with."""
@@ -235,14 +230,23 @@ class Seen:
 
     def _compared(self, metric: str, theirs: Mapping[str, float]) -> OrderTold:
         rows = [row for row in self.study.rows if row.name in theirs]
+        trainings = {row.name: self.study.point_of(row) for row in rows}
         if metric not in FIGURES:
-            return order_told({row.name: [[one] for one in self._analysed(metric, row)] for row in rows}, theirs, "s")
-        figure, labels = FIGURES[metric], self.evidence.labels
+            of_seeds = {row.name: [[one] for one in self._analysed(metric, row)] for row in rows}
+            return order_told(of_seeds, theirs, "s", trainings=trainings)
+        runs, labels = {row.name: self.runs(row) for row in rows}, self.evidence.labels
 
-        def counts(said: NDArray[np.float64], scans: NDArray[np.int64]) -> float:
-            return float(figure(labels[scans], said).mean())
+        def counts(said: NDArray[np.float64], scans: NDArray[np.int64]) -> NDArray[np.float64]:
+            return np.asarray(FIGURES[metric](labels[scans], said))
 
-        return order_told({row.name: self.predictions(row) for row in rows}, theirs, self.evidence.subjects, counts)
+        return order_told(
+            {name: np.array([*own.values()]) for name, own in runs.items()},
+            theirs,
+            self.evidence.subjects,
+            counts,
+            trainings=trainings,
+            folds=len({fold for own in runs.values() for _, fold in own} - {None}),
+        )
 
 
 def is_higher_better(metric: str, findings: Mapping[str, Findings]) -> bool:

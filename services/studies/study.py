@@ -171,13 +171,17 @@ class StudyConfig(Frozen):
         """The rows that are trained."""
         return (row for row in self.rows if row.of is None)
 
+    def row(self, name: str) -> RowConfig:
+        """The row of that name."""
+        return next(row for row in self.rows if row.name == name)
+
     def point_of(self, row: RowConfig) -> str:
         """The row whose training a row is a reading of."""
         return row.of or row.name
 
     def method_of(self, row: RowConfig) -> str:
         """The method that a row is trained with."""
-        return next(one.method for one in self.rows if one.name == self.point_of(row))
+        return self.row(self.point_of(row)).method
 
 
 def title_of(metric: str) -> str:

@@ -1,9 +1,10 @@
 import math
-from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from contrasweep.trainers.metrics import bootstrap, mae
 from contrasweep.trainers.resampling import crossed_bootstrap, subject_bootstrap
@@ -26,21 +27,30 @@ def test_resamples_without_a_figure_do_not_count() -> None:
     assert all(map(math.isnan, (nowhere.value, nowhere.low, nowhere.high)))
 
 
-def test_runs_are_drawn_so_that_their_mean_varies_as_it_does() -> None:
-    """Three seeds on one subject: the interval is as wide as that of a mean of three with their variance."""
-    values = np.array([[1.0], [2.0], [4.0]])
-    drawn: list[float] = []
+def means(own: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    return np.asarray(own.mean(1))
 
-    def mean(own: Sequence[np.ndarray], rows: np.ndarray) -> float:
-        drawn.append(float(own[0].mean()))
-        return drawn[-1]
 
-    found = crossed_bootstrap(mean, [values], ["a"], repeats=4000)
-    assert found.value == drawn[-1] == values.mean()
-    np.testing.assert_allclose(np.var(drawn[:-1]), values.var(ddof=1) / 3, rtol=0.1)
+@pytest.mark.parametrize("folds", [0, 3])
+def test_the_mean_of_few_runs_is_as_uncertain_as_t_says(folds: int) -> None:
+    """Three runs on one subject: the interval is that of a t test, over folds that of Nadeau and Bengio's."""
+    runs = np.array([1.0, 2.0, 4.5])
+    found = crossed_bootstrap(means, lambda told: told[0], [runs[:, None]], ["a"], folds=folds, repeats=20000)
+    error = runs.std(ddof=1) * math.sqrt(1 / 3 + (1 / 2 if folds else 0))
+    low, high = stats.t.interval(0.95, 2, runs.mean(), error)
+    np.testing.assert_allclose((found.low, found.value, found.high), (low, runs.mean(), high), atol=0.03 * (high - low))
 
 
 def test_all_methods_are_seen_on_the_same_subjects() -> None:
     alike = np.random.default_rng(0).normal(size=(1, 30))
-    found = crossed_bootstrap(lambda own, rows: float((own[0] - own[1]).mean()), [alike + 1, alike], range(30), 50)
+    found = crossed_bootstrap(means, lambda told: told[0] - told[1], [alike + 1, alike], range(30), repeats=50)
     np.testing.assert_allclose((found.low, found.value, found.high), 1)
+
+
+def test_readings_of_one_training_share_its_runs() -> None:
+    runs = np.random.default_rng(0).normal(size=(3, 1)) + np.zeros((3, 30))
+    both = [runs + 1, runs]
+    shared = crossed_bootstrap(means, lambda told: told[0] - told[1], both, range(30), trainings="aa", repeats=500)
+    apart = crossed_bootstrap(means, lambda told: told[0] - told[1], both, range(30), trainings="ab", repeats=500)
+    np.testing.assert_allclose((shared.low, shared.high), 1)
+    assert apart.low < 0 < 2 < apart.high

@@ -80,6 +80,11 @@ def by_point_and_seed(values: Mapping[str, Mapping[Run, float]]) -> dict[tuple[s
     return {of: float(np.mean(some)) for of, some in folds.items()}
 
 
+def folds_of(runs: Iterable[Run]) -> int:
+    """In how many folds the runs are; 0 where there are none."""
+    return len({fold for _, fold in runs if fold is not None})
+
+
 def column(evidence: Evidence, name: str) -> Sequence[str]:
     """The cells [n] of a column. Raises UserError where the table has no such column."""
     if name not in evidence.columns:

@@ -43,13 +43,13 @@ class Evidence:
     Attributes:
         label, unit: what is predicted, and in what.
         points: the method of each configuration by its name, in the study's order.
-        values: parameters, fields of the training and options of each, by its name.
+        values: parameters, fields of the training and options of each, by its name; under `people`, where it is known,
+            how many it is trained on.
         scans, subjects, labels: [n]; several scans may be of one subject.
         columns: cells of the table [n] by column.
         train_labels: of the training split; empty where the volume store is gone, which then has no columns either.
         predictions: [n] float64 by reading.
         embeddings: [n, F] float32 by reading, without a probe; read from disk as one is asked for.
-        epochs: what was measured after each epoch, by configuration and seed.
     """
 
     label: str
@@ -63,7 +63,6 @@ class Evidence:
     train_labels: NDArray[np.float64]
     predictions: Mapping[Reading, NDArray[np.float64]]
     embeddings: Mapping[Reading, NDArray[np.float32]] = field(default_factory=dict)
-    epochs: Mapping[tuple[str, int], Sequence[Mapping[str, float]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from contrasweep.trainers.analyses._law import Place, foretell
 from contrasweep.trainers.analyses._panels import in_unit, style
-from contrasweep.trainers.analyses._readings import FloatArray, Run, Space, predictions
+from contrasweep.trainers.analyses._readings import FloatArray, Run, Space, folds_of, predictions
 from contrasweep.trainers.analyses.base import ANALYSES, Evidence, Findings, Table
 from contrasweep.trainers.drawing import FAINT, axes_of, canvas, plain
 from contrasweep.trainers.errors import UserError, nearest
@@ -32,8 +32,8 @@ class Curve:
     least four numbers n of people, and says what `more` of them than the most would bring.
 
     Args:
-        over: a parameter, field of the training or choice, whose options are numbers; null for the only one that
-            differs.
+        over: a parameter, field of the training or choice, whose options are numbers, or `people`, on how many each is
+            trained; null for the only one that differs.
         features, probe: what to read, where several were; null for what counts.
     """
 
@@ -48,7 +48,7 @@ class Curve:
         """As `Analysis.run`."""
         over = _over(evidence, self.over)
         lines = _lines(evidence, over, predictions(evidence, self.features, self.probe))
-        told = {place.point: self._interval(evidence, place.said) for line in lines.values() for place in line}
+        told = {place.point: self._interval(evidence, place) for line in lines.values() for place in line}
         rows = tuple(
             (place.point, method, place.at, len(place.said), *astuple(told[place.point]))
             for method, line in lines.items()
@@ -63,13 +63,15 @@ class Curve:
         laws, words = foretell(lines, evidence, self.more, figure.axes[0])
         return Findings({**tables, "Power law": laws}, {title: figure}, words)
 
-    def _interval(self, evidence: Evidence, said: FloatArray) -> Interval:
+    def _interval(self, evidence: Evidence, place: Place) -> Interval:
         metric = METRICS[self.metric]
 
-        def mean(drawn: Sequence[FloatArray], rows: Rows) -> float:
-            return float(np.mean(metric(evidence.labels[rows], drawn[0])))
+        def of_runs(said: FloatArray, rows: Rows) -> FloatArray:
+            return np.asarray(metric(evidence.labels[rows], said))
 
-        return crossed_bootstrap(mean, [said], evidence.subjects)
+        return crossed_bootstrap(
+            of_runs, lambda means: float(means[0]), [place.said], evidence.subjects, folds=place.folds
+        )
 
 
 def _over(evidence: Evidence, over: str | None) -> str:
@@ -94,7 +96,8 @@ def _lines(evidence: Evidence, over: str, found: Mapping[str, Mapping[Run, Float
     for point, method in evidence.points.items():
         at = _number(evidence.values[point].get(over))
         if at is not None:
-            lines.setdefault(method, []).append(Place(point, at, np.array([*found[point].values()])))
+            runs = found[point]
+            lines.setdefault(method, []).append(Place(point, at, np.array([*runs.values()]), folds_of(runs)))
     return {method: sorted(line, key=lambda place: place.at) for method, line in lines.items()}
 
 

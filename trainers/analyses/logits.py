@@ -1,5 +1,6 @@
 """Similarities of positive and of the hardest negative pairs over epochs (SupReMix, Fig. 4)."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,13 +8,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from contrasweep.trainers.analyses._panels import lines_over_epochs
-from contrasweep.trainers.analyses._readings import Space, chosen_rows, embeddings_by_epoch
+from contrasweep.trainers.analyses._readings import Run, Space, by_point_and_seed, chosen_rows, embeddings_by_epoch
 from contrasweep.trainers.analyses.base import ANALYSES, Evidence, Findings, Reading, Table
 from contrasweep.trainers.drawing import WIDTH_IN, axes_of, canvas
 from contrasweep.trainers.errors import UserError
 from contrasweep.trainers.metrics import narrow_bin, numbered_bins, pearson
 from contrasweep.trainers.parameters import Count, Positive, Several
 
+Products = tuple[float, float, float]
+"""Means of positive and of the hardest negative pairs, and Pearson's r."""
 _FIGURES = ("positive pairs", "hardest negative pairs", "Pearson r")
 
 
@@ -24,6 +27,10 @@ class Logits:
 
     They are of one batch of test scans, the same for all. Positives are pairs whose labels are in one bin; the hardest
     negatives are those with the largest products. Pearson's r of what is predicted after the epoch stands beside.
+
+    The paper's claim is that positives of SupCon saturate early, near 1, and those of SupReMix go on rising.
+    Configurations may be ordered by `growth`, what the positives' mean rises by over the later half of the epochs that
+    were kept, and by `gap`, how far it is above that of the hardest negatives after the last one.
 
     Args:
         batch: scans in it, where there are so many.
@@ -52,6 +59,11 @@ class Logits:
         return Findings(
             tables={title: Table(("configuration", "seed", "fold", "epoch", *_FIGURES), cells)},
             figures={title: _drawn(told)},
+            values={
+                "growth": by_point_and_seed(_each(found, told, _growth)),
+                "gap": by_point_and_seed(_each(found, told, _gap)),
+            },
+            larger=frozenset({"growth", "gap"}),
         )
 
     def _positive(self, evidence: Evidence, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -72,6 +84,26 @@ class Logits:
         negative = np.triu(~positive, 1)
         hardest = np.sort(products[negative])[-self.hardest :]
         return float(products[positive].mean()), float(hardest.mean()) if hardest.size else float("nan")
+
+
+def _each(
+    found: Mapping[str, Mapping[Run, Sequence[Reading]]],
+    told: Mapping[Reading, Products],
+    of: Callable[[Sequence[Products]], float],
+) -> dict[str, dict[Run, float]]:
+    """A figure of what is told of the epochs of each run."""
+    return {
+        name: {run: of([told[reading] for reading in readings]) for run, readings in runs.items()}
+        for name, runs in found.items()
+    }
+
+
+def _growth(epochs: Sequence[Products]) -> float:
+    return epochs[-1][0] - epochs[(len(epochs) - 1) // 2][0]
+
+
+def _gap(epochs: Sequence[Products]) -> float:
+    return epochs[-1][0] - epochs[-1][1]
 
 
 def _correlation(evidence: Evidence, reading: Reading) -> float:

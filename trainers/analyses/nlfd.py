@@ -41,7 +41,8 @@ class Nlfd:
     of the sum of both variances, above 0 where it is smoother than the reference. In bootstraps of the subjects it is
     set beside the gap in Pearson's r: where smoothness and performance go together, they correlate. Factors are drawn
     with their scans; found anew, the neighbour of a scan that is drawn twice would be itself. Gaps are means over the
-    runs that both have. Configurations may be ordered by `mean` and `skewness`.
+    runs that both have. Configurations may be ordered by `mean`, `skewness` and `correlation`, that of both
+    gaps over the bootstraps, of each seed alone, which the reference has not.
 
     Args:
         reference: the configuration to which gaps are; null for the first.
@@ -64,7 +65,10 @@ class Nlfd:
         }
         mean, deviation, skewness = (_by_seed(factors, of) for of in (np.mean, np.std, _skewness))
         rows = tuple((*of, mean[of], deviation[of], skewness[of]) for of in mean)
-        gaps = self._gaps(evidence, factors, reference)
+        of_runs = self._gaps(evidence, factors, reference)
+        gaps = {name: np.mean([*runs.values()], axis=0) for name, runs in of_runs.items()}
+        correlations = {name: {run: _correlation(own) for run, own in runs.items()} for name, runs in of_runs.items()}
+        correlations[reference] = dict.fromkeys(factors[reference], float("nan"))
         smoothness, beside = "Normalised Lipschitz factors", "Smoothness and performance"
         return Findings(
             tables={
@@ -76,26 +80,29 @@ class Nlfd:
                 beside: _scatter(gaps, reference),
             },
             words=_left_out(factors),
-            values={"mean": mean, "skewness": skewness},
-            larger=frozenset({"skewness"}),
+            values={"mean": mean, "skewness": skewness, "correlation": by_point_and_seed(correlations)},
+            larger=frozenset({"skewness", "correlation"}),
         )
 
-    def _gaps(self, evidence: Evidence, factors: Factors, reference: str) -> dict[str, FloatArray]:
-        """Z gap and gap in Pearson's r of each other configuration [1 + B, 2], the first of the whole sample."""
+    def _gaps(self, evidence: Evidence, factors: Factors, reference: str) -> dict[str, dict[Run, FloatArray]]:
+        """Z gap and gap in Pearson's r of each other configuration's runs [1 + B, 2], the first of the whole sample."""
         said = predictions(evidence, self.features)
         drawn = [np.arange(len(evidence.labels)), *resamples(evidence.subjects, self.bootstraps)]
 
-        def gap(name: str, rows: Rows) -> tuple[float, float]:
-            runs = [run for run in factors[name] if run in factors[reference]]
-            smoother = [z_gap(factors[reference][run][rows], factors[name][run][rows]) for run in runs]
-            better = [
-                pearson(evidence.labels[rows], said[name][run][rows])
-                - pearson(evidence.labels[rows], said[reference][run][rows])
-                for run in runs
-            ]
-            return float(np.mean(smoother)), float(np.mean(better))
+        def gap(name: str, run: Run, rows: Rows) -> tuple[float, float]:
+            smoother = z_gap(factors[reference][run][rows], factors[name][run][rows])
+            own, others = (pearson(evidence.labels[rows], said[of][run][rows]) for of in (name, reference))
+            return smoother, float(own - others)
 
-        return {name: np.array([gap(name, rows) for rows in drawn]) for name in factors if name != reference}
+        return {
+            name: {
+                run: np.array([gap(name, run, rows) for rows in drawn])
+                for run in factors[name]
+                if run in factors[reference]
+            }
+            for name in factors
+            if name != reference
+        }
 
 
 def _by_seed(factors: Factors, of: Callable[[FloatArray], float]) -> dict[tuple[str, int], float]:
@@ -115,12 +122,24 @@ def _skewness(factors: FloatArray) -> float:
     return float(skew(factors)) if np.ptp(factors) > 0 else float("nan")
 
 
+def _resampled(gaps: FloatArray) -> FloatArray:
+    """The gaps of those bootstraps that have both."""
+    found: FloatArray = gaps[1:][np.isfinite(gaps[1:]).all(1)]
+    return found
+
+
+def _correlation(gaps: FloatArray) -> float:
+    """Of both gaps over the bootstraps."""
+    resampled = _resampled(gaps)
+    return float(pearson(resampled[:, 0], resampled[:, 1])) if len(resampled) > 1 else float("nan")
+
+
 def _gap_row(name: str, reference: str, gaps: FloatArray) -> tuple[object, ...]:
-    (z, r), resampled = gaps[0], gaps[1:][np.isfinite(gaps[1:]).all(1)]
+    (z, r), resampled = gaps[0], _resampled(gaps)
     if len(resampled) < 2:
         return name, reference, z, *[float("nan")] * 2, r, *[float("nan")] * 3
     (z_low, r_low), (z_high, r_high) = np.percentile(resampled, [2.5, 97.5], axis=0)
-    figures = (z, z_low, z_high, r, r_low, r_high, pearson(resampled[:, 0], resampled[:, 1]))
+    figures = (z, z_low, z_high, r, r_low, r_high, _correlation(gaps))
     return name, reference, *map(float, figures)
 
 

@@ -2,20 +2,21 @@
 
 from dataclasses import astuple, dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
 from contrasweep.trainers.analyses._panels import in_unit, rows_of_intervals
-from contrasweep.trainers.analyses._readings import FloatArray, Run, Space, errors, point
+from contrasweep.trainers.analyses._readings import FloatArray, Run, Space, errors, folds_of, point
 from contrasweep.trainers.analyses.base import ANALYSES, Evidence, Findings, Table
 from contrasweep.trainers.errors import UserError
 from contrasweep.trainers.interval import Interval
-from contrasweep.trainers.order_told import CANNOT_TELL
+from contrasweep.trainers.order_told import CANNOT_TELL, LEAST_RUNS
 from contrasweep.trainers.paired import paired_difference
-from contrasweep.trainers.significance import corrected_p, crossed_p, holm
+from contrasweep.trainers.significance import crossed_p, holm
 
 _LEVEL = 0.05
-_COLUMNS = ("configuration", "reference", "difference", "low", "high", "p", "p of all", "verdict")
+_COLUMNS = ("configuration", "reference", "runs", "difference", "low", "high", "p", "p of all", "verdict")
 
 
 @ANALYSES.register("paired")
@@ -23,10 +24,10 @@ _COLUMNS = ("configuration", "reference", "difference", "low", "high", "p", "p o
 class Paired:
     """MAE of each configuration less that of another, over the seeds that both have, mean over runs.
 
-    Intervals are 95 % subject bootstrap: of these runs on other people. p is over seeds as well
-    (`trainers.significance.crossed_p`), and, with folds, over runs alone, corrected for what training sets share
-    (`corrected_p`); `p of all` is Holm's over all comparisons. What differs is `smaller` or `larger`: `p of all` is
-    below 0.05 and 0 outside the interval; of all else nothing can be told.
+    Intervals are 95 % subject bootstrap: of these runs on other people. p is over runs as well, with folds corrected
+    for what training sets share (`trainers.significance.crossed_p`); `p of all` is Holm's over all comparisons. What
+    differs is `smaller` or `larger`: there are two runs of both, `p of all` is below 0.05, and 0 is outside the
+    interval; of all else nothing can be told.
 
     Args:
         reference: the configuration to which all others are compared; null for all pairs.
@@ -42,12 +43,12 @@ class Paired:
         of_points = errors(evidence, self.features, self.probe)
         pairs = self._pairs(evidence)
         told = [_compare(of_points[one], of_points[other], evidence.subjects, (one, other)) for one, other in pairs]
-        adjusted = holm([p for _, p in told])
+        adjusted = holm([one.p for one in told])
         rows = tuple(
-            (*pair, *astuple(difference), p, own, _verdict(difference, own))
-            for pair, (difference, p), own in zip(pairs, told, adjusted, strict=True)
+            (*pair, one.runs, *astuple(one.difference), one.p, p, _verdict(one, p))
+            for pair, one, p in zip(pairs, told, adjusted, strict=True)
         )
-        shown = {" less ".join(pair): difference for pair, (difference, _) in zip(pairs, told, strict=True)}
+        shown = {" less ".join(pair): one.difference for pair, one in zip(pairs, told, strict=True)}
         title = "Differences in MAE"
         return Findings(
             tables={title: Table(_COLUMNS, rows)},
@@ -64,24 +65,30 @@ class Paired:
         return [(name, reference) for name in evidence.points if name != reference]
 
 
+class _Compared(NamedTuple):
+    """The mean difference of errors over so many runs, and its p."""
+
+    runs: int
+    difference: Interval
+    p: float
+
+
 def _compare(
     one: dict[Run, FloatArray], other: dict[Run, FloatArray], subjects: tuple[str, ...], names: tuple[str, str]
-) -> tuple[Interval, float]:
-    """The mean difference of errors [n] of runs, and its p."""
+) -> _Compared:
+    """Of errors [n] of runs."""
     runs = [run for run in one if run in other]
     if not runs:
         raise UserError(f"configurations '{names[0]}' and '{names[1]}' have no seed in common")
     own, others = np.array([one[run] for run in runs]), np.array([other[run] for run in runs])
-    folds = len({fold for _, fold in runs})
-    differences = own - others
-    p = corrected_p(differences.mean(1), folds) if folds > 1 else crossed_p(differences, subjects)
-    return paired_difference(own.mean(0), others.mean(0), subjects), p
+    p = crossed_p(own - others, subjects, folds_of(runs))
+    return _Compared(len(runs), paired_difference(own.mean(0), others.mean(0), subjects), p)
 
 
-def _verdict(difference: Interval, p: float) -> str:
-    if not p < _LEVEL or difference.low <= 0 <= difference.high:
+def _verdict(told: _Compared, p: float) -> str:
+    if told.runs < LEAST_RUNS or not p < _LEVEL or told.difference.low <= 0 <= told.difference.high:
         return CANNOT_TELL
-    return "smaller" if difference.value < 0 else "larger"
+    return "smaller" if told.difference.value < 0 else "larger"
 
 
 def _summary(rows: tuple[tuple[object, ...], ...]) -> str:

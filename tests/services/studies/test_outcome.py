@@ -108,3 +108,27 @@ def test_a_study_that_has_not_run_says_how(tmp_path: Path) -> None:
         UserError, match="study dlr-fig4a-quick: it has not run here; `contrasweep study run dlr-fig4a --quick`"
     ):
         sweep_of(settings, "dlr-fig4a-quick")
+
+
+def test_rows_that_are_readings_of_one_training_are_compared(tmp_path: Path) -> None:
+    """Of the two, on the same seeds; an analysis finds its figure of each of them, too."""
+    study = study_in(
+        tmp_path,
+        rows=[
+            {"name": "DynLocRep", "method": "dynlocrep"},
+            {"name": "encoder", "of": "DynLocRep", "read": {"features": "encoder"}},
+        ],
+        analyses=["paired", "order"],
+        metrics=["mae", "order.spearman"],
+        paper=None,
+        **CLAIMED | {"order": ["DynLocRep", "encoder"]},
+    )
+    settings, folder = finished(tmp_path / "home", study)
+    seen = examine(study, folder, settings)
+    assert seen.evidence.points == {"DynLocRep": "dynlocrep", "encoder": "dynlocrep, encoder ridge"}
+    (row,) = seen.findings["paired"].tables["Differences in MAE"].rows
+    errors = [np.mean([np.abs(said(name, seed) - AGES) for seed in (0, 1)]) for name in ("DynLocRep", "encoder")]
+    assert row[:3] == ("DynLocRep", "encoder", 2) and row[3] == pytest.approx(errors[0] - errors[1])
+    outcome = seen.outcome()
+    assert outcome.order is not None and outcome.order.verdict == "agrees"
+    assert all("order.spearman" in one.ours for one in outcome.rows)

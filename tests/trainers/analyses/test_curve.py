@@ -64,3 +64,10 @@ def test_a_law_that_errors_follow_is_extended() -> None:
 def test_a_law_needs_four_numbers() -> None:
     with pytest.raises(UserError, match="law: no method has 4 numbers of people"):
         build("curve", law=True).run(evidence(("n50", "n100", "n200")))
+
+
+def test_a_law_is_of_people_and_not_of_shares() -> None:
+    given = evidence()
+    shares = {name: {"size": size / SIZES[-1]} for name, size in zip(given.points, SIZES, strict=True)}
+    with pytest.raises(UserError, match=r"law: over: 0\.125 is no number of people; .* `over: people`"):
+        build("curve", over="size", law=True).run(replace(given, values=shares))

@@ -41,3 +41,17 @@ def test_labels_of_which_no_two_are_alike() -> None:
     ):
         build("logits", bin_size=0.65).run(given)
     assert build("logits", bin_size=3.0).run(given).tables
+
+
+def test_configurations_may_be_ordered_by_growth_and_gap() -> None:
+    """Two scans of one label that are 90, 60 and 0 degrees apart after three epochs, and one opposite to the first."""
+    given = evidence(["one"], scans=3, seeds=1)
+    shown = {
+        Reading("one", 0, epoch=epoch): np.array([[1, 0], [np.cos(angle), np.sin(angle)], [-1, 0]], np.float32)
+        for epoch, angle in zip(EPOCHS, np.radians([90, 60, 0]), strict=True)
+    }
+    given = replace(given, labels=np.array([30.0, 30.0, 50.0]), columns={}, embeddings=shown)
+    found = build("logits").run(given)
+    assert found.values["growth"]["one", 0] == pytest.approx(1 - 0.5, abs=1e-6)
+    assert found.values["gap"]["one", 0] == pytest.approx(1 - -1, abs=1e-6)
+    assert found.larger == {"growth", "gap"}

@@ -65,3 +65,12 @@ def test_coinciding_scans_are_told() -> None:
     flat[:2] = flat[2]
     findings = build("nlfd").run(replace(given, embeddings={**given.embeddings, Reading("rough", 0): flat}))
     assert findings.words == ("Scans in one place with their neighbour, left out: 3 of rough.",)
+
+
+def test_configurations_may_be_ordered_by_the_correlation_of_both_gaps() -> None:
+    """Of one seed it is the table's."""
+    found = build("nlfd", reference="n50").run(evidence(["n50", "n400"], seeds=1))
+    (row,) = found.tables["Smoothness and performance"].rows
+    assert found.values["correlation"]["n400", 0] == row[-1]
+    assert np.isnan(found.values["correlation"]["n50", 0])
+    assert "correlation" in found.larger
