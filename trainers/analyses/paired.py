@@ -53,6 +53,7 @@ class Paired:
             tables={title: Table(_COLUMNS, rows)},
             figures={title: rows_of_intervals({title: shown}, in_unit(evidence, "difference in MAE"), zero=True)},
             words=(_summary(rows),),
+            apart={frozenset(pair): row[-1] != CANNOT_TELL for pair, row in zip(pairs, rows, strict=True)},
         )
 
     def _pairs(self, evidence: Evidence) -> list[tuple[str, str]]:
