@@ -235,9 +235,7 @@ class Seen:
     def _tied(self, rows: Sequence[RowOutcome]) -> tuple[str, ...]:
         """By MAE, of the rows that have one."""
         told = {row.name: row.ours[DEFAULT].value.value for row in rows if DEFAULT in row.ours}
-        return (
-            tied(sorted(told, key=told.__getitem__), self.findings["paired"].apart) if "paired" in self.findings else ()
-        )
+        return tied(sorted(told, key=told.__getitem__), self.findings.get("paired", Findings()).apart)
 
     def _order(self, rows: Sequence[RowOutcome]) -> Order | None:
         """By the first metric, of the rows that have it and something to compare it with."""

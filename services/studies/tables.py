@@ -119,7 +119,9 @@ def footnotes(outcome: Outcome) -> list[str]:
     """What ties are, rows that have no figure and why, analyses that could not be made, and the study's notes."""
     absent = [f"{row.name}: {row.state}: {row.reason}" for row in outcome.rows if row.state != COMPLETE]
     small = ["this is the study in small, to see that all goes together: its figures mean nothing"] * outcome.quick
-    ties = [f"{_TIED} the best by MAE, and what no comparison of all pairs tells from it"] * bool(outcome.tied)
+    ties = [
+        f"{_TIED} ties: the best by MAE, and what cannot be told from it after Holm's correction over all pairs"
+    ] * bool(outcome.tied)
     return [*small, *ties, *absent, *(f"not made: {line}" for line in outcome.lacking), *outcome.notes]
 
 
