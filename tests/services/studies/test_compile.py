@@ -119,7 +119,11 @@ def test_a_study_may_say_what_quick_is(tmp_path: Path) -> None:
 def test_tuned_rows_are_a_fair_search(tmp_path: Path) -> None:
     """A parameter that is fixed stays so; those of other methods are nothing of the study's."""
     fix = {"supremix.window": 5, "simclr.temperature": 0.1}
-    said = {"tuned": 6, "rows": TUNED, "spec": {"search": {"fix": fix, "override": {"training.lr": RANGE}}}}
+    said: dict[str, Any] = {
+        "tuned": 6,
+        "rows": TUNED,
+        "spec": {"search": {"fix": fix, "override": {"training.lr": RANGE}}},
+    }
     search = compiled(tmp_path, **said).search
     assert (search.spaces, search.fix) == (("dynlocrep", "supremix"), {"supremix.window": 5})
     assert (search.points, search.choices, search.racing) == ((), {}, None)
