@@ -22,7 +22,8 @@ def print_studies(console: Console, studies: Sequence[StudyConfig]) -> None:
 
 
 def _trained(study: StudyConfig) -> str:
-    return f"{len(list(study.trained))} x {count(study.seeds, 'seed')}"
+    each = f" x {count(study.tuned, 'configuration')}" if study.tuned else ""
+    return f"{len(list(study.trained))}{each} x {count(study.seeds, 'seed')}"
 
 
 def print_study(console: Console, study: StudyConfig) -> None:
@@ -34,6 +35,7 @@ def print_study(console: Console, study: StudyConfig) -> None:
         f"trains {count(trained, 'row')} with {count(study.seeds, 'seed')}"
         + (f", preset {study.preset}" if study.preset else "")
         + (f"; {count(read, 'row')} more are read of these" if read else ""),
+        *_tuned(study),
         f"tells {', '.join(map(title_of, study.metrics))}"
         + (f"; analyses {', '.join(map(words_of, study.analyses))}" if study.analyses else ""),
     ]
@@ -47,6 +49,13 @@ def print_study(console: Console, study: StudyConfig) -> None:
     if study.order:
         console.print(f"claimed, the best first: {', '.join(study.order)}", soft_wrap=True, markup=False)
     print_notes(console, study.notes)
+
+
+def _tuned(study: StudyConfig) -> list[str]:
+    if study.tuned is None:
+        return []
+    each = count(study.tuned, "configuration")
+    return [f"tunes each: a row is the best by validation of {each} of its method, the published one among them"]
 
 
 def _what(row: RowConfig) -> str:

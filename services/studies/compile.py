@@ -1,4 +1,4 @@
-"""A study and a spec of data as one ordinary sweep, whose points are the study's rows.
+"""A study and a spec of data as one ordinary sweep, whose points are the study's rows, or which tunes their methods.
 
 Precedence, the weakest first: the preset, the data's spec, the study's `spec`, a row. Preset and study tell epochs and
 batch sizes of the preset's training, or of the spec's defaults where there is none; where the data's spec trains for
@@ -102,7 +102,7 @@ class Compiled:
     """A study's sweep.
 
     `points` names the point of each row that is trained: one that comes to the same as an earlier row, with these data,
-    is that row's.
+    is that row's. Rows that are tuned have none.
     """
 
     loaded: LoadedSpec
@@ -121,13 +121,15 @@ def compile_study(
     base = laid_under(laid_under(scale.of_sections(recipe), own), scale.of_sections(study.spec))
     base = laid_under(base, study.quick) if quick else base
     scale = _scale(study, base, data.largest_batch)
-    points, options = _points(study, base, scale)
+    each = 1 if study.tuned and quick else study.tuned
+    points, options = ({}, {}) if each else _points(study, base, scale)
     reads = {row.name: _read_of(row, scale) for row in study.rows}
     document = {
         **{key: value for key, value in base.items() if key not in ("read", "search")},
         "name": study.name + QUICK * quick,
         "read": _union(study, base, reads),
-        "search": _search(base.get("search", {}), points.values(), options, seeds or _seeds(study, quick)),
+        "search": _search(study, base.get("search", {}), seeds or _seeds(study, quick))
+        | (_tuned(study, base.get("search", {}), each) if each else _tried(points.values(), options)),
     }
     if len(options) == 1:  # what all rows change is the study's
         document = laid_under(document, next(iter(options.values())))
@@ -240,22 +242,43 @@ def own_features(method: str, base: Document) -> str:
     return losses.get(method).features if said == "published" else str(said)
 
 
-def _search(
-    search: Document, points: Iterable[Document], options: Mapping[str, Document], seeds: Sequence[int]
-) -> dict[str, Any]:
-    """The points, each once, and nothing else."""
-    once = list({point["name"]: point for point in points}.values())
-    methods = list(dict.fromkeys(point["method"] for point in once))
-    fix = {k: value for k, value in search.get("fix", {}).items() if k.partition(".")[0] in (*methods, "training")}
+def _search(study: StudyConfig, search: Document, seeds: Sequence[int]) -> dict[str, Any]:
+    """What all that is searched has in common."""
     return {
         **{key: search[key] for key in ("objective", "parallel") if key in search},
-        "spaces": methods,
-        "fix": fix,
+        "spaces": _methods(study),
+        "fix": _of_methods(study, search.get("fix", {})),
+        "racing": None,
+        "seeds": list(seeds),
+    }
+
+
+def _tried(points: Iterable[Document], options: Mapping[str, Document]) -> dict[str, Any]:
+    """The points, each once, and nothing else."""
+    once = list({point["name"]: point for point in points}.values())
+    return {
         "choices": {AXIS: options} if len(options) > 1 else {},
         "points": once,
         "sampler": "random",
-        "racing": None,
         "fair": False,
         "trials": len(once),
-        "seeds": list(seeds),
     }
+
+
+def _tuned(study: StudyConfig, search: Document, each: int) -> dict[str, Any]:
+    """As many configurations of each method."""
+    return {
+        "override": _of_methods(study, search.get("override", {})),
+        "sampler": "tpe",
+        "fair": True,
+        "trials": each * len(_methods(study)),
+    }
+
+
+def _methods(study: StudyConfig) -> list[str]:
+    return list(dict.fromkeys(row.method for row in study.trained))
+
+
+def _of_methods(study: StudyConfig, values: Document) -> dict[str, Any]:
+    """Those of `values`, given as `method.parameter`, that are the study's methods' or the training's."""
+    return {key: value for key, value in values.items() if key.partition(".")[0] in (*_methods(study), "training")}

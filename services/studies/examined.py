@@ -1,5 +1,6 @@
 """A study's finished sweep, with its analyses made; and any analysis of any sweep."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,6 +18,7 @@ from contrasweep.services.studies.compile import QUICK, read_in
 from contrasweep.services.studies.evidence import Lazily, final_of, judged, point_name, read_evidence
 from contrasweep.services.studies.outcome import Seen, counted
 from contrasweep.services.studies.study import StudyConfig, load_study
+from contrasweep.services.studies.tuned import rows_of, under
 from contrasweep.trainers import analyses
 from contrasweep.trainers.analyses import Evidence, Findings, Reading
 from contrasweep.trainers.config import words_of
@@ -33,8 +35,9 @@ def examine(study: StudyConfig, folder: SweepFolder, settings: Settings) -> Seen
     """
     final, evidence, spec = final_of(folder), read_evidence(settings, folder), folder.load().spec
     records = read_records(Path(settings.storage_path) / folder.sweep_id, spec.plan_over(folder.read_state().folds))
-    named = {point_name(spec, record): record for record in records}
-    evidence = of_rows(study, evidence, _wanted(study, spec, named))
+    rows, complete = rows_of(study, spec, records), Counter(evidence.points.values())
+    evidence = under({point_name(spec, record): row for row, record in rows.items()}, evidence)
+    evidence = of_rows(study, evidence, _wanted(study, spec, rows))
     evidence = of_scans(evidence, counted(study, evidence))
     findings, lacking = {}, []
     for one in study.analyses:
@@ -43,7 +46,7 @@ def examine(study: StudyConfig, folder: SweepFolder, settings: Settings) -> Seen
             findings[name] = analyse(evidence, name, params)
         except UserError as error:
             lacking.append(f"{name}: {error}")
-    return Seen(study, folder, named, final, evidence, findings, tuple(lacking))
+    return Seen(study, folder, rows, final, evidence, findings, tuple(lacking), complete)
 
 
 def analyse(evidence: Evidence, name: str, params: Mapping[str, Any]) -> Findings:

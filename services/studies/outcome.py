@@ -3,12 +3,12 @@
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from math import nan
 from statistics import fmean, stdev
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from contrasweep.services.records.trial_record import TrialRecord
 from contrasweep.services.spec.spec import SweepSpec
 from contrasweep.services.studies.published import Published, published_of
 from contrasweep.services.studies.study import RowConfig, StudyConfig
+from contrasweep.services.studies.tuned import tied
 from contrasweep.services.text import count
 from contrasweep.trainers.analyses import Evidence, Findings
 from contrasweep.trainers.config import Frozen
@@ -65,12 +66,17 @@ class Order(Frozen):
 
 
 class RowOutcome(Frozen):
-    """A row: how it stands and why, and by metric what it reached and what is published."""
+    """A row: how it stands and why, and by metric what it reached and what is published.
+
+    One that is tuned is configuration `trial` of the sweep, the best by validation of `best_of` complete ones.
+    """
 
     name: str
     method: str
     state: State
     reason: str = ""
+    trial: int | None = None
+    best_of: int = 0
     seeds: int = 0
     ours: dict[str, Ours] = Field(default_factory=dict)
     published: dict[str, Published] = Field(default_factory=dict)
@@ -82,6 +88,7 @@ class Outcome(Frozen):
     Attributes:
         data: what it ran on, in words; `n` test scans of so many `subjects` count. seeds: of each row.
         order: of our rows against the published or claimed ones; null where fewer than two can be compared.
+        tied: the best row by MAE and those that no comparison of `paired` tells from it, where all pairs were compared.
         baselines: MAE of simple models on the same scans, by their titles; none where it is no metric, or only some
             scans count.
         words: what analyses found, a sentence each. lacking: analyses that could not be made, and why.
@@ -104,6 +111,7 @@ class Outcome(Frozen):
     metrics: tuple[str, ...]
     rows: tuple[RowOutcome, ...]
     order: Order | None
+    tied: tuple[str, ...] = ()
     baselines: dict[str, Interval] = Field(default_factory=dict)
     words: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
@@ -119,7 +127,10 @@ class Outcome(Frozen):
 
 @dataclass(frozen=True)
 class Seen:
-    """A study's finished sweep: evidence of its rows and the scans that count, and findings by the analyses' names."""
+    """A study's finished sweep: evidence of its rows and the scans that count, and findings by the analyses' names.
+
+    `records` are of the rows, by their names, and `complete` says how many of each method's configurations are.
+    """
 
     study: StudyConfig
     folder: SweepFolder
@@ -128,6 +139,7 @@ class Seen:
     evidence: Evidence
     findings: Mapping[str, Findings]
     lacking: tuple[str, ...] = ()
+    complete: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def spec(self) -> SweepSpec:
@@ -154,6 +166,7 @@ class Seen:
             metrics=study.metrics,
             rows=rows,
             order=self._order(rows),
+            tied=self._tied(rows),
             baselines=self._baselines(),
             words=tuple(word for found in self.findings.values() for word in found.words),
             lacking=self.lacking,
@@ -177,7 +190,11 @@ class Seen:
         return {one.title: one.mae for one in self.final.baselines.values()}
 
     def _row(self, row: RowConfig) -> RowOutcome:
-        told = {"name": row.name, "method": self.study.method_of(row), "published": published_of(self.study, row)}
+        told: dict[str, Any] = {
+            "name": row.name,
+            "method": self.study.method_of(row),
+            "published": published_of(self.study, row),
+        }
         record = self.records.get(self.study.point_of(row))
         if record is None:
             reason = "it is not in the sweep: it came to the same as another row there, or was added since"
@@ -187,6 +204,8 @@ class Seen:
         runs = self.runs(row)
         if not runs:
             return RowOutcome(**told, state=LEFT_OUT, reason=f"{row.name} was not read: it has no such features")
+        if self.study.tuned:
+            told |= {"trial": record.number, "best_of": self.complete[record.configuration.method]}
         seeds, said = {seed for seed, _ in runs}, np.array([*runs.values()])
         return RowOutcome(**told, state=COMPLETE, seeds=len(seeds), ours=self._figures(row, said))
 
@@ -207,6 +226,11 @@ class Seen:
         values = self.findings[name].values.get(figure, {}) if name in self.findings else {}
         found = [values[key] for key in sorted(values) if key[0] == row.name]
         return found if np.isfinite(found).all() else []
+
+    def _tied(self, rows: Sequence[RowOutcome]) -> tuple[str, ...]:
+        """By MAE, of the rows that have one."""
+        told = {row.name: row.ours[DEFAULT].value.value for row in rows if DEFAULT in row.ours}
+        return tied(sorted(told, key=told.__getitem__), self.findings.get("paired", Findings()).apart)
 
     def _order(self, rows: Sequence[RowOutcome]) -> Order | None:
         """By the first metric, of the rows that have it and something to compare it with."""

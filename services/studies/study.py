@@ -24,7 +24,8 @@ PHANTOM = "phantom"
 """The data that a study runs on where nothing else is said."""
 METRICS = tuple(name for name, one in OBJECTIVES.items() if one.measure is None)
 _PATCHES = ("data", "model", "training", "probe")
-_TRAINED = ("method", "params", *_PATCHES, "start")
+_SAID = ("params", *_PATCHES, "start")
+_TRAINED = ("method", *_SAID)
 RowName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._=+-]{0,59}$")]
 
 
@@ -92,6 +93,8 @@ class StudyConfig(Frozen):
         paper, table, dataset: of the rows in `published.csv`, where they say nothing else; null where nothing is.
         preset: the recipe of all rows.
         seeds: how many each row is trained with.
+        tuned: how many configurations of each method are tried, its published point first, of which its row is the
+            best by validation; null where rows are what they say.
         spec: what is laid over the spec of the data, by section.
         metrics: figures of the table: of `METRICS`, or `ANALYSIS.FIGURE`; the first decides the order.
         where: which test scans count, by column, or `label`.
@@ -108,6 +111,7 @@ class StudyConfig(Frozen):
     dataset: str | None = None
     preset: str | None = None
     seeds: Count = 3
+    tuned: Count | None = None
     spec: dict[str, Any] = Field(default_factory=dict)
     rows: tuple[RowConfig, ...]
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] = ("mae",)
@@ -164,6 +168,17 @@ class StudyConfig(Frozen):
         for name in self.order:
             if name not in names:
                 raise ValueError(f"order: unknown row '{name}'; {nearest(name, names)}")
+        return self
+
+    @model_validator(mode="after")
+    def _tunes_each_method_once(self) -> "StudyConfig":
+        methods = [row.method for row in self.trained] if self.tuned else []
+        for row in self.trained if self.tuned else ():
+            for field in _SAID:
+                if getattr(row, field):
+                    raise ValueError(f"rows: {row.name}: {field} is not allowed with `tuned`, which searches for them")
+            if methods.count(row.method) > 1:
+                raise ValueError(f"rows: {row.name}: with `tuned` no other row may have its method, {row.method}")
         return self
 
     @property

@@ -13,7 +13,7 @@ from contrasweep.trainers.interval import Interval
 from contrasweep.trainers.objectives import DEFAULT as MAE
 from contrasweep.trainers.order_told import AGREES, DISAGREES
 
-_NOTHING = "–"
+_NOTHING, _TIED = "–", "*"
 SAYS = {AGREES: "our order agrees with", DISAGREES: "our order disagrees with"}
 
 
@@ -22,7 +22,7 @@ def outcome_table(outcome: Outcome) -> Table:
     titles = ["row"]
     for metric in outcome.metrics:
         titles += [title_of(metric), "95 % interval", "sd", *["published"] * _is_published(outcome, metric)]
-    lines = [Line((row.name, *_cells(outcome, row)), _kind(row)) for row in outcome.rows]
+    lines = [Line((_name(outcome, row), *_cells(outcome, row)), _kind(outcome, row)) for row in outcome.rows]
     lines += [Line((title, *_of_baseline(outcome, mae)), "pruned") for title, mae in outcome.baselines.items()]
     figures = frozenset(range(1, len(titles) + 1))
     return Table(caption(outcome), (*titles, "seeds"), tuple(lines), figures=figures)
@@ -37,11 +37,24 @@ def caption(outcome: Outcome) -> str:
     theirs = sorted({(one.dataset, one.n) for row in outcome.rows for one in row.published.values()})
     named = ", ".join(f"{dataset} ({count(n, 'test scan')})" if n else dataset for dataset, n in theirs)
     people = f" of {outcome.subjects:,} people" if outcome.subjects < outcome.n else ""
-    ours = f"Ours: {outcome.data}, {count(outcome.n, 'test scan')}{people}, errors in {outcome.unit}"
+    ours = f"Ours: {outcome.data}, {count(outcome.n, 'test scan')}{people}, errors in {outcome.unit}{_tuned(outcome)}"
     return f"{ours}; published: {named}" if named else ours
 
 
-def _kind(row: RowOutcome) -> str:
+def _tuned(outcome: Outcome) -> str:
+    """Of how many configurations each row is the best."""
+    several = sorted({row.best_of for row in outcome.rows if row.best_of})
+    many = " to ".join(map(str, dict.fromkeys((several[0], several[-1])))) if several else ""
+    return f", each row the best of {many} of its method's configurations by validation" if several else ""
+
+
+def _name(outcome: Outcome, row: RowOutcome) -> str:
+    return f"{row.name} {_TIED}" if row.name in outcome.tied else row.name
+
+
+def _kind(outcome: Outcome, row: RowOutcome) -> str:
+    if row.name in outcome.tied:
+        return "best"
     return "" if row.state == COMPLETE else "failed" if row.state == "failed" else "pruned"
 
 
@@ -103,10 +116,13 @@ def verdict(outcome: Outcome) -> str:
 
 
 def footnotes(outcome: Outcome) -> list[str]:
-    """Rows that have no figure and why, analyses that could not be made, and the study's notes."""
+    """What ties are, rows that have no figure and why, analyses that could not be made, and the study's notes."""
     absent = [f"{row.name}: {row.state}: {row.reason}" for row in outcome.rows if row.state != COMPLETE]
     small = ["this is the study in small, to see that all goes together: its figures mean nothing"] * outcome.quick
-    return [*small, *absent, *(f"not made: {line}" for line in outcome.lacking), *outcome.notes]
+    ties = [
+        f"{_TIED} ties: the best by MAE, and what cannot be told from it after Holm's correction over all pairs"
+    ] * bool(outcome.tied)
+    return [*small, *ties, *absent, *(f"not made: {line}" for line in outcome.lacking), *outcome.notes]
 
 
 def found_table(title: str, found: Found) -> Table:

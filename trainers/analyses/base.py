@@ -72,6 +72,7 @@ class Findings:
     Attributes:
         values: what configurations may be ordered by, by name: of each configuration and seed.
         larger: those of `values` of which more is better; of the others less is.
+        apart: whether a test tells two configurations apart, of each pair that was compared.
     """
 
     tables: Mapping[str, Table] = field(default_factory=dict)
@@ -79,6 +80,7 @@ class Findings:
     words: tuple[str, ...] = ()
     values: Mapping[str, Mapping[tuple[str, int], float]] = field(default_factory=dict)
     larger: frozenset[str] = frozenset()
+    apart: Mapping[frozenset[str], bool] = field(default_factory=dict)
 
 
 class Analysis(Protocol):

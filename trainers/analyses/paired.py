@@ -16,6 +16,8 @@ from contrasweep.trainers.paired import paired_difference
 from contrasweep.trainers.significance import crossed_p, holm
 
 _LEVEL = 0.05
+_MOST_DRAWN = 30
+"""Comparisons in a figure; of more there is the table alone."""
 _COLUMNS = ("configuration", "reference", "runs", "difference", "low", "high", "p", "p of all", "verdict")
 
 
@@ -52,8 +54,11 @@ class Paired:
         title = "Differences in MAE"
         return Findings(
             tables={title: Table(_COLUMNS, rows)},
-            figures={title: rows_of_intervals({title: shown}, in_unit(evidence, "difference in MAE"), zero=True)},
+            figures={title: rows_of_intervals({title: shown}, in_unit(evidence, "difference in MAE"), zero=True)}
+            if len(rows) <= _MOST_DRAWN
+            else {},
             words=(_summary(rows),),
+            apart={frozenset(pair): row[-1] != CANNOT_TELL for pair, row in zip(pairs, rows, strict=True)},
         )
 
     def _pairs(self, evidence: Evidence) -> list[tuple[str, str]]:

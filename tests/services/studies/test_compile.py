@@ -15,6 +15,8 @@ from contrasweep.trainers.errors import UserError
 from tests.services.studies.left import DATA, STUDY, data, study_in
 
 ROWS: list[dict[str, Any]] = STUDY["rows"]
+TUNED = [{"name": "Ours", "method": "dynlocrep"}, {"name": "Theirs", "method": "supremix"}]
+RANGE = {"low": 1e-4, "high": 1e-2, "log": True}
 
 
 def compiled(tmp_path: Path, *, seeds: Any = None, quick: bool = False, **changes: Any) -> SweepSpec:
@@ -117,6 +119,22 @@ def test_quick_has_no_warmup(tmp_path: Path) -> None:
 def test_a_study_may_say_what_quick_is(tmp_path: Path) -> None:
     study = study_in(tmp_path, quick={"data": {"sample": 96}})
     assert compile_study(study, data(), quick=True).loaded.spec.data.sample == 96
+
+
+def test_tuned_rows_are_a_fair_search(tmp_path: Path) -> None:
+    """A parameter that is fixed stays so; those of other methods are nothing of the study's."""
+    fix = {"supremix.window": 5, "simclr.temperature": 0.1}
+    said: dict[str, Any] = {
+        "tuned": 6,
+        "rows": TUNED,
+        "spec": {"search": {"fix": fix, "override": {"training.lr": RANGE}}},
+    }
+    search = compiled(tmp_path, **said).search
+    assert (search.spaces, search.fix) == (("dynlocrep", "supremix"), {"supremix.window": 5})
+    assert (search.points, search.choices, search.racing) == ((), {}, None)
+    assert (search.sampler, search.fair, search.trials) == ("tpe", True, 12)
+    assert search.override["training.lr"].ends() == (1e-4, 1e-2)
+    assert compiled(tmp_path, quick=True, **said).search.trials == 2
 
 
 def test_a_mistake_names_study_and_data(tmp_path: Path) -> None:

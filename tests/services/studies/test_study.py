@@ -32,6 +32,12 @@ ROWS: list[dict[str, Any]] = STUDY["rows"]
             "of: no row 'Dynlocrep' is trained; did you mean 'DynLocRep'?",
         ),
         ({"rows": [ROWS[0] | {"start": "DynLocRep"}]}, "start: no earlier row 'DynLocRep'; allowed: none"),
+        ({"tuned": 0}, "three.yaml: tuned: 0 is not allowed"),
+        ({"tuned": 4}, "rows: SupReMix: params is not allowed with `tuned`, which searches for them"),
+        (
+            {"tuned": 4, "rows": [ROWS[0], {"name": "again", "method": "dynlocrep"}]},
+            "rows: DynLocRep: with `tuned` no other row may have its method, dynlocrep",
+        ),
         ({"rows": [ROWS[0] | {"methods": "simclr"}]}, "rows[0].methods: unknown key; did you mean 'method'?"),
     ],
 )

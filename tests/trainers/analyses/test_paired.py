@@ -57,6 +57,11 @@ def test_all_pairs_where_there_is_no_reference() -> None:
     assert {row["verdict"] for row in found if row["reference"] == "n400"} == {"larger"}
 
 
+def test_many_pairs_are_a_table_alone() -> None:
+    found = build("paired").run(evidence([f"n{size}" for size in range(9)]))
+    assert len(found.tables["Differences in MAE"].rows) == len(found.apart) == 36 and not found.figures
+
+
 def test_over_folds_p_is_of_runs_that_share_training_sets() -> None:
     given = evidence(["n50", "n100"], seeds=2, folds=3)
     (row,) = rows(given)
