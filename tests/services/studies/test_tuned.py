@@ -38,7 +38,9 @@ STUDY: dict[str, Any] = {
 
 
 def says(number: int, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return AGES + np.random.default_rng([seed, number]).normal(0, NOISE[number], N)
+    """By each seed almost the same."""
+    errors = np.random.default_rng(number).normal(0, NOISE[number], N)
+    return AGES + errors + np.random.default_rng([seed, number]).normal(0, 0.05, N)
 
 
 def left(
