@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
-from math import nan
+from math import isfinite, nan
 from statistics import fmean, stdev
 from typing import Final, Literal
 
@@ -21,17 +21,17 @@ from contrasweep.services.records.trial_record import TrialRecord
 from contrasweep.services.spec.spec import SweepSpec
 from contrasweep.services.studies.compile import read_in
 from contrasweep.services.studies.evidence import judged
-from contrasweep.services.studies.published import Published, published_of
-from contrasweep.services.studies.study import RowConfig, RowRead, StudyConfig
+from contrasweep.services.studies.published import Further, Published, further_of, published_of
+from contrasweep.services.studies.study import PartConfig, RowConfig, RowRead, StudyConfig
 from contrasweep.services.text import count
 from contrasweep.trainers.analyses import Evidence, Findings
-from contrasweep.trainers.config import Frozen, words_of
+from contrasweep.trainers.config import Conditions, Frozen, words_of
 from contrasweep.trainers.data.select import holds
 from contrasweep.trainers.errors import UserError, nearest
 from contrasweep.trainers.history import COMPLETE
 from contrasweep.trainers.interval import Interval
 from contrasweep.trainers.metrics import METRICS as FIGURES
-from contrasweep.trainers.metrics import bootstrap
+from contrasweep.trainers.metrics import bootstrap, shot_regions
 from contrasweep.trainers.objectives import DEFAULT, OBJECTIVES
 from contrasweep.trainers.order_told import OrderTold, order_told
 
@@ -79,6 +79,8 @@ class Outcome(Frozen):
 
     Attributes:
         data: what it ran on, in words; `n` test scans of so many `subjects` count. seeds: of each row.
+        parts: how many of these scans are in each part.
+        further: what else is published of the rows.
         order: of our rows against the published or claimed ones; null where fewer than two can be compared.
         baselines: MAE of simple models on the same scans, by their titles; none where it is no metric, or only some
             scans count.
@@ -100,7 +102,9 @@ class Outcome(Frozen):
     subjects: int
     seeds: int
     metrics: tuple[str, ...]
+    parts: dict[str, int] = Field(default_factory=dict)
     rows: tuple[RowOutcome, ...]
+    further: tuple[Further, ...] = ()
     order: Order | None
     baselines: dict[str, Interval] = Field(default_factory=dict)
     words: tuple[str, ...] = ()
@@ -137,6 +141,17 @@ class Seen:
         """Which reading each row is."""
         return read_in(self.study, self.spec)
 
+    @cached_property
+    def parts(self) -> Mapping[str, NDArray[np.bool_]]:
+        """Which scans [n] are in each part; of one that cannot be told none is."""
+        return {name: in_part(part, self.evidence, self._place(name)) for name, part in self.study.parts.items()}
+
+    def _place(self, part: str) -> str:
+        return f"{self.study.name}.yaml: parts: {part}"
+
+    def _lost_parts(self) -> list[str]:
+        return [f"{name}: no test scan is in it" for name, inside in self.parts.items() if not inside.any()]
+
     def outcome(self) -> Outcome:
         """The table and the verdict."""
         study, evidence, loaded = self.study, self.evidence, self.folder.load()
@@ -155,11 +170,13 @@ class Seen:
             subjects=len(set(evidence.subjects)),
             seeds=len(loaded.spec.search.seeds),
             metrics=study.metrics,
+            parts={name: int(inside.sum()) for name, inside in self.parts.items()},
             rows=rows,
+            further=further_of(study),
             order=self._order(rows),
             baselines=self._baselines(),
             words=tuple(word for found in self.findings.values() for word in found.words),
-            lacking=self.lacking,
+            lacking=(*self.lacking, *self._lost_parts()),
             notes=study.notes,
             code=commit() or f"contrasweep {version('contrasweep')}",
             machine=machine(),
@@ -198,25 +215,41 @@ class Seen:
 
     def _figures(self, row: RowConfig, said: NDArray[np.float64]) -> dict[str, Ours]:
         """Of each metric that the row has, over its seeds."""
-        evidence = self.evidence
-        known, found = bootstrap(evidence.labels, said, clusters=evidence.subjects), {}
+        found = {}
         for metric in self.study.metrics:
-            if metric in known:
-                found[metric] = Ours(value=known[metric], sd=_sd(FIGURES[metric](evidence.labels, said).tolist()))
+            if self.study.split(metric)[1] in FIGURES:
+                if known := self._measured(metric, said):
+                    found[metric] = known
             elif of_seeds := self._analysed(metric, row):
                 found[metric] = Ours(value=Interval(fmean(of_seeds), nan, nan), sd=_sd(of_seeds))
         return found
+
+    def _measured(self, metric: str, said: NDArray[np.float64]) -> Ours | None:
+        """A metric of a row's predictions [S, n], in a part where it is one's; None where no scan is in that."""
+        scans, figure = self._scans(metric)
+        if not scans.size:
+            return None
+        labels, inside = self.evidence.labels[scans], said[:, scans]
+        clusters = [self.evidence.subjects[scan] for scan in scans]
+        return Ours(
+            value=bootstrap(labels, inside, clusters=clusters)[figure], sd=_sd(FIGURES[figure](labels, inside).tolist())
+        )
+
+    def _scans(self, metric: str) -> tuple[NDArray[np.int64], str]:
+        """The scans that a metric is of, and what it is called there."""
+        part, figure = self.study.split(metric)
+        return np.flatnonzero(self.parts[part]) if part else np.arange(len(self.evidence.scans)), figure
 
     def _analysed(self, metric: str, row: RowConfig) -> list[float]:
         """What an analysis found of each seed of a row; nothing of another reading of one."""
         name, _, figure = metric.partition(".")
         values = self.findings[name].values.get(figure, {}) if name in self.findings and row.of is None else {}
-        return [values[key] for key in sorted(values) if key[0] == row.name]
+        return [values[key] for key in sorted(values) if key[0] == row.name and isfinite(values[key])]
 
     def _order(self, rows: Sequence[RowOutcome]) -> Order | None:
         """By the first metric, of the rows that have it and something to compare it with."""
         metric = self.study.metrics[0]
-        higher = is_higher_better(metric, self.findings)
+        higher = is_higher_better(self.study.split(metric)[1], self.findings)
         theirs = self._theirs(rows, higher)
         if len(theirs) < 2:
             return None
@@ -235,14 +268,16 @@ class Seen:
 
     def _compared(self, metric: str, theirs: Mapping[str, float]) -> OrderTold:
         rows = [row for row in self.study.rows if row.name in theirs]
-        if metric not in FIGURES:
+        scans, name = self._scans(metric)
+        if name not in FIGURES:
             return order_told({row.name: [[one] for one in self._analysed(metric, row)] for row in rows}, theirs, "s")
-        figure, labels = FIGURES[metric], self.evidence.labels
+        figure, labels = FIGURES[name], self.evidence.labels[scans]
 
         def counts(said: NDArray[np.float64], scans: NDArray[np.int64]) -> float:
             return float(figure(labels[scans], said).mean())
 
-        return order_told({row.name: self.predictions(row) for row in rows}, theirs, self.evidence.subjects, counts)
+        subjects = [self.evidence.subjects[scan] for scan in scans]
+        return order_told({row.name: self.predictions(row)[:, scans] for row in rows}, theirs, subjects, counts)
 
 
 def is_higher_better(metric: str, findings: Mapping[str, Findings]) -> bool:
@@ -259,14 +294,36 @@ def _sd(values: Sequence[float]) -> float | None:
 
 def counted(study: StudyConfig, evidence: Evidence) -> NDArray[np.bool_]:
     """Which test scans count [n]. Raises UserError where a column is not known, or none is left."""
+    place = f"{study.name}.yaml: where"
+    counts = _fulfil(study.where, evidence, place)
+    if not counts.any():
+        raise UserError(f"{place}: none of {len(counts)} test scans fulfils it")
+    return counts
+
+
+def in_part(part: PartConfig, evidence: Evidence, place: str) -> NDArray[np.bool_]:
+    """Which test scans are in a part [n]: none where its shots cannot be told, as the volume store is gone.
+
+    Raises UserError where a column is not known.
+    """
+    inside = _fulfil(part.where, evidence, f"{place}: where")
+    if part.label:
+        inside &= np.any([(low <= evidence.labels) & (evidence.labels < high) for low, high in part.label], axis=0)
+    if part.shots and not evidence.train_labels.size:
+        return np.zeros_like(inside)
+    if part.shots:
+        inside &= shot_regions(evidence.labels, evidence.train_labels) == part.shots
+    return inside
+
+
+def _fulfil(where: Conditions, evidence: Evidence, place: str) -> NDArray[np.bool_]:
+    """Which test scans fulfil all conditions [n]."""
     counts = np.ones(len(evidence.scans), bool)
     cells = {LABEL: [str(label) for label in evidence.labels.tolist()], **evidence.columns}
-    for column, condition in study.where.items():
+    for column, condition in where.items():
         if column not in cells:
-            raise UserError(f"{study.name}.yaml: where: unknown column '{column}'; {nearest(column, cells)}")
+            raise UserError(f"{place}: unknown column '{column}'; {nearest(column, cells)}")
         counts &= [holds(condition, cell) for cell in cells[column]]
-    if not counts.any():
-        raise UserError(f"{study.name}.yaml: where: none of {len(counts)} test scans fulfils it")
     return counts
 
 

@@ -20,6 +20,7 @@ from contrasweep.services.studies.tables import (
     command,
     footnotes,
     found_table,
+    further_tables,
     orders,
     outcome_table,
     summary_table,
@@ -106,6 +107,7 @@ def _told(report: Report) -> dict[str, object]:
         "command": command(outcome),
         "figure": inline(figures.pop("rows"), _words(outcome)),
         "table": outcome_table(outcome),
+        "further": further_tables(outcome),
         "words": [word for one in report.findings.values() for word in one.words],
         "found": [
             (title, as_address(figures[title]) if title in figures else "", tables.get(title))

@@ -1,9 +1,10 @@
 """A study's table in words: what is printed, shown on its page and exported alike."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 
 from contrasweep.services.pages.tables import Line, Table
+from contrasweep.services.studies.catalogue import further_table
 from contrasweep.services.studies.outcome import Ours, Outcome, RowOutcome
 from contrasweep.services.studies.study import PHANTOM, title_of
 from contrasweep.services.text import count, ends, number
@@ -19,13 +20,29 @@ SAYS = {AGREES: "our order agrees with", DISAGREES: "our order disagrees with"}
 
 def outcome_table(outcome: Outcome) -> Table:
     """The rows in the paper's order: of each metric ours, its interval and sd over seeds, and what is published."""
-    titles = ["row"]
-    for metric in outcome.metrics:
-        titles += [title_of(metric), "95 % interval", "sd", *["published"] * _is_published(outcome, metric)]
-    lines = [Line((row.name, *_cells(outcome, row)), _kind(row)) for row in outcome.rows]
-    lines += [Line((title, *_of_baseline(outcome, mae)), "pruned") for title, mae in outcome.baselines.items()]
+    return _rows_table(caption(outcome), outcome, "", outcome.baselines)
+
+
+def further_tables(outcome: Outcome) -> list[Table]:
+    """The same of each part of the test scans, and what is published of the rows beside that."""
+    of_parts = [_rows_table(f"{part}: {count(n, 'test scan')}", outcome, part) for part, n in outcome.parts.items()]
+    return [*of_parts, *([further_table(outcome.further, outcome.metrics)] if outcome.further else [])]
+
+
+def _metrics_of(outcome: Outcome, part: str) -> list[str]:
+    """The metrics of a part; of the whole those of none."""
+    heads = {metric: metric.partition(".")[0] for metric in outcome.metrics}
+    return [metric for metric, head in heads.items() if (head if head in outcome.parts else "") == part]
+
+
+def _rows_table(title: str, outcome: Outcome, part: str, baselines: Mapping[str, Interval] | None = None) -> Table:
+    titles, shown = ["row"], {metric: _is_published(outcome, metric) for metric in _metrics_of(outcome, part)}
+    for metric, published in shown.items():
+        titles += [title_of(metric), "95 % interval", "sd", *["published"] * published]
+    lines = [Line((row.name, *_cells(shown, row)), _kind(row)) for row in outcome.rows]
+    lines += [Line((name, *_of_baseline(shown, mae)), "pruned") for name, mae in (baselines or {}).items()]
     figures = frozenset(range(1, len(titles) + 1))
-    return Table(caption(outcome), (*titles, "seeds"), tuple(lines), figures=figures)
+    return Table(title, (*titles, "seeds"), tuple(lines), figures=figures)
 
 
 def _is_published(outcome: Outcome, metric: str) -> bool:
@@ -45,19 +62,19 @@ def _kind(row: RowOutcome) -> str:
     return "" if row.state == COMPLETE else "failed" if row.state == "failed" else "pruned"
 
 
-def _cells(outcome: Outcome, row: RowOutcome) -> list[str]:
+def _cells(shown: Mapping[str, bool], row: RowOutcome) -> list[str]:
     cells: list[str] = []
-    for metric in outcome.metrics:
+    for metric, published in shown.items():
         cells += ours_cells(row.ours.get(metric))
-        cells += [str(row.published.get(metric, _NOTHING))] * _is_published(outcome, metric)
+        cells += [str(row.published.get(metric, _NOTHING))] * published
     return [*cells, str(row.seeds) if row.state == COMPLETE else row.state]
 
 
-def _of_baseline(outcome: Outcome, mae: Interval) -> list[str]:
+def _of_baseline(shown: Mapping[str, bool], mae: Interval) -> list[str]:
     cells: list[str] = []
-    for metric in outcome.metrics:
+    for metric, published in shown.items():
         cells += [number(mae.value), ends(mae.low, mae.high), ""] if metric == MAE else [""] * 3
-        cells += [""] * _is_published(outcome, metric)
+        cells += [""] * published
     return [*cells, ""]
 
 

@@ -10,7 +10,7 @@ from scipy.stats import kendalltau
 from contrasweep.services.studies.examined import examine, sweep_of
 from contrasweep.services.studies.outcome import Outcome
 from contrasweep.services.studies.study import StudyConfig
-from contrasweep.services.studies.tables import command, footnotes, orders, outcome_table, verdict
+from contrasweep.services.studies.tables import command, footnotes, further_tables, orders, outcome_table, verdict
 from contrasweep.trainers.errors import UserError
 from tests.services.studies.left import AGES, finished, said, study_in
 
@@ -72,6 +72,25 @@ def test_only_some_scans_count(tmp_path: Path) -> None:
     some = AGES >= 60
     of_seeds = [np.abs(said("SimCLR", seed) - AGES)[some].mean() for seed in (0, 1)]
     assert outcome.n == some.sum() and outcome.rows[2].ours["mae"].value.value == pytest.approx(np.mean(of_seeds))
+
+
+def test_a_part_of_the_scans_has_a_table_of_its_own(tmp_path: Path) -> None:
+    study = study_in(
+        tmp_path,
+        metrics=["ends.mae", "mae", "few.mae"],
+        parts={"ends": {"label": [[0, 30], [70, 100]]}, "few": {"shots": "few"}},
+        also=[{"table": "fig4d", "setting": "features=before_projection", "method": "dynlocrep"}],
+    )
+    outcome = outcome_of(study, tmp_path / "home")
+    ends = (AGES < 30) | (AGES >= 70)
+    of_seeds = [np.abs(said("SimCLR", seed) - AGES)[ends].mean() for seed in (0, 1)]
+    assert outcome.rows[2].ours["ends.mae"].value.value == pytest.approx(np.mean(of_seeds))
+    assert outcome.order is not None and outcome.order.metric == "ends.mae" and outcome.order.verdict == "agrees"
+    assert outcome_table(outcome).titles == ("row", "MAE", "95 % interval", "sd", "published", "seeds")
+    of_ends, few, further = further_tables(outcome)
+    assert of_ends.caption == f"ends: {ends.sum()} test scans" and of_ends.titles[1] == "MAE, ends"
+    assert few.lines[0].cells[1] == "–" and "few: no test scan is in it" in outcome.lacking
+    assert further.lines[0].cells[2:] == ("4.323 ± 0.216",) * 3
 
 
 def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
