@@ -51,7 +51,8 @@ def print_study(console: Console, study: StudyConfig) -> None:
         said = _said(part.model_dump(exclude_defaults=True))
         console.print(f"{name}: test scans with {said}", soft_wrap=True, markup=False)
     if study.order:
-        console.print(f"claimed, the best first: {', '.join(study.order)}", soft_wrap=True, markup=False)
+        told = "; ".join(map(", ".join, study.order))
+        console.print(f"claimed, the best first: {told}", soft_wrap=True, markup=False)
     print_notes(console, study.notes)
 
 

@@ -50,16 +50,26 @@ class Ours(Frozen):
 class Order(Frozen):
     """Kendall's tau-b between our order of rows by a metric and theirs, with its 95 % interval: see `order_told`.
 
-    `rows` are in their order, the best first, which is published or only `claimed`. `higher` says whether more of the
-    metric is better; `verdict` is agrees, disagrees or cannot tell.
+    `chains` are rows in their order, the best first, which is published or only `claimed`; between chains nothing is.
+    `higher` says whether more of the metric is better; `verdict` is agrees, disagrees or cannot tell.
     """
 
     metric: str
     higher: bool
     claimed: bool
-    rows: tuple[str, ...]
+    chains: tuple[tuple[str, ...], ...]
     tau: Interval
     verdict: str
+
+    @property
+    def whose(self) -> str:
+        """Claimed or published, as the order is."""
+        return "claimed" if self.claimed else "published"
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Those that are compared."""
+        return tuple(name for chain in self.chains for name in chain)
 
 
 class RowOutcome(Frozen):
@@ -251,33 +261,44 @@ class Seen:
         metric = self.study.metrics[0]
         higher = is_higher_better(self.study.split(metric)[1], self.findings)
         theirs = self._theirs(rows, higher)
-        if len(theirs) < 2:
+        ranked = sorted(theirs, key=theirs.__getitem__, reverse=higher)
+        claimed = [tuple(name for name in chain if name in theirs) for chain in self.study.order]
+        chains = tuple(chain for chain in claimed or [tuple(ranked)] if len(chain) > 1)
+        if not chains:
             return None
-        told = self._compared(metric, theirs)
-        ranked = tuple(sorted(theirs, key=theirs.__getitem__, reverse=higher))
-        claimed = bool(self.study.order)
-        return Order(metric=metric, higher=higher, claimed=claimed, rows=ranked, tau=told.tau, verdict=told.verdict)
+        told = self._compared(metric, theirs, chains)
+        return Order(
+            metric=metric, higher=higher, claimed=bool(claimed), chains=chains, tau=told.tau, verdict=told.verdict
+        )
 
     def _theirs(self, rows: Sequence[RowOutcome], higher: bool) -> dict[str, float]:
         """What our rows are compared with: the claimed places, or what is published of them."""
-        metric, order = self.study.metrics[0], self.study.order
-        claimed = {name: float(-place if higher else place) for place, name in enumerate(order)}
+        metric = self.study.metrics[0]
+        claimed = {
+            name: float(-place if higher else place) for chain in self.study.order for place, name in enumerate(chain)
+        }
         published = {row.name: row.published[metric].value for row in rows if metric in row.published}
         known = claimed or published
         return {row.name: known[row.name] for row in rows if metric in row.ours and row.name in known}
 
-    def _compared(self, metric: str, theirs: Mapping[str, float]) -> OrderTold:
+    def _compared(self, metric: str, known: Mapping[str, float], chains: Sequence[Sequence[str]]) -> OrderTold:
+        chain_of = {name: place for place, chain in enumerate(chains) for name in chain}
+        theirs = {name: known[name] for name in chain_of}
         rows = [row for row in self.study.rows if row.name in theirs]
         scans, name = self._scans(metric)
         if name not in FIGURES:
-            return order_told({row.name: [[one] for one in self._analysed(metric, row)] for row in rows}, theirs, "s")
+            return order_told(
+                {row.name: [[one] for one in self._analysed(metric, row)] for row in rows}, theirs, "s", chains=chain_of
+            )
         figure, labels = FIGURES[name], self.evidence.labels[scans]
 
         def counts(said: NDArray[np.float64], scans: NDArray[np.int64]) -> float:
             return float(figure(labels[scans], said).mean())
 
         subjects = [self.evidence.subjects[scan] for scan in scans]
-        return order_told({row.name: self.predictions(row)[:, scans] for row in rows}, theirs, subjects, counts)
+        return order_told(
+            {row.name: self.predictions(row)[:, scans] for row in rows}, theirs, subjects, counts, chains=chain_of
+        )
 
 
 def is_higher_better(metric: str, findings: Mapping[str, Findings]) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from contrasweep import search_spaces
 from contrasweep.services.complaints import complaint
@@ -27,6 +27,14 @@ _PATCHES = ("data", "model", "training", "probe")
 _TRAINED = ("method", "params", *_PATCHES, "start")
 PartName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,19}$")]
 RowName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._=+-]{0,59}$")]
+
+
+def _chains(order: object) -> object:
+    """Chains of rows; one may be given as it is."""
+    if not isinstance(order, list):
+        return order
+    chains = [order] if order and isinstance(order[0], str) else order
+    return tuple(tuple(chain) if isinstance(chain, list) else chain for chain in chains)
 
 
 class RowRead(Frozen):
@@ -123,7 +131,8 @@ class StudyConfig(Frozen):
             the order.
         where: which test scans count, by column, or `label`.
         parts: of these scans, by name.
-        order: rows as they are claimed to be, the best first, where no numbers are published.
+        order: rows as they are claimed to be, the best first, where no numbers are published; or several such chains,
+            between which nothing is claimed.
         analyses: of `trainers.analyses`, with their parameters.
         notes: footnotes.
         quick: what `--quick` changes beyond the usual, by section.
@@ -143,7 +152,7 @@ class StudyConfig(Frozen):
     also: tuple[PublishedIn, ...] = ()
     where: Conditions = Field(default_factory=dict)
     parts: dict[PartName, PartConfig] = Field(default_factory=dict)
-    order: tuple[str, ...] = ()
+    order: Annotated[tuple[tuple[str, ...], ...], BeforeValidator(_chains)] = ()
     analyses: tuple[Named, ...] = ()
     notes: tuple[str, ...] = ()
     quick: dict[str, Any] = Field(default_factory=dict)
@@ -209,9 +218,12 @@ class StudyConfig(Frozen):
                 raise ValueError(
                     f"rows: {row.name}: start: no earlier row '{row.start}'; {nearest(row.start, earlier)}"
                 )
-        for name in self.order:
+        claimed = [name for chain in self.order for name in chain]
+        for name in claimed:
             if name not in names:
                 raise ValueError(f"order: unknown row '{name}'; {nearest(name, names)}")
+            if claimed.count(name) > 1:
+                raise ValueError(f"order: {name} is there {claimed.count(name)} times")
         return self
 
     @property

@@ -114,9 +114,8 @@ def verdict(outcome: Outcome) -> str:
         return "there are not two rows whose order could be compared"
     interval, rows = ends(order.tau.low, order.tau.high), count(len(order.rows), "row")
     tau = f"Kendall's tau {number(order.tau.value)} {interval} over {rows}"
-    whose = "the claimed one" if order.claimed else "the published one"
     says = SAYS.get(order.verdict, "it cannot be told whether our order agrees with")
-    return f"{says} {whose}: {tau} by {title_of(order.metric)}"
+    return f"{says} the {order.whose} one: {tau} by {title_of(order.metric)}"
 
 
 def footnotes(outcome: Outcome) -> list[str]:
@@ -141,11 +140,13 @@ def _cell(value: object) -> str:
     return number(value) if isinstance(value, float) else _NOTHING if value is None else str(value)
 
 
-def orders(outcome: Outcome) -> tuple[list[str], list[str]] | None:
-    """The rows of the verdict, the best first: as they are published or claimed, and as ours are."""
+def orders(outcome: Outcome) -> tuple[str, str] | None:
+    """The rows of the verdict, the best first, chain by chain: as they are published or claimed, and as ours are."""
     if outcome.order is None:
         return None
-    metric, rows = outcome.order.metric, {row.name: row for row in outcome.rows}
-    theirs = list(outcome.order.rows)
-    ours = sorted(theirs, key=lambda name: rows[name].ours[metric].value.value, reverse=outcome.order.higher)
-    return theirs, ours
+    metric, chains, rows = outcome.order.metric, outcome.order.chains, {row.name: row for row in outcome.rows}
+    ours = [
+        sorted(chain, key=lambda name: rows[name].ours[metric].value.value, reverse=outcome.order.higher)
+        for chain in chains
+    ]
+    return "; ".join(map(", ".join, chains)), "; ".join(map(", ".join, ours))

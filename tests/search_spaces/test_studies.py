@@ -90,7 +90,8 @@ def test_rows_refer_to_rows(name: str) -> None:
     for place, row in enumerate(study["rows"]):
         assert row.get("of") in {None, *trained}, row
         assert row.get("start") in {None, *trained.intersection(names[:place])}, row
-    assert {*study.get("order", [])} <= {*names}
+    order = study.get("order", [])
+    assert {name for chain in order for name in ([chain] if isinstance(chain, str) else chain)} <= {*names}
     for (said,) in (analysis.values() for analysis in study.get("analyses", []) if isinstance(analysis, dict)):
         assert said.get("reference", names[0]) in names
 

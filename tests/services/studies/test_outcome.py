@@ -42,7 +42,7 @@ def test_published_are_beside_them(tmp_path: Path) -> None:
 def test_the_order_is_compared(tmp_path: Path) -> None:
     outcome = outcome_of(study_in(tmp_path), tmp_path / "home")
     assert outcome.order is not None and outcome.order.verdict == "agrees" and outcome.order.tau.value == 1.0
-    assert orders(outcome) == (["DynLocRep", "SimCLR"], ["DynLocRep", "SimCLR"])
+    assert orders(outcome) == ("DynLocRep, SimCLR", "DynLocRep, SimCLR")
     assert verdict(outcome).startswith("our order agrees with the published one: Kendall's tau 1.000 [")
 
 
@@ -55,8 +55,17 @@ def test_a_claimed_order(metrics: list[str], tmp_path: Path) -> None:
     ours = [row.ours[metrics[0]].value.value for row in outcome.rows]
     higher = metrics == ["pearson"]
     assert outcome.order.tau.value == pytest.approx(kendalltau(ours, [1, 2, 3] if higher else [3, 2, 1]).statistic)
-    assert orders(outcome) == (["SimCLR", "SupReMix", "DynLocRep"], ["DynLocRep", "SupReMix", "SimCLR"])
+    assert orders(outcome) == ("SimCLR, SupReMix, DynLocRep", "DynLocRep, SupReMix, SimCLR")
     assert verdict(outcome).startswith("our order disagrees with the claimed one")
+
+
+def test_between_claimed_chains_nothing_is(tmp_path: Path) -> None:
+    """DynLocRep is the best of all, and the encoder better than SimCLR: each chain is in its order."""
+    study = study_in(tmp_path, **CLAIMED | {"order": [["encoder", "SimCLR"], ["DynLocRep", "SupReMix"]]})
+    outcome = outcome_of(study, tmp_path / "home")
+    assert outcome.order is not None and outcome.order.tau.value == 1.0
+    assert orders(outcome) == ("encoder, SimCLR; DynLocRep, SupReMix",) * 2
+    assert "over 4 rows" in verdict(outcome)
 
 
 def test_rows_that_failed_say_so(tmp_path: Path) -> None:

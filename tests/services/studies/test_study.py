@@ -31,6 +31,7 @@ ROWS: list[dict[str, Any]] = STUDY["rows"]
         ({"analyses": ["pared"]}, "unknown analysis 'pared'; did you mean 'paired'?"),
         ({"spec": {"trainings": {}}}, "unknown section 'trainings'; did you mean 'training'?"),
         ({"order": ["SimCLRR"]}, "order: unknown row 'SimCLRR'; did you mean 'SimCLR'?"),
+        ({"order": [["SimCLR", "encoder"], ["SimCLR"]]}, "order: SimCLR is there 2 times"),
         ({"seeds": "5"}, "three.yaml: seeds: 5 is not allowed: must be a whole number"),
         ({"rows": [ROWS[0], ROWS[0]]}, "rows: DynLocRep is there 2 times"),
         ({"rows": [{"name": "x"}]}, "method is missing; or `of`, the row that this is another reading of"),
