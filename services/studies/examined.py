@@ -18,6 +18,7 @@ from contrasweep.services.studies.outcome import Seen, counted
 from contrasweep.services.studies.study import StudyConfig, load_study
 from contrasweep.trainers import analyses
 from contrasweep.trainers.analyses import Evidence, Findings, Reading
+from contrasweep.trainers.config import words_of
 from contrasweep.trainers.errors import UserError
 
 
@@ -33,7 +34,7 @@ def examine(study: StudyConfig, folder: SweepFolder, settings: Settings) -> Seen
     for one in study.analyses:
         ((name, params),) = one.items()
         try:
-            findings[name] = analyse(evidence, name, params)
+            findings[words_of(one) if name in findings else name] = analyse(evidence, name, params)
         except UserError as error:
             lacking.append(f"{name}: {error}")
     named = {point_name(spec, record): record for record in records}

@@ -19,7 +19,7 @@ from contrasweep.services.records.final_report import FinalReport
 from contrasweep.services.records.folder import SweepFolder
 from contrasweep.services.records.trial_record import TrialRecord
 from contrasweep.services.spec.spec import SweepSpec
-from contrasweep.services.studies.compile import read_in
+from contrasweep.services.studies.compile import read_in, repeated
 from contrasweep.services.studies.evidence import judged
 from contrasweep.services.studies.published import Further, Published, further_of, published_of
 from contrasweep.services.studies.study import PartConfig, RowConfig, RowRead, StudyConfig
@@ -218,6 +218,8 @@ class Seen:
             return RowOutcome(**told, state=LEFT_OUT, reason=reason)
         if record.state != COMPLETE:
             return RowOutcome(**told, state=record.state, reason=record.reason)
+        if same := repeated(self.study, self.spec).get(row.name):
+            return RowOutcome(**told, state=LEFT_OUT, reason=f"with these data it comes to the same as {same}")
         said = self.predictions(row)
         if not len(said):
             return RowOutcome(**told, state=LEFT_OUT, reason=f"{row.name} was not read: it has no such features")
@@ -252,8 +254,8 @@ class Seen:
 
     def _analysed(self, metric: str, row: RowConfig) -> list[float]:
         """What an analysis found of each seed of a row; nothing of another reading of one."""
-        name, _, figure = metric.partition(".")
-        values = self.findings[name].values.get(figure, {}) if name in self.findings and row.of is None else {}
+        found = finding_of(metric, self.findings)
+        values = found.values[metric.partition(".")[2]] if found and row.of is None else {}
         return [values[key] for key in sorted(values) if key[0] == row.name and isfinite(values[key])]
 
     def _order(self, rows: Sequence[RowOutcome]) -> Order | None:
@@ -305,8 +307,16 @@ def is_higher_better(metric: str, findings: Mapping[str, Findings]) -> bool:
     """Whether more of a metric is better."""
     if metric in OBJECTIVES:
         return OBJECTIVES[metric].higher
+    found = finding_of(metric, findings)
+    return found is not None and metric.partition(".")[2] in found.larger
+
+
+def finding_of(metric: str, findings: Mapping[str, Findings]) -> Findings | None:
+    """The first that has ANALYSIS.FIGURE, of an analysis that may have been made more than once."""
     name, _, figure = metric.partition(".")
-    return name in findings and figure in findings[name].larger
+    return next(
+        (found for key, found in findings.items() if key.partition("(")[0] == name and figure in found.values), None
+    )
 
 
 def _sd(values: Sequence[float]) -> float | None:

@@ -12,8 +12,9 @@ from contrasweep.services.studies.outcome import Outcome
 from contrasweep.services.studies.study import StudyConfig
 from contrasweep.services.studies.tables import command, footnotes, further_tables, orders, outcome_table, verdict
 from contrasweep.trainers.errors import UserError
-from tests.services.studies.left import AGES, finished, said, study_in
+from tests.services.studies.left import AGES, STUDY, finished, said, study_in
 
+ROWS: list[dict[str, Any]] = STUDY["rows"]
 CLAIMED: dict[str, Any] = {"table": None, "dataset": None, "order": ["DynLocRep", "SupReMix", "SimCLR"]}
 
 
@@ -61,11 +62,21 @@ def test_a_claimed_order(metrics: list[str], tmp_path: Path) -> None:
 
 def test_between_claimed_chains_nothing_is(tmp_path: Path) -> None:
     """DynLocRep is the best of all, and the encoder better than SimCLR: each chain is in its order."""
-    study = study_in(tmp_path, **CLAIMED | {"order": [["encoder", "SimCLR"], ["DynLocRep", "SupReMix"]]})
+    study = study_in(tmp_path, order=[["encoder", "SimCLR"], ["DynLocRep", "SupReMix"]])
     outcome = outcome_of(study, tmp_path / "home")
     assert outcome.order is not None and outcome.order.tau.value == 1.0
     assert orders(outcome) == ("encoder, SimCLR; DynLocRep, SupReMix",) * 2
     assert "over 4 rows" in verdict(outcome)
+
+
+def test_a_reading_that_comes_to_the_same_as_another_is_left_out(tmp_path: Path) -> None:
+    """Of 4 epochs in place of 50 the first and the 6th are the first, and the 48th is the last, which counts."""
+    late = [{"name": f"epoch {n}", "of": "DynLocRep", "read": {"epoch": n}} for n in (48, 6, 1)]
+    outcome = outcome_of(study_in(tmp_path, rows=[*ROWS, *late]), tmp_path / "home")
+    reasons = {row.name: row.reason for row in outcome.rows[-3:]}
+    assert reasons["epoch 48"] == "with these data it comes to the same as DynLocRep"
+    assert reasons["epoch 1"] == "with these data it comes to the same as epoch 6"
+    assert "was not read" in reasons["epoch 6"]
 
 
 def test_rows_that_failed_say_so(tmp_path: Path) -> None:
