@@ -41,14 +41,19 @@ def print_study(console: Console, study: StudyConfig) -> None:
         console.print(line, soft_wrap=True, markup=False)
     for section, fields in study.spec.items():
         console.print(f"{section}: {_said(fields)}", soft_wrap=True, markup=False)
-    titles = ("row", "what", *(f"published {title_of(metric)}" for metric in study.metrics))
-    rows = tuple(Line((row.name, _what(row), *_published(study, row))) for row in study.rows)
+    known = [published_of(study, row) for row in study.rows]
+    told = [metric for metric in study.metrics if any(metric in one for one in known)]
+    titles = ("row", "what", *(f"published {title_of(metric)}" for metric in told))
+    rows = tuple(
+        Line((row.name, _what(row), *(str(one.get(metric, "")) for metric in told)))
+        for row, one in zip(study.rows, known, strict=True)
+    )
     print_table(console, Table("Rows", titles, rows, figures=frozenset(range(2, len(titles)))))
     if further := further_of(study):
         console.print("also published", soft_wrap=True, markup=False)
         print_table(console, further_table(further, study.metrics))
     for name, part in study.parts.items():
-        said = _said(part.model_dump(exclude_defaults=True))
+        said = _said(part.model_dump(mode="json", exclude_defaults=True))
         console.print(f"{name}: test scans with {said}", soft_wrap=True, markup=False)
     if study.order:
         told = "; ".join(map(", ".join, study.order))
@@ -80,11 +85,6 @@ def _said(fields: object) -> str:
     if not isinstance(fields, Mapping):
         return str(fields)
     return "{" + ", ".join(f"{key}: {_said(value)}" for key, value in fields.items()) + "}"
-
-
-def _published(study: StudyConfig, row: RowConfig) -> list[str]:
-    known = published_of(study, row)
-    return [str(known.get(metric, "")) for metric in study.metrics]
 
 
 def print_notes(console: Console, notes: Sequence[str]) -> None:
