@@ -41,7 +41,7 @@ class Nlfd:
     of the sum of both variances, above 0 where it is smoother than the reference. In bootstraps of the subjects it is
     set beside the gap in Pearson's r: where smoothness and performance go together, they correlate. Factors are drawn
     with their scans; found anew, the neighbour of a scan that is drawn twice would be itself. Gaps are means over the
-    runs that both have. Configurations may be ordered by `mean`, `skewness` and, but for the reference, `correlation`.
+    runs that both have. Configurations may be ordered by `mean` and `skewness`.
 
     Args:
         reference: the configuration to which gaps are; null for the first.
@@ -76,28 +76,9 @@ class Nlfd:
                 beside: _scatter(gaps, reference),
             },
             words=_left_out(factors),
-            values={
-                "mean": mean,
-                "skewness": skewness,
-                "correlation": self._correlations(evidence, factors, reference),
-            },
-            larger=frozenset({"skewness", "correlation"}),
+            values={"mean": mean, "skewness": skewness},
+            larger=frozenset({"skewness"}),
         )
-
-    def _correlations(self, evidence: Evidence, factors: Factors, reference: str) -> dict[tuple[str, int], float]:
-        """Of both gaps over the bootstraps, of each run alone; nan of the reference."""
-        gaps = {
-            name: {
-                run: _correlation(
-                    self._gaps(evidence, {reference: factors[reference], name: {run: own}}, reference)[name]
-                )
-                if name != reference and run in factors[reference]
-                else float("nan")
-                for run, own in runs.items()
-            }
-            for name, runs in factors.items()
-        }
-        return by_point_and_seed(gaps)
 
     def _gaps(self, evidence: Evidence, factors: Factors, reference: str) -> dict[str, FloatArray]:
         """Z gap and gap in Pearson's r of each other configuration [1 + B, 2], the first of the whole sample."""
@@ -135,24 +116,12 @@ def _skewness(factors: FloatArray) -> float:
 
 
 def _gap_row(name: str, reference: str, gaps: FloatArray) -> tuple[object, ...]:
-    (z, r), resampled = gaps[0], _defined(gaps)
+    (z, r), resampled = gaps[0], gaps[1:][np.isfinite(gaps[1:]).all(1)]
     if len(resampled) < 2:
         return name, reference, z, *[float("nan")] * 2, r, *[float("nan")] * 3
     (z_low, r_low), (z_high, r_high) = np.percentile(resampled, [2.5, 97.5], axis=0)
-    figures = (z, z_low, z_high, r, r_low, r_high, _correlation(gaps))
+    figures = (z, z_low, z_high, r, r_low, r_high, pearson(resampled[:, 0], resampled[:, 1]))
     return name, reference, *map(float, figures)
-
-
-def _correlation(gaps: FloatArray) -> float:
-    """Of both gaps [1 + B, 2] over the bootstraps."""
-    resampled = _defined(gaps)
-    return float(pearson(resampled[:, 0], resampled[:, 1])) if len(resampled) > 1 else float("nan")
-
-
-def _defined(gaps: FloatArray) -> FloatArray:
-    """Both gaps in the bootstraps that have them."""
-    defined: FloatArray = gaps[1:][np.isfinite(gaps[1:]).all(1)]
-    return defined
 
 
 def _left_out(factors: Factors) -> tuple[str, ...]:

@@ -57,8 +57,6 @@ def test_both_gaps_are_of_the_same_resamples() -> None:
     assert [row[3], row[4]] == pytest.approx([*np.percentile(by_z, [2.5, 97.5])])
     assert [row[6], row[7]] == pytest.approx([*np.percentile(by_r, [2.5, 97.5])])
     assert row[8] == pytest.approx(np.corrcoef(by_z, by_r)[0, 1])
-    correlation = build("nlfd").run(given).values["correlation"]
-    assert correlation["smooth", 0] == pytest.approx(row[8]) and np.isnan(correlation["rough", 0])
 
 
 def test_coinciding_scans_are_told() -> None:
