@@ -56,8 +56,8 @@ def print_study(console: Console, study: StudyConfig) -> None:
         said = _said(part.model_dump(mode="json", exclude_defaults=True))
         console.print(f"{name}: test scans with {said}", soft_wrap=True, markup=False)
     if study.order:
-        told = "; ".join(map(", ".join, study.order))
-        console.print(f"claimed, the best first: {told}", soft_wrap=True, markup=False)
+        claimed = "; ".join(map(", ".join, study.order))
+        console.print(f"claimed, the best first: {claimed}", soft_wrap=True, markup=False)
     print_notes(console, study.notes)
 
 
