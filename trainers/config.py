@@ -290,6 +290,10 @@ def _ascends(ends: tuple[float, float]) -> tuple[float, float]:
     return ends
 
 
+Ends = Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(_ascends)]
+"""[low, high) of the label."""
+
+
 class TrainingSplitConfig(Frozen):
     """What is trained on of the training split, in this order; validation, test and cohorts stay as they are.
 
@@ -303,7 +307,7 @@ class TrainingSplitConfig(Frozen):
 
     size: Annotated[int | float, AfterValidator(_is_a_size)] = 1.0
     seed: int = 0
-    drop: tuple[Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(_ascends)], ...] = ()
+    drop: tuple[Ends, ...] = ()
     permute: Literal["values"] | None = None
     bins: (
         Annotated[Annotated[Several, Tag("count")] | Annotated[BinWidth, Tag("width")], Discriminator(_kind_of_bins)]

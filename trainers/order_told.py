@@ -59,6 +59,7 @@ def order_told(
     folds: int = 0,
     repeats: int = 2000,
     seed: int = 0,
+    chains: Mapping[str, int] | None = None,
 ) -> OrderTold:
     """Kendall's tau-b between our order of the rows in `published` and theirs.
 
@@ -66,6 +67,8 @@ def order_told(
     scans of `subjects` [N]; of them `figure` says what counts, by its mean over runs. Where more of it is better, more
     of what is published must be, too: else negate the latter. What counts but has no scans is [J, 1], with one subject.
     Rows that are readings of one training have one key in `trainings`; the others need none.
+
+    Where `chains` says in which chain each row is, only pairs of rows of one chain count.
 
     The interval is over subjects and runs (`trainers.resampling.crossed_bootstrap`). tau is nan, and nothing can be
     told, of fewer than two rows, or where one side has them all alike.
@@ -78,9 +81,10 @@ def order_told(
     values = [np.asarray(ours[row], np.float64) for row in published]
     assert all(own.shape == (len(own), len(subjects)) for own in values), [own.shape for own in values]
     theirs = [*published.values()]
+    apart = [chains[row] for row in published] if chains else None
     tau = crossed_bootstrap(
         figure,
-        lambda means: tau_b(means, theirs),
+        lambda means: tau_b(means, theirs, apart),
         values,
         subjects,
         trainings=[(trainings or {}).get(row, row) for row in published],
@@ -91,12 +95,18 @@ def order_told(
     return OrderTold(len(theirs), min(map(len, values), default=0), tau)
 
 
-def tau_b(one: ArrayLike, other: ArrayLike) -> float:
+def tau_b(one: ArrayLike, other: ArrayLike, chains: ArrayLike | None = None) -> float:
     """Kendall's tau-b of two orders [R]; nan where one has all alike. (Scipy's takes 30 times as long.)
+
+    Of several `chains` [R] over the pairs within each.
 
     >>> tau_b([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 4.0, 3.0])
     0.6666666666666666
+    >>> tau_b([1.0, 2.0, 9.0, 8.0], [1.0, 2.0, 1.0, 2.0], [0, 0, 1, 1])
+    0.0
     """
     signs, others = (np.sign(np.subtract.outer(values, values)) for values in (np.asarray(one), np.asarray(other)))
+    if chains is not None:
+        signs, others = (own * np.equal.outer(np.asarray(chains), np.asarray(chains)) for own in (signs, others))
     untied = np.sqrt(np.sum(signs**2) * np.sum(others**2))
     return float(np.sum(signs * others) / untied) if untied else float("nan")

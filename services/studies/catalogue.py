@@ -6,7 +6,7 @@ from rich.console import Console
 
 from contrasweep.services.pages.tables import Line, Table
 from contrasweep.services.screen.tables import print_table
-from contrasweep.services.studies.published import published_of
+from contrasweep.services.studies.published import Further, further_of, published_of
 from contrasweep.services.studies.study import RowConfig, StudyConfig, title_of
 from contrasweep.services.text import count
 from contrasweep.trainers.config import words_of
@@ -43,11 +43,23 @@ def print_study(console: Console, study: StudyConfig) -> None:
         console.print(line, soft_wrap=True, markup=False)
     for section, fields in study.spec.items():
         console.print(f"{section}: {_said(fields)}", soft_wrap=True, markup=False)
-    titles = ("row", "what", *(f"published {title_of(metric)}" for metric in study.metrics))
-    rows = tuple(Line((row.name, _what(row), *_published(study, row))) for row in study.rows)
+    known = [published_of(study, row) for row in study.rows]
+    told = [metric for metric in study.metrics if any(metric in one for one in known)]
+    titles = ("row", "what", *(f"published {title_of(metric)}" for metric in told))
+    rows = tuple(
+        Line((row.name, _what(row), *(str(one.get(metric, "")) for metric in told)))
+        for row, one in zip(study.rows, known, strict=True)
+    )
     print_table(console, Table("Rows", titles, rows, figures=frozenset(range(2, len(titles)))))
+    if further := further_of(study):
+        console.print("also published", soft_wrap=True, markup=False)
+        print_table(console, further_table(further, study.metrics))
+    for name, part in study.parts.items():
+        said = _said(part.model_dump(mode="json", exclude_defaults=True))
+        console.print(f"{name}: test scans with {said}", soft_wrap=True, markup=False)
     if study.order:
-        console.print(f"claimed, the best first: {', '.join(study.order)}", soft_wrap=True, markup=False)
+        claimed = "; ".join(map(", ".join, study.order))
+        console.print(f"claimed, the best first: {claimed}", soft_wrap=True, markup=False)
     print_notes(console, study.notes)
 
 
@@ -56,6 +68,14 @@ def _tuned(study: StudyConfig) -> list[str]:
         return []
     each = count(study.tuned, "configuration")
     return [f"tunes each: a row is the best by validation of {each} of its method, the published one among them"]
+
+
+def further_table(further: Sequence[Further], metrics: Sequence[str]) -> Table:
+    """What is published of rows beside their own numbers, by metric."""
+    told = [metric for metric in metrics if any(metric in one.figures for one in further)]
+    lines = [Line((one.row, one.of, *(str(one.figures.get(metric, "")) for metric in told))) for one in further]
+    figures = frozenset(range(2, len(told) + 2))
+    return Table("Also published", ("row", "of", *map(title_of, told)), tuple(lines), figures=figures)
 
 
 def _what(row: RowConfig) -> str:
@@ -74,11 +94,6 @@ def _said(fields: object) -> str:
     if not isinstance(fields, Mapping):
         return str(fields)
     return "{" + ", ".join(f"{key}: {_said(value)}" for key, value in fields.items()) + "}"
-
-
-def _published(study: StudyConfig, row: RowConfig) -> list[str]:
-    known = published_of(study, row)
-    return [str(known.get(metric, "")) for metric in study.metrics]
 
 
 def print_notes(console: Console, notes: Sequence[str]) -> None:

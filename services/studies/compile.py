@@ -168,6 +168,29 @@ def _scale(study: StudyConfig, own: Document, largest_batch: int | None = None) 
     return Scale.between(laid_under(_recipe(study), study.spec), own, largest_batch)
 
 
+def repeated(study: StudyConfig, spec: SweepSpec) -> dict[str, str]:
+    """The earlier row that a row is the same reading as, of those that are: its epochs may have come to the same."""
+    first: list[tuple[str, RowRead, str]] = []
+    found, reads = {}, read_in(study, spec)
+    for row in study.rows:
+        point, read = study.point_of(row), reads[row.name]
+        if read.epoch is not None and read.epoch == _epoch_that_counts(spec, point):
+            read = read.model_copy(update={"epoch": None})
+        same = next((name for *known, name in first if known == [point, read]), None)
+        if same is None:
+            first.append((point, read, row.name))
+        else:
+            found[row.name] = same
+    return found
+
+
+def _epoch_that_counts(spec: SweepSpec, point: str) -> int | None:
+    """The last epoch of a point, where it is the last that counts."""
+    choices = next((one.choices for one in spec.search.points if one.name == point), {})
+    training = spec.choosing(choices).training
+    return training.epochs if training.checkpoint == "last" else None
+
+
 def _points(
     study: StudyConfig, base: Document, scale: Scale
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:

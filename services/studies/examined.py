@@ -14,7 +14,7 @@ from contrasweep.services.records.folder import FINISHED, SweepFolder
 from contrasweep.services.records.trial_record import TrialRecord, read_records
 from contrasweep.services.settings import Settings
 from contrasweep.services.spec.spec import SweepSpec
-from contrasweep.services.studies.compile import QUICK, read_in
+from contrasweep.services.studies.compile import QUICK, read_in, repeated
 from contrasweep.services.studies.evidence import Lazily, final_of, judged, point_name, read_evidence
 from contrasweep.services.studies.outcome import Seen, counted
 from contrasweep.services.studies.study import StudyConfig, load_study
@@ -43,7 +43,7 @@ def examine(study: StudyConfig, folder: SweepFolder, settings: Settings) -> Seen
     for one in study.analyses:
         ((name, params),) = one.items()
         try:
-            findings[name] = analyse(evidence, name, params)
+            findings[words_of(one) if name in findings else name] = analyse(evidence, name, params)
         except UserError as error:
             lacking.append(f"{name}: {error}")
     return Seen(study, folder, rows, final, evidence, findings, tuple(lacking), complete)
@@ -55,11 +55,11 @@ def analyse(evidence: Evidence, name: str, params: Mapping[str, Any]) -> Finding
 
 
 def _wanted(study: StudyConfig, spec: SweepSpec, records: Mapping[str, TrialRecord]) -> dict[str, Wanted]:
-    """Epoch, features and probe of each row whose point has a record."""
-    found = {}
+    """Epoch, features and probe of each row whose point has a record and that is not an earlier row's reading."""
+    found, same = {}, repeated(study, spec)
     for name, read in read_in(study, spec).items():
-        row = study.row(name)
-        if record := records.get(study.point_of(row)):
+        record = records.get(study.point_of(study.row(name)))
+        if record and name not in same:
             features, probe = judged(spec, record.configuration)
             found[name] = (read.epoch or 0, read.features or features, words_of(read.probe) if read.probe else probe)
     return found

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from contrasweep.services.pages.tables import Table
 from contrasweep.services.records.files import write_asked
 from contrasweep.services.studies.outcome import Outcome
-from contrasweep.services.studies.tables import footnotes, outcome_table, verdict
+from contrasweep.services.studies.tables import footnotes, further_tables, outcome_table, verdict
 
 _SPECIAL = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -30,11 +30,14 @@ _COLUMNS = (
 
 def write_exports(folder: Path, outcome: Outcome, figures: Mapping[str, Figure]) -> list[Path]:
     """Write all into `folder`, each file whole or not at all; their paths."""
-    table = outcome_table(outcome)
+    table, further = outcome_table(outcome), further_tables(outcome)
     notes = [f"{_capital(verdict(outcome))}.", *footnotes(outcome)]
     written = {
-        f"{outcome.study}.md": markdown(table, outcome.title, notes),
-        f"{outcome.study}.tex": latex(table, outcome.title, notes, outcome.study),
+        f"{outcome.study}.md": markdown(table, outcome.title, notes, further),
+        f"{outcome.study}.tex": "\n".join(
+            latex(one, outcome.title, notes if one is table else [], f"{outcome.study}{'-' * bool(place)}{place or ''}")
+            for place, one in enumerate((table, *further))
+        ),
         f"{outcome.study}.csv": as_csv(outcome),
         f"{outcome.study}.json": outcome.to_json(),
     }
@@ -56,10 +59,11 @@ def write_figures(folder: Path, figures: Mapping[str, Figure]) -> Iterator[Path]
             yield path
 
 
-def markdown(table: Table, title: str, notes: list[str]) -> str:
-    """The table with its title above, and its caption and notes below."""
-    below = [f"{table.caption}.", *(f"- {note}" for note in notes)]
-    return "\n".join([f"**{title}**", "", *grid(table), "", below[0], "", *below[1:]]) + "\n"
+def markdown(table: Table, title: str, notes: Sequence[str], further: Sequence[Table] = ()) -> str:
+    """The table with its title above, and its caption, further tables and notes below."""
+    more = [line for one in further for line in ("", *grid(one), "", f"{one.caption}.")]
+    below = [f"{table.caption}.", *more, "", *(f"- {note}" for note in notes)]
+    return "\n".join([f"**{title}**", "", *grid(table), "", *below]) + "\n"
 
 
 def grid(table: Table) -> list[str]:
@@ -69,7 +73,7 @@ def grid(table: Table) -> list[str]:
     return ["| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines]
 
 
-def latex(table: Table, title: str, notes: list[str], label: str) -> str:
+def latex(table: Table, title: str, notes: Sequence[str], label: str) -> str:
     """A table environment that needs booktabs and threeparttable."""
     columns = "".join("r" if place in table.figures else "l" for place in range(len(table.titles)))
     rows = [" & ".join(map(escaped, line)) + r" \\" for line in (table.titles, *(one.cells for one in table.lines))]
@@ -107,9 +111,10 @@ def as_csv(outcome: Outcome) -> str:
     for row in outcome.rows:
         for metric in outcome.metrics:
             ours, theirs = row.ours.get(metric), row.published.get(metric)
+            n = outcome.parts.get(metric.partition(".")[0], outcome.n)
             own = [ours.value.value, ours.value.low, ours.value.high, ours.sd] if ours else [None] * 4
             said = [theirs.value, theirs.sd, theirs.dataset, theirs.n] if theirs else [None] * 4
-            writer.writerow([outcome.study, row.name, row.method, row.state, metric, *own, row.seeds, outcome.n, *said])
+            writer.writerow([outcome.study, row.name, row.method, row.state, metric, *own, row.seeds, n, *said])
     return file.getvalue()
 
 

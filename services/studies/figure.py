@@ -45,7 +45,8 @@ def draw(outcome: Outcome) -> Figure:
 
 
 def _has_unit(metric: str) -> bool:
-    return metric in OBJECTIVES and OBJECTIVES[metric].power == 1
+    figure = metric.rpartition(".")[2]
+    return figure in OBJECTIVES and OBJECTIVES[figure].power == 1
 
 
 def _arrange(axes: Axes, names: Sequence[str], below: str, above: str) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from matplotlib.figure import Figure
 
@@ -20,6 +21,7 @@ from contrasweep.services.studies.tables import (
     command,
     footnotes,
     found_table,
+    further_tables,
     orders,
     outcome_table,
     summary_table,
@@ -30,6 +32,7 @@ from contrasweep.trainers.analyses import Findings
 from contrasweep.trainers.atomic import write_atomically
 
 OUTCOME = "outcome.json"
+T = TypeVar("T")
 _TEMPLATE = "study.html"
 
 
@@ -57,14 +60,23 @@ class Report:
     @property
     def tables(self) -> dict[str, Table]:
         """Those of the analyses, by their titles."""
-        found = {title: table for one in self.findings.values() for title, table in one.tables.items()}
+        found = _titled({key: one.tables for key, one in self.findings.items()})
         return {title: found_table(title, table) for title, table in found.items()}
 
     @property
     def figures(self) -> dict[str, Figure]:
         """The study's own, `rows`, and those of the analyses, by their titles."""
-        found = {title: drawn for one in self.findings.values() for title, drawn in one.figures.items()}
+        found = _titled({key: one.figures for key, one in self.findings.items()})
         return {"rows": figure.draw(self.outcome), **found}
+
+
+def _titled(found: Mapping[str, Mapping[str, T]]) -> dict[str, T]:
+    """What analyses found by its title; where another has that, with the analysis."""
+    titled: dict[str, T] = {}
+    for key, one in found.items():
+        for title, value in one.items():
+            titled[f"{title}, {key}" if title in titled else title] = value
+    return titled
 
 
 def _first_made(path: Path) -> dict[str, str]:
@@ -106,6 +118,7 @@ def _told(report: Report) -> dict[str, object]:
         "command": command(outcome),
         "figure": inline(figures.pop("rows"), _words(outcome)),
         "table": outcome_table(outcome),
+        "further": further_tables(outcome),
         "words": [word for one in report.findings.values() for word in one.words],
         "found": [
             (title, as_address(figures[title]) if title in figures else "", tables.get(title))

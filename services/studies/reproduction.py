@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from contrasweep.services.complaints import complaint
 from contrasweep.services.studies.export import grid, markdown
 from contrasweep.services.studies.outcome import Outcome
-from contrasweep.services.studies.tables import footnotes, outcome_table, summary_table, verdict
+from contrasweep.services.studies.tables import footnotes, further_tables, outcome_table, summary_table, verdict
 from contrasweep.services.text import count, duration
 from contrasweep.trainers.errors import UserError
 
@@ -51,7 +51,7 @@ def reproduction(outcomes: Sequence[Outcome]) -> str:
 def _study(outcome: Outcome) -> str:
     said = verdict(outcome)
     notes = [f"{said[:1].upper()}{said[1:]}.", *outcome.words, *footnotes(outcome)]
-    return markdown(outcome_table(outcome), outcome.title, notes)
+    return markdown(outcome_table(outcome), outcome.title, notes, further_tables(outcome))
 
 
 def _provenance(outcome: Outcome) -> str:

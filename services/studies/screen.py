@@ -7,7 +7,7 @@ from rich.console import Console
 from contrasweep.services.screen.tables import print_table
 from contrasweep.services.studies.catalogue import print_notes
 from contrasweep.services.studies.outcome import Outcome
-from contrasweep.services.studies.tables import footnotes, outcome_table, summary_table, verdict
+from contrasweep.services.studies.tables import footnotes, further_tables, outcome_table, summary_table, verdict
 
 
 def print_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
@@ -24,6 +24,9 @@ def _print_outcome(console: Console, outcome: Outcome) -> None:
     console.print(f"{outcome.study}: {outcome.title}", soft_wrap=True, markup=False)
     console.print(table.caption, soft_wrap=True, markup=False)
     print_table(console, table)
+    for further in further_tables(outcome):
+        console.print(further.caption, soft_wrap=True, markup=False)
+        print_table(console, further)
     for line in (f"{said[:1].upper()}{said[1:]}.", *outcome.words):
         console.print(line, soft_wrap=True, markup=False)
     print_notes(console, footnotes(outcome))

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from contrasweep import search_spaces
 from contrasweep.services.complaints import complaint
 from contrasweep.services.spec.spec import Scalar
 from contrasweep.services.spec.yaml import load_mapping
-from contrasweep.trainers.config import Conditions, Frozen, Named
+from contrasweep.trainers.config import Conditions, Ends, Frozen, Named
 from contrasweep.trainers.errors import UserError, nearest
 from contrasweep.trainers.objectives import OBJECTIVES
 from contrasweep.trainers.parameters import Count
@@ -26,7 +26,16 @@ METRICS = tuple(name for name, one in OBJECTIVES.items() if one.measure is None)
 _PATCHES = ("data", "model", "training", "probe")
 _SAID = ("params", *_PATCHES, "start")
 _TRAINED = ("method", *_SAID)
+PartName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,19}$")]
 RowName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._=+-]{0,59}$")]
+
+
+def _chains(order: object) -> object:
+    """Chains of rows; one may be given as it is."""
+    if not isinstance(order, list):
+        return order
+    chains = [order] if order and isinstance(order[0], str) else order
+    return tuple(tuple(chain) if isinstance(chain, list) else chain for chain in chains)
 
 
 class RowRead(Frozen):
@@ -40,7 +49,7 @@ class RowRead(Frozen):
 
 
 class PublishedIn(Frozen):
-    """Which of the published numbers are a row's, by columns of `published.csv`; the study says the rest."""
+    """Which of the published numbers are meant, by columns of `published.csv`; the study says the rest."""
 
     paper: str | None = None
     table: str | None = None
@@ -48,11 +57,33 @@ class PublishedIn(Frozen):
     setting: str | None = None
     method: str | None = None
 
+    @property
+    def said(self) -> dict[str, str]:
+        """The columns that are told."""
+        return self.model_dump(exclude_none=True)
+
+
+class PartConfig(Frozen):
+    """Some of the test scans: with labels in one of several [low, high), where training has so many shots, and with
+    what is in columns.
+    """
+
+    label: tuple[Ends, ...] = ()
+    shots: Literal["many", "medium", "few"] | None = None
+    where: Conditions = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _is_a_part(self) -> "PartConfig":
+        if self == PartConfig.model_construct():
+            raise ValueError("is the whole; label, shots or where is needed")
+        return self
+
 
 class RowConfig(Frozen):
     """A row: a configuration, with what it changes of the study's spec, or, with `of`, another reading of one.
 
-    `start` is an earlier row, with the weights of whose runs this one's begin.
+    `start` is an earlier row, with the weights of whose runs this one's begin. `also` are further numbers that are
+    published of it, each by what it says beyond `published`.
     """
 
     name: RowName
@@ -66,6 +97,7 @@ class RowConfig(Frozen):
     of: str | None = None
     read: RowRead = RowRead()
     published: PublishedIn | None = None
+    also: tuple[PublishedIn, ...] = ()
 
     @model_validator(mode="after")
     def _trains_or_reads(self) -> "RowConfig":
@@ -96,9 +128,14 @@ class StudyConfig(Frozen):
         tuned: how many configurations of each method are tried, its published point first, of which its row is the
             best by validation; null where rows are what they say.
         spec: what is laid over the spec of the data, by section.
-        metrics: figures of the table: of `METRICS`, or `ANALYSIS.FIGURE`; the first decides the order.
+        published: where else numbers of a metric or part are, by its name.
+        also: further numbers of all rows with published ones, or, where there are none, of the whole table.
+        metrics: figures of the table: of `METRICS`, of a part as `PART.METRIC`, or `ANALYSIS.FIGURE`; the first decides
+            the order.
         where: which test scans count, by column, or `label`.
-        order: rows as they are claimed to be, the best first, where no numbers are published.
+        parts: of these scans, by name.
+        order: rows as they are claimed to be, the best first, where no numbers are published; or several such chains,
+            between which nothing is claimed.
         analyses: of `trainers.analyses`, with their parameters.
         notes: footnotes.
         quick: what `--quick` changes beyond the usual, by section.
@@ -115,8 +152,11 @@ class StudyConfig(Frozen):
     spec: dict[str, Any] = Field(default_factory=dict)
     rows: tuple[RowConfig, ...]
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] = ("mae",)
+    published: dict[str, PublishedIn] = Field(default_factory=dict)
+    also: tuple[PublishedIn, ...] = ()
     where: Conditions = Field(default_factory=dict)
-    order: tuple[str, ...] = ()
+    parts: dict[PartName, PartConfig] = Field(default_factory=dict)
+    order: Annotated[tuple[tuple[str, ...], ...], BeforeValidator(_chains)] = ()
     analyses: tuple[Named, ...] = ()
     notes: tuple[str, ...] = ()
     quick: dict[str, Any] = Field(default_factory=dict)
@@ -134,19 +174,36 @@ class StudyConfig(Frozen):
     def _are_metrics(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             if name not in METRICS and "." not in name:
-                raise ValueError(f"unknown metric '{name}'; {nearest(name, METRICS)}, or ANALYSIS.FIGURE")
+                raise ValueError(f"unknown metric '{name}'; {nearest(name, METRICS)}, PART.METRIC or ANALYSIS.FIGURE")
         return names
+
+    @model_validator(mode="after")
+    def _has_the_parts(self) -> "StudyConfig":
+        for metric in self.metrics:
+            part, figure = self.split(metric)
+            if part and figure not in METRICS:
+                raise ValueError(f"metrics: {metric}: unknown metric '{figure}'; {nearest(figure, METRICS)}")
+        for name in self.published:
+            if name not in (known := (*self.metrics, *self.parts)):
+                raise ValueError(f"published: unknown metric or part '{name}'; {nearest(name, known)}")
+        return self
 
     @model_validator(mode="after")
     def _names_what_there_is(self) -> "StudyConfig":
         known = declared("contrasweep.trainers.analyses", "ANALYSES.register")
         wanted = [next(iter(one)) for one in self.analyses]
-        for name in (*wanted, *(metric.partition(".")[0] for metric in self.metrics if "." in metric)):
+        for name in wanted:
             if name not in known:
                 raise ValueError(f"unknown analysis '{name}'; {nearest(name, known)}")
+        for name in self.parts:
+            if name in wanted:
+                raise ValueError(f"parts: {name} is an analysis; another name is needed")
+            if not any(metric.startswith(f"{name}.") for metric in self.metrics):
+                raise ValueError(f"parts: {name}: no metric is of it; such as {name}.mae")
         for metric in self.metrics:
-            if "." in metric and metric.partition(".")[0] not in wanted:
-                raise ValueError(f"metrics: {metric}: '{metric.partition('.')[0]}' is none of analyses")
+            of, dot, _ = metric.partition(".")
+            if dot and of not in (*wanted, *self.parts):
+                raise ValueError(f"metrics: {metric}: '{of}' is none of parts and analyses")
         return self
 
     @model_validator(mode="after")
@@ -165,9 +222,12 @@ class StudyConfig(Frozen):
                 raise ValueError(
                     f"rows: {row.name}: start: no earlier row '{row.start}'; {nearest(row.start, earlier)}"
                 )
-        for name in self.order:
+        claimed = [name for chain in self.order for name in chain]
+        for name in claimed:
             if name not in names:
                 raise ValueError(f"order: unknown row '{name}'; {nearest(name, names)}")
+            if claimed.count(name) > 1:
+                raise ValueError(f"order: {name} is there {claimed.count(name)} times")
         return self
 
     @model_validator(mode="after")
@@ -190,6 +250,11 @@ class StudyConfig(Frozen):
         """The row of that name."""
         return next(row for row in self.rows if row.name == name)
 
+    def split(self, metric: str) -> tuple[str, str]:
+        """The part that a metric is of, empty for the whole, and the metric there."""
+        part, _, figure = metric.partition(".")
+        return (part, figure) if part in self.parts else ("", metric)
+
     def point_of(self, row: RowConfig) -> str:
         """The row whose training a row is a reading of."""
         return row.of or row.name
@@ -200,8 +265,15 @@ class StudyConfig(Frozen):
 
 
 def title_of(metric: str) -> str:
-    """A metric's name for people."""
-    return OBJECTIVES[metric].title if metric in OBJECTIVES else metric.replace(".", " ")
+    """A metric's name for people.
+
+    >>> title_of("mae"), title_of("few.mae"), title_of("order.spearman")
+    ('MAE', 'MAE, few', 'order spearman')
+    """
+    of, _, figure = metric.rpartition(".")
+    if figure not in OBJECTIVES:
+        return metric.replace(".", " ")
+    return ", ".join(filter(None, (OBJECTIVES[figure].title, of)))
 
 
 def names() -> list[str]:

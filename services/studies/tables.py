@@ -1,9 +1,10 @@
 """A study's table in words: what is printed, shown on its page and exported alike."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 
 from contrasweep.services.pages.tables import Line, Table
+from contrasweep.services.studies.catalogue import further_table
 from contrasweep.services.studies.outcome import Ours, Outcome, RowOutcome
 from contrasweep.services.studies.study import PHANTOM, title_of
 from contrasweep.services.text import count, ends, number
@@ -19,13 +20,31 @@ SAYS = {AGREES: "our order agrees with", DISAGREES: "our order disagrees with"}
 
 def outcome_table(outcome: Outcome) -> Table:
     """The rows in the paper's order: of each metric ours, its interval and sd over seeds, and what is published."""
-    titles = ["row"]
-    for metric in outcome.metrics:
-        titles += [title_of(metric), "95 % interval", "sd", *["published"] * _is_published(outcome, metric)]
-    lines = [Line((_name(outcome, row), *_cells(outcome, row)), _kind(outcome, row)) for row in outcome.rows]
-    lines += [Line((title, *_of_baseline(outcome, mae)), "pruned") for title, mae in outcome.baselines.items()]
+    return _rows_table(caption(outcome), outcome, "")
+
+
+def further_tables(outcome: Outcome) -> list[Table]:
+    """The same of each part of the test scans, and what is published of the rows beside that."""
+    of_parts = [_rows_table(f"{part}: {count(n, 'test scan')}", outcome, part) for part, n in outcome.parts.items()]
+    return [*of_parts, *([further_table(outcome.further, outcome.metrics)] if outcome.further else [])]
+
+
+def _metrics_of(outcome: Outcome, part: str) -> list[str]:
+    """The metrics of a part; of the whole those of none."""
+    heads = {metric: metric.partition(".")[0] for metric in outcome.metrics}
+    return [metric for metric, head in heads.items() if (head if head in outcome.parts else "") == part]
+
+
+def _rows_table(title: str, outcome: Outcome, part: str) -> Table:
+    """Of a part; of the whole with ties and baselines, which are of all scans."""
+    titles, shown = ["row"], {metric: _is_published(outcome, metric) for metric in _metrics_of(outcome, part)}
+    for metric, published in shown.items():
+        titles += [title_of(metric), "95 % interval", "sd", *["published"] * published]
+    tied, baselines = ((), {}) if part else (outcome.tied, outcome.baselines)
+    lines = [Line((_name(row, tied), *_cells(shown, row)), _kind(row, tied)) for row in outcome.rows]
+    lines += [Line((name, *_of_baseline(shown, mae)), "pruned") for name, mae in baselines.items()]
     figures = frozenset(range(1, len(titles) + 1))
-    return Table(caption(outcome), (*titles, "seeds"), tuple(lines), figures=figures)
+    return Table(title, (*titles, "seeds"), tuple(lines), figures=figures)
 
 
 def _is_published(outcome: Outcome, metric: str) -> bool:
@@ -48,29 +67,29 @@ def _tuned(outcome: Outcome) -> str:
     return f", each row the best of {many} of its method's configurations by validation" if several else ""
 
 
-def _name(outcome: Outcome, row: RowOutcome) -> str:
-    return f"{row.name} {_TIED}" if row.name in outcome.tied else row.name
+def _name(row: RowOutcome, tied: Sequence[str]) -> str:
+    return f"{row.name} {_TIED}" if row.name in tied else row.name
 
 
-def _kind(outcome: Outcome, row: RowOutcome) -> str:
-    if row.name in outcome.tied:
+def _kind(row: RowOutcome, tied: Sequence[str]) -> str:
+    if row.name in tied:
         return "best"
     return "" if row.state == COMPLETE else "failed" if row.state == "failed" else "pruned"
 
 
-def _cells(outcome: Outcome, row: RowOutcome) -> list[str]:
+def _cells(shown: Mapping[str, bool], row: RowOutcome) -> list[str]:
     cells: list[str] = []
-    for metric in outcome.metrics:
+    for metric, published in shown.items():
         cells += ours_cells(row.ours.get(metric))
-        cells += [str(row.published.get(metric, _NOTHING))] * _is_published(outcome, metric)
+        cells += [str(row.published.get(metric, _NOTHING))] * published
     return [*cells, str(row.seeds) if row.state == COMPLETE else row.state]
 
 
-def _of_baseline(outcome: Outcome, mae: Interval) -> list[str]:
+def _of_baseline(shown: Mapping[str, bool], mae: Interval) -> list[str]:
     cells: list[str] = []
-    for metric in outcome.metrics:
+    for metric, published in shown.items():
         cells += [number(mae.value), ends(mae.low, mae.high), ""] if metric == MAE else [""] * 3
-        cells += [""] * _is_published(outcome, metric)
+        cells += [""] * published
     return [*cells, ""]
 
 
@@ -110,9 +129,8 @@ def verdict(outcome: Outcome) -> str:
         return "there are not two rows whose order could be compared"
     interval, rows = ends(order.tau.low, order.tau.high), count(len(order.rows), "row")
     tau = f"Kendall's tau {number(order.tau.value)} {interval} over {rows}"
-    whose = "the claimed one" if order.claimed else "the published one"
     says = SAYS.get(order.verdict, "it cannot be told whether our order agrees with")
-    return f"{says} {whose}: {tau} by {title_of(order.metric)}"
+    return f"{says} the {order.whose} one: {tau} by {title_of(order.metric)}"
 
 
 def footnotes(outcome: Outcome) -> list[str]:
@@ -140,11 +158,13 @@ def _cell(value: object) -> str:
     return number(value) if isinstance(value, float) else _NOTHING if value is None else str(value)
 
 
-def orders(outcome: Outcome) -> tuple[list[str], list[str]] | None:
-    """The rows of the verdict, the best first: as they are published or claimed, and as ours are."""
+def orders(outcome: Outcome) -> tuple[str, str] | None:
+    """The rows of the verdict, the best first, chain by chain: as they are published or claimed, and as ours are."""
     if outcome.order is None:
         return None
-    metric, rows = outcome.order.metric, {row.name: row for row in outcome.rows}
-    theirs = list(outcome.order.rows)
-    ours = sorted(theirs, key=lambda name: rows[name].ours[metric].value.value, reverse=outcome.order.higher)
-    return theirs, ours
+    metric, chains, rows = outcome.order.metric, outcome.order.chains, {row.name: row for row in outcome.rows}
+    ours = [
+        sorted(chain, key=lambda name: rows[name].ours[metric].value.value, reverse=outcome.order.higher)
+        for chain in chains
+    ]
+    return "; ".join(map(", ".join, chains)), "; ".join(map(", ".join, ours))

@@ -86,6 +86,15 @@ def test_readings_of_one_training_are_compared_on_its_seeds() -> None:
     assert order_told(ours, theirs, range(60), trainings=one, repeats=50).verdict == "agrees"
 
 
+def test_only_pairs_of_one_chain_count() -> None:
+    """Between the chains the order is the other way round."""
+    ours, theirs = errors(8.0, 9.0, 4.0, 5.0), published(1.0, 2.0, 3.0, 4.0)
+    chains = {"row 0": 0, "row 1": 0, "row 2": 1, "row 3": 1}
+    told = order_told(ours, theirs, range(60), repeats=50, chains=chains)
+    assert (told.tau.value, told.verdict) == (1, "agrees")
+    assert order_told(ours, theirs, range(60), repeats=50).tau.value < 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seeds", [3, 5])
 @pytest.mark.parametrize("seed_sd", [0.0, 0.1, 0.3, 0.6])

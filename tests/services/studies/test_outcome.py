@@ -10,10 +10,11 @@ from scipy.stats import kendalltau
 from contrasweep.services.studies.examined import examine, sweep_of
 from contrasweep.services.studies.outcome import Outcome
 from contrasweep.services.studies.study import StudyConfig
-from contrasweep.services.studies.tables import command, footnotes, orders, outcome_table, verdict
+from contrasweep.services.studies.tables import command, footnotes, further_tables, orders, outcome_table, verdict
 from contrasweep.trainers.errors import UserError
-from tests.services.studies.left import AGES, finished, said, study_in
+from tests.services.studies.left import AGES, STUDY, finished, said, study_in
 
+ROWS: list[dict[str, Any]] = STUDY["rows"]
 CLAIMED: dict[str, Any] = {"table": None, "dataset": None, "order": ["DynLocRep", "SupReMix", "SimCLR"]}
 
 
@@ -42,7 +43,7 @@ def test_published_are_beside_them(tmp_path: Path) -> None:
 def test_the_order_is_compared(tmp_path: Path) -> None:
     outcome = outcome_of(study_in(tmp_path), tmp_path / "home")
     assert outcome.order is not None and outcome.order.verdict == "agrees" and outcome.order.tau.value == 1.0
-    assert orders(outcome) == (["DynLocRep", "SimCLR"], ["DynLocRep", "SimCLR"])
+    assert orders(outcome) == ("DynLocRep, SimCLR", "DynLocRep, SimCLR")
     assert verdict(outcome).startswith("our order agrees with the published one: Kendall's tau 1.000 [")
 
 
@@ -55,8 +56,30 @@ def test_a_claimed_order(metrics: list[str], tmp_path: Path) -> None:
     ours = [row.ours[metrics[0]].value.value for row in outcome.rows]
     higher = metrics == ["pearson"]
     assert outcome.order.tau.value == pytest.approx(kendalltau(ours, [1, 2, 3] if higher else [3, 2, 1]).statistic)
-    assert orders(outcome) == (["SimCLR", "SupReMix", "DynLocRep"], ["DynLocRep", "SupReMix", "SimCLR"])
+    assert orders(outcome) == ("SimCLR, SupReMix, DynLocRep", "DynLocRep, SupReMix, SimCLR")
     assert verdict(outcome).startswith("our order disagrees with the claimed one")
+
+
+def test_between_claimed_chains_nothing_is(tmp_path: Path) -> None:
+    """DynLocRep is the best of all, and the encoder better than SimCLR: each chain is in its order."""
+    study = study_in(tmp_path, order=[["encoder", "SimCLR"], ["DynLocRep", "SupReMix"]])
+    outcome = outcome_of(study, tmp_path / "home")
+    assert outcome.order is not None and outcome.order.tau.value == 1.0
+    assert orders(outcome) == ("encoder, SimCLR; DynLocRep, SupReMix",) * 2
+    assert "over 4 rows" in verdict(outcome)
+
+
+def test_a_reading_that_comes_to_the_same_as_another_is_left_out(tmp_path: Path) -> None:
+    """Of 4 epochs in place of 50 the first and the 6th are the first, and the 48th is the last, which counts."""
+    late = [{"name": f"epoch {n}", "of": "DynLocRep", "read": {"epoch": n}} for n in (48, 6, 1)]
+    study = study_in(tmp_path, rows=[*ROWS, *late])
+    settings, folder = finished(tmp_path / "home", study)
+    seen = examine(study, folder, settings)
+    assert [*seen.evidence.points] == [row["name"] for row in ROWS]
+    reasons = {row.name: row.reason for row in seen.outcome().rows[-3:]}
+    assert reasons["epoch 48"] == "with these data it comes to the same as DynLocRep"
+    assert reasons["epoch 1"] == "with these data it comes to the same as epoch 6"
+    assert "was not read" in reasons["epoch 6"]
 
 
 def test_rows_that_failed_say_so(tmp_path: Path) -> None:
@@ -72,6 +95,25 @@ def test_only_some_scans_count(tmp_path: Path) -> None:
     some = AGES >= 60
     of_seeds = [np.abs(said("SimCLR", seed) - AGES)[some].mean() for seed in (0, 1)]
     assert outcome.n == some.sum() and outcome.rows[2].ours["mae"].value.value == pytest.approx(np.mean(of_seeds))
+
+
+def test_a_part_of_the_scans_has_a_table_of_its_own(tmp_path: Path) -> None:
+    study = study_in(
+        tmp_path,
+        metrics=["ends.mae", "mae", "few.mae"],
+        parts={"ends": {"label": [[0, 30], [70, 100]]}, "few": {"shots": "few"}},
+        also=[{"table": "fig4d", "setting": "features=before_projection", "method": "dynlocrep"}],
+    )
+    outcome = outcome_of(study, tmp_path / "home")
+    ends = (AGES < 30) | (AGES >= 70)
+    of_seeds = [np.abs(said("SimCLR", seed) - AGES)[ends].mean() for seed in (0, 1)]
+    assert outcome.rows[2].ours["ends.mae"].value.value == pytest.approx(np.mean(of_seeds))
+    assert outcome.order is not None and outcome.order.metric == "ends.mae" and outcome.order.verdict == "agrees"
+    assert outcome_table(outcome).titles == ("row", "MAE", "95 % interval", "sd", "published", "seeds")
+    of_ends, few, further = further_tables(outcome)
+    assert of_ends.caption == f"ends: {ends.sum()} test scans" and of_ends.titles[1] == "MAE, ends"
+    assert few.lines[0].cells[1] == "–" and "few: no test scan is in it" in outcome.lacking
+    assert further.lines[0].cells[2:] == ("4.323 ± 0.216",) * 3
 
 
 def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -53,6 +53,16 @@ def test_several_studies_are_one_page(report: Report, tmp_path: Path) -> None:
     assert write([report], tmp_path).name == f"{report.outcome.sweep}-study.html"
 
 
+def test_an_analysis_that_is_made_twice_is_there_twice(tmp_path: Path) -> None:
+    twice = [{"paired": {"reference": "SimCLR"}}, {"paired": {"reference": "DynLocRep"}}]
+    study = study_in(tmp_path, analyses=twice)
+    settings, left = finished(tmp_path / "home", study)
+    report = Report.of(examine(study, left, settings))
+    assert [*report.findings] == ["paired", "paired(reference=DynLocRep)"]
+    assert [*report.tables] == ["Differences in MAE", "Differences in MAE, paired(reference=DynLocRep)"]
+    assert len(report.figures) == 3
+
+
 def test_exports(report: Report, tmp_path: Path) -> None:
     written = write_exports(tmp_path, report.outcome, report.figures)
     assert sorted({path.suffix for path in written}) == [".csv", ".json", ".md", ".pdf", ".svg", ".tex"]

@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from contrasweep.services.studies.published import Published, published_of, published_rows
+from contrasweep.services.studies.published import (
+    Published,
+    further_in,
+    further_of,
+    numbers_of,
+    published_of,
+    published_rows,
+)
 from contrasweep.services.studies.study import load_study, names
 from contrasweep.trainers.errors import UserError
 from tests.services.studies.left import STUDY, study_in
@@ -53,6 +60,44 @@ def test_two_are_told_apart_by_a_column(tmp_path: Path) -> None:
 
 def test_what_says_nothing_has_nothing(tmp_path: Path) -> None:
     assert published_of(study_in(tmp_path), study_in(tmp_path).rows[1], ROWS) == {}
+
+
+def test_a_metric_or_part_may_be_published_elsewhere(tmp_path: Path) -> None:
+    study = study_in(
+        tmp_path,
+        rows=[STUDY["rows"][2] | {"published": {"setting": "b"}}],
+        metrics=["mae", "mse", "old.mae"],
+        parts={"old": {"label": [[60, 80]]}},
+        published={"old": {"setting": "c"}, "mse": {"table": "fig1"}},
+    )
+    rows = [*ROWS, row("table3", "c", "simclr", "mae", "7"), row("fig1", "b", "simclr", "mse", "8")]
+    assert {metric: one.value for metric, one in published_of(study, study.rows[0], rows).items()} == {
+        "mae": 5.0,
+        "mse": 8.0,
+        "old.mae": 7.0,
+    }
+
+
+def test_further_numbers_say_of_what_they_are() -> None:
+    told = further_of(load_study("srm-table18"))
+    assert [(one.row, one.of) for one in told[:3]] == [("C-Mixup", name) for name in ("hcp", "echonet", "rsna")]
+    assert told[-1].figures["mae"].value == 4.15
+    whole = further_of(load_study("srm-fig8"))
+    assert {one.row for one in whole} == {"whole table"} and whole[1].of == "ukb, most of its architectures"
+
+
+def test_further_numbers_that_are_not_there_are_named(tmp_path: Path) -> None:
+    study = study_in(tmp_path, also=[{"dataset": "ukb"}])
+    with pytest.raises(UserError, match=r"three.yaml: rows: DynLocRep: also: dataset: unknown 'ukb'"):
+        further_of(study)
+
+
+def test_every_published_number_stands_in_a_study() -> None:
+    shown = set()
+    for study in map(load_study, names()):
+        for one, also in (*((one, None) for one in study.rows), *further_in(study)):
+            shown |= {id(line) for line in numbers_of(study, one, also, published_rows()).values()}
+    assert [dict(line) for line in published_rows() if id(line) not in shown] == []
 
 
 @pytest.mark.parametrize("name", names())

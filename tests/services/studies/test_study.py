@@ -9,6 +9,7 @@ from contrasweep.services.studies.study import load_study, names, read_study
 from contrasweep.trainers.errors import UserError
 from tests.services.studies.left import STUDY, study_in
 
+OLD = {"old": {"label": [[60, 80]]}}
 ROWS: list[dict[str, Any]] = STUDY["rows"]
 
 
@@ -18,10 +19,19 @@ ROWS: list[dict[str, Any]] = STUDY["rows"]
         ({"tittle": "x"}, "three.yaml: tittle: unknown key; did you mean 'title'?"),
         ({"title": None}, "three.yaml: title: is missing"),
         ({"metrics": ["maee"]}, "unknown metric 'maee'; did you mean 'mae'?"),
-        ({"metrics": ["order.spearman"]}, "metrics: order.spearman: 'order' is none of analyses"),
+        ({"metrics": ["order.spearman"]}, "metrics: order.spearman: 'order' is none of parts and analyses"),
+        ({"metrics": ["old.mae"]}, "metrics: old.mae: 'old' is none of parts and analyses"),
+        ({"metrics": ["old.maee"], "parts": OLD}, "metrics: old.maee: unknown metric 'maee'; did you mean 'mae'?"),
+        ({"parts": OLD}, "parts: old: no metric is of it; such as old.mae"),
+        ({"metrics": ["old.mae"], "parts": {"old": {}}}, "parts.old: is the whole; label, shots or where is needed"),
+        ({"metrics": ["old.mae"], "parts": {"old": {"label": [[9, 1]]}}}, "must be [low, high) with low below high"),
+        ({"parts": {"old": {"shots": "fewer"}}}, "parts.old.shots: fewer is not allowed; did you mean 'few'?"),
+        ({"published": {"mea": {}}}, "published: unknown metric or part 'mea'; did you mean 'mae'?"),
+        ({"also": [{"data": "ukb"}]}, "also[0].data: unknown key; did you mean 'dataset'?"),
         ({"analyses": ["pared"]}, "unknown analysis 'pared'; did you mean 'paired'?"),
         ({"spec": {"trainings": {}}}, "unknown section 'trainings'; did you mean 'training'?"),
         ({"order": ["SimCLRR"]}, "order: unknown row 'SimCLRR'; did you mean 'SimCLR'?"),
+        ({"order": [["SimCLR", "encoder"], ["SimCLR"]]}, "order: SimCLR is there 2 times"),
         ({"seeds": "5"}, "three.yaml: seeds: 5 is not allowed: must be a whole number"),
         ({"rows": [ROWS[0], ROWS[0]]}, "rows: DynLocRep is there 2 times"),
         ({"rows": [{"name": "x"}]}, "method is missing; or `of`, the row that this is another reading of"),

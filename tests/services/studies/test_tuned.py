@@ -16,7 +16,7 @@ from contrasweep.services.studies.examined import examine
 from contrasweep.services.studies.outcome import Outcome
 from contrasweep.services.studies.page import Report, render
 from contrasweep.services.studies.study import StudyConfig
-from contrasweep.services.studies.tables import caption, footnotes, outcome_table
+from contrasweep.services.studies.tables import caption, footnotes, further_tables, outcome_table
 from contrasweep.services.studies.tuned import tied
 from tests.services.past import leave
 from tests.services.studies.left import AGES, SCANS_OF, N, data, final_report, study_in
@@ -94,6 +94,8 @@ def test_what_cannot_be_told_from_the_best_is_marked(outcome: Outcome) -> None:
     assert [line.cells[0] for line in lines] == ["DYNLOCREP *", "SUPREMIX *", "SIMCLR"]
     assert [line.kind for line in lines] == ["best", "best", ""]
     assert footnotes(outcome)[0].startswith("* ties: the best by MAE")
+    (of_part,) = further_tables(outcome.model_copy(update={"parts": {"old": 1}}))
+    assert [line.cells[0] for line in of_part.lines] == ["DYNLOCREP", "SUPREMIX", "SIMCLR"]
 
 
 def test_ties_need_all_pairs(tmp_path: Path) -> None:

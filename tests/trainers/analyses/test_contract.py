@@ -44,7 +44,20 @@ def drawn(figure: Figure) -> bytes:
 
 
 def test_all_analyses_are_found() -> None:
-    expected = {"curve", "groups", "logits", "nlfd", "order", "paired", "ranges", "scatter", "shots", "site", "tsne"}
+    expected = {
+        "curve",
+        "gain",
+        "groups",
+        "logits",
+        "nlfd",
+        "order",
+        "paired",
+        "ranges",
+        "scatter",
+        "shots",
+        "site",
+        "tsne",
+    }
     assert {*analyses.names()} >= expected | {"umap"}
 
 
