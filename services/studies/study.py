@@ -268,12 +268,13 @@ def title_of(metric: str) -> str:
     """A metric's name for people.
 
     >>> title_of("mae"), title_of("few.mae"), title_of("order.spearman")
-    ('MAE', 'MAE, few', 'order spearman')
+    ('MAE', 'MAE (few)', 'order spearman')
     """
     of, _, figure = metric.rpartition(".")
     if figure not in OBJECTIVES:
         return metric.replace(".", " ")
-    return ", ".join(filter(None, (OBJECTIVES[figure].title, of)))
+    title = OBJECTIVES[figure].title
+    return f"{title} ({of})" if of else title
 
 
 def names() -> list[str]:

@@ -111,7 +111,7 @@ def test_a_part_of_the_scans_has_a_table_of_its_own(tmp_path: Path) -> None:
     assert outcome.order is not None and outcome.order.metric == "ends.mae" and outcome.order.verdict == "agrees"
     assert outcome_table(outcome).titles == ("row", "MAE", "95 % interval", "sd", "published", "seeds")
     of_ends, few, further = further_tables(outcome)
-    assert of_ends.caption == f"ends: {ends.sum()} test scans" and of_ends.titles[1] == "MAE, ends"
+    assert of_ends.caption == f"ends: {ends.sum()} test scans" and of_ends.titles[1] == "MAE (ends)"
     assert few.lines[0].cells[1] == "–" and "few: no test scan is in it" in outcome.lacking
     assert further.lines[0].cells[2:] == ("4.323 ± 0.216",) * 3
 
