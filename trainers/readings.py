@@ -11,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from contrasweep.trainers import losses, probes
+from contrasweep.trainers import probes
 from contrasweep.trainers.config import FeatureSpace, Named, RunConfig, weights_file, words_of
 from contrasweep.trainers.covariates import beside
 from contrasweep.trainers.data.splits import Splits
 from contrasweep.trainers.data.store import Rows, VolumeStore, in_parts
 from contrasweep.trainers.errors import Diverged
 from contrasweep.trainers.inference import Predictor
+from contrasweep.trainers.model import build_loss
 from contrasweep.trainers.probes import Probe
 
 HEAD = "head"
@@ -73,9 +74,9 @@ class Reader:
         """What the judged probe is called: its words, or `HEAD` where the method trains its own."""
         return HEAD if self._is_end_to_end else words_of(self.run.probe)
 
-    @property
+    @cached_property
     def _is_end_to_end(self) -> bool:
-        return losses.get(self.run.finetuning().method.name).end_to_end
+        return build_loss(self.run.finetuning()).end_to_end
 
     def embed(self, parts: Iterable[Rows]) -> Embedded:
         """Embed scans that come in parts, in their order. Raises Diverged where a feature is not finite."""

@@ -298,13 +298,16 @@ def _check_points(spec: SweepSpec) -> None:
 
 def _check_untrained(spec: SweepSpec) -> None:
     """What is not trained predicts by a probe: a head of the method's own would be as it was drawn."""
+    from contrasweep.services.spec.methods import configured, fixed_of
     from contrasweep.trainers import losses
 
-    methods = {where: one.search.spaces for where, one in spec.drawn.items()}
-    methods |= {f"search.points.{point.name}": (point.method,) for point in spec.search.points}
+    fixed = [(method, fixed_of(method, spec.search)) for method in spec.search.spaces]
+    tried = {where: [one for one in fixed if one[0] in drawn.search.spaces] for where, drawn in spec.drawn.items()}
+    for point in spec.search.points:
+        tried[f"search.points.{point.name}"] = [(point.method, configured(point, spec).params)]
     for where, one in {**spec.drawn, **spec.points}.items():
-        for method in methods[where] if one.training.epochs == 0 else ():
-            if losses.get(method).end_to_end:
+        for method, params in tried[where] if one.training.epochs == 0 else ():
+            if losses.build_decided(method, params, max_epochs=0).end_to_end:
                 with _under(where):
                     raise UserError(f"training.epochs: 0 is not allowed with {method}, whose own head predicts")
 

@@ -90,9 +90,7 @@ def _product(spec: SweepSpec) -> Iterator[Configuration]:
 def configured(point: PointConfig, spec: SweepSpec) -> Configuration:
     """The configuration that a point is; where tuning is fair, it says of all that is searched where it stands."""
     search = spec.search
-    own = f"{point.method}."
-    fixed = {key.removeprefix(own): value for key, value in search.fix.items() if key.startswith(own)}
-    params = {**losses.parameters(point.method), **fixed, **point.params}
+    params = {**losses.parameters(point.method), **fixed_of(point.method, search), **point.params}
     choices = search.options_at(point)
     return Configuration(point.method, params, _training_at(point, spec.choosing(choices)), choices, point.start)
 
@@ -103,6 +101,12 @@ def lineage(configuration: Configuration, spec: SweepSpec) -> list[Configuration
         return [configuration]
     point = next(point for point in spec.search.points if point.name == configuration.start)
     return [configuration, *lineage(configured(point, spec), spec)]
+
+
+def fixed_of(method: str, search: SearchConfig) -> dict[str, Value]:
+    """The parameters of a method that the search fixes, by their own names."""
+    own = f"{method}."
+    return {key.removeprefix(own): value for key, value in search.fix.items() if key.startswith(own)}
 
 
 def _training_at(point: PointConfig, chosen: SweepSpec) -> dict[str, Value]:

@@ -16,7 +16,7 @@ from contrasweep.services.spec.presets import laid_under, over_preset, preset
 from contrasweep.services.spec.spec import LoadedSpec, SweepSpec, spec_of
 from contrasweep.services.studies.study import RowConfig, RowRead, StudyConfig, path_of
 from contrasweep.trainers import losses
-from contrasweep.trainers.config import FINETUNE, TrainingConfig
+from contrasweep.trainers.config import FINETUNE, ModelConfig, TrainingConfig
 
 Document = Mapping[str, Any]
 AXIS, PLAIN = "row", "plain"
@@ -250,7 +250,7 @@ def _union(study: StudyConfig, base: Document, reads: Mapping[str, RowRead]) -> 
     probes = [*read.get("probes", []), *(one.probe for one in reads.values() if one.probe)]
     features = [*read.get("features", []), *(one.features for one in reads.values() if one.features)]
     if features:
-        features += [own_features(study.method_of(row), base) for row in study.rows if not row.read.features]
+        features += [own_features(study.row(study.point_of(row)), base) for row in study.rows if not row.read.features]
     found: dict[str, Any] = {
         "probes": [probe for place, probe in enumerate(probes) if probe not in probes[:place]],
         "features": sorted(set(features)),
@@ -259,10 +259,10 @@ def _union(study: StudyConfig, base: Document, reads: Mapping[str, RowRead]) -> 
     return {key: value for key, value in found.items() if value}
 
 
-def own_features(method: str, base: Document) -> str:
-    """What the judged probe reads of a method."""
+def own_features(row: RowConfig, base: Document) -> str:
+    """What the judged probe reads of a row that is trained."""
     said = base.get("model", {}).get("features", "published")
-    return losses.get(method).features if said == "published" else str(said)
+    return losses.build_decided(row.method, row.params, max_epochs=0).space(ModelConfig.model_construct(features=said))
 
 
 def _search(study: StudyConfig, search: Document, seeds: Sequence[int]) -> dict[str, Any]:
@@ -273,6 +273,7 @@ def _search(study: StudyConfig, search: Document, seeds: Sequence[int]) -> dict[
         "fix": _of_methods(study, search.get("fix", {})),
         "racing": None,
         "seeds": list(seeds),
+        "new_seeds": "all",
     }
 
 

@@ -75,10 +75,9 @@ def judged(spec: SweepSpec, configuration: Configuration) -> tuple[str, str]:
     """The features that a configuration is judged by, and the probe in words."""
     chosen = spec.choosing(configuration.choices)
     tune = finetuning(chosen.probe)
-    loss = losses.get(tune.method if tune else configuration.method)
-    features = loss.features if chosen.model.features == "published" else chosen.model.features
-    own = "encoder" if loss.reads == "encoder" else features
-    return own, HEAD if loss.end_to_end else words_of(chosen.probe)
+    method, params = (tune.method, tune.params) if tune else (configuration.method, configuration.params)
+    loss = losses.build_decided(method, params, max_epochs=chosen.judged_epochs)
+    return loss.space(chosen.model), HEAD if loss.end_to_end else words_of(chosen.probe)
 
 
 def final_of(folder: SweepFolder) -> FinalReport:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from contrasweep.trainers import probes
-from contrasweep.trainers.config import FeatureSpace, RunConfig, SplitConfig
+from contrasweep.trainers.config import FeatureSpace, MethodConfig, RunConfig, SplitConfig
 from contrasweep.trainers.covariates import Covariates
 from contrasweep.trainers.data.feeds.resident import ResidentFeed, load_resident
 from contrasweep.trainers.data.locked import load_test
@@ -27,7 +27,10 @@ from tests.trainers import tiny
 from tests.trainers.data.small_store import write_store
 
 CPU = torch.device("cpu")
+BRANCH = MethodConfig(name="adacon", params={"regression": 1.0})
+ON_PROJECTION = MethodConfig(name="rank_n_contrast", params={"on": "projection"})
 HUBER: dict[str, dict[str, Any]] = {"linear": {"kind": "huber", "epochs": 5}}
+HUBER_WORDS = "linear(epochs=5, kind=huber)"
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
         "vanilla": tiny.run("vanilla", epochs=2).model_copy(update=kept),
         "tuned": tiny.run("supremix", epochs=1).model_copy(update=tuned),
         "mae": tiny.run("mae", epochs=2).model_copy(update=kept),
+        "branch": tiny.run("adacon", epochs=2).model_copy(update={"method": BRANCH, **kept}),
+        "on projection": tiny.run("rank_n_contrast", epochs=2, model={"features": "projection"}).model_copy(
+            update={"method": ON_PROJECTION, **kept}
+        ),
     }
     for name, run in runs.items():
         train_seed(run, feed, folder / name, device=CPU)
@@ -100,6 +107,8 @@ def test_the_judged_reading_is_what_the_run_predicts(trained: Trained, name: str
         ("vanilla", "head", "encoder", ("encoder",)),
         ("tuned", "head", "encoder", ("encoder",)),
         ("mae", "ridge", "encoder", ("encoder",)),
+        ("branch", "head", "encoder", ("encoder", "projection")),
+        ("on projection", "ridge", "projection", ("encoder", "projection")),
     ],
 )
 def test_spaces_and_probes_are_those_of_the_method(
@@ -107,10 +116,10 @@ def test_spaces_and_probes_are_those_of_the_method(
 ) -> None:
     reader = trained.reader(name)
     assert (reader.judged, reader.space, reader.spaces) == (judged, space, spaces)
-    assert list(reader.probes(space, [HUBER])) == [judged, "linear(epochs=5, kind=huber)"]
+    assert list(reader.probes(space, [HUBER])) == [judged, HUBER_WORDS]
     assert list(reader.probes(space, [{"ridge": {}}])) == list(dict.fromkeys([judged, "ridge"]))
     for other in {*spaces} - {space}:
-        assert list(reader.probes(other, [HUBER])) == ["ridge", "linear(epochs=5, kind=huber)"]
+        assert list(reader.probes(other, [HUBER])) == [*(["ridge"] if judged == "ridge" else []), HUBER_WORDS]
 
 
 def test_two_runs_that_differ_in_what_is_judged_have_the_same_readings(trained: Trained) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contrasweep.trainers.config import ModelConfig
+from contrasweep.trainers.config import FeatureSpace, ModelConfig
 from contrasweep.trainers.label_bins import label_bins
 from contrasweep.trainers.losses._pairs import label_distance
 from contrasweep.trainers.losses.base import Rows, register
@@ -68,6 +68,10 @@ class AdaCon(SupCon):
         if self.end_to_end and encoder_width is not None:
             assert train_labels is not None, "training decides encoder_width and train_labels together"
             self.head = RegressionHead(encoder_width, readout("mse", train_labels))
+
+    def space(self, model: ModelConfig) -> FeatureSpace:
+        """See `Loss.space`."""
+        return "encoder" if self.end_to_end else super().space(model)
 
     def network(self, encoder: nn.Module, model: ModelConfig) -> Network:
         """See `Loss.network`; a regression branch reads the encoder, whatever a probe would read."""

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
-from contrasweep.trainers.config import ModelConfig
+from contrasweep.trainers.config import FeatureSpace, ModelConfig
 from contrasweep.trainers.errors import UserError
 from contrasweep.trainers.network import Network, projection_head
 from contrasweep.trainers.probes import Probe
@@ -81,10 +81,14 @@ class Loss(nn.Module, ABC):
 
     def network(self, encoder: nn.Module, model: ModelConfig) -> Network:
         """What makes z of images: `encoder`, and a projection head where z is a projection."""
+        head = None if self.reads == "encoder" else projection_head(encoder, model)
+        return Network(encoder, head, self.space(model))
+
+    def space(self, model: ModelConfig) -> FeatureSpace:
+        """The features that the probe reads."""
         if self.reads == "encoder":
-            return Network(encoder, None, "encoder")
-        features = self.features if model.features == "published" else model.features
-        return Network(encoder, projection_head(encoder, model), features)
+            return "encoder"
+        return self.features if model.features == "published" else model.features
 
     def mix(self, samples: Samples, group: Tensor | None, views: int) -> Samples:
         """This worker's rows, in groups [views * b], as the network and the loss shall see them.

@@ -111,3 +111,6 @@ def test_no_epochs_from_weights_of_elsewhere() -> None:
         choosing({}, override={"training.epochs": {"low": 0, "high": 5}})
     with pytest.raises(UserError, match=r"search.points.second: training.epochs: 0 is not allowed with vanilla"):
         check_spec(loaded(starting(FIRST, READ_ALONE | {"method": "vanilla"})))
+    branch = READ_ALONE | {"method": "adacon", "params": {"regression": 1.0}}
+    with pytest.raises(UserError, match=r"search.points.second: training.epochs: 0 is not allowed with adacon"):
+        check_spec(loaded(starting(FIRST, branch, spaces=["vanilla", "adacon"])))
