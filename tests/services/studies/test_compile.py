@@ -92,7 +92,8 @@ def test_features_are_kept_whatever_is_read(tmp_path: Path) -> None:
 def test_the_same_is_the_same_sweep(tmp_path: Path) -> None:
     one, again = compiled(tmp_path), compiled(tmp_path)
     assert one.sweep_id == again.sweep_id == "three-dff3b7c7"
-    assert compiled(tmp_path, seeds=range(5)).sweep_id == one.sweep_id
+    more = compiled(tmp_path, seeds=range(5))
+    assert more.sweep_id == one.sweep_id and more.spec.search.new_seeds == "all"
 
 
 def test_quick(tmp_path: Path) -> None:
