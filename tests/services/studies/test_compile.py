@@ -93,7 +93,7 @@ def test_the_same_is_the_same_sweep(tmp_path: Path) -> None:
     one, again = compiled(tmp_path), compiled(tmp_path)
     assert one.sweep_id == again.sweep_id == "three-dff3b7c7"
     more = compiled(tmp_path, seeds=range(5))
-    assert more.sweep_id == one.sweep_id and more.spec.search.new_seeds == "all"
+    assert more.sweep_id == one.sweep_id and more.search.new_seeds == "all"
 
 
 def test_quick(tmp_path: Path) -> None:
