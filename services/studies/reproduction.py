@@ -1,6 +1,6 @@
 """`docs/reproduction.md` out of a folder of studies' outcomes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from contrasweep.services.complaints import complaint
 from contrasweep.services.studies.export import grid, markdown
 from contrasweep.services.studies.outcome import Outcome
+from contrasweep.services.studies.study import names
 from contrasweep.services.studies.tables import footnotes, further_tables, outcome_table, summary_table, verdict
 from contrasweep.services.text import count, duration
 from contrasweep.trainers.errors import UserError
@@ -42,10 +43,17 @@ def reproduction(outcomes: Sequence[Outcome]) -> str:
         "",
         *grid(summary_table([*outcomes])),
         "",
+        *_missing({outcome.study for outcome in outcomes}),
     ]
     for outcome in outcomes:
         lines += [f"## {outcome.study}", "", _study(outcome), _provenance(outcome), ""]
     return "\n".join(lines)
+
+
+def _missing(told: Collection[str]) -> list[str]:
+    """Which studies are not among those that are told."""
+    missing = [name for name in names() if name not in told]
+    return [f"Not run yet: {', '.join(missing)}.", ""] if missing else []
 
 
 def _study(outcome: Outcome) -> str:

@@ -98,4 +98,5 @@ def _verdict(told: _Compared, p: float) -> str:
 
 def _summary(rows: tuple[tuple[object, ...], ...]) -> str:
     differ = [f"{row[0]} {row[-1]} than {row[1]}" for row in rows if row[-1] != CANNOT_TELL]
-    return f"Of {len(rows)} comparisons {len(differ)} differ{': ' if differ else ''}{', '.join(differ)}."
+    told = f"Of {len(rows)} comparison{'s' * (len(rows) > 1)} {len(differ)} differ{'s' * (len(differ) == 1)}"
+    return f"{told}{': ' if differ else ''}{', '.join(differ)}."

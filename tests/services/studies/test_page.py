@@ -98,6 +98,7 @@ def test_the_document_has_each_study(report: Report, tmp_path: Path) -> None:
     text = reproduction(read_outcomes(tmp_path))
     assert "| other | dynlocrep table3 | 4 | people | MAE | 1.000 | [" in text
     assert "## three" in text and f"`{report.outcome.code}`" in text
+    assert "Not run yet: dlr-fig4a, dlr-fig4b" in text
 
 
 def test_a_folder_without_outcomes_says_what_makes_one(tmp_path: Path) -> None:
