@@ -33,17 +33,17 @@ def write_exports(folder: Path, outcome: Outcome, figures: Mapping[str, Figure])
     table, further = outcome_table(outcome), further_tables(outcome)
     notes = [f"{_capital(verdict(outcome))}.", *footnotes(outcome)]
     written = {
-        f"{outcome.study}.md": markdown(table, outcome.title, notes, further),
-        f"{outcome.study}.tex": "\n".join(
-            latex(one, outcome.title, notes if one is table else [], f"{outcome.study}{'-' * bool(place)}{place or ''}")
+        f"{outcome.name}.md": markdown(table, outcome.title, notes, further),
+        f"{outcome.name}.tex": "\n".join(
+            latex(one, outcome.title, notes if one is table else [], f"{outcome.name}{'-' * bool(place)}{place or ''}")
             for place, one in enumerate((table, *further))
         ),
-        f"{outcome.study}.csv": as_csv(outcome),
-        f"{outcome.study}.json": outcome.to_json(),
+        f"{outcome.name}.csv": as_csv(outcome),
+        f"{outcome.name}.json": outcome.to_json(),
     }
     for name, text in written.items():
         write_asked(folder / name, text.encode())
-    drawn = list(write_figures(folder, {f"{outcome.study}-{name}": figure for name, figure in figures.items()}))
+    drawn = list(write_figures(folder, {f"{outcome.name}-{name}": figure for name, figure in figures.items()}))
     return [*(folder / name for name in written), *drawn]
 
 
@@ -114,7 +114,7 @@ def as_csv(outcome: Outcome) -> str:
             n = outcome.parts.get(metric.partition(".")[0], outcome.n)
             own = [ours.value.value, ours.value.low, ours.value.high, ours.sd] if ours else [None] * 4
             said = [theirs.value, theirs.sd, theirs.dataset, theirs.n] if theirs else [None] * 4
-            writer.writerow([outcome.study, row.name, row.method, row.state, metric, *own, row.seeds, n, *said])
+            writer.writerow([outcome.name, row.name, row.method, row.state, metric, *own, row.seeds, n, *said])
     return file.getvalue()
 
 

@@ -19,7 +19,7 @@ from contrasweep.services.records.final_report import FinalReport
 from contrasweep.services.records.folder import SweepFolder
 from contrasweep.services.records.trial_record import TrialRecord
 from contrasweep.services.spec.spec import SweepSpec
-from contrasweep.services.studies.compile import repeated
+from contrasweep.services.studies.compile import QUICK, repeated
 from contrasweep.services.studies.published import Further, Published, further_of, published_of
 from contrasweep.services.studies.study import PartConfig, RowConfig, StudyConfig
 from contrasweep.services.studies.tuned import tied
@@ -134,6 +134,11 @@ class Outcome(Frozen):
     code: str
     machine: str
     seconds: float
+
+    @property
+    def name(self) -> str:
+        """The study's, and that it ran in small where it did."""
+        return self.study + QUICK * self.quick
 
     def to_json(self) -> str:
         """The text of `outcome.json`; nan is null."""

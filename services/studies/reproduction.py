@@ -43,10 +43,10 @@ def reproduction(outcomes: Sequence[Outcome]) -> str:
         "",
         *grid(summary_table([*outcomes])),
         "",
-        *_missing({outcome.study for outcome in outcomes}),
+        *_missing({outcome.name for outcome in outcomes}),
     ]
     for outcome in outcomes:
-        lines += [f"## {outcome.study}", "", _study(outcome), _provenance(outcome), ""]
+        lines += [f"## {outcome.name}", "", _study(outcome), _provenance(outcome), ""]
     return "\n".join(lines)
 
 

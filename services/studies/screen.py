@@ -21,7 +21,7 @@ def print_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
 def _print_outcome(console: Console, outcome: Outcome) -> None:
     """A study's table, its verdict and footnotes."""
     table, said = outcome_table(outcome), verdict(outcome)
-    console.print(f"{outcome.study}: {outcome.title}", soft_wrap=True, markup=False)
+    console.print(f"{outcome.name}: {outcome.title}", soft_wrap=True, markup=False)
     console.print(table.caption, soft_wrap=True, markup=False)
     print_table(console, table)
     for further in further_tables(outcome):

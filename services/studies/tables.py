@@ -109,7 +109,7 @@ def summary_table(outcomes: Sequence[Outcome]) -> Table:
 
 def _summary(outcome: Outcome) -> tuple[str, ...]:
     of = " ".join(filter(None, (outcome.paper, outcome.table))) or "ours"
-    known, order = (outcome.study, of, str(len(outcome.rows)), outcome.data), outcome.order
+    known, order = (outcome.name, of, str(len(outcome.rows)), outcome.data), outcome.order
     if order is None:
         return *known, *[_NOTHING] * 4
     told = (title_of(order.metric), number(order.tau.value), ends(order.tau.low, order.tau.high))

@@ -101,6 +101,14 @@ def test_the_document_has_each_study(report: Report, tmp_path: Path) -> None:
     assert "Not run yet: dlr-fig4a, dlr-fig4b" in text
 
 
+def test_what_ran_in_small_has_a_name_of_its_own(report: Report, tmp_path: Path) -> None:
+    small = report.outcome.model_copy(update={"study": "dlr-fig4d", "quick": True})
+    (tmp_path / "small.json").write_text(small.to_json())
+    text = reproduction(read_outcomes(tmp_path))
+    assert "## dlr-fig4d-quick" in text and "dlr-fig4d, dlr-fig5" in text, "it counts as not run"
+    assert as_csv(small).splitlines()[1].startswith("dlr-fig4d-quick,")
+
+
 def test_a_folder_without_outcomes_says_what_makes_one(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no outcome of a study"):
         read_outcomes(tmp_path)
