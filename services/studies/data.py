@@ -10,7 +10,7 @@ from contrasweep.services.studies.compile import DataSpec
 from contrasweep.services.studies.study import PHANTOM
 from contrasweep.trainers.atomic import placing
 from contrasweep.trainers.data.phantom import write_phantom
-from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.errors import UserError, nearest
 
 SOOP = "soop"
 SUBJECTS, SHAPE = 311, (16, 20, 16)
@@ -62,6 +62,8 @@ def data_named(name: str, home: Path, saying: Saying) -> DataSpec:
     kind, _, folder = name.partition("=")
     if kind == SOOP:
         return _soop(Path(folder).expanduser() if folder else home / "soop")
+    if not Path(name).exists():
+        raise UserError(f"--data: no such file: '{name}'; {nearest(kind, (PHANTOM, SOOP))}, or a spec")
     loaded = load_spec(name)
     return DataSpec(load_mapping(loaded.path.read_bytes(), name), name, loaded.base)
 

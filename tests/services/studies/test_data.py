@@ -46,3 +46,5 @@ def test_of_a_spec_what_is_said_counts(tmp_path: Path) -> None:
 def test_a_spec_that_is_wrong_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         data_named(str(tmp_path / "none.yaml"), tmp_path, nullcontext)
+    with pytest.raises(UserError, match="--data: no such file: 'phantm'; did you mean 'phantom'"):
+        data_named("phantm", tmp_path, nullcontext)
