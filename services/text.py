@@ -119,6 +119,15 @@ def count(many: int, noun: str) -> str:
     return f"{many:,} {noun}{'' if many == 1 else 's'}"
 
 
+def capitalised(text: str) -> str:
+    """`text` as a sentence begins.
+
+    >>> capitalised("MAE on the validation split"), capitalised("loss")
+    ('MAE on the validation split', 'Loss')
+    """
+    return text[:1].upper() + text[1:]
+
+
 def read_times(looks: int) -> str:
     """How often a test split was read: a figure that was looked at again and again is no longer an honest one."""
     return "read once" if looks == 1 else f"read {looks} times"

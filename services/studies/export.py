@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from contrasweep.services.pages.tables import Table
 from contrasweep.services.records.files import write_asked
 from contrasweep.services.studies.outcome import Outcome
-from contrasweep.services.studies.tables import footnotes, further_tables, outcome_table, verdict
+from contrasweep.services.studies.tables import footnotes, further_tables, outcome_table, verdict_line
 
 _SPECIAL = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -31,7 +31,7 @@ _COLUMNS = (
 def write_exports(folder: Path, outcome: Outcome, figures: Mapping[str, Figure]) -> list[Path]:
     """Write all into `folder`, each file whole or not at all; their paths."""
     table, further = outcome_table(outcome), further_tables(outcome)
-    notes = [f"{_capital(verdict(outcome))}.", *footnotes(outcome)]
+    notes = [verdict_line(outcome), *footnotes(outcome)]
     written = {
         f"{outcome.name}.md": markdown(table, outcome.title, notes, further),
         f"{outcome.name}.tex": "\n".join(
@@ -129,7 +129,3 @@ def escaped(text: str) -> str:
 
 def _slug(name: str) -> str:
     return "-".join("".join(sign if sign.isalnum() else " " for sign in name.lower()).split())
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

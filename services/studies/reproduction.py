@@ -9,7 +9,7 @@ from contrasweep.services.complaints import complaint
 from contrasweep.services.studies.export import grid, markdown
 from contrasweep.services.studies.outcome import Outcome
 from contrasweep.services.studies.study import names
-from contrasweep.services.studies.tables import footnotes, further_tables, outcome_table, summary_table, verdict
+from contrasweep.services.studies.tables import footnotes, further_tables, outcome_table, summary_table, verdict_line
 from contrasweep.services.text import count, duration
 from contrasweep.trainers.errors import UserError
 
@@ -57,8 +57,7 @@ def _missing(told: Collection[str]) -> list[str]:
 
 
 def _study(outcome: Outcome) -> str:
-    said = verdict(outcome)
-    notes = [f"{said[:1].upper()}{said[1:]}.", *outcome.words, *footnotes(outcome)]
+    notes = [verdict_line(outcome), *outcome.words, *footnotes(outcome)]
     return markdown(outcome_table(outcome), outcome.title, notes, further_tables(outcome))
 
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from contrasweep.services.screen.tables import print_table
 from contrasweep.services.studies.catalogue import print_notes
 from contrasweep.services.studies.outcome import Outcome
-from contrasweep.services.studies.tables import footnotes, further_tables, outcome_table, summary_table, verdict
+from contrasweep.services.studies.tables import footnotes, further_tables, outcome_table, summary_table, verdict_line
 
 
 def print_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
@@ -20,13 +20,13 @@ def print_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
 
 def _print_outcome(console: Console, outcome: Outcome) -> None:
     """A study's table, its verdict and footnotes."""
-    table, said = outcome_table(outcome), verdict(outcome)
+    table = outcome_table(outcome)
     console.print(f"{outcome.name}: {outcome.title}", soft_wrap=True, markup=False)
     console.print(table.caption, soft_wrap=True, markup=False)
     print_table(console, table)
     for further in further_tables(outcome):
         console.print(further.caption, soft_wrap=True, markup=False)
         print_table(console, further)
-    for line in (f"{said[:1].upper()}{said[1:]}.", *outcome.words):
+    for line in (verdict_line(outcome), *outcome.words):
         console.print(line, soft_wrap=True, markup=False)
     print_notes(console, footnotes(outcome))

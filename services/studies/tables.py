@@ -7,7 +7,7 @@ from contrasweep.services.pages.tables import Line, Table
 from contrasweep.services.studies.catalogue import further_table
 from contrasweep.services.studies.outcome import Ours, Outcome, RowOutcome
 from contrasweep.services.studies.study import PHANTOM, title_of
-from contrasweep.services.text import count, ends, number
+from contrasweep.services.text import capitalised, count, ends, number
 from contrasweep.trainers.analyses import Table as Found
 from contrasweep.trainers.history import COMPLETE
 from contrasweep.trainers.interval import Interval
@@ -131,6 +131,11 @@ def verdict(outcome: Outcome) -> str:
     tau = f"Kendall's tau {number(order.tau.value)} {interval} over {rows}"
     says = SAYS.get(order.verdict, "it cannot be told whether our order agrees with")
     return f"{says} the {order.whose} one: {tau} by {title_of(order.metric)}"
+
+
+def verdict_line(outcome: Outcome) -> str:
+    """The verdict as a line of its own."""
+    return f"{capitalised(verdict(outcome))}."
 
 
 def footnotes(outcome: Outcome) -> list[str]:

@@ -5,15 +5,12 @@ from dataclasses import replace
 from functools import partial
 from itertools import combinations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from contrasweep.services.records.leaderboard import leaderboard
 from contrasweep.services.records.trial_record import TrialRecord
 from contrasweep.services.spec.spec import SweepSpec
 from contrasweep.services.studies.evidence import Lazily, point_name
 from contrasweep.services.studies.study import StudyConfig
-from contrasweep.trainers.analyses import Evidence, Reading
+from contrasweep.trainers.analyses import Evidence
 
 
 def rows_of(study: StudyConfig, spec: SweepSpec, records: Iterable[TrialRecord]) -> dict[str, TrialRecord]:
@@ -41,12 +38,10 @@ def under(rows: Mapping[str, str], evidence: Evidence) -> Evidence:
         points={rows[point]: evidence.points[point] for point in found},
         values={rows[point]: evidence.values[point] for point in found},
         predictions={new[reading]: said for reading, said in evidence.predictions.items() if reading in new},
-        embeddings=Lazily({new[one]: partial(_features, evidence, one) for one in evidence.embeddings if one in new}),
+        embeddings=Lazily(
+            {new[one]: partial(evidence.embeddings.__getitem__, one) for one in evidence.embeddings if one in new}
+        ),
     )
-
-
-def _features(evidence: Evidence, reading: Reading) -> NDArray[np.float32]:
-    return evidence.embeddings[reading]
 
 
 def tied(ranked: Sequence[str], apart: Mapping[frozenset[str], bool]) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ from contrasweep.services.sweep_page.importance import FEWEST, importances
 from contrasweep.services.sweep_page.nested import nested_summary, read_nested, render_nested
 from contrasweep.services.sweep_page.parameters import by_method, searched
 from contrasweep.services.sweep_page.summary import summary
-from contrasweep.services.text import count, moment, number, read_times
+from contrasweep.services.text import capitalised, count, moment, number, read_times
 from contrasweep.trainers.atomic import write_atomically
 from contrasweep.trainers.history import COMPLETE, PRUNED
 from contrasweep.trainers.objectives import OBJECTIVES
@@ -232,5 +232,4 @@ def _pareto_words(content: Content) -> str:
 
 
 def _capital(content: Content) -> str:
-    heading = content.objective.heading
-    return heading[0].upper() + heading[1:]
+    return capitalised(content.objective.heading)
