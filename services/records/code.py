@@ -12,10 +12,14 @@ PARTS = ("search_spaces", "services", "trainers")
 
 
 @cache
-def code_digest(parts: tuple[str, ...] = PARTS) -> str:
-    """The sha256 of this program's own files, in the order of their names; of one process it is always the same."""
+def code_digest(parts: tuple[str, ...] = PARTS, without: tuple[str, ...] = ()) -> str:
+    """The sha256 of this program's own files but those in the folders `without`, in the order of their names; of one
+    process it is always the same.
+    """
     digest = hashlib.sha256()
     for path in _files(parts):
+        if any(path.is_relative_to(PACKAGE / folder) for folder in without):
+            continue
         digest.update(f"{path.relative_to(PACKAGE)}\0".encode() + path.read_bytes())
     return digest.hexdigest()
 

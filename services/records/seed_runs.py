@@ -17,6 +17,9 @@ from contrasweep.trainers.config import RunConfig
 from contrasweep.trainers.data.store import json_digest
 from contrasweep.trainers.history import COMPLETE, START, History
 
+AFTERWARDS = ("trainers/analyses", "trainers/baselines", "trainers/exports", "trainers/served")
+"""What reads runs that are done: no run is another one by it."""
+
 _MACHINES = ("cpus_per_worker", "gpus_per_worker")
 _POLL_S = 1.0
 
@@ -44,13 +47,13 @@ class SeedRuns:
         return replace(own, start=cls.chained(earlier)) if earlier else own
 
     def key(self, run: RunConfig) -> str:
-        """What makes a run, as a digest: its configuration, its data, on which kind of device, the code, and the run
-        that it starts from.
+        """What makes a run, as a digest: its configuration, its data, on which kind of device, the code that trains,
+        and the run that it starts from.
         """
         told = run.model_dump(mode="json", exclude={"model": {"init_from"}, "training": {*_MACHINES}, "start": True})
         device = "cuda" if run.training.gpus_per_worker else "cpu"
         start = [self.start.key(run.start)] if self.start and run.start else []
-        return json_digest([told, self.data, device, code_digest(("trainers",)), *start])[:32]
+        return json_digest([told, self.data, device, code_digest(("trainers",), AFTERWARDS), *start])[:32]
 
     def find(self, run: RunConfig) -> Path | None:
         """The folder of such a run, whole and with all weights that are to be kept, if there is one."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from contrasweep.services.records.code import code_digest
-from contrasweep.services.records.seed_runs import SeedRuns, copy_run, take_weights
+from contrasweep.services.records.seed_runs import AFTERWARDS, SeedRuns, copy_run, take_weights
 from contrasweep.trainers.config import RunConfig
 from contrasweep.trainers.data.store import json_digest
 from contrasweep.trainers.history import START
@@ -73,7 +73,7 @@ def test_what_is_kept_makes_no_other_run_but_is_there_where_one_is_taken(tmp_pat
 def test_other_data_or_other_code_make_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     SeedRuns(tmp_path, "data").add(run(), left(tmp_path, "one-1"))
     assert SeedRuns(tmp_path, "other data").find(run()) is None
-    monkeypatch.setattr("contrasweep.services.records.seed_runs.code_digest", lambda rooms: "other")
+    monkeypatch.setattr("contrasweep.services.records.seed_runs.code_digest", lambda *rooms: "other")
     assert SeedRuns(tmp_path, "data").find(run()) is None
 
 
@@ -107,7 +107,7 @@ def test_a_copy_has_all_that_was_left_and_outlives_it(tmp_path: Path) -> None:
 CLAIM = """
 import sys, time
 from pathlib import Path
-from contrasweep.services.records.seed_runs import SeedRuns
+from contrasweep.services.records.seed_runs import AFTERWARDS, SeedRuns
 from tests.services.records.test_seed_runs import run
 with SeedRuns(Path(sys.argv[1]), "data").claimed(run(), lambda: False):
     print("claimed", flush=True)
@@ -143,10 +143,29 @@ def test_a_sweep_that_trains_anew_knows_its_own_runs_alone_and_tells_others(tmp_
     assert everyone.find(run(seed=4)) == second
 
 
+def test_nothing_that_trains_imports_what_reads_runs_that_are_done() -> None:
+    trains = ["trainers.finetune", *(f"trainers.{room}" for room in ("augmentations", "encoders", "losses", "probes"))]
+    script = (
+        "import importlib, pkgutil, sys\n"
+        f"for name in {trains}:\n"
+        "    room = importlib.import_module(f'contrasweep.{name}')\n"
+        "    for one in pkgutil.iter_modules(getattr(room, '__path__', ()), f'{room.__name__}.'):\n"
+        "        importlib.import_module(one.name)\n"
+        "print(*sys.modules)"
+    )
+    loaded = set(
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    )
+    assert "contrasweep.trainers.losses.supremix" in loaded
+    assert not [
+        name for room in AFTERWARDS for name in loaded if name.startswith(f"contrasweep.{room.replace('/', '.')}")
+    ]
+
+
 def test_a_run_without_a_start_is_known_by_what_it_was_before_there_were_any(tmp_path: Path) -> None:
     runs, told = SeedRuns(tmp_path, "data"), run().model_dump(mode="json", exclude={"start"})
     del told["model"]["init_from"], told["training"]["cpus_per_worker"], told["training"]["gpus_per_worker"]
-    assert runs.key(run()) == json_digest([told, "data", "cpu", code_digest(("trainers",))])[:32]
+    assert runs.key(run()) == json_digest([told, "data", "cpu", code_digest(("trainers",), AFTERWARDS)])[:32]
 
 
 def test_a_copy_has_nothing_of_what_it_started_from(tmp_path: Path) -> None:
