@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeGuard, Union, get_args, get_origin
 from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
+from contrasweep.services.text import count
 from contrasweep.trainers.errors import UserError, nearest
 
 _SCALARS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
@@ -29,7 +30,7 @@ def complaint(error: ValidationError, model: type[BaseModel]) -> str:
     """The foremost mistake of `error`, raised by `model`: field, value, what is allowed; and how many more."""
     first = foremost(error)
     more = len({_resolve(model, item["loc"])[1] for item in error.errors()} - {_resolve(model, first["loc"])[1]})
-    return _line(first, model) + (f" (and {more} more)" if more else "")
+    return _line(first, model) + (f"; and {count(more, 'other mistake')}" if more else "")
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What a user can do wrong, said in one line."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class UserError(ValueError):
@@ -23,6 +23,10 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     "did you mean 'dynlocrep'? allowed: dynlocrep, supremix"
     """
     names = sorted(allowed)
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean '{close[0]}'? " if close else ""
-    return f"{hint}allowed: {', '.join(names) or 'none'}"
+    return f"{did_you_mean(name, names)}allowed: {', '.join(names) or 'none'}"
+
+
+def did_you_mean(name: str, allowed: Sequence[str]) -> str:
+    """`did you mean 'b'? ` with a blank behind it, or nothing where none is close to `name`."""
+    close = difflib.get_close_matches(name, allowed, n=1)
+    return f"did you mean '{close[0]}'? " if close else ""

@@ -143,17 +143,17 @@ def analyse(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make an analysis of a finished sweep: tables on the screen, figures as files."""
+    """Make an analysis of a finished sweep, of a study its rows: tables on the screen, figures as files."""
     settings = settings_for("", "")
     params = _params(settings_of or [])
     with waiting(aside(), f"making {name} of {sweep_id}"):
         from contrasweep.services.records.folder import SweepFolder
-        from contrasweep.services.studies.evidence import read_evidence
         from contrasweep.services.studies.examined import analyse as analysed
+        from contrasweep.services.studies.examined import evidence_of
         from contrasweep.services.studies.export import write_figures
 
         folder = SweepFolder.find(settings, sweep_id)
-        found = analysed(read_evidence(settings, folder), name, params)
+        found = analysed(evidence_of(folder, settings), name, params)
         into = out or settings.reports / f"{folder.sweep_id}-{name}"
         written = list(write_figures(into, found.figures))
     if as_json:
@@ -194,10 +194,10 @@ def _print_findings(found: "Findings", figures: Sequence[Path]) -> None:
 def _reports(settings: "Settings", names: Sequence[str]) -> "list[Report]":
     """What studies' sweeps came to; each outcome is kept beside its sweep's final figure."""
     with waiting(aside(), f"reading {', '.join(names)}"):
-        from contrasweep.services.studies.examined import examine, sweep_of
+        from contrasweep.services.studies.examined import examine, sweeps_of
         from contrasweep.services.studies.page import Report
 
-        found = [sweep_of(settings, name) for name in names]
+        found = sweeps_of(settings, names)
         return [Report.of(examine(one, folder, settings)).kept(folder) for one, folder in found]
 
 

@@ -57,8 +57,7 @@ def run(
 
         loaded = smoke(loaded)
     done = run_here(loaded)
-    after = f"predict {done.sweep_id} SCANS, or evaluate, embed, export"
-    console.print(f"next: contrasweep {f'run {spec}' if small else after}", soft_wrap=True, markup=False)
+    _print_next(f"run {spec}" if small else _after(done))
 
 
 @app.command()
@@ -88,7 +87,7 @@ def resume(sweep_id: SweepId, address: Address = "", server: Server = "", as_jso
     if settings.server or settings.jobs_address:
         have(f"resuming {sweep_id}", lambda: verbs(address, server).resume(sweep_id), as_json)
     else:
-        run_here(SweepFolder.find_whole(settings, sweep_id).load())
+        _print_next(_after(run_here(SweepFolder.find_whole(settings, sweep_id).load())))
 
 
 @app.command()
@@ -127,7 +126,7 @@ def extend(
     if settings.server or settings.jobs_address:
         have(f"extending {sweep_id}", lambda: verbs(address, server).extend(sweep_id, more), as_json)
     else:
-        run_here(extended(SweepFolder.find_whole(settings, sweep_id).load(), more))
+        _print_next(_after(run_here(extended(SweepFolder.find_whole(settings, sweep_id).load(), more))))
 
 
 @app.command("list")
@@ -365,6 +364,19 @@ def run_here(loaded: LoadedSpec, shown: Console | None = None) -> LoadedSpec:
         shown.print(f"stopped; go on with: contrasweep resume {loaded.sweep_id}", soft_wrap=True)
         sys.exit(INTERRUPTED)
     return loaded
+
+
+def _after(done: LoadedSpec) -> str:
+    """What one does with a sweep that is done."""
+    from contrasweep.services.studies.study import study_at
+
+    if study_at(done.path):
+        return f"study report {done.sweep_id}"
+    return f"predict {done.sweep_id} SCANS, or evaluate, embed, export"
+
+
+def _print_next(command: str) -> None:
+    console.print(f"next: contrasweep {command}", soft_wrap=True, markup=False)
 
 
 def _show_done(folder: "SweepFolder", settings: "Settings", shown: Console) -> None:

@@ -1,5 +1,6 @@
 """What is printed of studies before they run: all of them, and what one is about."""
 
+import json
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
@@ -34,7 +35,7 @@ def print_study(console: Console, study: StudyConfig) -> None:
         f"{study.name}: {study.title} ({of})",
         f"trains {count(trained, 'row')} with {count(study.seeds, 'seed')}"
         + (f", preset {study.preset}" if study.preset else "")
-        + (f"; {count(read, 'row')} more are read of these" if read else ""),
+        + (f"; {count(read, 'more row')} {'is' if read == 1 else 'are'} read of these" if read else ""),
         *_tuned(study),
         f"tells {', '.join(map(title_of, study.metrics))}"
         + (f"; analyses {', '.join(map(words_of, study.analyses))}" if study.analyses else ""),
@@ -54,6 +55,8 @@ def print_study(console: Console, study: StudyConfig) -> None:
     if further := further_of(study):
         console.print("also published", soft_wrap=True, markup=False)
         print_table(console, further_table(further, study.metrics))
+    if study.where:
+        console.print(f"of test scans with {_said(study.where)}", soft_wrap=True, markup=False)
     for name, part in study.parts.items():
         said = _said(part.model_dump(mode="json", exclude_defaults=True))
         console.print(f"{name}: test scans with {said}", soft_wrap=True, markup=False)
@@ -91,9 +94,12 @@ def _what(row: RowConfig) -> str:
 
 
 def _said(fields: object) -> str:
-    if not isinstance(fields, Mapping):
-        return str(fields)
-    return "{" + ", ".join(f"{key}: {_said(value)}" for key, value in fields.items()) + "}"
+    """A part of a spec in a line, as YAML has it."""
+    if isinstance(fields, Mapping):
+        return "{" + ", ".join(f"{key}: {_said(value)}" for key, value in fields.items()) + "}"
+    if isinstance(fields, list | tuple):
+        return "[" + ", ".join(map(_said, fields)) + "]"
+    return fields if isinstance(fields, str) else json.dumps(fields)
 
 
 def print_notes(console: Console, notes: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contrasweep.services.records.answers import ACTIVE
 from contrasweep.services.records.folder import FINISHED, SweepFolder
 from contrasweep.services.records.trial_record import TrialRecord, read_records
 from contrasweep.services.settings import Settings
@@ -17,7 +18,7 @@ from contrasweep.services.spec.spec import SweepSpec
 from contrasweep.services.studies.compile import QUICK, read_in, repeated
 from contrasweep.services.studies.evidence import Lazily, final_of, judged, point_name, read_evidence
 from contrasweep.services.studies.outcome import Seen, counted
-from contrasweep.services.studies.study import StudyConfig, load_study
+from contrasweep.services.studies.study import StudyConfig, load_study, study_at
 from contrasweep.services.studies.tuned import rows_of, under
 from contrasweep.trainers import analyses
 from contrasweep.trainers.analyses import Evidence, Findings, Reading
@@ -33,12 +34,10 @@ def examine(study: StudyConfig, folder: SweepFolder, settings: Settings) -> Seen
 
     An analysis that lacks what it needs is left out, and its reason kept.
     """
-    final, evidence, spec = final_of(folder), read_evidence(settings, folder), folder.load().spec
-    records = read_records(Path(settings.storage_path) / folder.sweep_id, spec.plan_over(folder.read_state().folds))
-    rows, complete = rows_of(study, spec, records), Counter(evidence.points.values())
-    evidence = under({point_name(spec, record): row for row, record in rows.items()}, evidence)
-    evidence = of_rows(study, evidence, _wanted(study, spec, rows))
-    evidence = of_scans(evidence, counted(study, evidence))
+    points = read_evidence(settings, folder)
+    rows = _records_of(study, folder, settings)
+    evidence = _told_by_rows(study, folder.load().spec, points, rows)
+    complete = Counter(points.points.values())
     findings, lacking = {}, []
     for one in study.analyses:
         ((name, params),) = one.items()
@@ -46,7 +45,30 @@ def examine(study: StudyConfig, folder: SweepFolder, settings: Settings) -> Seen
             findings[words_of(one) if name in findings else name] = analyse(evidence, name, params)
         except UserError as error:
             lacking.append(f"{name}: {error}")
-    return Seen(study, folder, rows, final, evidence, findings, tuple(lacking), complete)
+    return Seen(study, folder, rows, final_of(folder), evidence, findings, tuple(lacking), complete)
+
+
+def evidence_of(folder: SweepFolder, settings: Settings) -> Evidence:
+    """What analyses are given of a sweep: of a study's its rows, of any other its configurations.
+
+    Raises UserError where it is not finished.
+    """
+    points, study = read_evidence(settings, folder), study_at(folder.load().path)
+    if study is None:
+        return points
+    return _told_by_rows(study, folder.load().spec, points, _records_of(study, folder, settings))
+
+
+def _records_of(study: StudyConfig, folder: SweepFolder, settings: Settings) -> dict[str, TrialRecord]:
+    spec, storage = folder.load().spec, Path(settings.storage_path)
+    return rows_of(study, spec, read_records(storage / folder.sweep_id, spec.plan_over(folder.read_state().folds)))
+
+
+def _told_by_rows(study: StudyConfig, spec: SweepSpec, points: Evidence, rows: Mapping[str, TrialRecord]) -> Evidence:
+    """The evidence of rows in place of configurations, and of the scans alone that count."""
+    evidence = under({point_name(spec, record): row for row, record in rows.items()}, points)
+    evidence = of_rows(study, evidence, _wanted(study, spec, rows))
+    return of_scans(evidence, counted(study, evidence))
 
 
 def analyse(evidence: Evidence, name: str, params: Mapping[str, Any]) -> Findings:
@@ -123,19 +145,47 @@ def _rows(evidence: Evidence, reading: Reading, rows: Sequence[int]) -> NDArray[
     return features
 
 
+def sweeps_of(settings: Settings, named: Sequence[str]) -> list[tuple[StudyConfig, SweepFolder]]:
+    """Of several, as `sweep_of`. Raises UserError that names all that are none."""
+    found, lacking = [], []
+    for one in named:
+        try:
+            found.append(sweep_of(settings, one))
+        except UserError as error:
+            lacking.append(str(error))
+    if lacking:
+        raise UserError("; ".join(lacking))
+    return found
+
+
 def sweep_of(settings: Settings, named: str) -> tuple[StudyConfig, SweepFolder]:
-    """The study and sweep that a study's name, its `NAME-quick` or a sweep's id mean: the last finished one of several.
+    """The study and sweep that a study's name, its `NAME-quick` or a sweep's id or its beginning mean: the last
+    finished one of several.
 
     Raises UserError where there is none.
     """
-    folders = [folder for folder in SweepFolder.every(settings) if named in (_name_of(folder), folder.sweep_id)]
+    folders = [folder for folder in SweepFolder.every(settings) if _is_meant(folder, named)]
     study = load_study(_name_of(folders[0]).removesuffix(QUICK) if folders else named.removesuffix(QUICK))
     finished = [folder for folder in folders if folder.read_state().state == FINISHED]
     if not finished:
-        quick = " --quick" * named.endswith(QUICK)
-        begun = f"{folders[-1].sweep_id} is {folders[-1].read_state().state}" if folders else "it has not run here"
-        raise UserError(f"study {named}: {begun}; `contrasweep study run {study.name}{quick}` runs it, or goes on")
+        raise UserError(f"study {named}: {_unfinished(study, folders, named)}")
     return study, max(finished, key=lambda folder: folder.read_state().started)
+
+
+def _is_meant(folder: SweepFolder, named: str) -> bool:
+    name = _name_of(folder)
+    return named == name or (named.startswith(f"{name}-") and folder.sweep_id.startswith(named))
+
+
+def _unfinished(study: StudyConfig, folders: Sequence[SweepFolder], named: str) -> str:
+    """What has become of it, and what to do."""
+    run = f"`contrasweep study run {study.name}{' --quick' * named.endswith(QUICK)}`"
+    if not folders:
+        return f"it has not run here; {run} runs it"
+    last, state = folders[-1].sweep_id, folders[-1].read_state().state
+    return f"{last} is {state}; " + (
+        f"`contrasweep status {last} --watch` follows it" if state in ACTIVE else f"{run} goes on"
+    )
 
 
 def _name_of(folder: SweepFolder) -> str:

@@ -11,6 +11,7 @@ from contrasweep.services.pages.tables import Table
 from contrasweep.services.records.files import write_asked
 from contrasweep.services.studies.outcome import Outcome
 from contrasweep.services.studies.tables import footnotes, further_tables, outcome_table, verdict_line
+from contrasweep.trainers.objectives import DEFAULT as MAE
 
 _SPECIAL = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -104,7 +105,7 @@ def latex(table: Table, title: str, notes: Sequence[str], label: str) -> str:
 
 
 def as_csv(outcome: Outcome) -> str:
-    """A line for each row and metric, with all digits."""
+    """A line for each row and metric, and each baseline, with all digits."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -115,6 +116,9 @@ def as_csv(outcome: Outcome) -> str:
             own = [ours.value.value, ours.value.low, ours.value.high, ours.sd] if ours else [None] * 4
             said = [theirs.value, theirs.sd, theirs.dataset, theirs.n] if theirs else [None] * 4
             writer.writerow([outcome.name, row.name, row.method, row.state, metric, *own, row.seeds, n, *said])
+    for name, mae in outcome.baselines.items():
+        figures = [mae.value, mae.low, mae.high, None]
+        writer.writerow([outcome.name, name, "", "baseline", MAE, *figures, None, outcome.n, *[None] * 4])
     return file.getvalue()
 
 

@@ -12,7 +12,7 @@ from contrasweep.services.complaints import complaint
 from contrasweep.services.spec.spec import Scalar
 from contrasweep.services.spec.yaml import load_mapping
 from contrasweep.trainers.config import Conditions, Ends, Frozen, Named
-from contrasweep.trainers.errors import UserError, nearest
+from contrasweep.trainers.errors import UserError, did_you_mean, nearest
 from contrasweep.trainers.objectives import OBJECTIVES
 from contrasweep.trainers.parameters import Count
 from contrasweep.trainers.registry import declared
@@ -285,8 +285,13 @@ def names() -> list[str]:
 def load_study(name: str) -> StudyConfig:
     """The study of that name. Raises UserError, in one line, with the nearest name, or what is wrong with its file."""
     if name not in names():
-        raise UserError(f"unknown study '{name}'; {nearest(name, names())}")
+        raise UserError(f"unknown study '{name}'; {did_you_mean(name, names())}`contrasweep study list` has all")
     return read_study(path_of(name))
+
+
+def study_at(path: Path) -> StudyConfig | None:
+    """The study whose file `path` is, in this copy of the program or in another one; None where it is none."""
+    return load_study(path.stem) if path.parent.name == FOLDER.name and path.stem in names() else None
 
 
 def path_of(name: str) -> Path:

@@ -70,15 +70,12 @@ class Nlfd:
         correlations = {name: {run: _correlation(own) for run, own in runs.items()} for name, runs in of_runs.items()}
         correlations[reference] = dict.fromkeys(factors[reference], float("nan"))
         smoothness, beside = "Normalised Lipschitz factors", "Smoothness and performance"
+        gap_rows = tuple(_gap_row(name, reference, own) for name, own in gaps.items())
         return Findings(
-            tables={
-                smoothness: Table(("configuration", "seed", "mean", "sd", "skewness"), rows),
-                beside: Table(_COLUMNS, tuple(_gap_row(name, reference, own) for name, own in gaps.items())),
-            },
-            figures={
-                smoothness: _histogram(factors, reference, in_unit(evidence, "normalised Lipschitz factor")),
-                beside: _scatter(gaps, reference),
-            },
+            tables={smoothness: Table(("configuration", "seed", "mean", "sd", "skewness"), rows)}
+            | ({beside: Table(_COLUMNS, gap_rows)} if gaps else {}),
+            figures={smoothness: _histogram(factors, reference, in_unit(evidence, "normalised Lipschitz factor"))}
+            | ({beside: _scatter(gaps, reference)} if gaps else {}),
             words=_left_out(factors),
             values={"mean": mean, "skewness": skewness, "correlation": by_point_and_seed(correlations)},
             larger=frozenset({"skewness", "correlation"}),

@@ -53,11 +53,14 @@ def test_a_study_is_shown(contrasweep: Call) -> None:
     code, out, _ = contrasweep("study", "show", "dlr-fig4d")
     assert code == 0
     for words in (
-        "trains 1 row with 5 seeds, preset dynlocrep; 1 row more",
+        "trains 1 row with 5 seeds, preset dynlocrep; 1 more row is read of these",
         "After projection, read: encoder",
         "4.323",
     ):
         assert words in out, words
+    out = contrasweep("study", "show", "dlr-transfer")[1]
+    assert "of test scans with {study: [study-2, study-3, study-5]}" in out
+    assert "exponential, data={train: {where: {study: [study-1, study-4]}}}" in out
     assert json.loads(contrasweep("study", "show", "dlr-fig4d", "--json")[1])["table"] == "fig4d"
 
 
@@ -97,7 +100,7 @@ def test_any_sweep_is_analysed(contrasweep: Call, has_run: str, tmp_path: Path) 
     assert code == 0 and "SupReMix" in out and "smaller" in out
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".svg", ".pdf"}
     told = json.loads(contrasweep("analyse", "three", "paired", "--json")[1])
-    assert len(told["tables"]["Differences in MAE"]["rows"]) == 3
+    assert len(told["tables"]["Differences in MAE"]["rows"]) == 6, "all pairs of a study's rows, readings among them"
 
 
 @pytest.mark.parametrize(

@@ -332,7 +332,7 @@ def test_refuses_a_value_in_both_fix_and_override() -> None:
 
 
 def test_says_what_is_missing_and_how_much_more_is_wrong() -> None:
-    with pytest.raises(UserError, match=r"^study.yaml: data.label: is missing \(and 2 more\)$"):
+    with pytest.raises(UserError, match=r"^study.yaml: data.label: is missing; and 2 other mistakes$"):
         parsed({**MINIMAL, "data": {"participants": "p.tsv", "image": "i"}, "budget": 3, "model": {"width": 0}})
 
 

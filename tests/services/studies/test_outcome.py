@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from contrasweep.services.studies.examined import examine, sweep_of
+from contrasweep.services.records.folder import SweepState
+from contrasweep.services.studies import study as files
+from contrasweep.services.studies.examined import examine, sweep_of, sweeps_of
 from contrasweep.services.studies.outcome import Outcome
 from contrasweep.services.studies.study import StudyConfig
 from contrasweep.services.studies.tables import command, footnotes, further_tables, orders, outcome_table, verdict
@@ -150,6 +152,32 @@ def test_a_study_that_has_not_run_says_how(tmp_path: Path) -> None:
         UserError, match="study dlr-fig4a-quick: it has not run here; `contrasweep study run dlr-fig4a --quick`"
     ):
         sweep_of(settings, "dlr-fig4a-quick")
+
+
+def test_one_that_runs_is_followed_and_one_that_was_stopped_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "FOLDER", tmp_path)
+    settings, folder = finished(tmp_path / "home", study_in(tmp_path), state="stopped")
+    with pytest.raises(UserError, match=f"{folder.sweep_id} is stopped; `contrasweep study run three` goes on"):
+        sweep_of(settings, "three")
+    folder.write_state(SweepState(id=folder.sweep_id, state="running"))
+    with (
+        folder.driving(),
+        pytest.raises(UserError, match=f"running; `contrasweep status {folder.sweep_id} --watch`"),
+    ):
+        sweep_of(settings, "three")
+
+
+def test_a_sweep_is_meant_by_the_beginning_of_its_id_and_of_several_all_that_are_none_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "FOLDER", tmp_path)
+    settings, folder = finished(tmp_path / "home", study := study_in(tmp_path))
+    study_in(tmp_path, "other")
+    assert sweep_of(settings, folder.sweep_id[:-3]) == (study, folder) == sweep_of(settings, "three")
+    with pytest.raises(UserError, match=r"^unknown study 'thre'; .*; study other: it has not run"):
+        sweeps_of(settings, ["three", "thre", "other"])
 
 
 def test_rows_that_are_readings_of_one_training_are_compared(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from contrasweep.services.studies.page import Report, render, write
 from contrasweep.services.studies.reproduction import read_outcomes, reproduction
 from contrasweep.services.studies.tables import footnotes, outcome_table
 from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.interval import Interval
 from tests.services.studies.left import finished, study_in
 
 
@@ -72,7 +74,11 @@ def test_exports(report: Report, tmp_path: Path) -> None:
 
 
 def test_the_csv_has_all_digits(report: Report) -> None:
-    rows = list(csv.DictReader(io.StringIO(as_csv(report.outcome))))
+    ridge = Interval(5.25, 4.5, 6.0)
+    outcome = report.outcome.model_copy(update={"baselines": {"PCA + ridge": ridge}})
+    *rows, baseline = csv.DictReader(io.StringIO(as_csv(outcome)))
+    assert (baseline["row"], baseline["state"], baseline["metric"]) == ("PCA + ridge", "baseline", "mae")
+    assert [float(baseline[key]) for key in ("value", "low", "high")] == [*astuple(ridge)]
     assert len(rows) == len(report.outcome.rows) * 2
     assert float(rows[0]["value"]) == report.outcome.rows[0].ours["mae"].value.value
     assert (rows[0]["published"], rows[0]["published_n"], rows[1]["published"]) == ("3.724", "62", "")

@@ -58,7 +58,9 @@ def test_mistakes_are_one_line(changes: dict[str, Any], says: str, tmp_path: Pat
 
 
 def test_an_unknown_study_has_a_nearest_name() -> None:
-    with pytest.raises(UserError, match="unknown study 'dlr-tabel3'; did you mean 'dlr-table3'"):
+    with pytest.raises(
+        UserError, match=r"unknown study 'dlr-tabel3'; did you mean 'dlr-table3'. `contrasweep study list`"
+    ):
         load_study("dlr-tabel3")
 
 

@@ -74,3 +74,8 @@ def test_configurations_may_be_ordered_by_the_correlation_of_both_gaps() -> None
     assert found.values["correlation"]["n400", 0] == row[-1]
     assert np.isnan(found.values["correlation"]["n50", 0])
     assert "correlation" in found.larger
+
+
+def test_one_configuration_alone_has_factors_and_no_gaps() -> None:
+    found = build("nlfd").run(evidence(["n50"], seeds=2))
+    assert [*found.tables] == [*found.figures] == ["Normalised Lipschitz factors"]
