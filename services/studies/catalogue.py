@@ -56,7 +56,8 @@ def print_study(console: Console, study: StudyConfig) -> None:
         console.print("also published", soft_wrap=True, markup=False)
         print_table(console, further_table(further, study.metrics))
     if study.where:
-        console.print(f"of test scans with {_said(study.where)}", soft_wrap=True, markup=False)
+        where = study.model_dump(mode="json", include={"where"}, exclude_defaults=True)["where"]
+        console.print(f"of test scans with {_said(where)}", soft_wrap=True, markup=False)
     for name, part in study.parts.items():
         said = _said(part.model_dump(mode="json", exclude_defaults=True))
         console.print(f"{name}: test scans with {said}", soft_wrap=True, markup=False)

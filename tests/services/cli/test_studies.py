@@ -59,7 +59,7 @@ def test_a_study_is_shown(contrasweep: Call) -> None:
     ):
         assert words in out, words
     out = contrasweep("study", "show", "dlr-transfer")[1]
-    assert "of test scans with {study: [study-2, study-3, study-5]}" in out
+    assert "of test scans with {study: {values: [study-2, study-3, study-5]}}" in out
     assert "exponential, data={train: {where: {study: [study-1, study-4]}}}" in out
     assert json.loads(contrasweep("study", "show", "dlr-fig4d", "--json")[1])["table"] == "fig4d"
 

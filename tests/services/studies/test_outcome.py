@@ -175,7 +175,9 @@ def test_a_sweep_is_meant_by_the_beginning_of_its_id_and_of_several_all_that_are
     monkeypatch.setattr(files, "FOLDER", tmp_path)
     settings, folder = finished(tmp_path / "home", study := study_in(tmp_path))
     study_in(tmp_path, "other")
-    assert sweep_of(settings, folder.sweep_id[:-3]) == (study, folder) == sweep_of(settings, "three")
+    for named in (folder.sweep_id[:-3], "three"):
+        found, its = sweep_of(settings, named)
+        assert (found, its.path) == (study, folder.path)
     with pytest.raises(UserError, match=r"^unknown study 'thre'; .*; study other: it has not run"):
         sweeps_of(settings, ["three", "thre", "other"])
 
