@@ -1,4 +1,4 @@
-"""What a training step takes on this machine: a real one, on noise."""
+"""What a training step takes: a real one, on noise, on this machine; or reckoned, for a GPU that it has not."""
 
 import math
 import tempfile
@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from contrasweep.trainers.config import MethodConfig, ModelConfig, RunConfig, TrainingConfig, weights_file
 from contrasweep.trainers.costs import COSTS
 from contrasweep.trainers.data.feeds.base import LabelledRows, Parts
 from contrasweep.trainers.data.feeds.resident import Decoded, ResidentData, ResidentFeed
 from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.model import build_encoder
 from contrasweep.trainers.pretrain import pretrain
 
 SMALLEST_BATCH, SMALLEST_SIDE = 2, 32
@@ -22,6 +24,10 @@ GROWTH = 4
 """How many times as large its next batch is."""
 LONGEST_S, LONGEST_SECOND_S = 1.0, 4.0
 """It measures no step that promises to take longer, but for the second, without which there is no line."""
+SUSTAINED_TFLOPS = 20.0
+"""What a data centre's GPU is taken to do in mixed precision; its data sheet has more, small networks do less."""
+_BACKWARD = 2
+"""How many times as much as forward."""
 _SCAN_S = COSTS["seconds_per_scan"]
 
 
@@ -44,12 +50,12 @@ def rehearse(model: ModelConfig, given: TrainingConfig, image_shape: tuple[int, 
     """
     batch = given.batch_size
     rng = np.random.default_rng(0)
+    on_gpu = not lacks_gpu(given) and given.gpus_per_worker > 0
     images = rng.standard_normal((2 * batch, *image_shape), dtype=np.float32)
     rows = np.arange(2 * batch)
     noise = LabelledRows(rng.uniform(20, 80, 2 * batch), None, rows, None)
     parts = Parts(image_shape, images[0].nbytes, noise, np.zeros_like(rows), noise)
     feed = ResidentFeed(ResidentData(Decoded(images, rows), parts))
-    on_gpu = given.gpus_per_worker > 0 and torch.cuda.is_available()
     changes: dict[str, Any] = {"epochs": 2, "warmup_epochs": 0, "workers": 1}
     changes |= {} if on_gpu else {"gpus_per_worker": 0, "precision": "fp32"}
     training = TrainingConfig.model_validate(given.model_dump() | changes)
@@ -68,6 +74,29 @@ def rehearse(model: ModelConfig, given: TrainingConfig, image_shape: tuple[int, 
         nbytes = {path.name: path.stat().st_size for path in Path(name).iterdir()}
     last = history.epochs[-1]
     return Rehearsal(last["epoch_s"] / 2, sum(nbytes.values()), last[_SCAN_S.key], nbytes[weights_file(0)])
+
+
+def lacks_gpu(training: TrainingConfig) -> bool:
+    """Whether training asks for a GPU and this machine has none."""
+    return training.gpus_per_worker > 0 and not torch.cuda.is_available()
+
+
+def reckon(model: ModelConfig, training: TrainingConfig, image_shape: tuple[int, ...]) -> Rehearsal:
+    """As `rehearse`, of a GPU that this machine has not: by the encoder's operations, at `SUSTAINED_TFLOPS`.
+
+    Losses, augmentations and reading are left out. Bytes are measured, in small batches.
+    """
+    small = rehearse(model, training.model_copy(update={"batch_size": SMALLEST_BATCH}), image_shape)
+    scan_s = forward_flops(model, image_shape) / (SUSTAINED_TFLOPS * 1e12)
+    views = training.batch_size * training.views
+    return small._replace(step_s=(1 + _BACKWARD) * views * scan_s, scan_s=scan_s)
+
+
+def forward_flops(model: ModelConfig, image_shape: tuple[int, ...]) -> float:
+    """Floating-point operations of the encoder for one image (C, *S), a multiplication and its addition being two."""
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counted:
+        build_encoder(model, image_shape).eval()(torch.empty(1, *image_shape))
+    return float(counted.get_total_flops())
 
 
 def step_seconds(model: ModelConfig, training: TrainingConfig, image_shape: tuple[int, ...]) -> float:

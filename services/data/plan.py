@@ -19,14 +19,14 @@ from contrasweep.services.spec.checks import check_image_shapes
 from contrasweep.services.spec.methods import all_of_grid, training_sizes
 from contrasweep.services.spec.spec import GRID, LoadedSpec, Options, SearchConfig, SeedPlan, SweepSpec
 from contrasweep.trainers.data.splits import Splits, make_splits
-from contrasweep.trainers.rehearsal import rehearse
+from contrasweep.trainers.rehearsal import SUSTAINED_TFLOPS, lacks_gpu, reckon, rehearse
 
 
 def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], weights: Path | None = None) -> Planned:
     """What the sweep would take on `nodes`, and what `weights` fit. Raises UserError on what would block it."""
     spec = loaded.spec
-    allotment = allot(spec, nodes)
     listed = list_each(loaded, settings.data_roots)
+    allotment = allot(spec, nodes)
     shapes = prepared_shapes(loaded, {options: scans for options, (scans, _) in listed.items()})
     check_image_shapes(loaded, shapes)
     start = check_all_weights(loaded, weights, shapes, Console(quiet=True)) if weights else ""
@@ -78,6 +78,7 @@ def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], wei
         hours=cost.hours,
         budget_hours=spec.budget.hours,
         gpu_hours=cost.hours * gpus_at_once,
+        reckoned_tflops=SUSTAINED_TFLOPS if lacks_gpu(training) else 0.0,
         test_hours=cost.test_hours,
         disk_gb=cost.disk_gb + store_gb + external_gb,
         racing=_idle_racing(spec.search),
@@ -109,7 +110,7 @@ class Estimate:
     """What a search will cost, or, multiplied, several, if racing stops nothing.
 
     Attributes:
-        epoch_s: seconds of one epoch, measured here with one worker.
+        epoch_s: seconds of one epoch with one worker, measured here, or reckoned for a GPU.
         hours: wall time.
         disk_gb: checkpoints of all runs, in 10^9 bytes.
         test_hours: wall time of the end, when all runs predict the test split, and are read, one after the other.
@@ -132,13 +133,15 @@ def estimate(
     train_sizes: Sequence[int],
     tested: float = 0,
 ) -> Estimate:
-    """Train for real on noise of the right shape, here and with one worker, and multiply: what one search costs.
+    """Train for real on noise of the right shape, here and with one worker, and multiply: what one search costs. On
+    GPUs that this machine has not it is reckoned.
 
     `train_sizes` are of the methods and outer folds, and what options make of `plan` of them: all are taken to come
     equally often. `tested` is how many scans each run predicts in the end.
     """
     training = spec.sized({"batch_size": spec.largest_batch}).training
-    measured = rehearse(spec.model, training, shape)
+    measure = reckon if lacks_gpu(training) else rehearse
+    measured = measure(spec.model, training, shape)
     epoch_s = measured.step_s * statistics.fmean(size // training.batch_size for size in train_sizes)
     runs = spec.search.trials * len(plan.replicates) + (len(plan.seeds) if spec.search.refit else 0)
     runs += spec.search.judged_fresh * len(plan.finals.replicates)

@@ -355,10 +355,14 @@ class Planned(Answer):
     nodes: int
     cpus: float
     gpus: float
-    epoch_s: Annotated[float, Field(description="one epoch with one worker on a CPU of the planning machine")]
+    epoch_s: Annotated[float, Field(description="one epoch with one worker, on the planning machine unless reckoned")]
     hours: float
     budget_hours: float | None
     gpu_hours: float
+    reckoned_tflops: Annotated[
+        float,
+        Field(description="what a GPU is taken to do, where times are reckoned as the planning machine has none; or 0"),
+    ] = 0.0
     disk_gb: float
     test_hours: Annotated[float, Field(description="of all runs' predictions of the test split, beside `hours`")] = 0.0
     racing: Annotated[str, Field(description="why racing can stop nothing")] = ""

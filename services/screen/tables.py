@@ -196,10 +196,10 @@ def print_plan(console: Console, planned: Planned) -> None:
         "learns": f"from {learned}" if planned.learned else "",
         "racing": planned.racing,
         "there": f"at least {count(planned.there, 'run')}, trained by other sweeps" if planned.there else "",
-        "each": f"{workers}; about {planned.epoch_s:.2g} s an epoch with one worker on this machine",
+        "each": f"{workers}; about {planned.epoch_s:.2g} s an epoch with one worker{_where(planned)}",
         "final": f"an ensemble of at most {count(planned.ensemble, 'seed')}" if planned.ensemble else "",
         "at once": f"{planned.concurrent} configurations; {RESERVED_CPUS} CPU more for drivers and reading",
-        "time": f"about {duration(planned.hours)} if racing stops nothing",
+        "time": f"about {duration(planned.hours)}{_of_gpus(planned)} if racing stops nothing",
         "end": _end(planned),
         "disk": f"about {planned.disk_gb:.2g} GB",
     }
@@ -211,6 +211,16 @@ def print_plan(console: Console, planned: Planned) -> None:
             console.print(f"{'':8} {words}", soft_wrap=True, markup=False)
     if planned.budget_hours and planned.hours > planned.budget_hours:
         console.print(f"the budget of {planned.budget_hours:g} h ends it before that")
+
+
+def _where(planned: Planned) -> str:
+    if not planned.reckoned_tflops:
+        return " on this machine"
+    return f", reckoned for a GPU that does {planned.reckoned_tflops:g} TFLOPS, as this machine has none"
+
+
+def _of_gpus(planned: Planned) -> str:
+    return f", {planned.gpu_hours:.3g} GPU-hours," if planned.gpu_hours else ""
 
 
 def _end(planned: Planned) -> str:

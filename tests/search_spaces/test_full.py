@@ -10,8 +10,10 @@ import pytest
 import yaml
 from nibabel.cifti2.cifti2_axes import BrainModelAxis, ParcelsAxis, SeriesAxis
 
+from contrasweep.services.spec.spec import load_spec
 from contrasweep.services.spec.yaml import load_mapping
 from contrasweep.trainers.data.phantom import PHANTOM_IMAGE, write_phantom
+from contrasweep.trainers.rehearsal import SUSTAINED_TFLOPS, forward_flops
 from tests.services.data import layouts
 from tests.services.data.command_line import Ended, contrasweep
 
@@ -95,3 +97,27 @@ def test_it_is_planned_on_a_folder_as_it_is_downloaded(
     runs = search["trials"] * len(search["seeds"])
     planned = f"{search['trials']} configurations x {len(search['seeds'])} seeds = {runs} runs of {epochs} epochs"
     assert planned in " ".join(ended.out.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "trained"),
+    [
+        ("a4", (1, 100, 100, 100), 3486),
+        ("echonet", (3, 32, 112, 112), 7465),
+        ("hcp", (400, 478), 456),
+        ("rhpe", (1, 520, 400), 4394),
+        ("rsna", (1, 520, 400), 10593),
+        ("stiffness", (1, 91, 109, 91), 199),
+        ("ukb", (1, 100, 100, 100), 19509),
+    ],
+)
+def test_the_hours_that_it_names_are_those_that_are_reckoned(name: str, shape: tuple[int, ...], trained: int) -> None:
+    """Of an image there are so many operations forward, and twice as many back, for each of its views."""
+    spec = load_spec(FOLDER / f"{name}.yaml").spec
+    training, runs = spec.training, spec.search.trials * len(spec.search.seeds)
+    seen = trained // training.batch_size * training.batch_size * training.views * training.epochs * runs
+    hours = 3 * forward_flops(spec.model, shape) * seen / (SUSTAINED_TFLOPS * 1e12) / 3600
+    assert (
+        f"\n# About {hours:.3g} GPU-hours, reckoned at {SUSTAINED_TFLOPS:g} TFLOPS"
+        in (FOLDER / f"{name}.yaml").read_text()
+    )

@@ -4,9 +4,10 @@ import io
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
-from contrasweep.services.cluster.places import Allotment, local_node
+from contrasweep.services.cluster.places import Allotment, Node, local_node
 from contrasweep.services.data import plan
 from contrasweep.services.data.plan import estimate, make_plan
 from contrasweep.services.screen.tables import print_plan
@@ -22,9 +23,9 @@ from tests.services.past import spec
 __all__ = ["scans"]
 
 
-def printed(loaded: LoadedSpec, home: Path) -> str:
-    file = io.StringIO()
-    print_plan(Console(file=file, width=60, highlight=False), make_plan(loaded, Settings(home=home), [local_node()]))
+def printed(loaded: LoadedSpec, home: Path, *nodes: Node) -> str:
+    file, planned = io.StringIO(), make_plan(loaded, Settings(home=home), nodes or [local_node()])
+    print_plan(Console(file=file, width=60, highlight=False), planned)
     return file.getvalue()
 
 
@@ -128,6 +129,24 @@ def test_predictions_at_the_end_are_told_where_they_take_long(
 ) -> None:
     monkeypatch.setattr(plan, "rehearse", lambda model, training, shape: Rehearsal(1.0, 1, scan_s))
     assert ("more, as every run predicts the test split" in printed(of(scans), scans / "home")) == told
+
+
+def test_hours_of_a_gpu_that_this_machine_has_not_are_reckoned(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    loaded, node = of(scans, training={"gpus_per_worker": 1}), Node(cpus=4, gpus=2)
+    planned = make_plan(loaded, Settings(home=scans / "home"), [node])
+    assert planned.gpu_hours == pytest.approx(planned.hours * min(2, planned.concurrent))
+    assert planned.hours < make_plan(of(scans), Settings(home=scans / "home"), [node]).hours
+    text = printed(loaded, scans / "home", node)
+    assert "with one worker, reckoned for a GPU that does 20 TFLOPS, as this machine has none" in text
+    assert "GPU-hours, if racing stops nothing" in text
+
+
+def test_a_table_that_is_missing_is_told_before_workers_that_find_no_place(scans: Path) -> None:
+    loaded = of(scans, training={"gpus_per_worker": 1})
+    (scans / "participants.tsv").unlink()
+    with pytest.raises(UserError, match=r"participants\.tsv"):
+        make_plan(loaded, Settings(home=scans / "home"), [Node(cpus=4, gpus=0)])
 
 
 def test_what_is_left_to_train_on_is_told(scans: Path) -> None:
