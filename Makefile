@@ -10,7 +10,7 @@ then uv pip install --python $(BIN)/python $(1); else $(BIN)/python -m pip insta
 endef
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-all check bench
+.PHONY: demo test test-all chaos check bench
 
 demo: .venv/.installed
 	$(BIN)/contrasweep demo
@@ -20,6 +20,9 @@ test: .venv/.installed-dev
 
 test-all: .venv/.installed-dev
 	$(TEST) -m ""
+
+chaos: .venv/.installed-dev
+	$(TEST) -m chaos tests/chaos
 
 check: .venv/.installed-dev
 	$(BIN)/ruff format --check .
