@@ -171,3 +171,12 @@ def _user_left_out(before: str) -> str:
     kept = _BEFORE_USER.match(before)
     assert kept
     return kept[0]
+
+
+def slug(name: str) -> str:
+    """A name as that of a file.
+
+    >>> slug("Differences in MAE")
+    'differences-in-mae'
+    """
+    return "-".join("".join(sign if sign.isalnum() else " " for sign in name.lower()).split())

@@ -11,6 +11,7 @@ from contrasweep.services.pages.tables import Table
 from contrasweep.services.records.files import write_asked
 from contrasweep.services.studies.outcome import Outcome
 from contrasweep.services.studies.tables import footnotes, further_tables, outcome_table, verdict_line
+from contrasweep.services.text import slug
 from contrasweep.trainers.objectives import DEFAULT as MAE
 
 _SPECIAL = {
@@ -55,7 +56,7 @@ def write_figures(folder: Path, figures: Mapping[str, Figure]) -> Iterator[Path]
             file = io.BytesIO()
             metadata = {"Date": None} if form == "svg" else {"CreationDate": None}
             figure.savefig(file, format=form, metadata=metadata)
-            path = folder / f"{_slug(name)}.{form}"
+            path = folder / f"{slug(name)}.{form}"
             write_asked(path, file.getvalue())
             yield path
 
@@ -129,7 +130,3 @@ def escaped(text: str) -> str:
     '95 \\\\% of a\\\\_b'
     """
     return "".join(_SPECIAL.get(sign, sign) for sign in text)
-
-
-def _slug(name: str) -> str:
-    return "-".join("".join(sign if sign.isalnum() else " " for sign in name.lower()).split())

@@ -21,9 +21,9 @@ from contrasweep.services.records.trial_record import TrialRecord
 from contrasweep.services.spec.spec import SweepSpec
 from contrasweep.services.studies.compile import QUICK, repeated
 from contrasweep.services.studies.published import Further, Published, further_of, published_of
-from contrasweep.services.studies.study import PartConfig, RowConfig, StudyConfig
+from contrasweep.services.studies.study import PHANTOM, PartConfig, RowConfig, StudyConfig
 from contrasweep.services.studies.tuned import tied
-from contrasweep.services.text import count
+from contrasweep.services.text import count, slug
 from contrasweep.trainers.analyses import Evidence, Findings
 from contrasweep.trainers.config import Conditions, Frozen
 from contrasweep.trainers.data.select import holds
@@ -137,8 +137,8 @@ class Outcome(Frozen):
 
     @property
     def name(self) -> str:
-        """The study's, and that it ran in small where it did."""
-        return self.study + QUICK * self.quick
+        """The study's, that it ran in small where it did, and on which data where not on the phantom."""
+        return self.study + QUICK * self.quick + (f"-{slug(self.data)}" if self.data != PHANTOM else "")
 
     def to_json(self) -> str:
         """The text of `outcome.json`; nan is null."""

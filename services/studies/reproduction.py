@@ -43,7 +43,7 @@ def reproduction(outcomes: Sequence[Outcome]) -> str:
         "",
         *grid(summary_table([*outcomes])),
         "",
-        *_missing({outcome.name for outcome in outcomes}),
+        *_missing({outcome.study for outcome in outcomes if not outcome.quick}),
     ]
     for outcome in outcomes:
         lines += [f"## {outcome.name}", "", _study(outcome), _provenance(outcome), ""]

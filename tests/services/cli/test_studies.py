@@ -75,7 +75,7 @@ def test_a_report_is_printed_and_exported(contrasweep: Call, has_run: str, tmp_p
     assert code == 0 and "Our order agrees with the published one" in out and "[1] One | note." in out
     assert (tmp_path / f"home/reports/{has_run}-study.html").exists()
     assert (tmp_path / f"home/sweeps/{has_run}/outcome.json").exists()
-    assert (tmp_path / "out/three.tex").exists()
+    assert (tmp_path / "out/three-people.tex").exists()
     told = json.loads(contrasweep("study", "report", has_run, "--json")[1])
     assert told[0]["order"]["verdict"] == "agrees"
 
@@ -86,7 +86,7 @@ def test_a_document_is_made_of_outcomes(contrasweep: Call, has_run: str, tmp_pat
         "study", "report", "--from", str(tmp_path / "results"), "--export", str(tmp_path / "docs")
     )
     assert code == 0 and "reproduction.md" in out
-    assert "## three" in (tmp_path / "docs/reproduction.md").read_text()
+    assert "## three-people" in (tmp_path / "docs/reproduction.md").read_text()
 
 
 def test_a_report_needs_a_name(contrasweep: Call) -> None:

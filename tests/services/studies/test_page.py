@@ -68,9 +68,13 @@ def test_an_analysis_that_is_made_twice_is_there_twice(tmp_path: Path) -> None:
 def test_exports(report: Report, tmp_path: Path) -> None:
     written = write_exports(tmp_path, report.outcome, report.figures)
     assert sorted({path.suffix for path in written}) == [".csv", ".json", ".md", ".pdf", ".svg", ".tex"]
-    assert {path.name for path in written} >= {"three-rows.pdf", "three-differences-in-mae.svg", "three.json"}
-    assert (tmp_path / "three-rows.pdf").read_bytes().startswith(b"%PDF")
-    assert Outcome.model_validate_json((tmp_path / "three.json").read_bytes()) == report.outcome
+    assert {path.name for path in written} >= {
+        "three-people-rows.pdf",
+        "three-people-differences-in-mae.svg",
+        "three-people.json",
+    }
+    assert (tmp_path / "three-people-rows.pdf").read_bytes().startswith(b"%PDF")
+    assert Outcome.model_validate_json((tmp_path / "three-people.json").read_bytes()) == report.outcome
 
 
 def test_the_csv_has_all_digits(report: Report) -> None:
@@ -102,8 +106,8 @@ def test_the_document_has_each_study(report: Report, tmp_path: Path) -> None:
     for name in ("three", "other"):
         (tmp_path / f"{name}.json").write_text(report.outcome.model_copy(update={"study": name}).to_json())
     text = reproduction(read_outcomes(tmp_path))
-    assert "| other | dynlocrep table3 | 4 | people | MAE | 1.000 | [" in text
-    assert "## three" in text and f"`{report.outcome.code}`" in text
+    assert "| other-people | dynlocrep table3 | 4 | people | MAE | 1.000 | [" in text
+    assert "## three-people" in text and f"`{report.outcome.code}`" in text
     assert "Not run yet: dlr-fig4a, dlr-fig4b" in text
 
 
@@ -111,8 +115,8 @@ def test_what_ran_in_small_has_a_name_of_its_own(report: Report, tmp_path: Path)
     small = report.outcome.model_copy(update={"study": "dlr-fig4d", "quick": True})
     (tmp_path / "small.json").write_text(small.to_json())
     text = reproduction(read_outcomes(tmp_path))
-    assert "## dlr-fig4d-quick" in text and "dlr-fig4d, dlr-fig5" in text, "it counts as not run"
-    assert as_csv(small).splitlines()[1].startswith("dlr-fig4d-quick,")
+    assert "## dlr-fig4d-quick-people" in text and "dlr-fig4d, dlr-fig5" in text, "it counts as not run"
+    assert as_csv(small).splitlines()[1].startswith("dlr-fig4d-quick-people,")
 
 
 def test_a_folder_without_outcomes_says_what_makes_one(tmp_path: Path) -> None:
