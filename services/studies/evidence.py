@@ -61,6 +61,7 @@ def read_evidence(settings: Settings, folder: SweepFolder) -> Evidence:
         train_labels=np.array([scan.label for scan in trained_on(store, spec.data, base)], np.float64),
         predictions=read.predictions(),
         embeddings=read.embeddings(),
+        baselines={one.title: np.array(one.predictions) for one in final.baselines_said().values()},
     )
 
 

@@ -137,6 +137,7 @@ def of_scans(evidence: Evidence, counts: NDArray[np.bool_]) -> Evidence:
         columns={column: [cells[row] for row in rows] for column, cells in evidence.columns.items()},
         predictions={reading: said[rows] for reading, said in evidence.predictions.items()},
         embeddings=Lazily({reading: partial(_rows, evidence, reading, rows) for reading in evidence.embeddings}),
+        baselines={title: said[rows] for title, said in evidence.baselines.items()},
     )
 
 

@@ -92,10 +92,10 @@ def column(evidence: Evidence, name: str) -> Sequence[str]:
     return evidence.columns[name]
 
 
-def point(evidence: Evidence, name: str | None) -> str:
-    """`name`, or the first configuration. Raises UserError where none has that name."""
+def point(evidence: Evidence, name: str | None, others: Iterable[str] = ()) -> str:
+    """`name`, or the first configuration. Raises UserError, which allows `others`, too, where none has that name."""
     if name is not None and name not in evidence.points:
-        raise UserError(f"no configuration is called '{name}'; {nearest(name, evidence.points)}")
+        raise UserError(f"no configuration is called '{name}'; {nearest(name, (*evidence.points, *others))}")
     return next(iter(evidence.points)) if name is None else name
 
 

@@ -50,6 +50,7 @@ class Evidence:
         train_labels: of the training split; empty where the volume store is gone, which then has no columns either.
         predictions: [n] float64 by reading.
         embeddings: [n, F] float32 by reading, without a probe; read from disk as one is asked for.
+        baselines: what simple models predict [n], by their titles.
     """
 
     label: str
@@ -63,6 +64,7 @@ class Evidence:
     train_labels: NDArray[np.float64]
     predictions: Mapping[Reading, NDArray[np.float64]]
     embeddings: Mapping[Reading, NDArray[np.float32]] = field(default_factory=dict)
+    baselines: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

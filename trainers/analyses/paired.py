@@ -1,4 +1,4 @@
-"""Differences between configurations on the same test subjects (SupReMix, Fig. 5)."""
+"""Differences between configurations, or to a baseline, on the same test subjects (SupReMix, Fig. 5)."""
 
 from dataclasses import astuple, dataclass
 from itertools import combinations
@@ -32,7 +32,8 @@ class Paired:
     interval; of all else nothing can be told.
 
     Args:
-        reference: the configuration to which all others are compared; null for all pairs.
+        reference: the configuration to which all others are compared, or a baseline's title, such as PCA + ridge, to
+            which all are; null for all pairs.
         features, probe: what to read, where several were; null for what counts.
     """
 
@@ -42,7 +43,7 @@ class Paired:
 
     def run(self, evidence: Evidence) -> Findings:
         """As `Analysis.run`."""
-        of_points = errors(evidence, self.features, self.probe)
+        of_points = self._errors(evidence)
         pairs = self._pairs(evidence)
         told = [_compare(of_points[one], of_points[other], evidence.subjects, (one, other)) for one, other in pairs]
         adjusted = holm([one.p for one in told])
@@ -61,12 +62,22 @@ class Paired:
             apart={frozenset(pair): row[-1] != CANNOT_TELL for pair, row in zip(pairs, rows, strict=True)},
         )
 
+    def _errors(self, evidence: Evidence) -> dict[str, dict[Run, FloatArray]]:
+        """[n] of each configuration's runs, and of a baseline that is the reference for each of them the same."""
+        found = errors(evidence, self.features, self.probe)
+        if self.reference is not None and self.reference in evidence.baselines:
+            own = np.abs(evidence.baselines[self.reference] - evidence.labels)
+            found[self.reference] = {run: own for runs in found.values() for run in runs}
+        return found
+
     def _pairs(self, evidence: Evidence) -> list[tuple[str, str]]:
-        if len(evidence.points) < 2:
-            raise UserError("there is one configuration, and differences are between two")
-        if self.reference is None:
+        if self.reference is None and len(evidence.points) > 1:
             return [*combinations(evidence.points, 2)]
-        reference = point(evidence, self.reference)
+        if self.reference is not None and self.reference in evidence.baselines:
+            return [(name, self.reference) for name in evidence.points]
+        if len(evidence.points) < 2:
+            raise UserError("there is one configuration, and differences are between two, or to a baseline: reference")
+        reference = point(evidence, self.reference, evidence.baselines)
         return [(name, reference) for name in evidence.points if name != reference]
 
 

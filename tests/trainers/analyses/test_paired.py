@@ -151,3 +151,24 @@ def test_a_gain_of_half_a_year_is_found_as_often_as_was_computed() -> None:
     times = sum(found() for _ in range(200))
     low, high = stats.binom.interval(0.999, 200, power)
     assert low <= times <= high
+
+
+def test_a_baseline_is_a_reference_too_and_the_same_for_all_runs() -> None:
+    given = evidence(["n50", "n400"], seeds=3)
+    given = replace(given, baselines={"PCA + ridge": given.labels + 8.0})
+    found = rows(given, reference="PCA + ridge")
+    assert [(row["configuration"], row["reference"]) for row in found] == [
+        ("n50", "PCA + ridge"),
+        ("n400", "PCA + ridge"),
+    ]
+    for row in found:
+        assert row["difference"] == pytest.approx(errors_of(given, row["configuration"]).mean() - 8.0)
+    assert found[1]["verdict"] == "smaller", "errors of about 3 years in place of 8"
+
+
+def test_one_configuration_alone_is_compared_with_a_baseline() -> None:
+    given = evidence(["n50"])
+    given = replace(given, baselines={"PCA + SVR": given.labels + 1.0})
+    assert len(rows(given, reference="PCA + SVR")) == 1
+    with pytest.raises(UserError, match="or to a baseline: reference"):
+        rows(given)
