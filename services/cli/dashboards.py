@@ -14,6 +14,7 @@ from contrasweep.services.screen.waiting import waiting
 from contrasweep.services.settings import Settings
 from contrasweep.services.stores.mlflow import QUIET, quieten_mlflow
 from contrasweep.services.sweep.signals import termination
+from contrasweep.services.sweep.tracking_store import prepare_store
 from contrasweep.services.text import one_line, without_secrets
 from contrasweep.trainers.errors import UserError
 
@@ -30,6 +31,8 @@ def open_mlflow(settings: Settings, sweep_id: str | None, port: int | None, cons
     `sweep_id`, or the beginning of it, has the address of that sweep's run told. Raises UserError where the port is
     taken, and where the sweep is unknown.
     """
+    if fault := prepare_store(settings, console):
+        raise UserError(fault)
     with waiting(console, "asking MLflow"):
         page = _mlflow_page(settings, sweep_id) if sweep_id else ""
     if settings.tracking_uri.startswith("http"):

@@ -24,6 +24,7 @@ from contrasweep.services.spec.spec import LoadedSpec
 from contrasweep.services.stores.optuna import open_storage
 from contrasweep.services.sweep.learned import recall
 from contrasweep.services.sweep.signals import termination
+from contrasweep.services.sweep.tracking_store import with_usable_store
 
 
 def run_sweep(
@@ -50,6 +51,7 @@ def run_sweep(
             subjects = check_table(loaded, settings.data_roots)
             storage = open_storage(settings)
             weights = opened.enter_context(find_weights(loaded, settings))
+            settings = with_usable_store(settings, console)
         nodes = opened.enter_context(cluster(settings, partial(waiting, console)))
         with waiting(console, "loading"):
             # Ray's environment is set by now.

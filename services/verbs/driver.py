@@ -190,6 +190,7 @@ _ANSWERS: dict[str, Callable[[Settings, str, int], Any]] = {
     "status": lambda settings, target, attempt: _plain(Local(settings).status(target)),
     "stop": _stop,
     "sweeps": lambda settings, target, attempt: [_plain(sweep) for sweep in Local(settings).sweeps()],
+    "sync": lambda settings, target, attempt: _plain(Local(settings).sync(target)),
     "trials": lambda settings, target, attempt: [_plain(trial) for trial in Local(settings).trials(target)],
 }
 
