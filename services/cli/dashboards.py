@@ -29,13 +29,14 @@ def open_mlflow(settings: Settings, sweep_id: str | None, port: int | None, cons
     """Serve MLflow's dashboard until Ctrl-C, or say where the server of the settings has it; the exit status.
 
     `sweep_id`, or the beginning of it, has the address of that sweep's run told. Raises UserError where the port is
-    taken, and where the sweep is unknown.
+    taken, where the sweep is unknown, and where the database is another MLflow's.
     """
-    if fault := prepare_store(settings, console):
+    local = not settings.tracking_uri.startswith("http")
+    if fault := prepare_store(settings, console) if local else "":
         raise UserError(fault)
     with waiting(console, "asking MLflow"):
         page = _mlflow_page(settings, sweep_id) if sweep_id else ""
-    if settings.tracking_uri.startswith("http"):
+    if not local:
         console.print(
             f"the dashboard is at {without_secrets(settings.tracking_uri)}{page}", soft_wrap=True, markup=False
         )
