@@ -18,7 +18,7 @@ from tests.chaos.undisturbed import CODE, Undisturbed, start, undisturbed
 from tests.cluster.server import Server, free_ports, plain_environment, wait_until
 from tests.services.stores.mlflow_databases import BEFORE, revision, write_older
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1500)]
 __all__ = ["undisturbed"]
 
 OF_THE_MACHINE = ("epoch_s", "system/", "start_time", "seconds")
@@ -100,10 +100,10 @@ def test_a_server_that_dies_for_good_takes_nothing_with_it(undisturbed: Undistur
     server.start()
     try:
         running = start("run", str(undisturbed.loaded.path), home=home, **{URI: url})
-        wait_until(lambda: epochs_run(undisturbed, settings) > 4, 300, possible=lambda: running.poll() is None)
+        wait_until(lambda: epochs_run(undisturbed, settings) > 4, 600, possible=lambda: running.poll() is None)
     finally:
         server.kill()
-    printed, _ = running.communicate(timeout=300)
+    printed, _ = running.communicate(timeout=600)
     assert running.returncode == 0, printed
     assert f"contrasweep sync {sweep_id}" in printed and printed.count("MLflow does not answer") == 1
     undisturbed.check_equals(settings)
@@ -126,12 +126,12 @@ def test_an_older_database_is_upgraded_and_what_is_deleted_meanwhile_comes_back(
     settings = undisturbed.home(tmp_path / "home")
     write_older(settings.home / "mlflow.db")
     running = start("run", str(undisturbed.loaded.path), home=settings.home)
-    wait_until(lambda: epochs_run(undisturbed, settings) > 4, 300, possible=lambda: running.poll() is None)
+    wait_until(lambda: epochs_run(undisturbed, settings) > 4, 600, possible=lambda: running.poll() is None)
     client = MlflowClient(tracking_uri=settings.tracking_uri)
     runs = wait_for_a_trial(client)
     client.delete_run(runs)
     client.delete_experiment(client.get_experiment_by_name("small").experiment_id)
-    printed, _ = running.communicate(timeout=300)
+    printed, _ = running.communicate(timeout=600)
     assert running.returncode == 0, printed
     assert printed.count("is upgraded to MLflow") == 1 and printed.count("were deleted from MLflow") == 1
     assert "not delivered" not in printed and "refused" not in printed

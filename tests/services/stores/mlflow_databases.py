@@ -1,10 +1,13 @@
 """MLflow databases as other versions of MLflow left them."""
 
 import sqlite3
+import tempfile
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 import sqlalchemy
+from mlflow import MlflowClient
 
 BEFORE = "acf3f17fdcc7"
 """A revision that the installed MLflow comes after."""
@@ -27,6 +30,15 @@ def write_older(path: Path) -> None:
             "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage) "
             "VALUES (7, 'before', '/nowhere', 'active')"
         )
+
+
+@cache
+def empty() -> bytes:
+    """A database with MLflow's tables and no more, as a file's content."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mlflow.db"
+        MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+        return path.read_bytes()
 
 
 def revision(path: Path) -> str:

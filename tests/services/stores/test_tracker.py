@@ -1,5 +1,4 @@
 import logging
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,20 +14,15 @@ from contrasweep.services.stores.mlflow import Metrics
 from contrasweep.services.stores.telling import Telling
 from contrasweep.services.stores.tracker import Tracker
 from tests.services.past import by_seed
+from tests.services.stores.mlflow_databases import empty
 
 SWEEP = "soop-1c2e"
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("mlflow") / "empty.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
-def uri(empty_store: Path, tmp_path: Path) -> str:
-    return f"sqlite:///{shutil.copy(empty_store, tmp_path / 'mlflow.db')}"
+def uri(tmp_path: Path) -> str:
+    (tmp_path / "mlflow.db").write_bytes(empty())
+    return f"sqlite:///{tmp_path}/mlflow.db"
 
 
 @pytest.fixture
@@ -468,9 +462,7 @@ def test_deleted_runs_are_there_again_at_the_end(
     assert len(caplog.records) == 1
 
 
-def test_a_server_that_was_emptied_gets_everything_anew(
-    uri: str, tmp_path: Path, empty_store: Path, client: MlflowClient
-) -> None:
+def test_a_server_that_was_emptied_gets_everything_anew(uri: str, tmp_path: Path, client: MlflowClient) -> None:
     tracker = _retelling(uri, tmp_path)
     _small_sweep(tracker)
     assert tracker.flush(10) == 0

@@ -16,13 +16,17 @@ from contrasweep.services.verbs.local import Local
 from contrasweep.trainers.errors import UserError
 from contrasweep.trainers.history import PRUNED
 from tests.services.past import history, leave, spec
+from tests.services.stores.mlflow_databases import empty
 
 SPEC = spec(spaces=["dynlocrep", "vanilla"], seeds=[0, 1], trials=3, racing={"rungs": [1], "finalists": 1})
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home")
+    settings = Settings(home=tmp_path / "home")
+    settings.home.mkdir()
+    (settings.home / "mlflow.db").write_bytes(empty())
+    return settings
 
 
 @pytest.fixture
