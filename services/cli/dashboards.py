@@ -32,8 +32,11 @@ def open_mlflow(settings: Settings, sweep_id: str | None, port: int | None, cons
     taken, where the sweep is unknown, and where the database is another MLflow's.
     """
     local = not settings.tracking_uri.startswith("http")
-    if fault := prepare_store(settings, console) if local else "":
+    fault, done = prepare_store(settings) if local else ("", "")
+    if fault:
         raise UserError(fault)
+    if done:
+        console.print(done, soft_wrap=True, markup=False)
     with waiting(console, "asking MLflow"):
         page = _mlflow_page(settings, sweep_id) if sweep_id else ""
     if not local:

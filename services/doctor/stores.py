@@ -11,6 +11,7 @@ from contrasweep.services.doctor.finding import Found, fail, ok, warn
 from contrasweep.services.doctor.servers import ANSWER_S, Unanswered, ask
 from contrasweep.services.settings import Settings
 from contrasweep.services.stores.mlflow_schema import age, login, mismatch, refused
+from contrasweep.services.sweep.tracking_store import is_own
 
 _PROBE = "contrasweep_doctor"
 
@@ -23,7 +24,8 @@ def optuna_storage(settings: Settings) -> Found:
 def mlflow_store(settings: Settings) -> Found:
     """Whether the server answers and takes the login, or the database can be written."""
     if not settings.tracking_uri.startswith("http"):
-        return _database(settings.tracking_uri, "CONTRASWEEP_TRACKING_URI", _tables)
+        own = is_own(settings)
+        return _database(settings.tracking_uri, "CONTRASWEEP_TRACKING_URI", lambda engine: _tables(engine, own))
     return _mlflow_server(settings.tracking_uri.rstrip("/"))
 
 
@@ -85,8 +87,11 @@ def _write(engine: sqlalchemy.Engine) -> None:
         connection.rollback()
 
 
-def _tables(engine: sqlalchemy.Engine) -> Found:
-    problem, advice = mismatch(age(engine), engine.url.render_as_string())
+def _tables(engine: sqlalchemy.Engine, own: bool) -> Found:
+    found = age(engine)
+    problem, advice = mismatch(found, engine.url.render_as_string())
+    if found == "older" and own:
+        return warn(problem, "nothing: the next sweep upgrades it, and keeps a copy")
     return fail(problem, advice) if problem else ok("can be written")
 
 

@@ -4,9 +4,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 
 import sqlalchemy
-from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from contrasweep.services.records.locks import try_lock
@@ -25,34 +25,42 @@ from contrasweep.services.text import one_line, without_secrets
 _PATIENCE_S, _POLL_S = 120.0, 0.1
 
 
-def with_usable_store(settings: Settings, console: Console) -> Settings:
-    """The settings; without a tracking store, which is said in a line, where MLflow cannot use the one they name."""
-    fault = prepare_store(settings, console)
+def with_usable_store(settings: Settings) -> tuple[Settings, str]:
+    """The settings, without a tracking store where MLflow cannot use the one they name; and what there is to say.
+
+    Our own database is upgraded.
+    """
+    fault, done = prepare_store(settings)
     if not fault:
-        return settings
-    console.print(f"mlflow    {fault}; the sweep goes on without MLflow", soft_wrap=True, markup=False)
-    return settings.model_copy(update={"tracking_uri": ""})
+        return settings, f"mlflow    {done}" if done else ""
+    return settings.model_copy(update={"tracking_uri": ""}), f"mlflow    {fault}; the sweep goes on without MLflow"
 
 
-def prepare_store(settings: Settings, console: Console) -> str:
-    """Upgrade our own database, which is said in a line; why the tracking store cannot be used, empty where it can.
+def prepare_store(settings: Settings) -> tuple[str, str]:
+    """Why the tracking store cannot be used, and what was done that it can: our own database is upgraded.
 
-    A store that does not answer may do so later, and counts as one that can.
+    Both are empty where all is well, and of a store that does not answer, as it may do so later.
     """
     uri = settings.tracking_uri
     if uri.startswith("http"):
-        return _in_words(uri, *server_mismatch(uri))
+        return _in_words(uri, *server_mismatch(uri)), ""
     database = sqlite_file(uri)
     try:
         if database and not database.exists():
-            return ""
+            return "", ""
         engine = _engine(uri)
         found = age(engine)
-        if database and database.is_relative_to(settings.home) and (found == "older" or is_half_upgraded(database)):
-            return _upgrade(settings, engine, console)
-        return _in_words(uri, *mismatch(found, uri))
+        if database and is_own(settings) and (found == "older" or is_half_upgraded(database)):
+            return _upgrade(settings, database, engine)
+        return _in_words(uri, *mismatch(found, uri)), ""
     except (SQLAlchemyError, ImportError, ValueError):
-        return ""
+        return "", ""
+
+
+def is_own(settings: Settings) -> bool:
+    """Whether the tracking store is a database in the home."""
+    database = sqlite_file(settings.tracking_uri)
+    return database is not None and database.is_relative_to(settings.home)
 
 
 @contextmanager
@@ -69,20 +77,16 @@ def opening(settings: Settings) -> Iterator[None]:
         yield
 
 
-def _upgrade(settings: Settings, engine: sqlalchemy.Engine, console: Console) -> str:
-    database = sqlite_file(settings.tracking_uri)
-    assert database
+def _upgrade(settings: Settings, database: Path, engine: sqlalchemy.Engine) -> tuple[str, str]:
     quieten_mlflow()
     with opening(settings):
         if age(engine) != "older" and not is_half_upgraded(database):  # another process was faster
-            return ""
+            return "", ""
         try:
             kept = upgrade(database)
         except Exception as error:  # whatever a migration raises
-            return f"{database} cannot be upgraded to MLflow {version('mlflow')}: {one_line(error)}"
-    told = f"{database} is upgraded to MLflow {version('mlflow')}; as it was it is kept in {kept}"
-    console.print(f"mlflow    {told}", soft_wrap=True, markup=False)
-    return ""
+            return f"{database} cannot be upgraded to MLflow {version('mlflow')}: {one_line(error)}", ""
+    return "", f"{database} is upgraded to MLflow {version('mlflow')}; as it was it is kept in {kept}"
 
 
 def _engine(uri: str) -> sqlalchemy.Engine:

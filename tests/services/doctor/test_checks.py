@@ -214,6 +214,8 @@ def test_mlflow_s_tables(tmp_path: Path, number: str, words: str) -> None:
     if number:
         pretend(database, number)
     assert level(stores.mlflow_store, words, tracking_uri=f"sqlite:///{database}") == ("fail" if number else "ok")
+    if number == BEFORE:
+        assert level(stores.mlflow_store, "the next sweep upgrades it", home=tmp_path) == "warn"
 
 
 def test_ray(serve: Serve, closed: str, monkeypatch: pytest.MonkeyPatch) -> None:

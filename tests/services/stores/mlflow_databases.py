@@ -25,8 +25,8 @@ def write_older(path: Path) -> None:
         config = _get_alembic_config(f"sqlite:///{path}")
         config.attributes["connection"] = connection
         command.upgrade(config, BEFORE)
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(
             "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage) "
             "VALUES (7, 'before', '/nowhere', 'active')"
         )
