@@ -59,6 +59,21 @@ def _address(url: str) -> str:
     return url.rstrip("/")
 
 
+def _store(url: str) -> str:
+    """Refuse a password that programs would split, and then tell a part of as if that were a host or a port."""
+    scheme, _, rest = url.partition("://")
+    user, at, _ = rest.rpartition("@")
+    splitting = "@ \t\n'\"" + ("/?#" if scheme.startswith("http") else "")
+    found = [sign for sign in splitting if sign in user.partition(":")[2]]
+    if at and not rest.startswith("/") and found:
+        encoded = ", ".join(f"%{ord(sign):02X} for {sign if sign.strip() else 'a blank'}" for sign in found)
+        raise ValueError(
+            f"the password in the address must be percent-encoded: {encoded}; ~/.pgpass and ~/.mlflow/credentials are "
+            "better places for it"
+        )
+    return url
+
+
 def _folders(value: str | Sequence[str | Path]) -> tuple[Path, ...]:
     parts = [part for part in value.split(":") if part] if isinstance(value, str) else value
     return tuple(_absolute(Path(part)) for part in parts)
@@ -88,8 +103,12 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
 
     home: Annotated[Path, AfterValidator(_absolute)] = Field(default=Path(".contrasweep"), validate_default=True)
-    tracking_uri: str = Field(default_factory=lambda known: f"sqlite:///{known['home']}/mlflow.db")
-    optuna_storage: str = Field(default_factory=lambda known: f"sqlite:///{known['home']}/optuna.db")
+    tracking_uri: Annotated[str, AfterValidator(_store)] = Field(
+        default_factory=lambda known: f"sqlite:///{known['home']}/mlflow.db"
+    )
+    optuna_storage: Annotated[str, AfterValidator(_store)] = Field(
+        default_factory=lambda known: f"sqlite:///{known['home']}/optuna.db"
+    )
     ray_address: str = "local"
     storage_path: Annotated[str, AfterValidator(_local_folder)] = Field(
         default_factory=lambda known: f"{known['home']}/storage"

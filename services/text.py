@@ -1,5 +1,6 @@
 """Text that goes to people: numbers and times in one format, and errors on one line with nothing secret in it."""
 
+import logging
 import math
 import re
 import time
@@ -141,6 +142,14 @@ def first_few(items: Sequence[str], separator: str = ", ", most: int = NAMED) ->
     """
     more = f" ... and {len(items) - most:,} more" if len(items) > most else ""
     return f"{separator.join(items[:most])}{more}"
+
+
+class WithoutSecrets(logging.Formatter):
+    """What is logged, tracebacks, too, without the users and passwords of addresses in it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As a Formatter does."""
+        return without_secrets(super().format(record))
 
 
 def one_line(error: BaseException) -> str:

@@ -3,15 +3,18 @@
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from contrasweep.services.text import without_secrets
 from contrasweep.trainers.errors import UserError
 
 USER_ERROR, INTERRUPTED = 2, 130
@@ -38,8 +41,14 @@ def aside(in_pipes: bool = False) -> Console:
 def main() -> None:
     """Run the command line: 0 when all went well, 2 and one line for a user's mistake, 130 after Ctrl-C."""
     debug = "--debug" in sys.argv
+    sys.excepthook = tell
     with ending(debug):
         app([argument for argument in sys.argv[1:] if argument != "--debug"])
+
+
+def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print a traceback, without the passwords of addresses in it."""
+    sys.stderr.write(without_secrets("".join(traceback.format_exception(kind, error, trace))))
 
 
 @contextmanager
@@ -52,7 +61,8 @@ def ending(debug: bool) -> Iterator[None]:
     except UserError as error:
         if debug:
             raise
-        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
+        told = without_secrets(str(error))
+        Console(stderr=True, highlight=False).print(f"error: {told}", markup=False, soft_wrap=True)
         sys.exit(USER_ERROR)
     except OSError as error:
         full, closed = error.errno in _FULL, error.errno in _CLOSED and error.filename

@@ -14,6 +14,7 @@ from contrasweep.services.screen.waiting import waiting
 from contrasweep.services.settings import Settings
 from contrasweep.services.stores.mlflow import QUIET, quieten_mlflow
 from contrasweep.services.sweep.signals import termination
+from contrasweep.services.sweep.tracking_store import prepare_store
 from contrasweep.services.text import one_line, without_secrets
 from contrasweep.trainers.errors import UserError
 
@@ -28,11 +29,17 @@ def open_mlflow(settings: Settings, sweep_id: str | None, port: int | None, cons
     """Serve MLflow's dashboard until Ctrl-C, or say where the server of the settings has it; the exit status.
 
     `sweep_id`, or the beginning of it, has the address of that sweep's run told. Raises UserError where the port is
-    taken, and where the sweep is unknown.
+    taken, where the sweep is unknown, and where the database is another MLflow's.
     """
+    local = not settings.tracking_uri.startswith("http")
+    fault, done = prepare_store(settings) if local else ("", "")
+    if fault:
+        raise UserError(fault)
+    if done:
+        console.print(done, soft_wrap=True, markup=False)
     with waiting(console, "asking MLflow"):
         page = _mlflow_page(settings, sweep_id) if sweep_id else ""
-    if settings.tracking_uri.startswith("http"):
+    if not local:
         console.print(
             f"the dashboard is at {without_secrets(settings.tracking_uri)}{page}", soft_wrap=True, markup=False
         )

@@ -254,6 +254,20 @@ def stop(
 
 
 @app.command()
+def sync(sweep_id: SweepId, address: Address = "", server: Server = "", as_json: Json = False) -> None:
+    """Tell MLflow all of a sweep that has ended, from what is on disk: what it missed, or everything, if it is empty.
+
+    What MLflow has already stays as it is. It is that of the settings of whoever is asked.
+    """
+    with waiting(aside(), f"delivering {sweep_id} to MLflow"):
+        sweep = verbs(address, server).sync(sweep_id)
+    if as_json:
+        _print_json(sweep)
+    else:
+        console.print(f"MLflow has all of {sweep.id}; contrasweep ui {sweep.id} shows it", soft_wrap=True)
+
+
+@app.command()
 def report(
     sweep_id: SweepId,
     html: Annotated[

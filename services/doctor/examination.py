@@ -66,7 +66,7 @@ def examine() -> list[Finding]:
     answers = {name: _begin(name, check) for name, check in checks.items()}
     findings = [(name, _end(answer)) for name, answer in answers.items()]
     return [
-        Finding(check=name, level=found[0], said=told(found[1], settings), advice=found[2])
+        Finding(check=name, level=found[0], said=told(found[1], settings), advice=told(found[2], settings))
         for name, found in findings
         if found
     ]

@@ -1,7 +1,5 @@
 """Optuna's storage and MLflow's tracking store."""
 
-import configparser
-import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from contrasweep.services.doctor.finding import Found, fail, ok, warn
 from contrasweep.services.doctor.servers import ANSWER_S, Unanswered, ask
 from contrasweep.services.settings import Settings
+from contrasweep.services.stores.mlflow_schema import age, login, mismatch, refused
+from contrasweep.services.sweep.tracking_store import is_own
 
 _PROBE = "contrasweep_doctor"
 
@@ -24,37 +24,32 @@ def optuna_storage(settings: Settings) -> Found:
 def mlflow_store(settings: Settings) -> Found:
     """Whether the server answers and takes the login, or the database can be written."""
     if not settings.tracking_uri.startswith("http"):
-        return _database(settings.tracking_uri, "CONTRASWEEP_TRACKING_URI", lambda engine: ok("can be written"))
+        own = is_own(settings)
+        return _database(settings.tracking_uri, "CONTRASWEEP_TRACKING_URI", lambda engine: _tables(engine, own))
     return _mlflow_server(settings.tracking_uri.rstrip("/"))
 
 
 def _mlflow_server(url: str) -> Found:
-    login = _login()
+    user = login()
     try:
         running = ask(f"{url}/version")
-        answer = ask(f"{url}/api/2.0/mlflow/experiments/search?max_results=1", login=login)
+        answer = ask(f"{url}/api/2.0/mlflow/experiments/search?max_results=1", login=user)
     except Unanswered as error:
         return fail(f"no MLflow server at {url}: {error}", "see that it is up, and to CONTRASWEEP_TRACKING_URI")
     if answer.status_code in (401, 403):
-        who = f"does not take the password of {login[0]}" if login else "asks for a login"
+        who = f"does not take the password of {user[0]}" if user else "asks for a login"
         advice = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or ~/.mlflow/credentials"
         return fail(f"{url} answers, but {who} ({answer.status_code})", advice)
+    problem, advice = refused(answer)
+    if problem:
+        return fail(f"{url} {problem}", advice)
     if answer.status_code != 200:
         return fail(f"{url} answers {answer.status_code} where MLflow lists experiments", "is it an MLflow server?")
-    whose = f", as {login[0]}" if login else ", without a login"
+    whose = f", as {user[0]}" if user else ", without a login"
     here, there = version("mlflow"), running.text.strip()
     if running.status_code == 200 and there != here:
         return warn(f"{url} runs MLflow {there}, here is {here}", "run the same version on both sides")
     return ok(f"{url} answers{whose}; MLflow {here}")
-
-
-def _login() -> tuple[str, str] | None:
-    """As MLflow finds it, without the seconds that its import takes."""
-    kept = configparser.ConfigParser(interpolation=None)
-    kept.read(Path.home() / ".mlflow" / "credentials")
-    names = ("mlflow_tracking_username", "mlflow_tracking_password")
-    user, password = (os.environ.get(name.upper()) or kept.get("mlflow", name, fallback="") or "" for name in names)
-    return (user, password) if user and password else None
 
 
 def _database(url: str, variable: str, judge: Any) -> Found:
@@ -90,6 +85,14 @@ def _write(engine: sqlalchemy.Engine) -> None:
         connection.execute(sqlalchemy.text(f"CREATE TABLE {_PROBE} (x INTEGER)"))
         connection.execute(sqlalchemy.text(f"DROP TABLE {_PROBE}"))
         connection.rollback()
+
+
+def _tables(engine: sqlalchemy.Engine, own: bool) -> Found:
+    found = age(engine)
+    problem, advice = mismatch(found, engine.url.render_as_string())
+    if found == "older" and own:
+        return warn(problem, "nothing: the next sweep upgrades it, and keeps a copy")
+    return fail(problem, advice) if problem else ok("can be written")
 
 
 def _schema(engine: sqlalchemy.Engine) -> Found:

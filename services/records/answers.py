@@ -255,6 +255,7 @@ class Sweep(Submission, Counts):
         started: when it first began, in seconds since 1970; 0 where it has not.
         spent_s: wall time of its searching so far; `gpu_hours` is that times the GPUs it held meanwhile.
         phases: how far it went each time before it was extended.
+        undelivered: whether MLflow lacks some of it, by what is known since a driver or `sync` ended.
         test_mae: of the final figure.
         final: the final figure in full, where there is one and one sweep is asked for.
         searches: with outer folds how the search in each that has begun stands, where one sweep is asked for.
@@ -269,6 +270,7 @@ class Sweep(Submission, Counts):
     spent_s: float = 0.0
     gpu_hours: float = 0.0
     phases: tuple[Extent, ...] = ()
+    undelivered: bool = False
     test_mae: float | None = None
     final: Final | Pooled | None = None
     searches: tuple["Sweep", ...] = ()

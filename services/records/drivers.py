@@ -25,6 +25,7 @@ class Driver:
         digests: of what bears on the result: `volumes`, `code`, `init_from` where training started from weights, and
             `external_NAME`, the volumes of each external cohort.
         versions: of Python and of the libraries.
+        start: how much the network takes of the weights that training started from; empty where there were none.
     """
 
     attempt: int
@@ -32,12 +33,13 @@ class Driver:
     user: str
     digests: Mapping[str, str]
     versions: Mapping[str, str]
+    start: str = ""
 
 
-def add_driver(folder: SweepFolder, state: SweepState, digests: Mapping[str, str]) -> None:
+def add_driver(folder: SweepFolder, state: SweepState, digests: Mapping[str, str], start: str = "") -> None:
     """Note that this process drives the sweep from now on."""
     versions = {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
-    drivers = [*read_drivers(folder), Driver(state.attempt, time.time(), state.user, dict(digests), versions)]
+    drivers = [*read_drivers(folder), Driver(state.attempt, time.time(), state.user, dict(digests), versions, start)]
     text = json.dumps([asdict(driver) for driver in drivers], indent=1)
     write_atomically(folder.path / _FILE, text.encode())
 

@@ -231,6 +231,19 @@ class SweepFolder:
             self._stop.unlink(missing_ok=True)
 
     @contextmanager
+    def held(self) -> Iterator[SweepState]:
+        """Keep a sweep that does not run from running for as long as the block; yields the state, which is kept then.
+
+        Raises UserError where a driver has it.
+        """
+        with self._holding(patience_s=1.0):
+            state = self.read_state()
+            if state.state == RUNNING:  # as it is told while somebody, here this process, holds the lock
+                state.state = INTERRUPTED
+            yield state
+            self.write_state(state)
+
+    @contextmanager
     def _holding(self, patience_s: float) -> Iterator[None]:
         with (self.path / "lock").open("a") as lock:
             if not _lock(lock, patience_s):

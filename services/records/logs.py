@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console, ConsoleRenderable, RenderHook
 from rich.control import Control
 
-from contrasweep.services.text import without_secrets
+from contrasweep.services.text import WithoutSecrets
 from contrasweep.trainers.errors import UserError
 
 _DRIVER, _TRIAL, _WARNINGS = "contrasweep", "contrasweep.trial", "py.warnings"
@@ -66,13 +66,13 @@ def follow_log(path: Path, goes_on: Iterable[bool]) -> Iterator[str]:
     yield from _lines(path, iter(goes_on))
 
 
-class _Lines(logging.Formatter):
+class _Lines(WithoutSecrets):
     """Each line of a message with its time: `2026-01-31 09:59:00Z text`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """All lines of a record, blank ones and passwords of addresses left out."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(record.created))
-        lines = without_secrets(super().format(record)).splitlines()
+        lines = super().format(record).splitlines()
         return "\n".join(f"{stamp} {line}".rstrip() for line in lines if line.strip())
 
 
@@ -123,12 +123,14 @@ def _writing(path: Path, *names: str) -> Iterator[None]:
 @contextmanager
 def _warning_on_screen(log: logging.Logger) -> Iterator[None]:
     """Warnings go to standard error as they do where a logger has no handler of its own."""
-    assert logging.lastResort
-    log.addHandler(logging.lastResort)
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(WithoutSecrets())
+    log.addHandler(handler)
     try:
         yield
     finally:
-        log.removeHandler(logging.lastResort)
+        log.removeHandler(handler)
 
 
 def _lines(path: Path, goes_on: Iterator[bool]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from contrasweep.services.records.parameters import from_json, to_json
 from contrasweep.services.spec.replicate import REFIT, Replicate, replicate_named
 from contrasweep.services.spec.spec import SeedPlan
 from contrasweep.services.text import number as shown
+from contrasweep.services.text import without_secrets
 from contrasweep.trainers.atomic import write_atomically
 from contrasweep.trainers.costs import COSTS
 from contrasweep.trainers.history import COMPLETE, PRUNED, RUNNING, History
@@ -240,8 +241,8 @@ def write_configuration(
 
 def write_failure(sweep: Path, number: int, configuration: Configuration, plan: SeedPlan, error: Exception) -> None:
     """Write why a configuration failed: one line in `trial.json`, the traceback in `error.txt` beside it."""
-    text = " ".join(str(error).split())
-    trace = "".join(traceback.format_exception(error))
+    text = without_secrets(" ".join(str(error).split()))
+    trace = without_secrets("".join(traceback.format_exception(error)))
     write_atomically(trial_folder(sweep, number) / "error.txt", trace.encode())
     write_configuration(sweep, number, configuration, plan, failure=f"{type(error).__name__}: {text}")
 

@@ -16,7 +16,14 @@ from contrasweep.services.pages.tables import Line, Table
 from contrasweep.services.records.answers import Figures, Final, OuterFold, Planned, Pooled, SampleFigures, Sweep, Trial
 from contrasweep.services.records.leaderboard import told
 from contrasweep.services.records.trial_record import TrialRecord
-from contrasweep.services.screen.words import ensemble_words, optimism, runs_words, simple_models, verdict
+from contrasweep.services.screen.words import (
+    ensemble_words,
+    optimism,
+    runs_words,
+    simple_models,
+    undelivered_words,
+    verdict,
+)
 from contrasweep.services.spec.replicate import Replicate
 from contrasweep.services.spec.spec import FIRST_REPORTED, Extent
 from contrasweep.services.text import (
@@ -325,6 +332,8 @@ def print_sweep(console: Console, sweep: Sweep, trials: Sequence[Trial]) -> None
     print_configurations(console, sweep, trials)
     if sweep.final:
         print_final(console, sweep.unit or sweep.label, sweep.final)
+    if sweep.undelivered:
+        console.print(f"mlflow    {undelivered_words(sweep.id)}", soft_wrap=True, markup=False)
 
 
 def print_page(console: Console, page: Path) -> None:
@@ -373,7 +382,7 @@ def _listed(sweep: Sweep, users: bool, mixed: bool) -> Line:
     return Line(
         (
             sweep.id,
-            f"{sweep.state} ({sweep.position})" if sweep.position else sweep.state,
+            _listed_state(sweep),
             moment(sweep.started),
             f"{sweep.ended}/{sweep.configurations}",
             number(sweep.best),
@@ -382,6 +391,11 @@ def _listed(sweep: Sweep, users: bool, mixed: bool) -> Line:
             *([sweep.user] if users else []),
         )
     )
+
+
+def _listed_state(sweep: Sweep) -> str:
+    place = f" ({sweep.position})" if sweep.position else ""
+    return f"{sweep.state}{place}{', not delivered' if sweep.undelivered else ''}"
 
 
 def _varying(trials: Sequence[Trial]) -> list[str]:

@@ -6,6 +6,11 @@ from contrasweep.trainers.interval import Interval
 from contrasweep.trainers.objectives import OBJECTIVES
 
 
+def undelivered_words(sweep_id: str) -> str:
+    """What to do where MLflow lacks some of a sweep, or of its search in an outer fold."""
+    return f"some of it is not delivered; when MLflow answers: contrasweep sync {sweep_id.partition('.')[0]}"
+
+
 def runs_words(figures: Figures) -> str:
     """What the figures are of: `mean prediction of 2 seeds, which alone reach 4.90 ± 0.28`."""
     seeds, folds, trials = ({*parts} for parts in zip(*figures.seed_mae, strict=True))

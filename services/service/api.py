@@ -331,6 +331,15 @@ def _writing(service: Service, guard: Guard, admit: Admit) -> APIRouter:
             await run_sync(admit, further.spec.to_yaml().encode(), "yaml", limiter=specs)
         return _accepted(await run_sync(service.extend, caller, sweep_id, more, limiter=stores), response)
 
+    @router.post(
+        "/{sweep_id}/sync",
+        responses=_errors(401, 403, 404, 409, 422, 429, 503) | _example("How it stands.", EXAMPLE_SWEEP),
+        summary="Tell MLflow all of a sweep that has ended",
+    )
+    async def sync(sweep_id: SweepId, caller: Annotated[Identity, Depends(guard.submitter)]) -> Sweep:
+        """From what is on disk; what MLflow has already stays as it is. One's own sweeps; an admin any."""
+        return await run_sync(service.sync, caller, sweep_id, limiter=plans)
+
     return router
 
 

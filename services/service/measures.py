@@ -108,6 +108,8 @@ class _Sweeps(Collector):
         for state in get_args(State):
             by_state.add_metric([state], states[state])
         yield by_state
+        undelivered = sum(sweep.undelivered for sweep in service.known())
+        yield _gauge("sweeps_undelivered", "Sweeps of which MLflow lacks some.", undelivered)
         yield _gauge("queue_length", "Sweeps that wait.", len(waiting))
         oldest = max((now - entry.queued for entry in waiting), default=0.0)
         yield _gauge("queue_oldest_wait_seconds", "How long the sweep that waits longest has waited.", oldest)

@@ -16,6 +16,7 @@ from contrasweep.services.service.measures import Measures
 from contrasweep.services.service.sweeps import Service
 from contrasweep.services.service.tokens import FILE, Tokens
 from contrasweep.services.settings import Settings
+from contrasweep.services.text import WithoutSecrets
 from contrasweep.services.verbs.ray_jobs import Jobs
 from contrasweep.trainers.errors import UserError
 
@@ -71,6 +72,8 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _log_to_stderr() -> None:
     logging.Formatter.converter = time.gmtime
-    logging.basicConfig(format="%(asctime)sZ %(levelname)s %(name)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
+    handler = logging.StreamHandler()
+    handler.setFormatter(WithoutSecrets("%(asctime)sZ %(levelname)s %(name)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S"))
+    logging.basicConfig(handlers=[handler])
     logging.getLogger("contrasweep").setLevel(logging.INFO)
     logging.getLogger("contrasweep.access").setLevel(logging.INFO)

@@ -36,10 +36,14 @@ log = logging.getLogger("contrasweep.service")
 
 
 class Planner(Cluster, Protocol):
-    """A cluster that also plans."""
+    """A cluster that also plans, and delivers to its MLflow."""
 
     def plan(self, loaded: LoadedSpec) -> Planned:
         """What a sweep would take there."""
+        ...
+
+    def sync(self, sweep_id: str) -> Sweep:
+        """Tell MLflow all of a sweep that does not run; how it stands."""
         ...
 
 
@@ -137,6 +141,24 @@ class Service:
         except UserError as error:
             log.warning("plan: %s", error)
             raise Unavailable("the cluster cannot plan now; try again later") from error
+
+    def sync(self, caller: Identity, sweep_id: str) -> Sweep:
+        """Tell MLflow all of a sweep that does not run, from what is on disk; how it stands."""
+        from contrasweep.services.verbs.ray_jobs import Refused
+
+        sweep = self._whole(sweep_id)
+        self._refuse_others(caller, sweep)
+        if sweep.state in ACTIVE:
+            raise Conflict(f"sweep {sweep.id} is {sweep.state}; MLflow is told as it runs")
+        try:
+            told = self._cluster.sync(sweep.id)
+        except Refused:
+            raise
+        except UserError as error:
+            log.warning("sync: %s", error)
+            raise Unavailable("the cluster cannot deliver now; try again later") from error
+        log.info("sweep %s: delivered by %s", sweep.id, caller.user)
+        return self._now(sweep.id).model_copy(update={"undelivered": told.undelivered})
 
     def sweeps(self) -> list[Sweep]:
         """All sweeps, the oldest first."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
@@ -55,11 +56,26 @@ class _KnownRun:
     logged: set[tuple[str, int]] | None = None  # None: found on the server, its steps not read yet
 
 
-class SweepRuns:
-    """The runs of one sweep on the server. Every method can be repeated after any failure; one thread calls them."""
+class Vanished(LookupError):
+    """A run that was there is not there any more."""
 
-    def __init__(self, tracking_uri: str, artifact_location: str | None, sweep_name: str, sweep_id: str) -> None:
-        self._tracking_uri = tracking_uri
+
+class SweepRuns:
+    """The runs of one sweep on the server. Every method can be repeated after any failure; one thread calls them.
+
+    What was deleted is restored, as far as the server still has it. The server is first talked to inside `opening`,
+    for a database whose tables that may make.
+    """
+
+    def __init__(
+        self,
+        tracking_uri: str,
+        artifact_location: str | None,
+        sweep_name: str,
+        sweep_id: str,
+        opening: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        self._tracking_uri, self._opening = tracking_uri, opening
         database = sqlite_file(tracking_uri)
         beside = str(database.parent / "artifacts" / sweep_name) if database else None
         self._database, self._artifact_location = database, artifact_location or beside
@@ -68,19 +84,37 @@ class SweepRuns:
         self._client: MlflowClient | None = None
         self._experiment_id = ""
         self._known: dict[str, _KnownRun] | None = None
+        self._ids: dict[str, str] = {}  # of all runs that were there once
         self._ended_here: set[RunKey] = set()
 
     def forget(self) -> None:
         """Look at the server again before the next call: the last one may have got through in part."""
         self._known = None
 
-    def open(self, key: RunKey, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """Find or create the run of `key`, RUNNING, with `params` that it does not have yet."""
+    def check(self) -> None:
+        """Raise Vanished where a run that was there has been deleted, or its experiment."""
+        if not self._ids:
+            return
+        from mlflow.entities import ViewType
+
+        lost = {*self._ids.values()} - {run.info.run_id for run in self._search(ViewType.ACTIVE_ONLY)}
+        if lost:
+            raise Vanished(f"{len(lost)} of {len(self._ids)} runs are gone")
+
+    def begin_anew(self) -> None:
+        """Make runs anew that were there once, where the server has them no more."""
+        self._known, self._ids = None, {}
+
+    def open(
+        self, key: RunKey, name: str, params: Mapping[str, Any], tags: Mapping[str, str], running: bool = True
+    ) -> None:
+        """Find or create the run of `key`, with `params` that it does not have yet; RUNNING, if it is `running`."""
         from mlflow.entities import Param
 
         run = self._run(key, name)
-        self._ended_here = {ended for ended in self._ended_here if ended[: len(key)] != key}
-        self._set_running(run)
+        if running:
+            self._ended_here = {ended for ended in self._ended_here if ended[: len(key)] != key}
+            self._set_running(run)
         self.tag(key, tags)
         new = [Param(_allowed(name), str(value)) for name, value in params.items() if _allowed(name) not in run.params]
         for start in range(0, len(new), _PARAMS_PER_CALL):
@@ -106,17 +140,21 @@ class SweepRuns:
                     new.setdefault((name, step), Metric(name, float(value), timestamp_ms, step))
         self._log_metrics(run, new)
 
-    def best(self, number: int, value: float, timestamp_ms: int) -> None:
-        """`best_objective` and `best_trial`, one step further than the last, unless they are the last."""
+    def best(self, bests: Sequence[tuple[int, float]], timestamp_ms: int) -> None:
+        """`best_trial` and `best_objective`, the last of `bests`, one step further than the last, unless they are that.
+
+        A run that has none yet gets all of them, a step each.
+        """
         from mlflow.entities import Metric
 
         run = self._run(SWEEP)
-        if (run.metrics.get("best_objective"), run.metrics.get("best_trial")) == (value, number):
-            return
-        step = sum(name == "best_objective" for name, _ in self._logged(run))
-        values = {"best_objective": value, "best_trial": float(number)}
-        self._log_metrics(run, {(k, step): Metric(k, v, timestamp_ms, step) for k, v in values.items()})
-        run.metrics |= values
+        first = sum(name == "best_objective" for name, _ in self._logged(run))
+        last = (run.metrics.get("best_trial"), run.metrics.get("best_objective"))
+        new = [best for best in (bests[-1:] if first else bests) if best != last]
+        values = [{"best_trial": float(number), "best_objective": value} for number, value in new]
+        rows = {(k, step): v for step, row in enumerate(values, first) for k, v in row.items()}
+        self._log_metrics(run, {(k, step): Metric(k, v, timestamp_ms, step) for (k, step), v in rows.items()})
+        run.metrics |= values[-1] if values else {}
 
     def tag(self, key: RunKey, tags: Mapping[str, str]) -> None:
         """Set tags, cut to what MLflow takes."""
@@ -170,13 +208,24 @@ class SweepRuns:
 
             if self._database:
                 self._database.parent.mkdir(parents=True, exist_ok=True)
-            self._client = MlflowClient(tracking_uri=self._tracking_uri)
+            with self._opening():
+                client = MlflowClient(tracking_uri=self._tracking_uri)
+                client.search_experiments(max_results=1)
+            self._client = client
         return self._client
 
     def _runs(self) -> dict[str, _KnownRun]:
         if self._known is None:
+            from mlflow.entities import ViewType
+
             self._experiment_id = self._experiment()
-            self._known = {run.data.tags["contrasweep.key"]: _found(run) for run in self._search()}
+            every = sorted(self._search(ViewType.ALL), key=_is_active)  # of two with one key the last is kept
+            found = {run.data.tags["contrasweep.key"]: run for run in every}
+            for run in found.values():
+                if not _is_active(run):
+                    self._connected().restore_run(run.info.run_id)
+            self._known = {key: _found(run) for key, run in found.items()}
+            self._ids |= {key: run.run_id for key, run in self._known.items() if key not in self._ids}
         return self._known
 
     def _experiment(self) -> str:
@@ -188,13 +237,14 @@ class SweepRuns:
             client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
 
-    def _search(self) -> list[Run]:
-        """Every run of the sweep, newest first, so that of two with one key the oldest is kept."""
+    def _search(self, view: int) -> list[Run]:
+        """Every run of the sweep, newest first."""
         client, found, token = self._connected(), [], None
         while True:
             page = client.search_runs(
                 [self._experiment_id],
                 f"tags.`contrasweep.sweep` = '{self._sweep_id}'",
+                view,
                 max_results=1000,
                 order_by=["attributes.start_time DESC"],
                 page_token=token,
@@ -205,6 +255,8 @@ class SweepRuns:
 
     def _run(self, key: RunKey, name: str = "") -> _KnownRun:
         runs, text = self._runs(), self._text_of(key)
+        if self._ids.get(text) != (runs[text].run_id if text in runs else None):
+            raise Vanished(f"the run of {text} is gone")
         if text not in runs:
             tags = {
                 "mlflow.runName": name or _default_name(self._sweep_id, key),
@@ -216,6 +268,7 @@ class SweepRuns:
                 tags["mlflow.parentRunId"] = parent
             created = self._connected().create_run(self._experiment_id, tags=tags)
             runs[text] = _KnownRun(created.info.run_id, "RUNNING", "running", logged=set())
+            self._ids[text] = created.info.run_id
         return runs[text]
 
     def _whole_sweep(self) -> str:
@@ -269,6 +322,10 @@ def sqlite_file(tracking_uri: str) -> Path | None:
     """The database of a SQLite store; None for a server."""
     _, prefix, path = tracking_uri.partition("sqlite:///")
     return Path(path).absolute() if prefix else None
+
+
+def _is_active(run: Run) -> bool:
+    return bool(run.info.lifecycle_stage == "active")
 
 
 def _found(run: Run) -> _KnownRun:

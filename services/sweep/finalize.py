@@ -2,7 +2,6 @@
 served model.
 """
 
-import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from contrasweep.services.data.prepare import Prepared
 from contrasweep.services.pages.drawing import PICTURE_DPI
-from contrasweep.services.records.answers import Ensembled, Figures, fields_of
+from contrasweep.services.records.answers import fields_of
 from contrasweep.services.records.details import details_of, write_details
 from contrasweep.services.records.final_report import Evaluation, FinalReport, beside
 from contrasweep.services.records.leaderboard import competes, leaderboard
@@ -23,7 +22,6 @@ from contrasweep.services.records.looks import Looks
 from contrasweep.services.records.readings import EMBEDDINGS, READINGS
 from contrasweep.services.records.tested import TESTED, write_tested
 from contrasweep.services.records.trial_record import TrialRecord, is_refitted, read_records, run_folder
-from contrasweep.services.screen.words import optimism
 from contrasweep.services.spec.replicate import REFIT, Replicate
 from contrasweep.services.spec.spec import Options, SeedPlan, SweepSpec
 from contrasweep.services.stores.tracker import Tracker
@@ -34,6 +32,7 @@ from contrasweep.services.sweep.card import how_well
 from contrasweep.services.sweep.contenders import Listener, Members, complete, contenders, members_of
 from contrasweep.services.sweep.ensemble import Ensemble, choose_ensemble
 from contrasweep.services.sweep.jury import Jury, out_of_fold, predictors_of
+from contrasweep.services.sweep.publish import SALIENCY, publish
 from contrasweep.services.sweep.readings import read_configurations
 from contrasweep.services.sweep.saliency import draw_saliency
 from contrasweep.services.sweep.serving import export_model, file_of, served_in, versions
@@ -44,14 +43,8 @@ from contrasweep.trainers.data.locked import load_external, load_test
 from contrasweep.trainers.errors import UserError
 from contrasweep.trainers.history import COMPLETE
 from contrasweep.trainers.inference import Inference
-from contrasweep.trainers.objectives import OBJECTIVES
 from contrasweep.trainers.served import Calibration, ServedConfig, Trained
-from contrasweep.trainers.served.card import CARD
 from contrasweep.trainers.weighted import weighted_mean
-
-_OVERALL = ("predicted-against-true", "learning-curves")
-SALIENCY = "saliency"
-_ENDS = (("", "value"), ("_low", "low"), ("_high", "high"))
 
 
 class Stamp(NamedTuple):
@@ -122,7 +115,7 @@ def finalize(
         stamp = Stamp(phase, looks.add(storage.name, phase, winner.record.number))
         _evaluate(spec, winner, prepared, storage, final, stamp)
     report = FinalReport.read(final)
-    _publish(report, storage, final.parent, tracker)
+    publish(report, storage, final.parent, tracker)
     return report
 
 
@@ -328,64 +321,3 @@ def save_figures(drawn: Mapping[str, Figure], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in drawn.items():
         figure.savefig(folder / f"{name}.png", dpi=PICTURE_DPI)
-
-
-def _publish(report: FinalReport, storage: Path, folder: Path, tracker: Tracker) -> None:
-    tracker.metrics(metrics_of("test", report))
-    for name, cohort in report.external.items():
-        tracker.metrics(metrics_of(f"external_{name}", cohort))
-    if report.out_of_fold:
-        tracker.metrics(metrics_of("out_of_fold", report.out_of_fold))
-    salient = [SALIENCY] if (folder / f"figures/{SALIENCY}.png").exists() else []
-    everyone = ["out-of-fold"] if report.out_of_fold else []
-    others = (*everyone, *salient, *(f"external-{name}" for name in report.external))
-    for name in (*_OVERALL, *others):
-        tracker.artifact((), folder / f"figures/{name}.png", "figures")
-    for run in report.predictions:
-        number, own = report.trial_of(run), run.own
-        tracker.artifact((number, own), run_folder(storage, number, own) / "best.pt", "checkpoint")
-        for name in ("predicted", "embedding"):
-            tracker.artifact((number, own), folder / f"figures/{run.slug}-{name}.png", "figures")
-    tags = {"trial": str(report.trial), "method": report.method, "test_mae": f"{report.metrics['mae'].value:.6g}"}
-    if report.against:
-        tags["baseline"] = report.against.title
-    if report.validation:
-        mean = statistics.fmean(report.validation.values())
-        name = OBJECTIVES[report.objective].key
-        tracker.metrics({name: mean})
-        whose = f"trial {report.trial} alone: " if report.ensemble else ""
-        on = whose + ", ".join(run.words for run in report.validation)
-        doubt = optimism(fresh=report.fresh, configurations=report.configurations)
-        tags |= {name: f"{mean:.6g}", "validated_on": f"{on}; {doubt}" if doubt else on}
-    if report.ensemble:
-        tracker.metrics(_metrics_of_ensemble(report.ensemble))
-        tags |= _tags_of_ensemble(report.ensemble)
-    tracker.register(folder / "model", tags, served_in(folder / "model") / CARD)
-
-
-def _metrics_of_ensemble(ensemble: Ensembled) -> dict[str, float | None]:
-    """MAE on validation, of the best configuration alone and of the difference to it, by their names in MLflow."""
-    named = {"validation_mae_ensemble": ensemble.validation.ensemble}
-    for split, both in (("test", ensemble.test), ("validation", ensemble.validation)):
-        named |= {f"{split}_mae_alone": both.alone, f"{split}_mae_against_alone": both.difference}
-    return {f"{name}{end}": getattr(told, value) for name, told in named.items() for end, value in _ENDS}
-
-
-def _tags_of_ensemble(ensemble: Ensembled) -> dict[str, str]:
-    """Whose runs are served."""
-    return {
-        "trial": ", ".join(map(str, ensemble.methods)),
-        "method": ", ".join(dict.fromkeys(ensemble.methods.values())),
-        "ensemble": ", ".join(f"{weight:.3g} x {run.words}" for run, weight in ensemble.weights.items()),
-    }
-
-
-def metrics_of(of: str, told: Figures) -> dict[str, float | None]:
-    """Figures by the names that they have in MLflow."""
-    metrics: dict[str, float | None] = {f"{of}_mae_seed_mean": told.mean, f"{of}_mae_seed_sd": told.sd}
-    intervals = told.metrics | {f"mae_{name}": baseline.mae for name, baseline in told.baselines.items()}
-    if told.against:
-        intervals["mae_against_baseline"] = told.against.difference
-    for name, interval in intervals.items():
-        metrics |= {f"{of}_{name}{end}": getattr(interval, value) for end, value in _ENDS}
-    return metrics | {f"{of}_mae_{name}": value for name, value in told.shot_mae.items()}

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import fmean
-from typing import cast
 
 from contrasweep.search_spaces import Configuration
 from contrasweep.services.records.answers import Counts
@@ -15,11 +14,11 @@ from contrasweep.services.screen.progress import Meter
 from contrasweep.services.screen.tables import leaderboard_text
 from contrasweep.services.spec.replicate import REFIT, Replicate
 from contrasweep.services.spec.spec import SearchConfig, SeedPlan
-from contrasweep.services.stores.mlflow import RunState
 from contrasweep.services.stores.tracker import Tracker
+from contrasweep.services.sweep.delivery import end_trial
 from contrasweep.services.sweep.racing import Event
 from contrasweep.services.text import count, number
-from contrasweep.trainers.history import COMPLETE, PRUNED, RUNNING, is_of_start
+from contrasweep.trainers.history import PRUNED, RUNNING, is_of_start
 
 log = logging.getLogger("contrasweep.sweep")
 
@@ -71,10 +70,10 @@ class Monitor:
         with self._lock:
             self._records[number] = record
             self._catch_up(record)
-            self._track_end(record, cast(RunState, "stopped" if state == RUNNING else state))
+            end_trial(self._tracker, record)
             first = self.best()
             if first:
-                self._tracker.best(first.number, first.score)
+                self._tracker.best((first.number, first.score))
             self._tracker.leaderboard(leaderboard_text(list(self._records.values()), len(self._plan.replicates)))
             self._show()
         log.info("trial %d %s", number, " · ".join(self._words(record, state)))
@@ -106,14 +105,6 @@ class Monitor:
         words += [f"{number(record.score)} over {runs}"] if values else []
         words += [record.reason] if state in (PRUNED, FAILED) else []
         return [*words, self.summary()]
-
-    def _track_end(self, record: TrialRecord, state: RunState) -> None:
-        reason = record.infeasible if state == COMPLETE else record.reason
-        for run, history in record.histories.items():
-            whole = len(history.epochs) == record.plan.judged_epochs
-            self._tracker.run_ended(record.number, run, "complete" if whole else state, "" if whole else reason)
-        objective = record.score if record.values else None
-        self._tracker.trial_ended(record.number, state, reason, objective, record.scores, len(record.ended))
 
     def _show(self) -> None:
         begun = {number: plan.epochs for number, plan in self._plans.items()}

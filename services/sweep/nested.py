@@ -24,12 +24,12 @@ from contrasweep.services.screen.tables import print_final
 from contrasweep.services.spec.replicate import Replicate
 from contrasweep.services.spec.spec import LoadedSpec, Options
 from contrasweep.services.sweep.extension import extend
-from contrasweep.services.sweep.finalize import choose_winner, draw_evaluation, metrics_of, save_figures
+from contrasweep.services.sweep.finalize import choose_winner, draw_evaluation, save_figures
+from contrasweep.services.sweep.publish import POOLED, publish_pooled
 from contrasweep.services.sweep.search import Session, search
 from contrasweep.services.sweep.tracked import Tracked
 
 _FLUSH_S = 10.0
-_PICTURE = "predicted-against-true"
 
 
 def search_outer_folds(
@@ -90,6 +90,7 @@ class _Total:
         for name in (*Counts.model_fields, "spent_s", "gpu_hours"):
             if name != "best":
                 setattr(self._state, name, sum(getattr(part, name) for part in parts))
+        self._state.undelivered = any(part.undelivered for part in parts)
         best = [part.best for part in parts if part.best is not None]
         self._state.best = statistics.fmean(best) if best else None
         self._folder.write_state(self._state)
@@ -129,14 +130,10 @@ def _finish(session: Session, loaded: LoadedSpec, folder: SweepFolder, state: Sw
     if before is not None and before.phase != report.phase:
         before.write(folder.final.with_name(f"final-{before.phase}.json"))
     drawn = draw_evaluation(report, loaded.spec.data, f"{len(parts)} outer folds, {report.sample}")
-    save_figures({_PICTURE: drawn}, folder.path / "figures")
+    save_figures({POOLED: drawn}, folder.path / "figures")
     report.write(folder.final)
     state.test_mae = report.metrics["mae"].value
-    spreads = {
-        f"outer_{name}_{of}": getattr(told, of) for name, told in report.between.items() for of in ("mean", "sd")
-    }
-    tracked.tracker.metrics(metrics_of("test", report) | spreads)
-    tracked.tracker.artifact((), folder.path / f"figures/{_PICTURE}.png", "figures")
+    publish_pooled(report, folder.path, tracked.tracker)
     print_final(session.console, loaded.spec.data.unit_or_label, report.told())
 
 

@@ -1,5 +1,6 @@
 """A sweep from its spec to the final figure: prepare, search, finalize."""
 
+import logging
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,9 @@ from contrasweep.services.spec.spec import LoadedSpec
 from contrasweep.services.stores.optuna import open_storage
 from contrasweep.services.sweep.learned import recall
 from contrasweep.services.sweep.signals import termination
+from contrasweep.services.sweep.tracking_store import with_usable_store
+
+log = logging.getLogger("contrasweep.sweep")
 
 
 def run_sweep(
@@ -49,7 +53,10 @@ def run_sweep(
         with waiting(console, "looking at the table, the stores and the weights"):
             subjects = check_table(loaded, settings.data_roots)
             storage = open_storage(settings)
+            settings, said = with_usable_store(settings)
             weights = opened.enter_context(find_weights(loaded, settings))
+        if said:
+            console.print(said, soft_wrap=True, markup=False)
         nodes = opened.enter_context(cluster(settings, partial(waiting, console)))
         with waiting(console, "loading"):
             # Ray's environment is set by now.
@@ -61,6 +68,8 @@ def run_sweep(
             allot(loaded.spec, nodes)
         folder = SweepFolder.create(settings, loaded)
         with termination(), folder.driving(user, attempt) as state, driver_log(folder.log, console):
+            if said:
+                log.info(said)
             nodes = grow(loaded.spec, console, lambda: folder.is_asked_to_stop(state.attempt))
             allotment = allot(loaded.spec, nodes)
             state.take(asked_by(loaded.spec))

@@ -31,6 +31,7 @@ from contrasweep.services.records.folder import (
 from contrasweep.services.settings import Settings, load_settings
 from contrasweep.services.spec.spec import LoadedSpec, parse_spec
 from contrasweep.services.sweep.signals import termination
+from contrasweep.services.text import without_secrets
 from contrasweep.services.verbs.local import Local
 from contrasweep.trainers.errors import UserError
 
@@ -53,7 +54,7 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {without_secrets(str(error))}", file=sys.stderr)
         sys.exit(USER_ERROR)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED_CODE)
@@ -109,7 +110,7 @@ def ask(
         else:
             _say({"answer": _ANSWERS[verb](settings, target, attempt)})
     except UserError as error:
-        _say({END: REFUSED, "reason": str(error)})
+        _say({END: REFUSED, "reason": without_secrets(str(error))})
         sys.exit(USER_ERROR)
     _say({END: ANSWERED})
 
@@ -190,6 +191,7 @@ _ANSWERS: dict[str, Callable[[Settings, str, int], Any]] = {
     "status": lambda settings, target, attempt: _plain(Local(settings).status(target)),
     "stop": _stop,
     "sweeps": lambda settings, target, attempt: [_plain(sweep) for sweep in Local(settings).sweeps()],
+    "sync": lambda settings, target, attempt: _plain(Local(settings).sync(target)),
     "trials": lambda settings, target, attempt: [_plain(trial) for trial in Local(settings).trials(target)],
 }
 

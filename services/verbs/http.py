@@ -94,6 +94,11 @@ class Client:
         """Go on with a sweep to more trials, seeds, finalists or spaces."""
         return self._answer(Submitted, "POST", _path(sweep_id, "extend"), json=more.model_dump(mode="json"))
 
+    def sync(self, sweep_id: str) -> Sweep:
+        """Tell the service's MLflow all of a sweep that does not run; how it stands."""
+        timeout = httpx.Timeout(SPEC_S, connect=CONNECT_S)
+        return self._answer(Sweep, "POST", _path(sweep_id, "sync"), timeout=timeout)
+
     def report(self, sweep_id: str) -> str:
         """The sweep's HTML report."""
         return self._ask("GET", _path(sweep_id, "report")).text

@@ -132,6 +132,14 @@ class Local:
             folder.ask_to_stop(state.attempt)
         return self._describe(folder)
 
+    def sync(self, sweep_id: str) -> Sweep:
+        """Tell MLflow all of a sweep that does not run, from what is on disk; how it stands."""
+        from contrasweep.services.sweep.delivery import deliver
+
+        folder = SweepFolder.find_whole(self._settings, sweep_id)
+        deliver(self._settings, folder)
+        return self._describe(folder)
+
     def report(self, sweep_id: str) -> str:
         """The sweep's HTML report as of now."""
         from contrasweep.services.sweep_page import render

@@ -59,6 +59,10 @@ class Verbs(Protocol):
         """Go on with a sweep, a finished one, too, to more trials, seeds, finalists or spaces."""
         ...
 
+    def sync(self, sweep_id: str) -> Sweep:
+        """Tell MLflow all of a sweep that does not run, from what is on disk; how it stands."""
+        ...
+
     def report(self, sweep_id: str) -> str:
         """The sweep's HTML report, complete in itself."""
         ...

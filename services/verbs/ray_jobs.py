@@ -183,6 +183,10 @@ class Jobs:
         kept = self._ask("spec", sweep_id)
         return LoadedSpec(parse_spec(kept["spec"], _SPEC), Path(_SPEC), Path(kept["base"]), kept["id"])
 
+    def sync(self, sweep_id: str) -> Sweep:
+        """Tell the MLflow of the cluster all of a sweep that does not run; how it stands."""
+        return Sweep.model_validate(self._ask("sync", sweep_id))
+
     def report(self, sweep_id: str) -> str:
         """The sweep's HTML report, complete in itself."""
         return str(self._ask("report", sweep_id))

@@ -56,6 +56,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     folder = tmp_path_factory.mktemp("undisturbed")
     loaded, settings = write_study(folder), settings_in(folder / "home")
     ended = start("run", str(loaded.path), home=settings.home)
-    printed, _ = ended.communicate(timeout=240)
+    printed, _ = ended.communicate(timeout=600)
     assert ended.returncode == 0, printed
     return Undisturbed(loaded, settings)

@@ -22,6 +22,7 @@ from contrasweep.services.doctor import data, folders, machine, ports, private_f
 from contrasweep.services.doctor.finding import Check
 from contrasweep.services.settings import Settings
 from contrasweep.trainers.errors import UserError
+from tests.services.stores.mlflow_databases import BEFORE, pretend
 
 Answers = dict[str, tuple[int, str]]
 Serve = Callable[..., str]
@@ -197,6 +198,24 @@ def test_mlflow(serve: Serve, closed: str, monkeypatch: pytest.MonkeyPatch) -> N
     old = serve({**MLFLOW, "/version": (200, "2.9.0")})
     assert level(stores.mlflow_store, "runs MLflow 2.9.0", tracking_uri=old) == "warn"
     assert level(stores.mlflow_store, "is it an MLflow server?", tracking_uri=serve({})) == "fail"
+    complaint = "Detected out-of-date database schema (found version 1, but expected 2)."
+    wrong = serve({**MLFLOW, "/api/2.0/mlflow/experiments/search": (500, complaint)})
+    assert (
+        level(stores.mlflow_store, "of another MLflow than the server's; whoever runs it", tracking_uri=wrong) == "fail"
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(BEFORE, "an earlier MLflow than"), ("ffff", "a later MLflow than"), ("", "can be written")]
+)
+def test_mlflow_s_tables(tmp_path: Path, number: str, words: str) -> None:
+    database = tmp_path / "mlflow.db"
+    sqlite3.connect(database).close()
+    if number:
+        pretend(database, number)
+    assert level(stores.mlflow_store, words, tracking_uri=f"sqlite:///{database}") == ("fail" if number else "ok")
+    if number == BEFORE:
+        assert level(stores.mlflow_store, "the next sweep upgrades it", home=tmp_path) == "warn"
 
 
 def test_ray(serve: Serve, closed: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -249,6 +249,13 @@ def listed(*sweeps: Sweep) -> list[list[str]]:
     return [line.split() for line in file.getvalue().splitlines()]
 
 
+def test_what_mlflow_lacks_is_told(tmp_path: Path) -> None:
+    lacking = SWEEP.model_copy(update={"state": "finished", "undelivered": True})
+    last = shown(sweep=lacking, trials_of=tmp_path)[-1]
+    assert last == "mlflow    some of it is not delivered; when MLflow answers: contrasweep sync study-1c2e"
+    assert listed(lacking)[1][1:4] == ["finished,", "not", "delivered"]
+
+
 def test_list() -> None:
     assert listed(SWEEP) == [
         ["sweep", "state", "began", "trials", "best", "label"],

@@ -11,6 +11,7 @@ import pytest
 from contrasweep.services.records.answers import Planned, asked_by
 from contrasweep.services.records.folder import BROKEN, FINISHED, STOPPED, OuterFolder, SweepFolder
 from contrasweep.services.service.ledger import Entry
+from contrasweep.services.service.measures import Measures
 from contrasweep.services.service.queue import Observed
 from contrasweep.services.service.refusals import Conflict, Forbidden, Missing, Unavailable
 from contrasweep.services.service.sweeps import Service
@@ -280,6 +281,19 @@ def test_outer_folds_are_read_and_never_asked_to_do_anything(settings: Settings)
     for verb in (service.stop, service.resume):
         with pytest.raises(Conflict, match=f"{sweep_id}.0 is an outer fold; ask this of the whole sweep: {sweep_id}"):
             verb(ADA, f"{sweep_id}.0")
+
+
+def test_a_sweep_that_has_ended_is_delivered_by_the_cluster(settings: Settings) -> None:
+    _, service, sweep_id = finished(settings)
+    folder = SweepFolder(settings.sweeps / sweep_id)
+    with folder.held() as state:
+        state.undelivered = True
+    service.loop.tick()
+    text = Measures(service).text().decode()
+    assert service.status(sweep_id).undelivered and "contrasweep_sweeps_undelivered 1.0" in text
+    assert service.sync(ADA, sweep_id[:7]).undelivered is False
+    with pytest.raises(Forbidden, match="is not yours"):
+        service.sync(Identity("bob", "submitter"), sweep_id)
 
 
 def test_the_log_says_who_did_what(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:

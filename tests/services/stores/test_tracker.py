@@ -1,5 +1,4 @@
 import logging
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,22 +11,18 @@ from mlflow.exceptions import MlflowException
 
 from contrasweep.services.spec.replicate import Replicate
 from contrasweep.services.stores.mlflow import Metrics
+from contrasweep.services.stores.telling import Telling
 from contrasweep.services.stores.tracker import Tracker
 from tests.services.past import by_seed
+from tests.services.stores.mlflow_databases import empty
 
 SWEEP = "soop-1c2e"
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("mlflow") / "empty.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
-def uri(empty_store: Path, tmp_path: Path) -> str:
-    return f"sqlite:///{shutil.copy(empty_store, tmp_path / 'mlflow.db')}"
+def uri(tmp_path: Path) -> str:
+    (tmp_path / "mlflow.db").write_bytes(empty())
+    return f"sqlite:///{tmp_path}/mlflow.db"
 
 
 @pytest.fixture
@@ -181,13 +176,13 @@ def test_resume_finds_the_runs_again_and_logs_nothing_twice(uri: str, tmp_path: 
     _small_sweep(first)
     first.trial_started(1, "supremix", {"window": 5})
     first.epoch(1, Replicate(0), _row(0, 6.0))
-    first.best(0, 7.5)
+    first.best((0, 7.5))
     assert first.finish("stopped", timeout_s=10) == 0
     before = _runs(client)
 
     second = _tracker(uri, tmp_path)
     second.start("name: soop\n", {"sampler": "tpe"}, {"data": "ab12"})
-    second.best(0, 7.5)
+    second.best((0, 7.5))
     second.history(0, Replicate(0), [_row(epoch, 9.0 - epoch) for epoch in range(3)])
     second.trial_started(1, "supremix", {"window": 5})
     second.history(1, Replicate(0), [_row(0, 6.0), _row(1, 5.0)])
@@ -198,7 +193,7 @@ def test_resume_finds_the_runs_again_and_logs_nothing_twice(uri: str, tmp_path: 
     assert running == {SWEEP, f"{SWEEP}/1", f"{SWEEP}/1/0"}
     second.run_ended(1, Replicate(0), "complete", "")
     second.trial_ended(1, "complete", "", 4.0, by_seed({0: 4.0}), 1)
-    second.best(1, 4.0)
+    second.best((1, 4.0))
     assert second.finish("complete", timeout_s=10) == 0
 
     after = _runs(client)
@@ -392,15 +387,11 @@ def test_what_mlflow_refuses_does_not_hold_up_the_rest(
     assert _curve(client, _runs(client)[f"{SWEEP}/0/0"], "validation_mae") == [(0, 5.0)]
 
 
-def test_finish_returns_in_time_and_says_what_is_undelivered(
-    uri: str, tmp_path: Path, outage: _Outage, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_finish_returns_in_time_and_says_what_is_undelivered(uri: str, tmp_path: Path, outage: _Outage) -> None:
     outage.cut.set()
     tracker = _tracker(uri, tmp_path)
     tracker.start("", {}, {})
-    undelivered = tracker.finish("complete", timeout_s=0.2)
-    assert undelivered == 3
-    assert "3 updates did not reach MLflow" in caplog.text
+    assert tracker.finish("complete", timeout_s=0.2) == 4
 
 
 def test_names_that_mlflow_refuses_are_changed_and_long_values_cut(tracker: Tracker, client: MlflowClient) -> None:
@@ -411,3 +402,125 @@ def test_names_that_mlflow_refuses_are_changed_and_long_values_cut(tracker: Trac
     assert child.data.params["weights_0_"].startswith("xxx")
     assert child.data.tags["contrasweep.reason"].startswith("trace trace")
     assert child.info.status == "FAILED"
+
+
+def test_a_deleted_experiment_is_restored_and_misses_nothing(
+    tracker: Tracker, client: MlflowClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    _small_sweep(tracker)
+    tracker.trial_started(1, "vanilla", {})
+    tracker.epoch(1, Replicate(0), _row(0, 5.0))
+    assert tracker.flush(10) == 0
+    experiment = client.get_experiment_by_name("soop")
+    assert experiment
+    client.delete_experiment(experiment.experiment_id)
+    for epoch in (1, 2):
+        tracker.epoch(1, Replicate(0), _row(epoch, 5.0))
+    tracker.trial_started(2, "vanilla", {})
+    assert tracker.finish("complete", timeout_s=20) == 0
+    assert [record.getMessage() for record in caplog.records] == [
+        "runs of the sweep were deleted from MLflow: they are restored, or made anew"
+    ]
+    runs = _runs(client)
+    assert {key.removeprefix(SWEEP) for key in runs} == {"", "/0", "/0/0", "/0/1", "/1", "/1/0", "/2"}
+    assert _curve(client, runs[f"{SWEEP}/1/0"], "validation_mae") == [(0, 5.0), (1, 5.0), (2, 5.0)]
+
+
+def _retelling(uri: str, folder: Path) -> Tracker:
+    """A tracker of a sweep that has on disk what `_small_sweep` tells."""
+
+    def retell(telling: Telling) -> None:
+        telling.start("name: soop\n", {"sampler": "tpe"}, {"data": "ab12"})
+        telling.trial_started(0, "dynlocrep", {"temperature": 0.1, "lam": float("inf")}, running=False)
+        for seed in (0, 1):
+            telling.history(0, Replicate(seed), [_row(epoch, 9.0 - epoch + seed) for epoch in range(3)])
+            telling.run_ended(0, Replicate(seed), "complete", "")
+        telling.trial_ended(0, "complete", "", 7.5, by_seed({0: 7.0, 1: 8.0}), 2)
+
+    return Tracker(uri, str(folder / "artifacts"), "soop", SWEEP, retell=retell)
+
+
+@pytest.mark.parametrize("for_good", [False, True])
+def test_deleted_runs_are_there_again_at_the_end(
+    uri: str, tmp_path: Path, client: MlflowClient, for_good: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracker = _retelling(uri, tmp_path)
+    _small_sweep(tracker)
+    assert tracker.flush(10) == 0
+    before = _runs(client)
+    for key in ("/0", "/0/1"):
+        client.delete_run(before[f"{SWEEP}{key}"].info.run_id)
+        if for_good:  # as `mlflow gc` does
+            client._tracking_client.store._hard_delete_run(before[f"{SWEEP}{key}"].info.run_id)
+    assert tracker.finish("complete", timeout_s=20) == 0
+    after = _runs(client)
+    assert after.keys() == before.keys()
+    for key, run in after.items():
+        assert (run.data.params, run.data.metrics) == (before[key].data.params, before[key].data.metrics)
+        assert run.info.status == "FINISHED"
+    assert (after[f"{SWEEP}/0"].info.run_id == before[f"{SWEEP}/0"].info.run_id) is not for_good
+    assert len(caplog.records) == 1
+
+
+def test_a_server_that_was_emptied_gets_everything_anew(uri: str, tmp_path: Path, client: MlflowClient) -> None:
+    tracker = _retelling(uri, tmp_path)
+    _small_sweep(tracker)
+    assert tracker.flush(10) == 0
+    before = _runs(client)
+    store = client._tracking_client.store
+    for run in before.values():
+        store._hard_delete_run(run.info.run_id)
+    tracker.trial_started(1, "vanilla", {})
+    assert tracker.finish("complete", timeout_s=20) == 0
+    after = _runs(client)
+    assert after.keys() == {*before, f"{SWEEP}/1"}
+    assert after[f"{SWEEP}/0/1"].data.metrics == before[f"{SWEEP}/0/1"].data.metrics
+
+
+def test_more_than_is_kept_for_a_server_that_is_away_is_told_from_disk(
+    uri: str, tmp_path: Path, client: MlflowClient, outage: _Outage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contrasweep.services.stores.outbox.MOST", 10)
+    tracker = _retelling(uri, tmp_path)
+    outage.cut.set()
+    _small_sweep(tracker)
+    for _ in range(100):
+        tracker.best((0, 7.5))
+    assert tracker.flush(0) <= 11
+    outage.cut.clear()
+    assert tracker.finish("complete", timeout_s=20) == 0
+    runs = _runs(client)
+    assert _curve(client, runs[f"{SWEEP}/0/1"], "validation_mae") == [(0, 10.0), (1, 9.0), (2, 8.0)]
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+
+
+def test_what_mlflow_refuses_again_and_again_is_said_once_and_counted(
+    tracker: Tracker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracker.start("name: soop\n", {}, {})
+    for number in range(5):
+        tracker.artifact((), tmp_path / f"missing-{number}.pt")
+    assert tracker.finish("complete", timeout_s=10) == 0
+    first, last = (record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)
+    assert "missing-0.pt" in first and last == "MLflow refused 5 updates in all"
+
+
+def test_without_a_store_nobody_is_told_and_nobody_is_waited_for(tmp_path: Path) -> None:
+    tracker = Tracker("", None, "soop", SWEEP)
+    _small_sweep(tracker)
+    assert tracker.finish("complete", timeout_s=600) > 0
+
+
+def test_a_registry_that_takes_no_models_holds_nothing_else_up(
+    tracker: Tracker, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*given: object, **named: object) -> None:
+        raise MlflowException("the registry is away")
+
+    monkeypatch.setattr(MlflowClient, "search_model_versions", away)
+    tracker.start("name: soop\n", {}, {})
+    tracker.register(tmp_path, {}, tmp_path / "card.md")
+    tracker.metrics({"test_mae": 4.0})
+    assert tracker.finish("complete", timeout_s=1) == 1
+    (run,) = _runs(client).values()
+    assert (run.info.status, run.data.metrics["test_mae"]) == ("FINISHED", 4.0)

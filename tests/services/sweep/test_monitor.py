@@ -68,7 +68,7 @@ def test_a_configuration_from_start_to_end(tmp_path: Path) -> None:
     assert told.of("run_ended") == [("run_ended", 0, FIRST, "complete", ""), ("run_ended", 0, SECOND, "complete", "")]
     assert told.of("trial_ended", "best") == [
         ("trial_ended", 0, "complete", "", 5.5, {FIRST: 5.0, SECOND: 6.0}, 2),
-        ("best", 0, 5.5),
+        ("best", (0, 5.5)),
     ]
     assert "dynlocrep" in told.of("leaderboard")[0][1]
     assert shown.last == (8, 32, "1/4 trials · 2 seed runs · best 5.500")

@@ -443,18 +443,17 @@ def test_a_configuration_that_fails_says_why_in_its_log(tmp_path: Path, ray_loca
 
 
 @pytest.mark.slow
-def test_a_sweep_that_mlflow_has_not_heard_of_whole_says_why_it_is_stopped(
+def test_a_sweep_that_mlflow_has_not_heard_of_whole_is_finished_and_says_so(
     tmp_path: Path, ray_local: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = {"trials": 1, "seeds": [0], "racing": None}
     loaded, settings = write_study(tmp_path, training={"epochs": 2}, search=search), settings_in(tmp_path / "home")
     finish = Tracker.finish
     monkeypatch.setattr(Tracker, "finish", lambda tracker, state: finish(tracker, state) + 3)
-    state = run_sweep(loaded, settings, Console(file=io.StringIO()))
-    assert (state.state, state.reason) == (
-        STOPPED,
-        "3 updates did not reach MLflow; the next `resume` delivers them",
-    )
+    told = io.StringIO()
+    state = run_sweep(loaded, settings, Console(file=told, width=200))
+    assert (state.state, state.reason, state.undelivered) == (FINISHED, "", True)
+    assert f"contrasweep sync {loaded.sweep_id}" in told.getvalue()
 
 
 def small_and_large(tmp_path: Path, **search: Any) -> tuple[LoadedSpec, Settings]:
