@@ -75,7 +75,7 @@ class Drive:
         return self._tracked.tracking(state)
 
     def search(self, allotment: Allotment, state: SweepState) -> None:
-        """Search until it is over, the budget is spent, or somebody asks to stop; the state says which."""
+        """Search until it is over, the budget is spent, or somebody or storage has it stop; the state says which."""
         referee = ray.remote(Referee).options(num_cpus=0, max_restarts=-1, max_task_retries=-1)
         judge = referee.remote(self._rule(), self._plan, self._spec.search.parallel, self._storage)
         start, own = self._start, self._folder.sweep_id if self._spec.search.fresh else ""
@@ -91,7 +91,7 @@ class Drive:
                 self._tune(allotment, setup, searcher)
         self._console.print(f"sweeping  {monitor.summary()}", markup=False, highlight=False)
         if supervisor.stopped:
-            state.state, self._tracked.ended = STOPPED, "stopped"
+            state.state, state.reason, self._tracked.ended = STOPPED, supervisor.reason, "stopped"
         else:
             searcher.settle()
         if searcher.aborted:
