@@ -274,7 +274,7 @@ class SweepFolder:
     def _holding(self, patience_s: float) -> Iterator[None]:
         with holding(self._lock, patience(patience_s)) as self._hold:
             if self._hold is None:
-                raise UserError(f"sweep {self.sweep_id} is already running: {self._driver}")
+                raise UserError(f"sweep {self.sweep_id} is already running, in {self._driver}")
             yield
 
 

@@ -114,6 +114,18 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     assert level(folders.volumes, "CONTRASWEEP_VOLUMES", volumes=tmp_path / "file" / "volumes") == "fail"
 
 
+def test_locks_where_there_is_no_flock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(home=tmp_path / "home")
+    assert folders.locks(settings) == ("ok", "flock works", "")
+    monkeypatch.setattr("contrasweep.services.locks.has_flock", lambda folder: False)
+    monkeypatch.setattr(folders, "has_flock", lambda folder: False)
+    level, said, advice = folders.locks(settings) or ("", "", "")
+    assert level == "warn"
+    assert said.startswith(f"no flock that all machines see in {settings.home} (")
+    assert "mount it with flock" in advice
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_disk_with_little_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folders, "WARN_GB", 1e9)
     assert level(folders.home, "make room", home=tmp_path) == "warn"
