@@ -99,6 +99,8 @@ def is_held(path: Path) -> bool:
         return False
     except BlockingIOError:
         return True
+    except OSError as error:
+        return error.errno in _WITHOUT and _Lease(path).is_held()
     return False
 
 
@@ -109,6 +111,8 @@ def holder_of(path: Path) -> Holder | None:
 
 def has_flock(folder: Path) -> bool:
     """Which of both kinds a folder needs: whether `flock` works in it, for all machines; tried once a file system."""
+    if not os.access(folder, os.W_OK):  # nobody on this machine can lock anything here
+        return True
     device = folder.stat().st_dev
     if device not in _known:
         _known[device] = not _ALONE & _mount_options(folder) and _works(folder)
@@ -116,8 +120,6 @@ def has_flock(folder: Path) -> bool:
 
 
 def _works(folder: Path) -> bool:
-    if not os.access(folder, os.W_OK):  # nobody on this machine can lock anything
-        return True
     try:
         with tempfile.TemporaryFile(dir=folder, prefix=".lock-") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from contrasweep.services.text import one_line
+from contrasweep.services.text import without_secrets
 from contrasweep.trainers.errors import UserError
 
 _ADVICE: Final = {
@@ -29,7 +29,7 @@ def hindrance(error: BaseException, where: Path | None = None) -> str:
             path = one.filename or where or "the home"
             return f"{path}: {os.strerror(one.errno)}; {_ADVICE[one.errno]}, and `contrasweep resume` goes on"
         if type(one).__name__ == "OperationalError" and getattr(one, "orig", None):
-            said = one_line(one.orig)  # type: ignore[attr-defined]
+            said = " ".join(without_secrets(str(one.orig)).split())  # type: ignore[attr-defined]
             return f"Optuna's database: {said}; see to it, and `contrasweep resume` goes on"
     return ""
 

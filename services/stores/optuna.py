@@ -55,7 +55,8 @@ def _patient(address: str) -> str:
     """The address, where it is of SQLite with the time to wait for whoever has locked the file."""
     if not address.startswith("sqlite"):
         return address
-    url = sqlalchemy.make_url(address).update_query_dict({"timeout": str(_LOCKED_S)})
+    url = sqlalchemy.make_url(address)
+    url = url.set(query={"timeout": str(_LOCKED_S), **url.query})
     return url.render_as_string(hide_password=False)
 
 
