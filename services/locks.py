@@ -25,7 +25,8 @@ from filelock import SoftFileLease, Timeout
 
 BEAT_S, LIMIT_S = 5.0, 60.0
 
-_WITHOUT = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+"""What a file system says that has none."""
 _ALONE = {"localflock", "nolock", "local_lock=all", "local_lock=flock"}
 """Options of Lustre and NFS mounts whose locks other machines do not see."""
 
@@ -100,7 +101,7 @@ def is_held(path: Path) -> bool:
     except BlockingIOError:
         return True
     except OSError as error:
-        return error.errno in _WITHOUT and _Lease(path).is_held()
+        return error.errno in NO_LOCKS and _Lease(path).is_held()
     return False
 
 
@@ -124,7 +125,7 @@ def _works(folder: Path) -> bool:
         with tempfile.TemporaryFile(dir=folder, prefix=".lock-") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        return error.errno not in _WITHOUT
+        return error.errno not in NO_LOCKS
     return True
 
 

@@ -28,7 +28,7 @@ FINISHED: Final = "finished"
 BROKEN: Final = "failed"
 INTERRUPTED: Final = "interrupted"
 RESERVE: Final = 64 * 1024
-"""Bytes on disk that a driver keeps free, to say at its end why it stopped where there is no room left."""
+"""Bytes on disk that a driver keeps, to say at its end why it stopped where no others are left; none to compress."""
 
 
 class SweepState(Sweep):
@@ -207,7 +207,7 @@ class SweepFolder:
         """
         with self._holding(patience_s=1.0):
             state = self.read_state()
-            write_atomically(self._reserve, bytes(RESERVE))
+            write_atomically(self._reserve, os.urandom(RESERVE))
             state.state, state.reason, state.started = RUNNING, "", state.started or time.time()
             state.pid, state.host = os.getpid(), socket.gethostname()
             state.user, state.attempt = user or state.user, state.attempt + 1 if attempt is None else attempt
