@@ -27,6 +27,7 @@ BEAT_S, LIMIT_S = 5.0, 60.0
 
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 """What a file system says that has none."""
+
 _ALONE = {"localflock", "nolock", "local_lock=all", "local_lock=flock"}
 """Options of Lustre and NFS mounts whose locks other machines do not see."""
 
@@ -208,6 +209,11 @@ class _Lease:
 
 
 def _age_s(path: Path) -> float:
-    """How long ago a file was touched, by the clock of its file system."""
-    with tempfile.TemporaryFile(dir=path.parent, prefix=".clock-") as now, path.open() as file:
-        return max(0.0, os.fstat(now.fileno()).st_mtime - os.fstat(file.fileno()).st_mtime)
+    """How long ago a file was touched, by the clock of its file system; none where that is full or read-only."""
+    with path.open() as file:
+        touched = os.fstat(file.fileno()).st_mtime
+    try:
+        with tempfile.TemporaryFile(dir=path.parent, prefix=".clock-") as now:
+            return max(0.0, os.fstat(now.fileno()).st_mtime - touched)
+    except OSError:
+        return 0.0

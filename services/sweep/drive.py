@@ -1,5 +1,6 @@
 """One driver's run of a sweep in a cluster: track, search, finish."""
 
+import logging
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -149,6 +150,8 @@ class Drive:
         )
 
     def _tune(self, allotment: Allotment, setup: TrialSetup, searcher: SweepSearcher) -> None:
+        # Nobody restores the snapshots that Tune complains of where it cannot write them.
+        logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(run_trial, setup=setup), allotment.trial),
             tune_config=tune.TuneConfig(

@@ -62,5 +62,6 @@ class Tracked:
                 undelivered = self.tracker.finish(self.ended)
             if undelivered:
                 state.state = STOPPED
-                state.reason = f"{undelivered} updates did not reach MLflow; the next `resume` delivers them"
-                self._console.print(state.reason)
+                state.reason = (
+                    state.reason or f"{undelivered} updates did not reach MLflow; the next `resume` delivers them"
+                )
