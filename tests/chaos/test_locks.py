@@ -70,9 +70,9 @@ def ended(process: "subprocess.Popen[str]", code: int = 0) -> str:
     return printed
 
 
-def put_on_another_host(lease: Path) -> None:
-    """Make a lease one of a machine `node7`, touched just now."""
-    told = ["host=node7" if line.startswith("host=") else line for line in lease.read_text().splitlines()]
+def give_to_another_host(lease: Path, held: str) -> None:
+    """Leave what is `held` here as the lease of a machine `node7`, touched just now."""
+    told = ["host=node7" if line.startswith("host=") else line for line in held.splitlines()]
     lease.with_name("copy").write_text("\n".join(told) + "\n")
     lease.with_name("copy").replace(lease)
 
@@ -85,11 +85,12 @@ def test_a_home_without_flock_whose_driver_is_killed_and_seen_on_another_host(
     lease = undisturbed.folder(settings).path / "lock.lease"
     process = start("run", str(undisturbed.loaded.path), home=settings.home, **environment)
     under_way(undisturbed, settings, process)
+    held = lease.read_text()
     process.kill()
     process.wait()
     assert "interrupted" in ended(start("list", home=settings.home, **environment))
 
-    put_on_another_host(lease)
+    give_to_another_host(lease, held)
     assert "running" in ended(start("list", home=settings.home, **environment))
     refused = ended(start("resume", sweep_id, home=settings.home, **environment), code=2)
     assert f"sweep {sweep_id} is already running, in process {process.pid} on node7, seen" in refused.splitlines()[-1]
@@ -109,7 +110,7 @@ def test_a_driver_that_slept_while_another_took_over(undisturbed: Undisturbed, t
     process = start("run", str(undisturbed.loaded.path), home=settings.home, **environment)
     under_way(undisturbed, settings, process)
     process.send_signal(signal.SIGSTOP)
-    put_on_another_host(lease)
+    give_to_another_host(lease, lease.read_text())
     before = (folder.path / "state.json").read_bytes()
     process.send_signal(signal.SIGCONT)
     said = ended(process, code=2).splitlines()[-1]
