@@ -34,6 +34,7 @@ MACHINE: Mapping[str, Callable[[], Found | None]] = {
 INSTALLATION: Mapping[str, Check] = {
     "home": folders.home,
     "storage": folders.storage,
+    "locks": folders.locks,
     "volumes": folders.volumes,
     "shared folders": folders.shared,
     "data roots": data.roots,

@@ -1,5 +1,6 @@
 """The folders of the settings: can they be written, is there room, and do the nodes of a cluster see them."""
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -10,6 +11,7 @@ import psutil
 from upath import UPath
 
 from contrasweep.services.doctor.finding import Found, fail, ok, warn
+from contrasweep.services.locks import LIMIT_S, NO_LOCKS, has_flock, holding, is_held, patience
 from contrasweep.services.settings import Settings
 
 FAIL_GB, WARN_GB = 1.0, 10.0
@@ -24,6 +26,32 @@ def home(settings: Settings) -> Found:
 def storage(settings: Settings) -> Found:
     """The folder of the checkpoints."""
     return _folder(Path(settings.storage_path), "CONTRASWEEP_STORAGE_PATH")
+
+
+def locks(settings: Settings) -> Found | None:
+    """Whether a lock that is held in the home and the storage path is seen to be, and which kind it is."""
+    if not _has_ranges(_existing(settings.home)) and settings.optuna_storage.startswith("sqlite"):
+        where = "set CONTRASWEEP_OPTUNA_STORAGE and CONTRASWEEP_TRACKING_URI to servers, or to files on another disk"
+        return fail(f"SQLite cannot lock its files in {settings.home}", where)
+    weaker = []
+    for path in dict.fromkeys((settings.home, Path(settings.storage_path))):
+        folder = _existing(path)
+        try:
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".doctor-") as name:
+                lock = Path(name) / "lock"
+                with holding(lock, patience(0)) as held:
+                    works = held is not None and is_held(lock)
+                if not works or is_held(lock):
+                    return fail(f"a lock in {path} does not hold", "set CONTRASWEEP_HOME to a folder on another disk")
+        except OSError:  # as `home` and `storage` say
+            return None
+        weaker += [] if has_flock(folder) else [f"{path} ({_file_system(folder)})"]
+    if not weaker:
+        return ok("flock works")
+    return warn(
+        f"no flock that all machines see in {', '.join(weaker)}: locks are files that their holders touch",
+        f"mount it with flock; or nothing: after a driver died on another machine, going on waits {LIMIT_S:.0f} s",
+    )
 
 
 def volumes(settings: Settings) -> Found:
@@ -49,7 +77,7 @@ def shared(settings: Settings) -> Found | None:
 
 
 def _folder(path: Path, variable: str) -> Found:
-    existing = next(folder for folder in (path, *path.parents) if folder.exists())
+    existing = _existing(path)
     made = "" if existing == path else ", made on first use"
     try:
         with tempfile.TemporaryFile(dir=existing, prefix=".doctor-") as file:
@@ -63,6 +91,21 @@ def _folder(path: Path, variable: str) -> Found:
     if free_gb < FAIL_GB:
         return fail(said, advice)
     return warn(said, advice) if free_gb < WARN_GB else ok(said)
+
+
+def _has_ranges(folder: Path) -> bool:
+    """Whether parts of files can be locked, which is what SQLite does."""
+    try:
+        with tempfile.TemporaryFile(dir=folder, prefix=".doctor-") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in NO_LOCKS
+    return True
+
+
+def _existing(path: Path) -> Path:
+    """The folder, or, where it is not there yet, the one that it will be made in."""
+    return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
 def _bucket(where: UPath) -> Found:

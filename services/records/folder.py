@@ -6,15 +6,16 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from pydantic import ConfigDict
 
+from contrasweep.services.locks import Hold, holder_of, holding, is_held, patience
 from contrasweep.services.records.answers import State, Sweep, fields_of
-from contrasweep.services.records.locks import try_lock
+from contrasweep.services.records.hindrances import hindrance
 from contrasweep.services.settings import Settings
 from contrasweep.services.spec.spec import LoadedSpec, kept_spec
 from contrasweep.services.text import without_secrets
@@ -26,6 +27,8 @@ STOPPED: Final = "stopped"
 FINISHED: Final = "finished"
 BROKEN: Final = "failed"
 INTERRUPTED: Final = "interrupted"
+RESERVE: Final = 64 * 1024
+"""Bytes on disk that a driver keeps, to say at its end why it stopped where no others are left; none to compress."""
 
 
 class SweepState(Sweep):
@@ -68,10 +71,12 @@ class SweepState(Sweep):
         for name, value in changes.items():
             setattr(self, name, value)
 
-    def end_with(self, error: BaseException) -> None:
-        """Stopped where somebody interrupted the driver, failed of anything else."""
+    def end_with(self, error: BaseException, where: Path | None = None) -> None:
+        """Stopped where somebody interrupted the driver or storage has it wait, failed of anything else."""
         if isinstance(error, KeyboardInterrupt):
             self.state = STOPPED
+        elif reason := hindrance(error, where):
+            self.state, self.reason = STOPPED, reason
         else:
             self.state, self.reason = BROKEN, _reason(error)
 
@@ -88,6 +93,8 @@ class SweepFolder:
         self.final = path / "final.json"
         self.log = path / "log.txt"
         self._stop = path / "stop"
+        self._lock, self._reserve = path / "lock", path / ".reserve"
+        self._hold: Hold | None = None
 
     @property
     def sweep_id(self) -> str:
@@ -177,7 +184,7 @@ class SweepFolder:
         path = self.path / "state.json"
         known = path.exists()
         state = SweepState.from_json(self.sweep_id, path.read_text()) if known else self._unknown()
-        if state.state == RUNNING and not self._is_locked():
+        if state.state == RUNNING and not is_held(self._lock):
             state.state = INTERRUPTED
         return state
 
@@ -185,19 +192,22 @@ class SweepFolder:
         return SweepState(id=self.sweep_id, state=STOPPED)
 
     def write_state(self, state: SweepState) -> None:
-        """Keep the state."""
-        write_atomically(self.path / "state.json", state.to_json().encode())
+        """Keep the state, unless somebody else has taken the sweep over."""
+        if not self._is_lost:
+            write_atomically(self.path / "state.json", state.to_json().encode())
 
     @contextmanager
     def driving(self, user: str = "", attempt: int | None = None) -> Iterator[SweepState]:
         """Hold the sweep while driving it, alone: the lock goes with the process, however it ends.
 
         `user` is who submitted it, `attempt` which driver this is: one more than the last, if not said.
-        Yields the state, which is written back at the end.
-        Raises UserError where another process drives the sweep.
+        Yields the state, which is written back at the end. Where storage has the sweep wait it is stopped, with the
+        reason, and the block ends well.
+        Raises UserError where another process drives the sweep, or took it over from this one.
         """
         with self._holding(patience_s=1.0):
             state = self.read_state()
+            write_atomically(self._reserve, os.urandom(RESERVE))
             state.state, state.reason, state.started = RUNNING, "", state.started or time.time()
             state.pid, state.host = os.getpid(), socket.gethostname()
             state.user, state.attempt = user or state.user, state.attempt + 1 if attempt is None else attempt
@@ -205,18 +215,48 @@ class SweepFolder:
             try:
                 yield state
             except BaseException as error:
-                state.end_with(error)
-                raise
+                state.end_with(error, self.path)
+                if not hindrance(error):
+                    raise
             finally:
-                self.write_state(state)
-                self._stop.unlink(missing_ok=True)
+                self._end(state)
+
+    def _end(self, state: SweepState) -> None:
+        """Write the state for the last time, into what was kept free for that; a read-only folder stays as it is.
+
+        Raises UserError where the sweep is somebody else's by now.
+        """
+        if self._is_lost:
+            raise UserError(f"sweep {self.sweep_id} was taken over while this machine slept or hung: {self._driver}")
+        with suppress(OSError):
+            self._reserve.unlink(missing_ok=True)
+        try:
+            self.write_state(state)
+            self._stop.unlink(missing_ok=True)
+        except OSError as error:
+            if not hindrance(error):
+                raise
+
+    @property
+    def _is_lost(self) -> bool:
+        return self._hold is not None and self._hold.is_lost
+
+    @property
+    def _driver(self) -> str:
+        """Where it is driven."""
+        if holder := holder_of(self._lock):
+            return holder.words
+        state = self.read_state()
+        return f"process {state.pid} on {state.host}"
 
     def ask_to_stop(self, attempt: int) -> None:
         """Leave word for driver number `attempt` to stop cleanly; it may come before that driver does."""
         write_atomically(self._stop, str(attempt).encode())
 
     def is_asked_to_stop(self, attempt: int) -> bool:
-        """Whether somebody left word for driver number `attempt`."""
+        """Whether somebody left word for driver number `attempt`, or took the sweep over from it."""
+        if self._is_lost:
+            return True
         try:
             return self._stop.read_text() == str(attempt)
         except FileNotFoundError:
@@ -245,17 +285,10 @@ class SweepFolder:
 
     @contextmanager
     def _holding(self, patience_s: float) -> Iterator[None]:
-        with (self.path / "lock").open("a") as lock:
-            if not _lock(lock, patience_s):
-                raise UserError(f"sweep {self.sweep_id} is already running, in process {self.read_state().pid}")
+        with holding(self._lock, patience(patience_s)) as self._hold:
+            if self._hold is None:
+                raise UserError(f"sweep {self.sweep_id} is already running, in {self._driver}")
             yield
-
-    def _is_locked(self) -> bool:
-        path = self.path / "lock"
-        if not path.exists():
-            return False
-        with path.open("a") as lock:
-            return not _lock(lock, patience_s=0.0)
 
 
 class OuterFolder(SweepFolder):
@@ -316,14 +349,3 @@ def known_id(sweep_id: str, settings: Settings) -> str:
 def _reason(error: BaseException) -> str:
     text = without_secrets(" ".join(str(error).split()))
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
-
-
-def _lock(file: IO[str], patience_s: float) -> bool:
-    """Lock an open file until it is closed, or say that another process has it; a look at it takes a moment."""
-    deadline = time.monotonic() + patience_s
-    while True:
-        if try_lock(file):
-            return True
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(0.05)

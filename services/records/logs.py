@@ -1,10 +1,11 @@
 """Log files: the driver's own, and one for each configuration; plain lines, each with its time in UTC."""
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console, ConsoleRenderable, RenderHook
@@ -76,6 +77,20 @@ class _Lines(WithoutSecrets):
         return "\n".join(f"{stamp} {line}".rstrip() for line in lines if line.strip())
 
 
+class _File(logging.FileHandler):
+    """A log file that leaves out what there is no room for: whoever logs goes on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Nothing for an error of the file; for others, what is usual."""
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close it, also where what is left cannot be written."""
+        with suppress(OSError):
+            super().close()
+
+
 class _Copy(RenderHook):
     """Passes on to a logger, as plain text, what a console is asked to print; bars and cursor moves are left out."""
 
@@ -102,7 +117,7 @@ def _writing(path: Path, *names: str) -> Iterator[None]:
     Ray gives the root logger a handler that would show it on the screen once more.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    handler = _File(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(_Lines())
     loggers = [logging.getLogger(name) for name in names]
     before = [(log.level, log.propagate) for log in loggers]

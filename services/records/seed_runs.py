@@ -3,15 +3,13 @@
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
 
+from contrasweep.services.locks import holding
 from contrasweep.services.records.code import code_digest
-from contrasweep.services.records.locks import try_lock
 from contrasweep.trainers.atomic import write_atomically
 from contrasweep.trainers.config import RunConfig
 from contrasweep.trainers.data.store import json_digest
@@ -81,13 +79,11 @@ class SeedRuns:
     def claimed(self, run: RunConfig, is_asked_to_stop: Callable[[], bool]) -> Iterator[None]:
         """Hold a run for as long as the block, so that nobody trains it twice at once; wait for whoever does now.
 
-        The claim goes with the process, however it ends. Where files cannot be locked nobody is waited for.
+        The claim goes with the process, however it ends.
         """
         path = self._entry(run).with_suffix(".lock")
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as lock:
-            while not _locked(lock) and not is_asked_to_stop():
-                time.sleep(_POLL_S)
+        with holding(path, lambda: not is_asked_to_stop(), _POLL_S):
             yield
 
     def _entry(self, run: RunConfig) -> Path:
@@ -121,10 +117,3 @@ def _copy(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def _locked(file: IO[str]) -> bool:
-    try:
-        return try_lock(file)
-    except OSError:  # a file system without locks
-        return True

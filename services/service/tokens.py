@@ -1,6 +1,5 @@
 """Bearer tokens: who may ask the service for what. The file holds their hashes, never a token."""
 
-import fcntl
 import hashlib
 import hmac
 import json
@@ -16,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
+from contrasweep.services.locks import holding
 from contrasweep.trainers.errors import UserError, nearest
 
 Role: TypeAlias = Literal["viewer", "submitter", "admin"]
@@ -146,8 +146,7 @@ class Tokens:
         """The tokens, to be changed by one process at a time, and written when the block ends well."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.with_suffix(".lock").open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with holding(self._path.with_suffix(".lock"), lambda: True):
                 known = self._read()
                 yield known
                 _write_privately(self._path, json.dumps([asdict(token) for token in known.values()], indent=1))

@@ -1,5 +1,6 @@
 """One driver's run of a sweep in a cluster: track, search, finish."""
 
+import logging
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -75,7 +76,7 @@ class Drive:
         return self._tracked.tracking(state)
 
     def search(self, allotment: Allotment, state: SweepState) -> None:
-        """Search until it is over, the budget is spent, or somebody asks to stop; the state says which."""
+        """Search until it is over, the budget is spent, or somebody or storage has it stop; the state says which."""
         referee = ray.remote(Referee).options(num_cpus=0, max_restarts=-1, max_task_retries=-1)
         judge = referee.remote(self._rule(), self._plan, self._spec.search.parallel, self._storage)
         start, own = self._start, self._folder.sweep_id if self._spec.search.fresh else ""
@@ -91,7 +92,7 @@ class Drive:
                 self._tune(allotment, setup, searcher)
         self._console.print(f"sweeping  {monitor.summary()}", markup=False, highlight=False)
         if supervisor.stopped:
-            state.state, self._tracked.ended = STOPPED, "stopped"
+            state.state, state.reason, self._tracked.ended = STOPPED, supervisor.reason, "stopped"
         else:
             searcher.settle()
         if searcher.aborted:
@@ -149,6 +150,8 @@ class Drive:
         )
 
     def _tune(self, allotment: Allotment, setup: TrialSetup, searcher: SweepSearcher) -> None:
+        # Nobody restores the snapshots that Tune complains of where it cannot write them.
+        logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(run_trial, setup=setup), allotment.trial),
             tune_config=tune.TuneConfig(

@@ -113,7 +113,8 @@ def _search_in(
     with folder.driving(whole.user, whole.attempt) as state, part_log(folder.log):
         extend(folder, state, loaded, session.storage, _storage(session, folder))
         state.take(asked_by(loaded.spec) | {"outer": 0, "gpus": whole.gpus})
-        return search(session, loaded, folder, state, prepared)
+        search(session, loaded, folder, state, prepared)
+    return state
 
 
 def _storage(session: Session, folder: SweepFolder) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from contrasweep.services.records.folder import SweepFolder, SweepState
+from contrasweep.services.records.hindrances import hindrance
 from contrasweep.services.settings import Settings
 from contrasweep.services.stores.tracker import Tracker
 from contrasweep.services.sweep_page import write
@@ -43,7 +44,8 @@ class PageWriter:
             self._tracker.report(*write(self._settings, self._folder, state))
         except Exception as error:  # whatever a figure fails of, the sweep goes on
             if not self._complained:
-                log.warning("the report cannot be written: %s: %s", type(error).__name__, error, exc_info=error)
+                trace = None if hindrance(error) else error
+                log.warning("the report cannot be written: %s: %s", type(error).__name__, error, exc_info=trace)
             self._complained = True
 
     def _keep_up(self, over: threading.Event) -> None:

@@ -177,7 +177,7 @@ class Referee:
         self._ended: dict[int, Racer] = {}
         self._running: dict[int, Racer] = {}
         self._events: list[Event] = []
-        self._pausing = False
+        self._pausing, self._hindrance = False, ""
 
     def judge(self, number: int, replicate: Replicate, row: EpochMetrics, race: bool) -> tuple[Verdict, str]:
         """The verdict on a configuration after an epoch of one of its runs, and the reason."""
@@ -211,6 +211,15 @@ class Referee:
     def pause(self) -> None:
         """From now on every run pauses after its epoch."""
         self._pausing = True
+
+    def hold_up(self, hindrance: str) -> None:
+        """Pause every run for what storage does not let a run do; see `services.records.hindrances`."""
+        self._hindrance = self._hindrance or hindrance
+        self.pause()
+
+    def hindrance(self) -> str:
+        """What every run pauses for; empty where nothing keeps them."""
+        return self._hindrance
 
     def _reason(self, number: int) -> str:
         if self._rule is None:

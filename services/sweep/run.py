@@ -36,7 +36,8 @@ def run_sweep(
     """Run a sweep to its end, or on from where it was interrupted; a finished one is left as it is.
 
     `user` and `attempt` are for the sweep's state: see `SweepFolder.driving`.
-    Returns the state it ended in: finished, or stopped where somebody asked for that.
+    Returns the state it ended in: finished, or stopped where somebody asked for that or storage has it wait, which is
+    its reason.
     Raises UserError for whatever is wrong with the spec, the table or the machine, before there is a sweep;
     from the preparing of the data on, the sweep is `failed` and its state has the reason.
     Raises KeyboardInterrupt where it is interrupted, or asked to stop, while it prepares.
@@ -88,4 +89,6 @@ def run_sweep(
             outer = next(iter(prepared.values())).outer
             (search_outer_folds if outer else search)(session, loaded, folder, state, prepared)
             print_page(console, settings.reports / f"{folder.sweep_id}.html")
+        if state.reason:
+            console.print(state.reason, markup=False, soft_wrap=True)
     return state

@@ -129,7 +129,11 @@ class SweepSearcher(Searcher):
         if error and not (record and record.failure):
             reason = "its process died, again and again"
             write_configuration(self._sweep, number, self._drawn[number], self._plan_of(number), reason)
-        self._listener.trial_ended(number, self._state(number))
+        state = self._state(number)
+        if state == RUNNING:  # it was held up, and so are all: what is drawn next depends on how it ends
+            self.close()
+        if read_record(self._sweep, number, self._plan):  # where storage is full it may not have begun
+            self._listener.trial_ended(number, state)
         self._abort_if_hopeless()
 
     def __getstate__(self) -> dict[str, Any]:

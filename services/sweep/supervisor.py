@@ -36,7 +36,7 @@ class Supervisor:
         self._over = threading.Event()
         self._kept: Counts | None = None
         self._error: Exception | None = None
-        self.stopped = False
+        self.stopped, self.reason = False, ""
 
     @contextmanager
     def supervising(self) -> Iterator[None]:
@@ -52,6 +52,7 @@ class Supervisor:
             thread.join()
         if self._error:
             raise self._error
+        self._pause_if_due()
         self._monitor.follow(ray.get(self._referee.drain.remote()))
         self._keep()
 
@@ -76,8 +77,9 @@ class Supervisor:
         self._folder.write_state(self._state)
 
     def _pause_if_due(self) -> None:
+        self.reason = self.reason or ray.get(self._referee.hindrance.remote())
         asked = self._interrupted.is_set() or self._folder.is_asked_to_stop(self._state.attempt)
-        self.stopped = self.stopped or asked
+        self.stopped = self.stopped or asked or bool(self.reason)
         if self.stopped or self._state.spent_s > self._budget_s:
             self._searcher.close()
             self._referee.pause.remote()

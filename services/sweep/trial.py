@@ -19,6 +19,7 @@ from ray.train.torch import TorchTrainer, get_device
 
 from contrasweep.search_spaces import Configuration
 from contrasweep.services.data.open import Reads
+from contrasweep.services.records.hindrances import hindrance
 from contrasweep.services.records.logs import trial_log
 from contrasweep.services.records.seed_runs import SeedRuns, copy_run
 from contrasweep.services.records.trial_record import (
@@ -127,6 +128,12 @@ class Task:
         assert record
         return record
 
+    @property
+    def state(self) -> str:
+        """How it stands; as if it ran where not even that it begins could be written."""
+        record = read_record(self.setup.sweep, self.number, self.setup.plan)
+        return record.state if record else RUNNING
+
     def folder(self, replicate: Replicate) -> Path:
         """Where a run is kept."""
         return run_folder(self.setup.sweep, self.number, replicate)
@@ -160,6 +167,14 @@ class Task:
         log.info("failed", exc_info=error)
         write_failure(self.setup.sweep, self.number, self.configuration, self.plan, error)
 
+    def is_held_up(self, error: Exception) -> bool:
+        """Whether `error` is of storage that has the sweep wait; then every run pauses."""
+        referee = self.setup.referee
+        if reason := hindrance(error, self.setup.sweep):
+            log.info("paused: %s", reason)
+            ray.get(referee.hold_up.remote(reason))
+        return bool(ray.get(referee.hindrance.remote()))
+
 
 def _is_longer(folder: Path, epochs: int) -> bool:
     history = History.read(folder)
@@ -169,22 +184,34 @@ def _is_longer(folder: Path, epochs: int) -> bool:
 def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
     """The Tune function; `config` is the searcher's: see `Task.of`."""
     task = Task.of(config, setup)
-    task.begin()
-    with trial_log(trial_folder(setup.sweep, task.number)):
-        values = (f"{name} {value}" for name, value in task.configuration.values.items())
-        log.info("begins  %s", "  ".join([task.configuration.method, *values]))
-        try:
-            if setup.spec.training.workers == 1:
-                run_replicates(task, get_local_device(setup.spec))
-            else:
-                run_group(task)
-        except ray.exceptions.RayActorError:
-            raise  # the driver is gone: what this folder says is not for us to write any more
-        except Exception as error:
-            task.fail(error)
-            if not isinstance(error, Diverged | UserError | TrainingFailedError):
-                raise
-    tune.report({"state": task.record.state})
+    try:
+        task.begin()
+        with trial_log(trial_folder(setup.sweep, task.number)):
+            _run(task)
+    except ray.exceptions.RayActorError:
+        raise  # the driver is gone: what this folder says is not for us to write any more
+    except Exception as error:
+        if not task.is_held_up(error):
+            raise
+    tune.report({"state": task.state})
+
+
+def _run(task: Task) -> None:
+    values = (f"{name} {value}" for name, value in task.configuration.values.items())
+    log.info("begins  %s", "  ".join([task.configuration.method, *values]))
+    try:
+        if task.setup.spec.training.workers == 1:
+            run_replicates(task, get_local_device(task.setup.spec))
+        else:
+            run_group(task)
+    except ray.exceptions.RayActorError:
+        raise
+    except Exception as error:
+        if task.is_held_up(error):
+            return
+        task.fail(error)
+        if not isinstance(error, Diverged | UserError | TrainingFailedError):
+            raise
 
 
 def run_replicates(task: Task, device: torch.device) -> None:
@@ -294,6 +321,9 @@ def _group_worker(told: dict[str, Task]) -> None:
         except (Diverged, UserError) as error:
             if rank() == 0:
                 task.fail(error)
+        except Exception as error:
+            task.is_held_up(error)  # the trial hears that its group failed, and not of what
+            raise
 
 
 def get_local_device(spec: SweepSpec) -> torch.device:

@@ -152,6 +152,7 @@ def _failures_kept(given: LoadedSpec, settings: Settings, user: str, attempt: in
             raise
         with SweepFolder.create(settings, given).driving(user, attempt):
             raise error
+        raise  # which `driving` does not where storage has the sweep wait
 
 
 def _known(settings: Settings, target: str, attempt: int) -> Any:

@@ -1,5 +1,7 @@
 """Each check against a thing that is really broken, and one that is not."""
 
+import errno
+import fcntl
 import http.server
 import os
 import socket
@@ -113,6 +115,30 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     assert level(folders.storage, "CONTRASWEEP_STORAGE_PATH", storage_path="/proc/storage") == "fail"
     (tmp_path / "file").touch()
     assert level(folders.volumes, "CONTRASWEEP_VOLUMES", volumes=tmp_path / "file" / "volumes") == "fail"
+
+
+def test_locks_where_there_is_no_flock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(home=tmp_path / "home")
+    assert folders.locks(settings) == ("ok", "flock works", "")
+    monkeypatch.setattr("contrasweep.services.locks.has_flock", lambda folder: False)
+    monkeypatch.setattr(folders, "has_flock", lambda folder: False)
+    level, said, advice = folders.locks(settings) or ("", "", "")
+    assert level == "warn"
+    assert said.startswith(f"no flock that all machines see in {settings.home} (")
+    assert "mount it with flock" in advice
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_home_where_sqlite_cannot_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lockf(file: Any, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "lockf", lockf)
+    level, said, advice = folders.locks(Settings(home=tmp_path)) or ("", "", "")
+    assert (level, said) == ("fail", f"SQLite cannot lock its files in {tmp_path}")
+    assert "CONTRASWEEP_OPTUNA_STORAGE" in advice
+    elsewhere = Settings(home=tmp_path, optuna_storage="postgresql://host/optuna")
+    assert (folders.locks(elsewhere) or ("",))[0] == "ok"
 
 
 def test_a_disk_with_little_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,15 +1,19 @@
 """A sweep's folder: found again, driven by one at a time, honest about a driver that died."""
 
+import errno
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from contrasweep.services import locks
 from contrasweep.services.records.folder import (
     BROKEN,
     FINISHED,
@@ -220,6 +224,33 @@ def test_a_driver_that_was_killed(settings: Settings) -> None:
             assert folder.read_state().state == RUNNING
     finally:
         process.kill()
+
+
+def test_where_storage_has_it_wait_it_is_stopped_with_the_reason(settings: Settings) -> None:
+    folder = create(settings)
+    with folder.driving():
+        raise OSError(errno.ENOSPC, "No space left on device")
+    state = folder.read_state()
+    told = f"{folder.path}: No space left on device; make room there, and `contrasweep resume` goes on"
+    assert (state.state, state.reason) == (STOPPED, told)
+    assert not list(folder.path.glob(".*")), "nothing is left of what was kept free"
+
+
+def test_who_was_replaced_stops_and_writes_nothing_any_more(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "has_flock", lambda folder: False)
+    monkeypatch.setattr(locks, "BEAT_S", 0.05)
+    folder = create(settings)
+    with ExitStack() as successor:
+        with pytest.raises(UserError, match=f"was taken over .*: process {os.getpid()} on "), folder.driving() as state:
+            (folder.path / "lock.lease").unlink()
+            second = successor.enter_context(SweepFolder(folder.path).driving())
+            deadline = time.monotonic() + 20
+            while not folder.is_asked_to_stop(state.attempt) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            folder.write_state(state)
+        assert (folder.read_state().attempt, second.attempt) == (2, 2)
 
 
 def test_a_mistake_of_the_user_is_kept_in_its_own_words(settings: Settings) -> None:

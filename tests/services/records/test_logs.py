@@ -129,3 +129,10 @@ def test_following_to_the_end(tmp_path: Path) -> None:
     over.set()
     thread.join()
     assert read == ["one · line", "another", "and the last"]
+
+
+def test_a_log_that_there_is_no_room_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "log.txt").symlink_to("/dev/full")
+    with trial_log(tmp_path):
+        logging.getLogger("contrasweep.trial").info("an epoch")
+    assert capsys.readouterr().err == ""

@@ -318,6 +318,14 @@ def test_a_finalist_is_never_stopped(tmp_path: Path) -> None:
     assert [referee.judge(1, FIRST, row, False)[0] for row in rows([20.0] * 4)] == [GO] * 4
 
 
+def test_what_holds_one_run_up_holds_all_up(tmp_path: Path) -> None:
+    referee = Referee(None, PLAN, 2, tmp_path)
+    assert (referee.hindrance(), referee.is_pausing()) == ("", False)
+    referee.hold_up("/data: full")
+    referee.hold_up("/data: still full")
+    assert (referee.hindrance(), referee.is_pausing()) == ("/data: full", True)
+
+
 def test_no_racing(tmp_path: Path) -> None:
     leave(tmp_path, 0, BEST)
     assert run_seed(Referee(None, PLAN, 1, tmp_path), tmp_path, 1, 0, [20.0] * 4) == [GO] * 4

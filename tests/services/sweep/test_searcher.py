@@ -22,6 +22,7 @@ from contrasweep.services.records.trial_record import (
     read_record,
     read_records,
     run_folder,
+    trial_folder,
     write_configuration,
 )
 from contrasweep.services.spec import methods
@@ -419,6 +420,23 @@ def test_a_sweep_that_ends_early_leaves_nothing_running_in_optuna(tmp_path: Path
     bench.searcher.settle()
     assert [bench.state(n) for n in range(3)] == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.PRUNED]
     assert bench.reason(1) == "the sweep ended before it"
+
+
+def test_nothing_is_drawn_after_one_that_was_held_up(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, spec(trials=3, parallel=1))
+    bench.suggest()
+    bench.end(0, "paused")
+    assert bench.suggest() == Searcher.FINISHED
+    assert bench.heard.ends == [(0, "running")]
+
+
+def test_one_whose_beginning_could_not_be_written_has_not_ended(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, spec(trials=3, parallel=1))
+    bench.suggest()
+    (trial_folder(bench.sweep, 0) / "trial.json").unlink()
+    bench.searcher.on_trial_complete("tune-1")
+    assert bench.suggest() == Searcher.FINISHED
+    assert bench.heard.ends == []
 
 
 # the end of a search
