@@ -321,10 +321,12 @@ def _print_figures(console: Console, title: str, label: str, figures: SampleFigu
 
 
 def print_sweep(console: Console, sweep: Sweep, trials: Sequence[Trial]) -> None:
-    """Print a sweep's leaderboard or outer folds, and its final figure where it has one."""
+    """Print a sweep's leaderboard or outer folds, its final figure where it has one, and what its budget cut off."""
     print_configurations(console, sweep, trials)
     if sweep.final:
         print_final(console, sweep.unit or sweep.label, sweep.final)
+    if sweep.unfinished:
+        console.print(sweep.reason, soft_wrap=True, markup=False)
 
 
 def print_page(console: Console, page: Path) -> None:
@@ -335,7 +337,14 @@ def print_page(console: Console, page: Path) -> None:
 def print_status(console: Console, sweep: Sweep, trials: Sequence[Trial]) -> None:
     """Print how a sweep stands, and its leaderboard so far."""
     place = f"{sweep.position} in the queue" if sweep.position else ""
-    words = [sweep.id, sweep.state, duration(sweep.spent_s / 3600), sweep.user, place, sweep.reason]
+    words = [
+        sweep.id,
+        sweep.state,
+        duration(sweep.spent_s / 3600),
+        sweep.user,
+        place,
+        "" if sweep.unfinished else sweep.reason,
+    ]
     console.print("  ".join(word for word in words if word), soft_wrap=True, markup=False)
     if sweep.phases:
         spaces = sweep.extent.spaces if sweep.extent else ()
@@ -345,9 +354,12 @@ def print_status(console: Console, sweep: Sweep, trials: Sequence[Trial]) -> Non
 
 
 def _reached(phase: Extent, spaces: Sequence[str]) -> str:
-    """`30 x 3 seeds of simclr`: how far a sweep went before it was extended, and of what, where it has others now."""
+    """`30 x 3 seeds of simclr in 2 h`: how far a sweep went before it was extended, and of what, where it has others
+    now, and the budget that it had.
+    """
     of = f" of {' + '.join(phase.spaces)}" if phase.spaces and {*phase.spaces} != {*spaces} else ""
-    return f"{phase.trials} x {count(len(phase.seeds), 'seed')}{of}"
+    within = f" in {phase.hours:g} h" if phase.hours else ""
+    return f"{phase.trials} x {count(len(phase.seeds), 'seed')}{of}{within}"
 
 
 def sweeps_table(sweeps: Sequence[Sweep]) -> Table:
@@ -373,7 +385,7 @@ def _listed(sweep: Sweep, users: bool, mixed: bool) -> Line:
     return Line(
         (
             sweep.id,
-            f"{sweep.state} ({sweep.position})" if sweep.position else sweep.state,
+            _stands(sweep),
             moment(sweep.started),
             f"{sweep.ended}/{sweep.configurations}",
             number(sweep.best),
@@ -382,6 +394,13 @@ def _listed(sweep: Sweep, users: bool, mixed: bool) -> Line:
             *([sweep.user] if users else []),
         )
     )
+
+
+def _stands(sweep: Sweep) -> str:
+    """Its state, with the place in the queue, or how much its budget left unfinished."""
+    if sweep.position:
+        return f"{sweep.state} ({sweep.position})"
+    return f"{sweep.state}, {sweep.unfinished} unfinished" if sweep.unfinished else sweep.state
 
 
 def _varying(trials: Sequence[Trial]) -> list[str]:
