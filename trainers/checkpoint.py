@@ -26,7 +26,12 @@ def save(path: Path, state: dict[str, Any], former: Path | None = None) -> None:
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """Read a checkpoint: a file that holds code is refused. Raises Damaged where it is not what was written."""
     check(path)
-    return read(path, device)
+    try:
+        return read(path, device)
+    except RuntimeError as error:
+        if "PytorchStreamReader" not in str(error):
+            raise
+        raise Damaged(path, "its directory is not what was written") from error
 
 
 def read(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:

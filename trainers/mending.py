@@ -23,6 +23,7 @@ def mend(folder: Path) -> None:
             begin_anew(stage)
         for error in damaged:
             error.path.unlink(missing_ok=True)
+        for error in damaged:
             log.warning("%s; %s", error, _outlook(stage))
 
 

@@ -20,7 +20,7 @@ from contrasweep.services.data.weights import InitialWeights
 from contrasweep.services.records.folder import STOPPED, SweepFolder, SweepState
 from contrasweep.services.records.leaderboard import told
 from contrasweep.services.records.looks import Looks
-from contrasweep.services.records.trial_record import TrialRecord, read_records, trial_folder
+from contrasweep.services.records.trial_record import TrialRecord, begun_trials, read_records, trial_folder
 from contrasweep.services.screen.progress import meter
 from contrasweep.services.screen.tables import print_final, print_leaderboard
 from contrasweep.services.screen.waiting import waiting
@@ -32,6 +32,7 @@ from contrasweep.services.stores.optuna import line_up, open_study
 from contrasweep.services.sweep.finalize import finalize
 from contrasweep.services.sweep.learned import learn
 from contrasweep.services.sweep.monitor import Monitor
+from contrasweep.services.sweep.putting_back import put_back
 from contrasweep.services.sweep.racing import Referee, Rule
 from contrasweep.services.sweep.reuse import seed_runs
 from contrasweep.services.sweep.searcher import SweepSearcher
@@ -173,6 +174,8 @@ class Drive:
         search, label_ranges = self._spec.search, {o: one.label_range for o, one in self._prepared.items()}
         starts = methods.starts(self._spec, label_ranges)
         study = open_study(self._folder.sweep_id, self._study_storage, starts[: search.trials], search.objective)
+        begun = begun_trials(self._storage)
+        study = put_back(study, self._study_storage, begun, starts[: search.trials], search.objective)
         line_up(study, [start for start in starts if start.method in Spaces.of(study, search.spaces).added])
         return SweepSearcher(
             study,

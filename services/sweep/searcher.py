@@ -21,6 +21,7 @@ from contrasweep.services.records.trial_record import (
 from contrasweep.services.spec.spec import RacingConfig, SearchConfig, SeedPlan
 from contrasweep.services.sweep.drawing import Drawing
 from contrasweep.services.sweep.learned import Learned
+from contrasweep.services.sweep.putting_back import PUT_BACK
 from contrasweep.services.sweep.sampling import REPEATS, Scratch, as_attributes, told
 from contrasweep.services.sweep.spaces import Draw
 from contrasweep.trainers.history import COMPLETE, PRUNED, RUNNING
@@ -173,11 +174,12 @@ class SweepSearcher(Searcher):
         return any(under_way <= number - self._search.parallel for under_way in self._number_of.values())
 
     def _take_up(self, number: int) -> None:
-        """Remember a configuration that was asked for; draw it where the driver died over that."""
+        """Remember a configuration that was asked for; draw it where the driver died over that, or Optuna lost it."""
         record = read_record(self._sweep, number, self._plan)
-        if record is None:
+        if record is None or PUT_BACK in self._study.get_trials(deepcopy=False)[number].user_attrs:
             scratch, configuration = self._draw(number)
-            scratch.keep(configuration.method)
+            if record is None or configuration == record.configuration:
+                scratch.keep(configuration.method)
         self._drawn[number] = record.configuration if record else configuration
 
     def _draw(self, number: int) -> tuple[Scratch, Configuration]:
