@@ -318,6 +318,13 @@ def test_a_finalist_is_never_stopped(tmp_path: Path) -> None:
     assert [referee.judge(1, FIRST, row, False)[0] for row in rows([20.0] * 4)] == [GO] * 4
 
 
+def test_a_run_that_is_made_again_is_judged_as_it_was(tmp_path: Path) -> None:
+    """Without the runs after it, by which the configuration would be stopped."""
+    leave(tmp_path, 0, BEST)
+    leave(tmp_path, 1, {1: [40.0] * 4, 2: [40.0] * 4})
+    assert run_seed(Referee(RULE, PLAN, 1, tmp_path), tmp_path, 1, 0, [6.0] * 4) == [GO] * 4
+
+
 def test_no_racing(tmp_path: Path) -> None:
     leave(tmp_path, 0, BEST)
     assert run_seed(Referee(None, PLAN, 1, tmp_path), tmp_path, 1, 0, [20.0] * 4) == [GO] * 4
