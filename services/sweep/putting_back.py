@@ -35,7 +35,7 @@ def put_back(
     log.warning("Optuna lost trials %s of study %s; they are put back", ", ".join(map(str, lost)), study.study_name)
     whole = [
         _again(trials.get(number), starts[number] if number < len(starts) else None, number in asked)
-        for number in range(max(*trials, *asked) + 1)
+        for number in range(max({*trials, *asked}) + 1)
     ]
     told, noted = study.user_attrs, storage.get_study_system_attrs(study._study_id)
     optuna.delete_study(study_name=study.study_name, storage=storage)
