@@ -18,7 +18,7 @@ from contrasweep.trainers.config import RunConfig, TrainingConfig, weights_file
 from contrasweep.trainers.covariates import Covariates
 from contrasweep.trainers.data.feeds import Feed
 from contrasweep.trainers.distributed import rank, world_size
-from contrasweep.trainers.history import COMPLETE, EpochMetrics, History
+from contrasweep.trainers.history import RUNNING, EpochMetrics, History
 from contrasweep.trainers.model import Model, build_model
 from contrasweep.trainers.normalization import Normalization
 from contrasweep.trainers.probes import Probe
@@ -135,7 +135,7 @@ class TrainState:
             self.save_latest(folder)
 
     def save_latest(self, folder: Path) -> None:
-        """Write `history.json`, and then `latest.pt`, from which training goes on, beside the one before.
+        """Write `history.json`, and then `latest.pt`, from which training goes on; the one before is kept meanwhile.
 
         In this order a verdict that was written stands, even where the checkpoint is an epoch behind.
         """
@@ -152,7 +152,7 @@ class TrainState:
             }
             former = folder / checkpoint.PREVIOUS
             checkpoint.save(folder / checkpoint.LATEST, latest, former)
-            if self.history.state == COMPLETE:
+            if self.history.state != RUNNING:
                 former.unlink(missing_ok=True)
             self.saved_at = time.monotonic()
 

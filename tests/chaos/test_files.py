@@ -4,14 +4,16 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from contrasweep.services.records.final_report import FinalReport
 from contrasweep.services.records.folder import FINISHED, STOPPED, SweepFolder
-from contrasweep.services.records.trial_record import read_records
 from contrasweep.services.settings import Settings
+from contrasweep.trainers.history import COMPLETE, History
 from tests.chaos.undisturbed import Undisturbed, start, undisturbed
 from tests.damage import cut, flip
 
@@ -38,9 +40,17 @@ def killed(undisturbed: Undisturbed, settings: Settings, when: Callable[[Path], 
     while not when(storage):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
-    process.kill()
+    for one in (process, *psutil.Process(process.pid).children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
     process.communicate()
     return storage
+
+
+def is_whole(storage: Path, number: int) -> bool:
+    """Whether a configuration's last run is."""
+    history = History.read(storage / f"trial-{number:04d}/seed-1")
+    return history is not None and history.state == COMPLETE
 
 
 def finished(undisturbed: Undisturbed, settings: Settings) -> SweepFolder:
@@ -64,7 +74,7 @@ def test_a_killed_sweep_with_a_damaged_checkpoint(undisturbed: Undisturbed, tmp_
 
 def test_all_that_a_sweep_left_is_damaged_before_its_end(undisturbed: Undisturbed, tmp_path: Path) -> None:
     settings = undisturbed.home(tmp_path)
-    storage = killed(undisturbed, settings, lambda storage: bool(list(storage.glob("trial-0001/seed-1/best.pt"))))
+    storage = killed(undisturbed, settings, lambda storage: is_whole(storage, 1))
     cut(undisturbed.folder(settings).path / "state.json")
     cut(undisturbed.folder(settings).path / "drivers.json")
     cut(storage / "trial-0000/seed-0/history.json")
@@ -98,30 +108,39 @@ def test_the_end_is_evaluated_again_where_its_report_or_its_weights_are_damaged(
     assert (after.predictions, after.looks) == (before.predictions, before.looks)
 
 
-def test_a_budget_that_ends_a_sweep_can_be_raised(undisturbed: Undisturbed, tmp_path: Path) -> None:
+def test_a_budget_that_ends_a_sweep_before_anything_is_whole(undisturbed: Undisturbed, tmp_path: Path) -> None:
     settings, sweep_id = undisturbed.home(tmp_path), undisturbed.loaded.sweep_id
-    spec = undisturbed.loaded.path.with_name("budget.yaml")
-    spec.write_text(undisturbed.loaded.path.read_text() + "budget: {hours: 0.00001}\n")
+    spec = with_budget(undisturbed, 0.00001)
     printed = run(undisturbed, settings, "run", str(spec), code=2)
-    folder = undisturbed.folder(settings)
-    state = folder.read_state()
+    state = undisturbed.folder(settings).read_state()
     told = "the budget of 1e-05 h ended it with 5 of 5 configurations unfinished, and nothing to evaluate"
     assert state.state == STOPPED and told in state.reason and told in printed
     assert state.reason in run(undisturbed, settings, "resume", sweep_id, code=2)
-    hours = (state.spent_s + 6) / 3600
-    printed = run(undisturbed, settings, "extend", sweep_id, "--hours", f"{hours:.6f}")
+    run(undisturbed, settings, "extend", sweep_id, "--hours", "5")
+    undisturbed.check_equals(settings)
+    state = undisturbed.folder(settings).read_state()
+    assert (state.state, state.unfinished, state.phases) == (FINISHED, 0, ())
+
+
+def test_a_budget_that_ends_a_sweep_in_the_middle(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    settings, sweep_id = undisturbed.home(tmp_path), undisturbed.loaded.sweep_id
+    killed(undisturbed, settings, lambda storage: is_whole(storage, 0))
+    printed = run(undisturbed, settings, "run", str(with_budget(undisturbed, 0.00001)))
+    folder = undisturbed.folder(settings)
     state = folder.read_state()
-    records = read_records(Path(settings.storage_path) / sweep_id, undisturbed.loaded.spec.plan)
-    assert (state.state, state.unfinished > 0) == (FINISHED, True), f"{state}; {len(records)} begun"
-    for shown in (
-        printed,
-        run(undisturbed, settings, "status", sweep_id),
-        run(undisturbed, settings, "report", sweep_id),
-    ):
-        assert state.reason in shown and f"{state.unfinished} of 5 configurations unfinished" in shown
-    spec.write_text(undisturbed.loaded.path.read_text() + "budget: {hours: 5}\n")
-    run(undisturbed, settings, "run", str(spec))
+    assert state.state == FINISHED and f"with {state.unfinished} of 5 configurations unfinished; go on" in state.reason
+    for command in ("status", "report", "resume"):
+        printed += run(undisturbed, settings, command, sweep_id)
+    assert printed.count(state.reason) == 4
+    run(undisturbed, settings, "run", str(with_budget(undisturbed, 5)))
     undisturbed.check_equals(settings)
     state = folder.read_state()
     assert (state.unfinished, state.reason, len(state.phases)) == (0, "", 1)
-    assert FinalReport.read(folder.final).phase == 1
+    assert (FinalReport.read(folder.final).phase, FinalReport.read(folder.final).looks) == (1, 2)
+
+
+def with_budget(undisturbed: Undisturbed, hours: float) -> Path:
+    """The study's spec with a budget."""
+    spec = undisturbed.loaded.path.with_name("budget.yaml")
+    spec.write_text(f"{undisturbed.loaded.path.read_text()}budget: {{hours: {hours:.5f}}}\n")
+    return spec
