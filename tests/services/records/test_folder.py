@@ -334,7 +334,7 @@ def test_a_sweep_that_its_budget_ended_is_over_until_it_has_more(settings: Setti
     ):
         folder.final.unlink(missing_ok=True)
         if final == "report":
-            final_report().write(folder.final)
+            final_report([20, 40, 60], 0).write(folder.final)
         elif final:
             folder.final.write_text("{")
         folder.write_state(SweepState(id=folder.sweep_id, state=state, unfinished=unfinished))
