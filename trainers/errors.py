@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 
 class UserError(ValueError):
@@ -10,6 +11,17 @@ class UserError(ValueError):
     The message names the file, the field and the value, says what is allowed and offers the nearest
     name. A bug of ours is never a UserError.
     """
+
+
+class Damaged(UserError):
+    """A file that this program wrote does not read as it was written; the message names it and says `why`."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(path, why)
+        self.path, self.why = path, why
+
+    def __str__(self) -> str:
+        return f"{self.path} is damaged: {self.why}"
 
 
 class Diverged(RuntimeError):

@@ -15,6 +15,7 @@ EpochMetrics = dict[str, float]
 RUNNING: Final = "running"
 COMPLETE: Final = "complete"
 PRUNED: Final = "pruned"
+HISTORY: Final = "history.json"
 START: Final = "start"
 """The folder, in that of a seed run, of the run that it starts from; what that one's metrics are told under."""
 
@@ -97,10 +98,20 @@ class History:
 
     def write(self, folder: Path) -> None:
         """Write `history.json` in one step: a reader sees the old or the new one, whole."""
-        write_atomically(folder / "history.json", json.dumps(asdict(self), indent=1).encode())
+        write_atomically(folder / HISTORY, json.dumps(asdict(self), indent=1).encode())
 
     @classmethod
     def read(cls, folder: Path) -> "History | None":
-        """The history of a seed's folder, or None where it has not begun."""
-        path = folder / "history.json"
-        return cls(**json.loads(path.read_text())) if path.exists() else None
+        """The history of a seed's folder, or None where it has not begun, or what is there is none (any more)."""
+        try:
+            history = cls(**json.loads((folder / HISTORY).read_bytes()))
+            return history if history._is_sound() else None
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, KeyError, AttributeError):  # not JSON, or not what a history is made of
+            return None
+
+    def _is_sound(self) -> bool:
+        numbers = all(isinstance(value, float | int) for row in self.epochs for value in row.values())
+        counted = [row["epoch"] for row in self.epochs] == list(range(len(self.epochs)))
+        return numbers and counted and self.state in (RUNNING, COMPLETE, PRUNED) and self.objective in OBJECTIVES

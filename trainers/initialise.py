@@ -2,6 +2,7 @@
 
 import re
 import warnings
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -89,7 +90,7 @@ def read_weights(path: str | Path, seed: int) -> dict[str, Tensor]:
     file = weights_file(path, seed)
     try:
         with warnings.catch_warnings(record=True):  # of pickles that are refused right after
-            content: object = checkpoint.load(file)
+            content: object = _content(file)
     except Exception as error:  # torch.load passes on whatever goes wrong in its several readers
         raise UserError(f"model.init_from: {file}: {_why(error)}; allowed: {_ALLOWED}") from error
     tensors = {
@@ -103,6 +104,11 @@ def read_weights(path: str | Path, seed: int) -> dict[str, Tensor]:
         if not tensor.isfinite().all():
             raise UserError(f"model.init_from: {file}: {name} holds numbers that are not finite")
     return tensors
+
+
+def _content(file: Path) -> object:
+    """What a file holds; only what torch has written as zip files, for some years, has checksums."""
+    return checkpoint.load(file) if zipfile.is_zipfile(file) else checkpoint.read(file)
 
 
 def weights_file(path: str | Path, seed: int) -> Path:

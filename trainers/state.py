@@ -18,7 +18,7 @@ from contrasweep.trainers.config import RunConfig, TrainingConfig, weights_file
 from contrasweep.trainers.covariates import Covariates
 from contrasweep.trainers.data.feeds import Feed
 from contrasweep.trainers.distributed import rank, world_size
-from contrasweep.trainers.history import EpochMetrics, History
+from contrasweep.trainers.history import RUNNING, EpochMetrics, History
 from contrasweep.trainers.model import Model, build_model
 from contrasweep.trainers.normalization import Normalization
 from contrasweep.trainers.probes import Probe
@@ -53,8 +53,8 @@ class TrainState:
     @classmethod
     def start(cls, run: RunConfig, feed: Feed, folder: Path, device: torch.device) -> "TrainState":
         """A fresh state, or the one saved in `folder`."""
-        config, latest = run.training, folder / "latest.pt"
-        if latest.exists():
+        config = run.training
+        if checkpoint.last(folder):
             run = run.model_copy(update={"model": run.model.model_copy(update={"init_from": None})})
         torch.manual_seed(fold(run.seed, "weights"))
         model = build_model(run, feed).to(device)
@@ -73,8 +73,10 @@ class TrainState:
             normalization=feed.normalization,
             covariates=feed.covariates,
         )
-        if latest.exists():  # asked again: distributing the network waited for the first worker to have written it
-            state._restore(folder)
+        if saved := checkpoint.last(folder):  # asked again: distributing waited for the first worker to have written it
+            state._restore(saved)
+            if rank() == 0 and History.read(folder) is None:
+                state.history.write(folder)
         return state
 
     @property
@@ -133,7 +135,7 @@ class TrainState:
             self.save_latest(folder)
 
     def save_latest(self, folder: Path) -> None:
-        """Write `history.json`, and then `latest.pt`, from which training goes on.
+        """Write `history.json`, and then `latest.pt`, from which training goes on; the one before is kept meanwhile.
 
         In this order a verdict that was written stands, even where the checkpoint is an epoch behind.
         """
@@ -148,11 +150,14 @@ class TrainState:
                 "losses": torch.stack(self.losses) if self.losses else torch.empty(0),
                 "spent_s": time.monotonic() - self.began,
             }
-            checkpoint.save(folder / "latest.pt", latest)
+            former = folder / checkpoint.PREVIOUS
+            checkpoint.save(folder / checkpoint.LATEST, latest, former)
+            if self.history.state != RUNNING:
+                former.unlink(missing_ok=True)
             self.saved_at = time.monotonic()
 
-    def _restore(self, folder: Path) -> None:
-        latest = checkpoint.load(folder / "latest.pt", self.device)
+    def _restore(self, saved: Path) -> None:
+        latest = checkpoint.load(saved, self.device)
         self.model.load_state_dict(latest["model"])
         if self.ema:
             self.ema.load_state_dict(latest["ema"])

@@ -11,12 +11,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from contrasweep.services.cli.app import INTERRUPTED, Address, Json, Server, SpecPath, SweepId, app, aside, console
+from contrasweep.services.cli.app import (
+    INTERRUPTED,
+    USER_ERROR,
+    Address,
+    Json,
+    Server,
+    SpecPath,
+    SweepId,
+    app,
+    aside,
+    console,
+)
 from contrasweep.services.cli.patience import followed, patiently
 from contrasweep.services.cli.transport import settings_for, verbs
 from contrasweep.services.records.answers import ACTIVE, Answer, Leaderboard, Submitted, Sweep, Trial
 from contrasweep.services.screen.waiting import waiting
 from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.trainers.errors import UserError
 
 if TYPE_CHECKING:
     from contrasweep.services.records.folder import SweepFolder
@@ -98,6 +110,9 @@ def extend(
         str | None, typer.Option(metavar="0..4|0,1,7", help="So many seeds in all; the finalists run the new ones.")
     ] = None,
     finalists: Annotated[int | None, typer.Option(min=1, help="So many finalists.")] = None,
+    hours: Annotated[
+        float | None, typer.Option(min=0, help="A budget of so many hours in all, for a sweep that its budget ended.")
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every complete configuration runs the new seeds.")] = False,
     add_space: Annotated[
         list[str] | None,
@@ -111,17 +126,19 @@ def extend(
     server: Server = "",
     as_json: Json = False,
 ) -> None:
-    """Go on with a sweep, a finished one, too: more trials, seeds, finalists or methods; what it has is kept."""
+    """Go on with a sweep, a finished one, too: more trials, seeds, finalists, methods or time; what it has is kept."""
     from contrasweep.services.records.folder import SweepFolder
-    from contrasweep.services.spec.extent import More, extended, seeds_in
+    from contrasweep.services.spec.extent import extended, more_of, seeds_in
 
-    more = More(
-        trials=trials,
-        seeds=seeds_in(seeds) if seeds else None,
-        finalists=finalists,
-        all=every,
-        add_spaces=tuple(add_space or ()),
-    )
+    given = {
+        "trials": trials,
+        "seeds": seeds_in(seeds) if seeds else None,
+        "finalists": finalists,
+        "hours": hours,
+        "all": every,
+        "add_spaces": tuple(add_space or ()),
+    }
+    more = more_of(given)
     settings = settings_for(address, server)
     if settings.server or settings.jobs_address:
         have(f"extending {sweep_id}", lambda: verbs(address, server).extend(sweep_id, more), as_json)
@@ -310,7 +327,6 @@ def results(
     from contrasweep.services.records.results import write_results
     from contrasweep.services.settings import load_settings
     from contrasweep.services.text import count
-    from contrasweep.trainers.errors import UserError
 
     if csv is None and parquet is None:
         raise UserError("nothing is given; --csv FOLDER, --parquet FOLDER or both are needed")
@@ -358,7 +374,10 @@ def _where(address: str, server: str) -> str:
 
 
 def run_here(loaded: LoadedSpec, shown: Console | None = None) -> LoadedSpec:
-    """The spec of the sweep that is done; ends the program where it was stopped. Progress is `shown` there, or here."""
+    """The spec of the sweep that is done; ends the program where it was stopped. Progress is `shown` there, or here.
+
+    Raises UserError where its budget is spent, with nothing to evaluate.
+    """
     from contrasweep.services.records.folder import STOPPED, SweepFolder, recognised
     from contrasweep.services.settings import load_settings
 
@@ -366,6 +385,8 @@ def run_here(loaded: LoadedSpec, shown: Console | None = None) -> LoadedSpec:
     loaded = recognised(loaded, settings)
     folder = SweepFolder(settings.sweeps / loaded.sweep_id)
     if folder.has_done(loaded):
+        if folder.read_state().state == STOPPED:
+            raise UserError(folder.read_state().reason)
         _show_done(folder, settings, shown)
         return loaded
     with waiting(shown, f"checking {loaded.path.name}"):
@@ -374,6 +395,8 @@ def run_here(loaded: LoadedSpec, shown: Console | None = None) -> LoadedSpec:
 
         check_spec(loaded, settings.data_roots)
     state = run_sweep(loaded, settings, shown)
+    if state.state == STOPPED and state.unfinished:
+        sys.exit(USER_ERROR)
     if state.state == STOPPED:
         shown.print(f"stopped; go on with: contrasweep resume {loaded.sweep_id}", soft_wrap=True)
         sys.exit(INTERRUPTED)

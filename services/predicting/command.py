@@ -26,7 +26,7 @@ from contrasweep.services.screen.progress import meter
 from contrasweep.services.screen.waiting import waiting
 from contrasweep.services.settings import Settings
 from contrasweep.trainers.data.participants import Rejected, Subject
-from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.errors import Damaged, UserError
 from contrasweep.trainers.served import ServedModel
 
 
@@ -75,7 +75,11 @@ def _asking(target: str, settings: Settings, console: Console, address: str) -> 
     on = at(address, settings) if address else None
     with find_model(target, settings) as folder:
         with waiting(console, f"loading {target}"):
-            model = ServedModel.load(folder, "cuda" if torch.cuda.is_available() else "cpu")
+            try:
+                model = ServedModel.load(folder, "cuda" if torch.cuda.is_available() else "cpu")
+            except Damaged as error:
+                again = "a sweep writes its model again where its final.json is removed and it is resumed"
+                raise UserError(f"{error}; {again}") from error
         yield _Asking(folder, model, on, console)
 
 

@@ -13,6 +13,7 @@ from contrasweep.services.records.folder import STOPPED, SweepFolder, recognised
 from contrasweep.services.settings import Settings, load_settings
 from contrasweep.services.spec.spec import LoadedSpec
 from contrasweep.services.verbs.local import Local, describe, read_final
+from contrasweep.trainers.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,15 +95,18 @@ class Sweep(Model):
         finalists: int | None = None,
         all: bool = False,
         add_spaces: Sequence[str] = (),
+        hours: float | None = None,
     ) -> "Sweep":
-        """Go on with it, a finished one, too: so many trials, these seeds, and so many finalists in all, more methods.
+        """Go on with it, a finished one, too: so many trials, these seeds, and so many finalists in all, more methods,
+        and, where its budget ended it, so many hours.
 
         With `all` every complete configuration runs the new seeds, not the finalists alone. It runs here, as with
         `run`, which says what is raised.
         """
         from contrasweep.services.spec.extent import extended, more_of
 
-        given = {"trials": trials, "seeds": seeds, "finalists": finalists, "all": all, "add_spaces": add_spaces}
+        given: dict[str, Any] = {"trials": trials, "seeds": seeds, "finalists": finalists, "hours": hours}
+        given |= {"all": all, "add_spaces": add_spaces}
         return _run(extended(self._spec(), more_of(given)), self._settings)
 
     def resume(self) -> "Sweep":
@@ -130,7 +134,8 @@ def run(spec: str | Path | Mapping[str, Any], *, smoke: bool = False) -> Sweep:
         smoke: only 48 subjects, two methods and two epochs, to see that all goes together.
 
     Raises:
-        UserError: in one line, for whatever is wrong with the spec, the data or the machine.
+        UserError: in one line, for whatever is wrong with the spec, the data or the machine, and where the budget is
+            spent with nothing to evaluate.
         KeyboardInterrupt: it was interrupted.
     """
     loaded = _loaded(spec)
@@ -172,6 +177,10 @@ def _run(loaded: LoadedSpec, settings: Settings) -> Sweep:
     if not folder.has_done(loaded):
         from contrasweep.services.sweep.run import run_sweep
 
-        if run_sweep(loaded, settings, Console(highlight=False)).state == STOPPED:
-            raise KeyboardInterrupt(f"{folder.sweep_id} is stopped; running it again goes on with it")
+        run_sweep(loaded, settings, Console(highlight=False))
+    state = folder.read_state()
+    if state.state == STOPPED and state.unfinished:
+        raise UserError(state.reason)
+    if state.state == STOPPED:
+        raise KeyboardInterrupt(f"{folder.sweep_id} is stopped; running it again goes on with it")
     return Sweep(folder, settings)

@@ -249,7 +249,8 @@ class Sweep(Submission, Counts):
     """How one sweep stands.
 
     Attributes:
-        reason: why it failed, waits or was interrupted.
+        reason: why it failed, waits or was interrupted, and what its budget left unfinished.
+        unfinished: how many configurations its budget left unfinished; with more hours it goes on with them.
         position: in the queue, from 1; 0 where it does not wait.
         attempt: how often it has been handed to the cluster: which of its drivers this is or was, from 1.
         started: when it first began, in seconds since 1970; 0 where it has not.
@@ -269,11 +270,17 @@ class Sweep(Submission, Counts):
     started: float = 0.0
     spent_s: float = 0.0
     gpu_hours: float = 0.0
+    unfinished: int = 0
     phases: tuple[Extent, ...] = ()
     undelivered: bool = False
     test_mae: float | None = None
     final: Final | Pooled | None = None
     searches: tuple["Sweep", ...] = ()
+
+    def reaches(self, wanted: Extent | None) -> bool:
+        """The same, where its budget may have ended it before it came so far."""
+        goes_on = self.unfinished and wanted and self.extent and wanted.outlasts(self.extent)
+        return super().reaches(wanted) and not goes_on
 
 
 class Trial(Answer):

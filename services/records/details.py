@@ -40,6 +40,9 @@ def write_details(final: Path, details: SampleEvaluation) -> None:
 
 
 def read_details(final: Path) -> SampleEvaluation | None:
-    """Those beside `final`; None before it is there, and where an earlier version wrote it."""
+    """Those beside `final`; None before it is there, where an earlier version wrote it, and where they are damaged."""
     path = final.with_name(_FILE)
-    return SampleEvaluation.model_validate_json(path.read_bytes()) if final.exists() and path.exists() else None
+    try:
+        return SampleEvaluation.model_validate_json(path.read_bytes()) if final.exists() else None
+    except (FileNotFoundError, ValueError):
+        return None

@@ -45,6 +45,8 @@ def add_driver(folder: SweepFolder, state: SweepState, digests: Mapping[str, str
 
 
 def read_drivers(folder: SweepFolder) -> list[Driver]:
-    """The drivers so far, the first one first."""
-    path = folder.path / _FILE
-    return [Driver(**driver) for driver in json.loads(path.read_text())] if path.exists() else []
+    """The drivers so far, the first one first; none where they are not known (any more)."""
+    try:
+        return [Driver(**driver) for driver in json.loads((folder.path / _FILE).read_bytes())]
+    except (FileNotFoundError, ValueError, TypeError):  # not JSON, or no drivers
+        return []

@@ -1,12 +1,13 @@
 """What the locked test split, and external cohorts, said of a sweep's best configuration, as `final.json` keeps it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import fsum
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from contrasweep.services.records.answers import (
     Against,
@@ -24,6 +25,7 @@ from contrasweep.services.records.answers import (
 from contrasweep.services.records.parameters import Parameters
 from contrasweep.services.spec.replicate import Replicate, Run
 from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.errors import Damaged
 from contrasweep.trainers.interval import Interval
 from contrasweep.trainers.objectives import DEFAULT
 from contrasweep.trainers.weighted import weighted_mean
@@ -206,8 +208,9 @@ class FinalReport(Evaluation):
 
     @classmethod
     def read(cls, path: Path) -> "FinalReport":
-        """Read `final.json`."""
-        return cls.model_validate_json(path.read_bytes())
+        """Read `final.json`. Raises Damaged where that is none."""
+        with _saying(path):
+            return cls.model_validate_json(path.read_bytes())
 
 
 class PooledReport(Evaluation):
@@ -229,8 +232,25 @@ _REPORTS: TypeAdapter[FinalReport | PooledReport] = TypeAdapter(FinalReport | Po
 
 
 def read_report(path: Path) -> FinalReport | PooledReport:
-    """Read `final.json` of a sweep, with outer folds or without."""
-    return _REPORTS.validate_json(path.read_bytes())
+    """Read `final.json` of a sweep, with outer folds or without. Raises Damaged where that is none."""
+    with _saying(path):
+        return _REPORTS.validate_json(path.read_bytes())
+
+
+def is_report(path: Path) -> bool:
+    """Whether there is a `final.json` that can be read."""
+    try:
+        return bool(read_report(path))
+    except (FileNotFoundError, Damaged):
+        return False
+
+
+@contextmanager
+def _saying(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except ValidationError as error:
+        raise Damaged(path, "`contrasweep resume` evaluates the end again") from error
 
 
 def _mean(said: Mapping[Any, Sequence[float]], weights: Mapping[Any, float]) -> "NDArray[np.float64]":

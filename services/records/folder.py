@@ -15,12 +15,14 @@ from pydantic import ConfigDict
 
 from contrasweep.services.locks import Hold, holder_of, holding, is_held, patience
 from contrasweep.services.records.answers import State, Sweep, fields_of
+from contrasweep.services.records.files import read_json
+from contrasweep.services.records.final_report import is_report
 from contrasweep.services.records.hindrances import hindrance
 from contrasweep.services.settings import Settings
-from contrasweep.services.spec.spec import LoadedSpec, kept_spec
+from contrasweep.services.spec.spec import LoadedSpec, SweepSpec, kept_spec
 from contrasweep.services.text import without_secrets
-from contrasweep.trainers.atomic import write_atomically
-from contrasweep.trainers.errors import UserError, nearest
+from contrasweep.trainers.atomic import replacing, write_atomically
+from contrasweep.trainers.errors import Damaged, UserError, nearest
 
 RUNNING: Final = "running"
 STOPPED: Final = "stopped"
@@ -29,6 +31,7 @@ BROKEN: Final = "failed"
 INTERRUPTED: Final = "interrupted"
 RESERVE: Final = 64 * 1024
 """Bytes on disk that a driver keeps, to say at its end why it stopped where no others are left; none to compress."""
+_STATE, _STATE_BEFORE, _ORIGIN = "state.json", "state-before.json", "origin.json"
 
 
 class SweepState(Sweep):
@@ -117,12 +120,22 @@ class SweepFolder:
     def keep(self, loaded: LoadedSpec) -> None:
         """Keep the spec, with all that may change of it - where, how long and how far - and where it came from."""
         origin = {"path": str(loaded.path.absolute()), "base": str(loaded.base)}
-        write_atomically(self.path / "origin.json", json.dumps(origin).encode())
+        write_atomically(self.path / _ORIGIN, json.dumps(origin).encode())
         write_atomically(self.path / "spec.yaml", loaded.spec.to_yaml().encode())  # last: it makes the sweep known
 
     def has_done(self, loaded: LoadedSpec) -> bool:
-        """Whether it is finished, as far as `loaded`, a spec of this sweep, asks."""
-        return self.read_state().state == FINISHED and not loaded.spec.goes_beyond(self.load().spec)
+        """Whether it is over, as far as `loaded`, a spec of this sweep, asks and gives it time: finished, with a final
+        figure that can be read, or stopped by its budget before there was anything to evaluate.
+        """
+        state, before = self.read_state(), self.kept()
+        if before is None or loaded.spec.goes_beyond(before):
+            return False
+        if state.unfinished and loaded.spec.extent.outlasts(before.extent):
+            return False
+        has_final = is_report(self.final)
+        return (
+            has_final if state.state == FINISHED else state.state == STOPPED and state.unfinished > 0 and not has_final
+        )
 
     @classmethod
     def find(cls, settings: Settings, sweep_id: str) -> "SweepFolder":
@@ -166,35 +179,53 @@ class SweepFolder:
         return [OuterFolder(self, number) for number in sorted(numbers)]
 
     def load(self) -> LoadedSpec:
-        """The sweep's spec, with paths relative to where it was first given."""
-        origin = json.loads((self.path / "origin.json").read_text())
+        """The sweep's spec, with paths relative to where it was first given.
+
+        Raises UserError where that is damaged; `contrasweep run` with the study's own file mends it.
+        """
         stored = self.path / "spec.yaml"
-        spec = kept_spec(stored.read_text(), str(stored))
+        spec = kept_spec(stored.read_bytes(), str(stored))
+        origin = read_json(self.path / _ORIGIN, "path", "base")
+        if origin is None:
+            raise Damaged(self.path / _ORIGIN, "`contrasweep run SPEC`, with the study's own file, writes it anew")
         return LoadedSpec(spec, Path(origin["path"]), Path(origin["base"]), self.sweep_id)
+
+    def kept(self) -> SweepSpec | None:
+        """The sweep's spec alone; None where this version cannot read it."""
+        try:
+            return self.load().spec
+        except (UserError, OSError):
+            return None
 
     def hashes_to(self) -> str:
         """The id that this version gives the sweep's spec; empty where it cannot read it."""
-        try:
-            return self.load().spec.sweep_id
-        except (UserError, OSError, ValueError, KeyError):
-            return ""
+        spec = self.kept()
+        return spec.sweep_id if spec else ""
 
     def read_state(self) -> SweepState:
-        """The state; `interrupted` where it says running but no driver holds the lock."""
-        path = self.path / "state.json"
-        known = path.exists()
-        state = SweepState.from_json(self.sweep_id, path.read_text()) if known else self._unknown()
+        """The state; `interrupted` where it says running but no driver holds the lock.
+
+        Where it is damaged it is the one before it, of some seconds ago; without either, what else is there tells.
+        """
+        state = self._stored(_STATE) or self._stored(_STATE_BEFORE) or self._unknown()
         if state.state == RUNNING and not is_held(self._lock):
             state.state = INTERRUPTED
         return state
 
+    def _stored(self, name: str) -> SweepState | None:
+        try:
+            return SweepState.from_json(self.sweep_id, (self.path / name).read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
     def _unknown(self) -> SweepState:
-        return SweepState(id=self.sweep_id, state=STOPPED)
+        return SweepState(id=self.sweep_id, state=FINISHED if is_report(self.final) else STOPPED)
 
     def write_state(self, state: SweepState) -> None:
-        """Keep the state, unless somebody else has taken the sweep over."""
+        """Keep the state, and the one before it, unless somebody else has taken the sweep over."""
         if not self._is_lost:
-            write_atomically(self.path / "state.json", state.to_json().encode())
+            with replacing(self.path / _STATE, self.path / _STATE_BEFORE) as file:
+                file.write(state.to_json().encode())
 
     @contextmanager
     def driving(self, user: str = "", attempt: int | None = None) -> Iterator[SweepState]:
@@ -328,7 +359,8 @@ def recognised(loaded: LoadedSpec, settings: Settings) -> LoadedSpec:
     """The spec under the id of the sweep that it is, going at least as far as that has been asked to."""
     sweep_id = loaded.known_as or known_id(loaded.spec.sweep_id, settings)
     folder = SweepFolder(settings.sweeps / sweep_id)
-    spec = loaded.spec.going_on_from(folder.load().spec) if folder.is_known else loaded.spec
+    before = folder.kept() if folder.is_known else None
+    spec = loaded.spec.going_on_from(before) if before else loaded.spec
     return replace(loaded, spec=spec, known_as=sweep_id)
 
 

@@ -2,10 +2,11 @@
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from contrasweep.services.settings import Settings
 from contrasweep.trainers.data.store import json_digest
@@ -54,17 +55,18 @@ class Looks:
 def _append(path: Path, line: str) -> None:
     """Add a line in one step, so that two sweeps can at the same moment."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        os.write(file, line.encode())
+        size = os.fstat(file).st_size
+        is_torn = size and os.pread(file, 1, size - 1) != b"\n"
+        os.write(file, ("\n" * is_torn + line).encode())
         os.fsync(file)
     finally:
         os.close(file)
 
 
-def _read(path: Path) -> Iterable[Look]:
-    try:
-        lines = path.read_text().splitlines()
-    except FileNotFoundError:
-        return ()
-    return [Look.model_validate_json(line) for line in lines if line]
+def _read(path: Path) -> Iterator[Look]:
+    """The looks in a file; a line that is damaged is in the other one, too."""
+    for line in path.read_bytes().splitlines() if path.exists() else ():
+        with suppress(ValidationError):
+            yield Look.model_validate_json(line)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from contrasweep.services.records.parquet import read_parquet
 from contrasweep.services.spec.replicate import Replicate
 from contrasweep.trainers.atomic import replacing
 
@@ -60,18 +61,16 @@ def write_readings(path: Path, readings: Iterable[Sequence[Reading]]) -> None:
     import pyarrow.parquet as pq
 
     schema = _schema()
-    with replacing(path) as file, pq.ParquetWriter(file, schema) as writer:
+    with replacing(path) as file, pq.ParquetWriter(file, schema, write_page_checksum=True) as writer:
         for together in readings:
             parts = [pa.table(_columns(one), schema) for one in together]
             writer.write_table(pa.concat_tables([schema.empty_table(), *parts]).combine_chunks())
 
 
 def read_readings(final: Path) -> "pa.Table":
-    """The table beside `final`; empty where there is none."""
-    import pyarrow.parquet as pq
-
+    """The table beside `final`; empty where there is none. Raises Damaged where it is not what was written."""
     path = final.with_name(READINGS)
-    return pq.read_table(path) if path.exists() else _schema().empty_table()
+    return read_parquet(path) if path.exists() else _schema().empty_table()
 
 
 def _schema() -> "pa.Schema":

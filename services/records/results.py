@@ -22,6 +22,7 @@ from contrasweep.services.records.files import write_asked
 from contrasweep.services.records.final_report import FinalReport
 from contrasweep.services.records.folder import SweepFolder
 from contrasweep.services.records.leaderboard import told
+from contrasweep.services.records.parquet import read_parquet
 from contrasweep.services.records.readings import read_readings
 from contrasweep.services.records.tested import TESTED
 from contrasweep.services.records.trial_record import TrialRecord, finite, read_records, trial_folder
@@ -217,11 +218,7 @@ def _readings(folder: SweepFolder) -> "pa.Table":
 
 
 def _tested(path: Path) -> list[Row]:
-    if not path.exists():
-        return []
-    import pyarrow.parquet as pq
-
-    rows: list[Row] = pq.read_table(path).to_pylist()
+    rows: list[Row] = read_parquet(path).to_pylist() if path.exists() else []
     return rows
 
 

@@ -1,6 +1,7 @@
 """Seed runs that are there already, of whatever sweep: what makes one, where it is, and whoever trains it now."""
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -10,9 +11,11 @@ from pathlib import Path
 
 from contrasweep.services.locks import holding
 from contrasweep.services.records.code import code_digest
+from contrasweep.trainers import checkpoint
 from contrasweep.trainers.atomic import write_atomically
 from contrasweep.trainers.config import RunConfig
 from contrasweep.trainers.data.store import json_digest
+from contrasweep.trainers.errors import Damaged
 from contrasweep.trainers.history import COMPLETE, START, History
 
 AFTERWARDS = ("trainers/analyses", "trainers/baselines", "trainers/exports", "trainers/served")
@@ -20,6 +23,7 @@ AFTERWARDS = ("trainers/analyses", "trainers/baselines", "trainers/exports", "tr
 
 _MACHINES = ("cpus_per_worker", "gpus_per_worker")
 _POLL_S = 1.0
+log = logging.getLogger("contrasweep.trial")
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,20 @@ class SeedRuns:
             return None
         whole = history is not None and history.state == COMPLETE
         return folder if whole and all((folder / name).exists() for name in run.kept.values()) else None
+
+    def take(self, run: RunConfig) -> Path | None:
+        """The same, to be copied: weights that are damaged are said, and not found again."""
+        folder = self.find(run)
+        if folder is None:
+            return None
+        try:
+            for name in run.kept.values():
+                checkpoint.check(folder / name)
+        except Damaged as error:
+            log.warning("%s; it is not taken", error)
+            self._entry(run).unlink(missing_ok=True)
+            return None
+        return folder
 
     def name_of(self, folder: Path) -> str:
         """How a run is called: its sweep, trial and seed."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import stdev
 from typing import TYPE_CHECKING, NamedTuple
 
+from contrasweep.services.records.parquet import saying_damage
 from contrasweep.services.spec.replicate import REFIT, Replicate, replicate_named
 from contrasweep.trainers.atomic import replacing
 
@@ -58,7 +59,7 @@ def write_tested(path: Path, said: Iterable[Said]) -> None:
         "prediction": pa.float64(),
     }
     schema = pa.schema(kinds)
-    with replacing(path) as file, pq.ParquetWriter(file, schema) as writer:
+    with replacing(path) as file, pq.ParquetWriter(file, schema, write_page_checksum=True) as writer:
         for one in said:
             rows = len(one.scans)
             columns = ([one.trial] * rows, [str(one.run)] * rows, list(one.scans), one.labels, one.predictions)
@@ -66,13 +67,16 @@ def write_tested(path: Path, said: Iterable[Said]) -> None:
 
 
 def read_tested(path: Path) -> list[OnTest]:
-    """The configurations in the file, the best on the test split first; without runs on all but that split."""
+    """The configurations in the file, the best on the test split first; without runs on all but that split.
+
+    Raises Damaged where it is not what was written.
+    """
     import numpy as np
     import pyarrow.parquet as pq
 
     of_runs: dict[int, dict[Replicate, float]] = {}
     sums: dict[int, NDArray[np.float64]] = {}
-    with pq.ParquetFile(path) as file:
+    with saying_damage(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
             trial, run = table["trial"][0].as_py(), replicate_named(table["run"][0].as_py())

@@ -11,18 +11,21 @@ from typing import Final, Literal
 
 from contrasweep.search_spaces import Configuration, Value
 from contrasweep.services.records.answers import Trial
+from contrasweep.services.records.files import read_json
 from contrasweep.services.records.parameters import from_json, to_json
 from contrasweep.services.spec.replicate import REFIT, Replicate, replicate_named
 from contrasweep.services.spec.spec import SeedPlan
 from contrasweep.services.text import number as shown
 from contrasweep.services.text import without_secrets
-from contrasweep.trainers.atomic import write_atomically
+from contrasweep.trainers.atomic import remove, write_atomically
 from contrasweep.trainers.costs import COSTS
 from contrasweep.trainers.history import COMPLETE, PRUNED, RUNNING, History
 from contrasweep.trainers.objectives import OBJECTIVES
 
 FAILED: Final = "failed"
 REPEATABLE = ("Diverged: ", "UserError: ")
+_TRIAL, _TRIAL_KEYS = "trial.json", ("method", "params", "training", "failure")
+_RACED, _RACED_KEYS = "raced.json", ("seeds", "epochs")
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class TrialRecord:
         plan, epochs = replace(self.plan, seeds=self.raced.seeds), self.raced.epochs
         whole = all(epochs.get(run, 0) >= plan.judged_epochs for run in plan.replicates)
         state = COMPLETE if whole else PRUNED
-        left = {run: self.histories[run].up_to(n, state) for run, n in epochs.items()}
+        left = {run: self.histories[run].up_to(n, state) for run, n in epochs.items() if run in self.histories}
         return replace(self, failure="", histories=left, plan=plan, raced=None)
 
     def as_judged(self) -> "TrialRecord":
@@ -236,7 +239,7 @@ def write_configuration(
         "failure": failure,
     }
     text = json.dumps(content, indent=1, allow_nan=False)
-    write_atomically(trial_folder(sweep, number) / "trial.json", text.encode())
+    write_atomically(trial_folder(sweep, number) / _TRIAL, text.encode())
 
 
 def write_failure(sweep: Path, number: int, configuration: Configuration, plan: SeedPlan, error: Exception) -> None:
@@ -248,14 +251,14 @@ def write_failure(sweep: Path, number: int, configuration: Configuration, plan: 
 
 
 def read_record(sweep: Path, number: int, plan: SeedPlan) -> TrialRecord | None:
-    """The record of a configuration, or None where it has not begun.
+    """The record of a configuration, or None where it has not begun, or its `trial.json` is damaged.
 
     Its plan has its own seeds, since those of `plan` came later where a sweep was extended, folds and epochs.
     """
-    path = trial_folder(sweep, number) / "trial.json"
-    if not path.exists():
+    path = trial_folder(sweep, number) / _TRIAL
+    content = read_json(path, *_TRIAL_KEYS)
+    if content is None:
         return None
-    content = json.loads(path.read_text())
     configuration = Configuration(
         content["method"],
         from_json(content["params"]),
@@ -274,23 +277,41 @@ def read_record(sweep: Path, number: int, plan: SeedPlan) -> TrialRecord | None:
         earlier_epochs=earlier,
         judged_epochs=judged,
     )
-    raced = _read_raced(path.with_name("raced.json"))
+    raced = _read_raced(path.with_name(_RACED))
     return TrialRecord(number, configuration, content["failure"], histories, own, raced)
 
 
 def keep_race(sweep: Path, number: int, plan: SeedPlan) -> None:
     """Write down how far a configuration's race went, before it goes on as a finalist for the first time."""
-    path, record = trial_folder(sweep, number) / "raced.json", read_record(sweep, number, plan)
+    path, record = trial_folder(sweep, number) / _RACED, read_record(sweep, number, plan)
     if record is not None and not path.exists():
         epochs = {str(run): len(history.epochs) for run, history in record.histories.items()}
         write_atomically(path, json.dumps({"seeds": record.plan.seeds, "epochs": epochs}).encode())
 
 
 def _read_raced(path: Path) -> Raced | None:
-    if not path.exists():
+    content = read_json(path, *_RACED_KEYS)
+    if content is None:
         return None
-    content = json.loads(path.read_text())
     return Raced(tuple(content["seeds"]), {replicate_named(run): epochs for run, epochs in content["epochs"].items()})
+
+
+def remove_damaged(sweep: Path) -> list[str]:
+    """Remove what cannot be read of the records of a sweep; a line of each says what becomes of the configuration.
+
+    Without `trial.json` it is drawn again, the same, and its runs are kept. Without `raced.json` nobody knows how far
+    its race went: it races again.
+    """
+    told = []
+    for path in sorted(sweep.glob(f"trial-*/{_TRIAL}")):
+        if read_json(path, *_TRIAL_KEYS) is None:
+            path.unlink()
+            told.append(f"{path} is damaged; its configuration is drawn again")
+    for path in sorted(sweep.glob(f"trial-*/{_RACED}")):
+        if read_json(path, *_RACED_KEYS) is None:
+            remove(path.parent)
+            told.append(f"{path} is damaged; its configuration is run again")
+    return told
 
 
 def is_refitted(sweep: Path, record: TrialRecord) -> bool:
@@ -313,4 +334,4 @@ def keep_seeds(sweep: Path, plan: SeedPlan) -> None:
 
 def begun_trials(sweep: Path) -> list[int]:
     """The numbers of the configurations that have begun, in their order."""
-    return sorted(int(path.parent.name.removeprefix("trial-")) for path in sweep.glob("trial-*/trial.json"))
+    return sorted(int(path.parent.name.removeprefix("trial-")) for path in sweep.glob(f"trial-*/{_TRIAL}"))

@@ -328,12 +328,14 @@ def _print_figures(console: Console, title: str, label: str, figures: SampleFigu
 
 
 def print_sweep(console: Console, sweep: Sweep, trials: Sequence[Trial]) -> None:
-    """Print a sweep's leaderboard or outer folds, and its final figure where it has one."""
+    """Print a sweep's leaderboard or outer folds, its final figure where it has one, and what its budget cut off."""
     print_configurations(console, sweep, trials)
     if sweep.final:
         print_final(console, sweep.unit or sweep.label, sweep.final)
     if sweep.undelivered:
         console.print(f"mlflow    {undelivered_words(sweep.id)}", soft_wrap=True, markup=False)
+    if sweep.unfinished:
+        console.print(sweep.reason, soft_wrap=True, markup=False)
 
 
 def print_page(console: Console, page: Path) -> None:
@@ -344,7 +346,14 @@ def print_page(console: Console, page: Path) -> None:
 def print_status(console: Console, sweep: Sweep, trials: Sequence[Trial]) -> None:
     """Print how a sweep stands, and its leaderboard so far."""
     place = f"{sweep.position} in the queue" if sweep.position else ""
-    words = [sweep.id, sweep.state, duration(sweep.spent_s / 3600), sweep.user, place, sweep.reason]
+    words = [
+        sweep.id,
+        sweep.state,
+        duration(sweep.spent_s / 3600),
+        sweep.user,
+        place,
+        "" if sweep.unfinished else sweep.reason,
+    ]
     console.print("  ".join(word for word in words if word), soft_wrap=True, markup=False)
     if sweep.phases:
         spaces = sweep.extent.spaces if sweep.extent else ()
@@ -354,9 +363,12 @@ def print_status(console: Console, sweep: Sweep, trials: Sequence[Trial]) -> Non
 
 
 def _reached(phase: Extent, spaces: Sequence[str]) -> str:
-    """`30 x 3 seeds of simclr`: how far a sweep went before it was extended, and of what, where it has others now."""
+    """`30 x 3 seeds of simclr in 2 h`: how far a sweep went before it was extended, and of what, where it has others
+    now, and the budget that it had.
+    """
     of = f" of {' + '.join(phase.spaces)}" if phase.spaces and {*phase.spaces} != {*spaces} else ""
-    return f"{phase.trials} x {count(len(phase.seeds), 'seed')}{of}"
+    within = f" in {phase.hours:g} h" if phase.hours else ""
+    return f"{phase.trials} x {count(len(phase.seeds), 'seed')}{of}{within}"
 
 
 def sweeps_table(sweeps: Sequence[Sweep]) -> Table:
@@ -382,7 +394,7 @@ def _listed(sweep: Sweep, users: bool, mixed: bool) -> Line:
     return Line(
         (
             sweep.id,
-            _listed_state(sweep),
+            _stands(sweep),
             moment(sweep.started),
             f"{sweep.ended}/{sweep.configurations}",
             number(sweep.best),
@@ -393,9 +405,11 @@ def _listed(sweep: Sweep, users: bool, mixed: bool) -> Line:
     )
 
 
-def _listed_state(sweep: Sweep) -> str:
+def _stands(sweep: Sweep) -> str:
+    """Its state, with the place in the queue, how much its budget left unfinished, and that MLflow lacks some of it."""
     place = f" ({sweep.position})" if sweep.position else ""
-    return f"{sweep.state}{place}{', not delivered' if sweep.undelivered else ''}"
+    unfinished = f", {sweep.unfinished} unfinished" if sweep.unfinished else ""
+    return f"{sweep.state}{place}{unfinished}{', not delivered' if sweep.undelivered else ''}"
 
 
 def _varying(trials: Sequence[Trial]) -> list[str]:

@@ -1,6 +1,7 @@
-"""The final figure in words, the same on screen and page."""
+"""The final figure, and what a budget cut off, in words, the same on screen and page."""
 
 from contrasweep.services.records.answers import Against, BaselineFigures, Beside, Ensembled, Figures
+from contrasweep.services.spec.spec import SweepSpec
 from contrasweep.services.text import count, interval, spread
 from contrasweep.trainers.interval import Interval
 from contrasweep.trainers.objectives import OBJECTIVES
@@ -90,3 +91,17 @@ def optimism(*, fresh: bool, configurations: int) -> str:
     if fresh or configurations == 1:
         return ""
     return f"too good: it chose the best of {count(configurations, 'configuration') if configurations else 'all'}"
+
+
+def cut_words(sweep_id: str, spec: SweepSpec, unfinished: int, *, evaluated: bool) -> str:
+    """That the budget left so many configurations unfinished, and how a sweep, or the search in an outer fold, goes on.
+
+    A budget twice as large is named, which is to be edited.
+    """
+    hours, (whole, is_part, _) = spec.budget.hours or 0.0, sweep_id.partition(".")
+    outer = 0 if is_part else spec.data.split.outer
+    many = spec.search.trials * (outer if isinstance(outer, int) and outer else 1)
+    nothing = "" if evaluated else ", and nothing to evaluate"
+    go_on = "" if is_part else f"; go on with: contrasweep extend {whole} --hours {2 * hours:g}"
+    cut = f"{unfinished} of {count(max(many, unfinished), 'configuration')} unfinished"
+    return f"the budget of {hours:g} h ended it with {cut}{nothing}{go_on}"

@@ -9,10 +9,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from contrasweep.services.complaints import complaint
-from contrasweep.services.spec.spec import FIRST_FRESH, FRESH_ARE_KEPT, LoadedSpec, SearchConfig, Seed
+from contrasweep.services.spec.spec import (
+    FIRST_FRESH,
+    FRESH_ARE_KEPT,
+    BudgetConfig,
+    LoadedSpec,
+    SearchConfig,
+    Seed,
+)
 from contrasweep.trainers.config import Frozen
 from contrasweep.trainers.errors import UserError, nearest
-from contrasweep.trainers.parameters import Count
+from contrasweep.trainers.parameters import Count, Positive
 from contrasweep.trainers.registry import declared
 
 
@@ -20,7 +27,7 @@ class More(Frozen):
     """What a sweep is extended to; what is null stays.
 
     `all`: every complete configuration runs the new seeds. `add_spaces`: methods that join `search.spaces`; without
-    `trials` these then grow by their share.
+    `trials` these then grow by their share. `hours`: the budget, in all, of a sweep that its budget ended.
     """
 
     trials: Count | None = None
@@ -28,6 +35,7 @@ class More(Frozen):
     finalists: Count | None = None
     all: bool = False
     add_spaces: tuple[str, ...] = ()
+    hours: Positive | None = None
 
 
 def more_of(given: Mapping[str, Any]) -> More:
@@ -41,21 +49,25 @@ def more_of(given: Mapping[str, Any]) -> More:
 def extended(loaded: LoadedSpec, more: More) -> LoadedSpec:
     """The spec of a sweep that goes as far as `more` says.
 
-    Raises UserError where nothing is said, or less than the sweep has already, finalists without racing, a seed that is
-    kept for finalists, or a space that is none.
+    Raises UserError where nothing is said, or less than the sweep has already, finalists without racing, hours without
+    a budget, a seed that is kept for finalists, or a space that is none.
     """
     search = loaded.spec.search
     if more == More():
-        raise UserError(f"extend {loaded.sweep_id}: --trials, --seeds, --finalists, --add-space or --all says to what")
+        options = "--trials, --seeds, --finalists, --add-space, --hours or --all"
+        raise UserError(f"extend {loaded.sweep_id}: {options} says to what")
     if more.finalists is not None and search.racing is None:
         raise UserError(f"--finalists: sweep {loaded.sweep_id} has no racing, every configuration runs all its seeds")
+    if more.hours is not None and loaded.spec.budget.hours is None:
+        raise UserError(f"--hours: sweep {loaded.sweep_id} has no budget that could end it")
     spaces, finalists = _added(search, more.add_spaces), search.racing.finalists if search.racing else 0
     for option, wanted, least, now in (
         ("--trials", more.trials, search.trials + bool(spaces), search.trials),
         ("--finalists", more.finalists, finalists, finalists),
+        ("--hours", more.hours, loaded.spec.budget.hours or 0, loaded.spec.budget.hours or 0),
     ):
         if wanted is not None and wanted < least:
-            raise UserError(f"{option}: {wanted} is not allowed: sweep {loaded.sweep_id} has {now} already")
+            raise UserError(f"{option}: {wanted:g} is not allowed: sweep {loaded.sweep_id} has {now:g} already")
     for seed in more.seeds or ():
         if search.judges_fresh and seed >= FIRST_FRESH:
             raise UserError(f"--seeds: {seed} is not allowed: {FRESH_ARE_KEPT}")
@@ -67,7 +79,9 @@ def extended(loaded: LoadedSpec, more: More) -> LoadedSpec:
     }
     if search.racing and more.finalists:
         changes["racing"] = search.racing.model_copy(update={"finalists": more.finalists})
-    return replace(loaded, spec=loaded.spec.searching(**changes))
+    spec = loaded.spec.searching(**changes)
+    budget = BudgetConfig(hours=more.hours) if more.hours else spec.budget
+    return replace(loaded, spec=spec.model_copy(update={"budget": budget}))
 
 
 def _added(search: SearchConfig, spaces: Sequence[str]) -> tuple[str, ...]:

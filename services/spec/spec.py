@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -357,9 +358,10 @@ class FinalConfig(Frozen):
 
 class Extent(Frozen):
     """How far a sweep goes: how many configurations, which seeds, for whom those that came later, how many finalists,
-    and out of which spaces.
+    out of which spaces, and for how long.
 
-    `finalists` is null without racing; `spaces` is empty where a version that could add none wrote it down.
+    `finalists` is null without racing; `spaces` is empty where a version that could add none wrote it down. `hours` is
+    the budget, null without one; whether a sweep needed all of it the extent does not say.
     """
 
     trials: int
@@ -367,9 +369,16 @@ class Extent(Frozen):
     new_seeds: Literal["finalists", "all"] = "finalists"
     finalists: int | None = None
     spaces: tuple[str, ...] = ()
+    hours: float | None = None
+
+    def outlasts(self, other: "Extent") -> bool:
+        """Whether its budget is the larger one."""
+        return (self.hours or math.inf) > (other.hours or math.inf)
 
     def covers(self, other: "Extent") -> bool:
-        """Whether a sweep that went so far has nothing more to do for one that is to go as far as `other`."""
+        """Whether a sweep that went so far has nothing more to do for one that is to go as far as `other`, had it the
+        time.
+        """
         return (
             self.trials >= other.trials
             and {*self.seeds} >= {*other.seeds}
@@ -804,7 +813,7 @@ class SweepSpec(Frozen):
         """How far the sweep goes: what may grow without it being another one."""
         fields = {field: getattr(self.search, field) for field in EXTENT}
         finalists = self.search.racing.finalists if self.search.racing else None
-        return Extent(**fields, finalists=finalists, spaces=self.search.spaces)
+        return Extent(**fields, finalists=finalists, spaces=self.search.spaces, hours=self.budget.hours)
 
     def to_yaml(self) -> str:
         """The canonical YAML, defaults included; `parse_spec` gives the same spec back."""

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from upath import UPath
 
 from contrasweep.search_spaces import Configuration
 from contrasweep.services.records.final_report import FinalReport, read_report
 from contrasweep.services.records.folder import SweepFolder
+from contrasweep.services.records.parquet import EVALUATE_AGAIN, read_parquet
 from contrasweep.services.records.readings import EMBEDDINGS, SCANS, read_readings
 from contrasweep.services.records.tested import TESTED
 from contrasweep.services.records.trial_record import TrialRecord, read_records
@@ -27,7 +27,7 @@ from contrasweep.trainers.data.participants import outside_training, read_subjec
 from contrasweep.trainers.data.splits import store_splits
 from contrasweep.trainers.data.store import StoredSubject, VolumeStore
 from contrasweep.trainers.data.training import training_split
-from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.errors import Damaged, UserError
 from contrasweep.trainers.readings import HEAD
 
 _TEST = "test"
@@ -103,7 +103,7 @@ class _Files:
 
     def predictions(self) -> dict[Reading, NDArray[np.float64]]:
         """Every reading's predictions [n], the judged ones first, which are there whatever was read beside them."""
-        own = pq.read_table(self.final.with_name(TESTED)).to_pandas()
+        own = read_parquet(self.final.with_name(TESTED)).to_pandas()
         judged = [self.judged.get(trial, ("", "")) for trial in own["trial"]]
         features, probes = zip(*judged, strict=True) if judged else ((), ())
         own = own.assign(epoch=0, features=features, probe=probes)
@@ -129,7 +129,7 @@ class _Files:
         parts = sorted((*_parts(path.stem), path) for path in folder.glob("*.npy"))
         for trial, run, epoch, space, path in sorted(parts, key=self._is_another):
             if trial in self.points:
-                found[self._reading(trial, run, epoch, space, "")] = _Loaded(path, rows)
+                found[self._reading(trial, run, epoch, space, "")] = _Loaded(path, rows, len(ids))
         return Lazily(found)
 
     def _is_another(self, file: tuple[int, str, int, str, Path]) -> bool:
@@ -156,12 +156,20 @@ def _parts(stem: str) -> tuple[int, str, int, str]:
 
 @dataclass(frozen=True)
 class _Loaded:
+    """Features of `rows` of so many scans, once they are asked for. Raises Damaged where the file has others."""
+
     path: Path
     rows: Sequence[int]
+    scans: int
 
     def __call__(self) -> NDArray[np.float32]:
-        features: NDArray[np.float32] = np.load(self.path)[self.rows]
-        return features
+        try:
+            features: NDArray[np.float32] = np.load(self.path)
+        except (ValueError, EOFError) as error:
+            raise Damaged(self.path, EVALUATE_AGAIN) from error
+        if features.ndim != 2 or len(features) != self.scans:
+            raise Damaged(self.path, EVALUATE_AGAIN)
+        return features[self.rows]
 
 
 class Lazily(Mapping[Reading, NDArray[np.float32]]):

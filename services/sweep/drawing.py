@@ -47,7 +47,8 @@ class Drawing:
         `drawn` has the configurations by number, and `known` what became of those that may be learned from.
         """
         earlier = {n: one for n, one in drawn.items() if n < number}
-        is_in_line = number < len(self._study.get_trials(deepcopy=False))
+        own = self._study.get_trials(deepcopy=False)[number : number + 1]
+        is_in_line = any(trial.params or trial.system_attrs or trial.number in self._points for trial in own)
         for place, method in enumerate(self._turns(number, earlier)):
             spaces = (method,) if method else self._spaces.at(number)
             seen = [n for n, one in earlier.items() if one.method == method] if method else None

@@ -20,10 +20,11 @@ from contrasweep.services.data.weights import InitialWeights
 from contrasweep.services.records.folder import STOPPED, SweepFolder, SweepState
 from contrasweep.services.records.leaderboard import told
 from contrasweep.services.records.looks import Looks
-from contrasweep.services.records.trial_record import TrialRecord, read_records, trial_folder
+from contrasweep.services.records.trial_record import TrialRecord, begun_trials, read_records, trial_folder
 from contrasweep.services.screen.progress import meter
 from contrasweep.services.screen.tables import print_final, print_leaderboard
 from contrasweep.services.screen.waiting import waiting
+from contrasweep.services.screen.words import cut_words
 from contrasweep.services.settings import Settings
 from contrasweep.services.spec import methods
 from contrasweep.services.spec.spec import Options, SweepSpec
@@ -31,6 +32,7 @@ from contrasweep.services.stores.optuna import line_up, open_study
 from contrasweep.services.sweep.finalize import finalize
 from contrasweep.services.sweep.learned import learn
 from contrasweep.services.sweep.monitor import Monitor
+from contrasweep.services.sweep.putting_back import put_back
 from contrasweep.services.sweep.racing import Referee, Rule
 from contrasweep.services.sweep.reuse import seed_runs
 from contrasweep.services.sweep.searcher import SweepSearcher
@@ -40,10 +42,12 @@ from contrasweep.services.sweep.stages import Source
 from contrasweep.services.sweep.supervisor import Supervisor
 from contrasweep.services.sweep.tracked import Tracked
 from contrasweep.services.sweep.trial import TrialSetup, run_trial
-from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.errors import Damaged, UserError
+from contrasweep.trainers.mending import begin_anew
 
 MAX_TRIAL_RESTARTS = 2
 WITHOUT_END = 10**6
+log = logging.getLogger("contrasweep.sweep")
 STOPPING = "stopping after the epochs under way; Ctrl-C again ends it at once"
 
 
@@ -93,30 +97,63 @@ class Drive:
         self._console.print(f"sweeping  {monitor.summary()}", markup=False, highlight=False)
         if supervisor.stopped:
             state.state, state.reason, self._tracked.ended = STOPPED, supervisor.reason, "stopped"
+        elif supervisor.is_spent and (left := searcher.unfinished()):
+            self._cut(state, left)
         else:
+            state.unfinished = 0
             searcher.settle()
         if searcher.aborted:
             raise self._hopeless(searcher.aborted)
 
-    def finish(self, state: SweepState) -> None:
-        """Evaluate the best configuration on the test split, once; register it; print."""
+    def finishes(self, state: SweepState) -> bool:
+        """Evaluate the best configuration on the test split, once; register it; print.
+
+        False where weights are damaged or gone: their run is then to be trained anew, and the search goes on with it.
+        """
         ranked = told(read_records(self._storage, self._plan))
         print_leaderboard(self._console, ranked, len(self._plan.replicates))
-        with waiting(self._console, "evaluating the best configuration on the test split"):
-            report = finalize(
-                self._spec,
-                self._folder.final,
-                self._storage,
-                self._prepared,
-                self._tracker,
-                self._looks,
-                len(state.phases),
-            )
+        try:
+            with waiting(self._console, "evaluating the best configuration on the test split"):
+                report = finalize(
+                    self._spec,
+                    self._folder.final,
+                    self._storage,
+                    self._prepared,
+                    self._tracker,
+                    self._looks,
+                    len(state.phases),
+                )
+        except (Damaged, FileNotFoundError) as error:
+            self._begin_anew(error)
+            return False
         state.test_mae = report.metrics["mae"].value
         print_final(self._console, self._spec.data.unit_or_label, report.told())
+        if state.reason:
+            self._print(state.reason)
         self._tracked.ended = "complete"
         for leftover in (".tune", ".train"):
             shutil.rmtree(self._storage / leftover, ignore_errors=True)
+        return True
+
+    def _begin_anew(self, error: Damaged | FileNotFoundError) -> None:
+        """Have the run trained anew whose weights could not be read. Raises `error` where they are no run's."""
+        path = error.path if isinstance(error, Damaged) else Path(error.filename or "")
+        if self._storage not in path.parents or path.suffix != ".pt":
+            raise error
+        log.warning("%s; its seed is trained anew", error)
+        begin_anew(path.parent)
+
+    def _cut(self, state: SweepState, unfinished: int) -> None:
+        """The budget is spent with so many configurations unfinished: what is best by now is evaluated, if anything."""
+        whole = [r for r in read_records(self._storage, self._plan) if r.whole and not (r.failure or r.infeasible)]
+        state.unfinished = unfinished
+        state.reason = cut_words(self._folder.sweep_id, self._spec, unfinished, evaluated=bool(whole))
+        if not whole:
+            state.state, self._tracked.ended = STOPPED, "stopped"
+            self._print(state.reason)
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, soft_wrap=True, markup=False, highlight=False)
 
     def _say_stopping(self) -> None:
         self._console.print(STOPPING)
@@ -137,6 +174,8 @@ class Drive:
         search, label_ranges = self._spec.search, {o: one.label_range for o, one in self._prepared.items()}
         starts = methods.starts(self._spec, label_ranges)
         study = open_study(self._folder.sweep_id, self._study_storage, starts[: search.trials], search.objective)
+        begun = begun_trials(self._storage)
+        study = put_back(study, self._study_storage, begun, starts[: search.trials], search.objective)
         line_up(study, [start for start in starts if start.method in Spaces.of(study, search.spaces).added])
         return SweepSearcher(
             study,

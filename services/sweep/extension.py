@@ -17,18 +17,23 @@ def extend(
 ) -> None:
     """Bring the folder up to `loaded`; where that goes further, state and study keep how far the sweep went.
 
-    Whatever ends it in between, the same call does the rest. `storage` is the sweep's folder of checkpoints.
+    Where the budget ended it and is larger now, only the state does, and only if something was evaluated by then: the
+    end is then evaluated again. Whatever ends it in between, the same call does the rest. `storage` is the sweep's
+    folder of checkpoints.
     """
-    before = folder.load().spec
-    if loaded.spec.goes_beyond(before):
+    before = folder.kept() or loaded.spec
+    beyond, longer = loaded.spec.goes_beyond(before), state.unfinished and loaded.spec.extent.outlasts(before.extent)
+    if beyond or longer:
+        if (beyond or folder.final.exists()) and before.extent not in state.phases[-1:]:
+            state.phases = (*state.phases, before.extent)
+        state.unfinished = 0
+    if beyond:
         keep_seeds(storage, before.plan)
-        reached = before.extent
-        if reached not in state.phases[-1:]:
-            state.phases = (*state.phases, reached)
         if folder.sweep_id in optuna.get_all_study_names(study_storage):
             study = optuna.load_study(study_name=folder.sweep_id, storage=study_storage)
             add_spaces(study, before.search.spaces, loaded.spec.search.spaces)
             _keep_phases(study, state)
+    if beyond or longer:
         folder.write_state(state)
     folder.keep(loaded)
 

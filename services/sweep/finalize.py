@@ -16,7 +16,7 @@ from contrasweep.services.data.prepare import Prepared
 from contrasweep.services.pages.drawing import PICTURE_DPI
 from contrasweep.services.records.answers import fields_of
 from contrasweep.services.records.details import details_of, write_details
-from contrasweep.services.records.final_report import Evaluation, FinalReport, beside
+from contrasweep.services.records.final_report import Evaluation, FinalReport, beside, is_report
 from contrasweep.services.records.leaderboard import competes, leaderboard
 from contrasweep.services.records.looks import Looks
 from contrasweep.services.records.readings import EMBEDDINGS, READINGS
@@ -104,10 +104,11 @@ def finalize(
     `final` is the sweep's `final.json`; figures and model are written beside it. Where it exists it is
     returned, the test split and the cohorts stay closed, and the tracker is told again; but for that of another
     `phase` of the sweep, which is kept as `final-PHASE.json`. `storage` is the sweep's folder of checkpoints; `looks`
-    are those at this test split. Raises UserError where no configuration finished a seed.
+    are those at this test split. Raises UserError where no configuration finished a seed, and Damaged where weights
+    that are evaluated do not read as they were written; nothing is written, then.
     """
     winner = choose_winner(spec, spec.plan_over(next(iter(prepared.values())).folds), storage)
-    before = FinalReport.read(final) if final.exists() else None
+    before = FinalReport.read(final) if is_report(final) else None
     if before is None or before.phase != phase:
         if before is not None:
             before.write(final.with_name(f"final-{before.phase}.json"))

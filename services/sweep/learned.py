@@ -42,7 +42,7 @@ class Learned:
 def learn(spec: SweepSpec, settings: Settings, storage: Path) -> list[Learned]:
     """As `recall`, and written down, so that the sweep in `storage` goes on from the same."""
     learned, path = recall(spec, settings, storage), _path(storage)
-    if learned and not path.exists():
+    if learned and _kept(path) is None:
         write_atomically(path, json.dumps(list(map(_to_json, learned)), indent=1, allow_nan=False).encode())
     return learned
 
@@ -54,14 +54,22 @@ def recall(spec: SweepSpec, settings: Settings, storage: Path) -> list[Learned]:
     `spec` has it, and what it bounds was measured and breaks no bound.
     Raises UserError where one is no sweep, is of another name, has other objectives, or has nothing to learn from.
     """
-    path = _path(storage)
-    if spec.search.learn_from and path.exists():
-        return list(map(_from_json, json.loads(path.read_text())))
+    kept = _kept(_path(storage)) if spec.search.learn_from else None
+    if kept is not None:
+        return kept
     return [one for sweep_id in spec.search.learn_from for one in _of_sweep(sweep_id, spec, settings)]
 
 
 def _path(storage: Path) -> Path:
     return storage / "learned.json"
+
+
+def _kept(path: Path) -> list[Learned] | None:
+    """What was written down; None where it was not, or is damaged."""
+    try:
+        return list(map(_from_json, json.loads(path.read_bytes())))
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _of_sweep(sweep_id: str, spec: SweepSpec, settings: Settings) -> list[Learned]:

@@ -14,6 +14,7 @@ from contrasweep.services.records.final_report import (
     Evaluation,
     FinalReport,
     PooledReport,
+    is_report,
     pooled_baselines,
     read_report,
 )
@@ -21,6 +22,7 @@ from contrasweep.services.records.folder import FINISHED, STOPPED, OuterFolder, 
 from contrasweep.services.records.logs import part_log
 from contrasweep.services.records.trial_record import finite
 from contrasweep.services.screen.tables import print_final
+from contrasweep.services.screen.words import cut_words
 from contrasweep.services.spec.replicate import Replicate
 from contrasweep.services.spec.spec import LoadedSpec, Options
 from contrasweep.services.sweep.extension import extend
@@ -53,7 +55,11 @@ def search_outer_folds(
             tracked.page.write(state)
             if ended.state == STOPPED:
                 state.state, state.reason, tracked.ended = STOPPED, ended.reason, "stopped"
+                if ended.unfinished:
+                    state.reason = cut_words(folder.sweep_id, loaded.spec, state.unfinished, evaluated=False)
                 return state
+        if state.unfinished:
+            state.reason = cut_words(folder.sweep_id, loaded.spec, state.unfinished, evaluated=True)
         _finish(session, loaded, folder, state, tracked)
         state.state, tracked.ended = FINISHED, "complete"
     return state
@@ -87,7 +93,7 @@ class _Total:
         """Take on the state of an outer fold, and keep the sweep's."""
         self._parts[number] = part
         parts = list(self._parts.values())
-        for name in (*Counts.model_fields, "spent_s", "gpu_hours"):
+        for name in (*Counts.model_fields, "spent_s", "gpu_hours", "unfinished"):
             if name != "best":
                 setattr(self._state, name, sum(getattr(part, name) for part in parts))
         self._state.undelivered = any(part.undelivered for part in parts)
@@ -127,7 +133,7 @@ def _finish(session: Session, loaded: LoadedSpec, folder: SweepFolder, state: Sw
     reports = [FinalReport.read(part.final) for part in parts]
     outer = [_outer_fold(session, loaded, *pair) for pair in zip(parts, reports, strict=True)]
     report = pool(reports, outer, len(state.phases))
-    before = read_report(folder.final) if folder.final.exists() else None
+    before = read_report(folder.final) if is_report(folder.final) else None
     if before is not None and before.phase != report.phase:
         before.write(folder.final.with_name(f"final-{before.phase}.json"))
     drawn = draw_evaluation(report, loaded.spec.data, f"{len(parts)} outer folds, {report.sample}")
@@ -136,6 +142,8 @@ def _finish(session: Session, loaded: LoadedSpec, folder: SweepFolder, state: Sw
     state.test_mae = report.metrics["mae"].value
     publish_pooled(report, folder.path, tracked.tracker)
     print_final(session.console, loaded.spec.data.unit_or_label, report.told())
+    if state.reason:
+        session.console.print(state.reason, soft_wrap=True, markup=False, highlight=False)
 
 
 def _outer_fold(session: Session, loaded: LoadedSpec, folder: OuterFolder, report: FinalReport) -> OuterFold:

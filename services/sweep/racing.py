@@ -40,6 +40,11 @@ class Racer:
         """Whether all its runs are."""
         return all(map(self.has_ended, self.replicates))
 
+    def until(self, run: Replicate) -> "Racer":
+        """As it was when it made a run: without those after it, which are there where that one is made again."""
+        made = self.replicates[: self.replicates.index(run) + 1]
+        return replace(self, histories={one: history for one, history in self.histories.items() if one in made})
+
     def infeasible(self, plan: SeedPlan) -> str:
         """Which bounds it breaks, as far as is known."""
         return broken(costs_of(self.histories.values(), plan.bounds), plan.bounds)
@@ -188,8 +193,9 @@ class Referee:
         fresh = History(replicate.seed, last=self._plan.last, objective=self._plan.objectives[0])
         history = own.histories.get(replicate, fresh)
         history.epochs = [*history.epochs[: int(row["epoch"])], row]
-        self._running[number] = replace(own, histories={**own.histories, replicate: history})
-        reason = self._reason(number) if race else ""
+        own = replace(own, histories={**own.histories, replicate: history})
+        self._running[number] = own
+        reason = self._reason(number, own.until(replicate)) if race else ""
         if reason:
             return Verdict.PRUNE, reason
         return verdict, ""
@@ -221,12 +227,12 @@ class Referee:
         """What every run pauses for; empty where nothing keeps them."""
         return self._hindrance
 
-    def _reason(self, number: int) -> str:
+    def _reason(self, number: int, own: Racer) -> str:
         if self._rule is None:
             return ""
         rivals = range(number - self._parallel + 1)
         self._ended |= {rival: self._read_rival(rival) for rival in rivals if rival not in self._ended}
-        return self._rule.hopeless(self._running[number], [self._ended[rival] for rival in rivals])
+        return self._rule.hopeless(own, [self._ended[rival] for rival in rivals])
 
     def _read(self, number: int) -> Racer:
         """What a configuration left; nothing where it failed, as it is nobody's rival then."""

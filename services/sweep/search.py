@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from optuna.storages import BaseStorage
 from rich.console import Console
@@ -16,6 +17,7 @@ from contrasweep.services.screen.waiting import waiting
 from contrasweep.services.settings import Settings
 from contrasweep.services.spec.spec import LoadedSpec, Options
 from contrasweep.services.sweep.drive import Drive
+from contrasweep.services.sweep.mending import mend
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,12 @@ def search(
         state.volumes = check_volumes(folder.sweep_id, state.volumes, versions_of(prepared))
         views = [view.splits for one in prepared.values() for view in one.views.values()]
         state.training = check_training(views, folder.sweep_id, state.training)
+    mend(folder, Path(settings.storage_path) / folder.sweep_id)
     drive = Drive(loaded.spec, settings, session.storage, folder, console, feeds, prepared, session.start)
     with drive.tracking(state):
         drive.search(session.allotment, state)
+        while state.state != STOPPED and not drive.finishes(state):
+            drive.search(session.allotment, state)
         if state.state != STOPPED:
-            drive.finish(state)
             state.state = FINISHED
     return state

@@ -21,6 +21,7 @@ from contrasweep.services.records.trial_record import (
 from contrasweep.services.spec.spec import RacingConfig, SearchConfig, SeedPlan
 from contrasweep.services.sweep.drawing import Drawing
 from contrasweep.services.sweep.learned import Learned
+from contrasweep.services.sweep.putting_back import PUT_BACK
 from contrasweep.services.sweep.sampling import REPEATS, Scratch, as_attributes, told
 from contrasweep.services.sweep.spaces import Draw
 from contrasweep.trainers.history import COMPLETE, PRUNED, RUNNING
@@ -94,11 +95,20 @@ class SweepSearcher(Searcher):
                 self._take_up(trial.number)
             elif trial.state == TrialState.RUNNING:
                 study.tell(trial.number, state=TrialState.FAIL)
-        self._adopted = [number for number in self._untold() if not self._is_over(number)]
+        untold = self._untold()
+        self._adopted = [n for n in sorted(self._drawn) if not self._is_over(n, told=n not in untold)]
 
     def close(self) -> None:
         """Suggest nothing more."""
         self._closed = True
+
+    def unfinished(self) -> int:
+        """How many configurations are not what they are to be, where none runs any more."""
+        begun = [number for number in self._drawn if self._state(number) == RUNNING]
+        if begun or self._has_more():
+            return max(len(begun) + max(self._search.trials - len(self._drawn), 0), 1)
+        lacking = [number for number, plan in self._planned_finals() if self._lacks(number, plan)]
+        return len(lacking) or int(self._winner_lacks() is not None)
 
     def settle(self) -> None:
         """Tell Optuna how every configuration stands: none will go on, in this process or another."""
@@ -115,6 +125,8 @@ class SweepSearcher(Searcher):
         if self._closed:
             return str(Searcher.FINISHED)
         if self._adopted:
+            if self._is_early(self._adopted[0]):
+                return None
             number = self._adopted.pop(0)
             return self._start(trial_id, number, self._plan_of(number).seeds, race=True)
         more = self._has_more()
@@ -148,10 +160,9 @@ class SweepSearcher(Searcher):
 
     def _ask(self, trial_id: str) -> dict[str, Any] | None:
         number = self._asked
-        visible = number - self._search.parallel
-        if any(open_number <= visible for open_number in self._number_of.values()):
+        if self._is_early(number):
             return None
-        self._tell_up_to(visible)
+        self._tell_up_to(number - self._search.parallel)
         scratch, configuration = self._draw(number)
         if configuration in self._drawn.values():
             self._exhausted = True
@@ -162,12 +173,17 @@ class SweepSearcher(Searcher):
         self._drawn[number] = configuration
         return self._start(trial_id, number, self._plan.seeds, race=True)
 
+    def _is_early(self, number: int) -> bool:
+        """Whether something is under way that a configuration is drawn from, or judged by."""
+        return any(under_way <= number - self._search.parallel for under_way in self._number_of.values())
+
     def _take_up(self, number: int) -> None:
-        """Remember a configuration that was asked for; draw it where the driver died over that."""
+        """Remember a configuration that was asked for; draw it where the driver died over that, or Optuna lost it."""
         record = read_record(self._sweep, number, self._plan)
-        if record is None:
+        if record is None or PUT_BACK in self._study.get_trials(deepcopy=False)[number].user_attrs:
             scratch, configuration = self._draw(number)
-            scratch.keep(configuration.method)
+            if record is None or configuration == record.configuration:
+                scratch.keep(configuration.method)
         self._drawn[number] = record.configuration if record else configuration
 
     def _draw(self, number: int) -> tuple[Scratch, Configuration]:
@@ -204,16 +220,24 @@ class SweepSearcher(Searcher):
         """The best of all, once more: on seeds that nothing was chosen by where finalists ran fresh ones, and, where
         that is wanted, on all but the test split. Who fails is the best no more.
         """
-        if not (self._search.refit or self._plan.fresh):
+        if self._number_of and (self._search.refit or self._plan.fresh):
+            return None
+        lacks = self._winner_lacks()
+        if lacks is None:
             return str(Searcher.FINISHED)
-        if self._number_of:
+        number, seeds, refit = lacks
+        return self._start(trial_id, number, seeds, race=False, refit=refit)
+
+    def _winner_lacks(self) -> tuple[int, tuple[int, ...], bool] | None:
+        """The best of all, the seeds that it is still to run, and whether on all but the test split."""
+        if not (self._search.refit or self._plan.fresh):
             return None
         first = best(read_records(self._sweep, self._plan))
         if first and first.is_fresh and first.plan.seeds != self._plan.reported:
-            return self._start(trial_id, first.number, self._plan.reported, race=False)
+            return first.number, self._plan.reported, False
         if first and self._search.refit and not is_refitted(self._sweep, first):
-            return self._start(trial_id, first.number, first.plan.seeds, race=False, refit=True)
-        return str(Searcher.FINISHED)
+            return first.number, first.plan.seeds, True
+        return None
 
     def _chosen_finalists(self) -> list[int]:
         """The best few of the search; the choice is kept in the study, so that a resumed sweep makes no other.
@@ -244,7 +268,10 @@ class SweepSearcher(Searcher):
 
     def _lacks(self, number: int, plan: SeedPlan) -> bool:
         record = read_record(self._sweep, number, self._plan)
-        return record is None or not (record.failed_by_itself or {*plan.replicates} <= {*record.ended})
+        if record is None or record.failed_by_itself:
+            return record is None
+        is_theirs = record.is_reported or {*plan.seeds} <= {*record.plan.seeds}
+        return not (is_theirs and {*plan.replicates} <= {*record.ended})
 
     def _plan_of(self, number: int) -> SeedPlan:
         """What a configuration is to run."""
@@ -310,14 +337,16 @@ class SweepSearcher(Searcher):
         record = read_record(self._sweep, number, self._plan)
         return record.state if record else RUNNING
 
-    def _is_over(self, number: int) -> bool:
-        """Whether the race of a configuration that Optuna thinks is running is over.
+    def _is_over(self, number: int, told: bool) -> bool:
+        """Whether the race of a configuration is over, whatever Optuna was `told` before something was lost of it.
 
-        One that failed by itself would fail again; one whose process died is tried again.
+        One that failed by itself would fail again; one whose process died is tried again, unless Optuna was told.
         """
         record = read_record(self._sweep, number, self._plan)
         raced = record.as_raced() if record else None
-        return raced is not None and (raced.failed_by_itself or raced.state in (COMPLETE, PRUNED))
+        if raced is None:
+            return False
+        return raced.state in (COMPLETE, PRUNED) or raced.failed_by_itself or (told and bool(raced.failure))
 
     def _untold(self) -> list[int]:
         """Configurations that Optuna thinks are running."""

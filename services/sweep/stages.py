@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from contrasweep.services.records.seed_runs import SeedRuns, take_weights
+from contrasweep.trainers import checkpoint
 from contrasweep.trainers.config import RunConfig
 from contrasweep.trainers.data.feeds import Feed
 from contrasweep.trainers.distributed import first_says, rank, world_size
@@ -59,13 +60,16 @@ class Stage:
     @property
     def is_under_way(self) -> bool:
         """Whether it has begun, with whatever it starts from."""
-        return (self.folder / "latest.pt").exists()
+        return checkpoint.last(self.folder) is not None
 
     @property
     def is_whole(self) -> bool:
-        """Whether its weights are there."""
+        """Whether all its weights are there."""
         history = History.read(self.folder)
-        return history is not None and history.state == COMPLETE and (self.folder / "best.pt").exists()
+        whole = (
+            history is not None and history.state == COMPLETE and len(history.epochs) == self.run.finetuning().epochs
+        )
+        return whole and all((self.folder / name).exists() for name in self.run.kept.values())
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class Worker:
         """
         runs = stage.runs
         with runs.claimed(stage.run, self.is_asked_to_stop) if world_size() == 1 else nullcontext():
-            source = runs.find(stage.run) if rank() == 0 and not stage.is_whole else None
+            source = runs.take(stage.run) if rank() == 0 and not stage.is_whole else None
             if source:
                 take_weights(source, stage.folder, runs.name_of(source))
             if first_says(int(stage.is_whole), self.device):

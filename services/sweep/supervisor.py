@@ -38,6 +38,11 @@ class Supervisor:
         self._error: Exception | None = None
         self.stopped, self.reason = False, ""
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether the budget is."""
+        return self._state.spent_s > self._budget_s
+
     @contextmanager
     def supervising(self) -> Iterator[None]:
         """Watch over it for as long as the block. Raises what the thread died of, if it did."""
@@ -80,6 +85,6 @@ class Supervisor:
         self.reason = self.reason or ray.get(self._referee.hindrance.remote())
         asked = self._interrupted.is_set() or self._folder.is_asked_to_stop(self._state.attempt)
         self.stopped = self.stopped or asked or bool(self.reason)
-        if self.stopped or self._state.spent_s > self._budget_s:
+        if self.stopped or self.is_spent:
             self._searcher.close()
             self._referee.pause.remote()

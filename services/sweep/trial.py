@@ -42,6 +42,7 @@ from contrasweep.trainers.distributed import first_says, rank, world_size
 from contrasweep.trainers.errors import Diverged, UserError
 from contrasweep.trainers.finetune import earlier_epochs, train_seed
 from contrasweep.trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
+from contrasweep.trainers.mending import mend, recall
 
 MAX_WORKER_FAILURES = 2
 STATES = ("", RUNNING, PRUNED, COMPLETE)
@@ -219,7 +220,7 @@ def run_replicates(task: Task, device: torch.device) -> None:
     feed_of = cache(Source.open)  # a race may end before it comes to the others
     for replicate in task.replicates:
         folder = task.folder(replicate)
-        known = History.read(folder)
+        known = mended(folder, device)
         if task.race and known and known.state == PRUNED:
             return
         referee = RefereeClient(task.setup.referee, task.number, replicate, task.race)
@@ -233,6 +234,15 @@ def run_replicates(task: Task, device: torch.device) -> None:
             return
 
 
+def mended(folder: Path, device: torch.device) -> History | None:
+    """The history of a run so far, once worker 0 has removed what is damaged of its files."""
+    if rank() == 0:
+        mend(folder)
+        recall(folder)
+    first_says(0, device)
+    return History.read(folder)
+
+
 def taken_or_trained(stage: Stage, worker: Worker, referee: "RefereeClient") -> History:
     """The history of a run: of one that is there already, judged epoch by epoch as if it were trained, or trained.
 
@@ -241,6 +251,10 @@ def taken_or_trained(stage: Stage, worker: Worker, referee: "RefereeClient") -> 
     """
     runs, run, folder, device = stage.runs, stage.run, stage.folder, worker.device
     known = History.read(folder)
+    if known and stage.is_whole:
+        if rank() == 0:
+            runs.add(run, folder)
+        return known
     take = not stage.is_under_way or (known is not None and known.state == RUNNING)  # others go on, or are whole
     with runs.claimed(run, referee.is_pausing) if take and world_size() == 1 else nullcontext():
         found = STATES.index(replayed(runs, run, folder, referee) if take and rank() == 0 else "")
@@ -262,7 +276,7 @@ def replayed(runs: SeedRuns, run: RunConfig, folder: Path, referee: "RefereeClie
 
     One that is pruned has no checkpoint, and is taken up from there again by whoever has it go on.
     """
-    source = runs.find(run)
+    source = runs.take(run)
     whole = History.read(source) if source else None
     if source is None or whole is None:
         return ""

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from contrasweep.services.records.details import read_details
 from contrasweep.services.records.drivers import Driver, read_drivers
-from contrasweep.services.records.final_report import FinalReport
+from contrasweep.services.records.final_report import FinalReport, is_report
 from contrasweep.services.records.folder import SweepFolder, SweepState
 from contrasweep.services.records.leaderboard import best, leaderboard
 from contrasweep.services.records.tested import TESTED, OnTest, read_tested
@@ -88,7 +88,7 @@ def read_content(settings: Settings, folder: SweepFolder, state: SweepState | No
         rows={(r.number, run): _rows(sweep, r.number, run, h) for r in records for run, h in r.histories.items()},
         distributions=_distributions(settings, folder.sweep_id),
         drivers=read_drivers(folder),
-        final=FinalReport.read(folder.final) if folder.final.exists() else None,
+        final=FinalReport.read(folder.final) if is_report(folder.final) else None,
         details=read_details(folder.final),
         tested=read_tested(tested) if tested.exists() else (),
         told=partial(without_folders, folders=(settings.home, Path(settings.storage_path), *settings.data_roots)),

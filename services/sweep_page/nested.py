@@ -9,7 +9,7 @@ from contrasweep.services.pages.tables import Line, Table
 from contrasweep.services.pages.templates import pages
 from contrasweep.services.records.answers import Sweep
 from contrasweep.services.records.drivers import Driver, read_drivers
-from contrasweep.services.records.final_report import PooledReport, read_report
+from contrasweep.services.records.final_report import PooledReport, is_report, read_report
 from contrasweep.services.records.folder import SweepFolder, SweepState
 from contrasweep.services.screen.tables import OUTER_DOUBT, outer_table
 from contrasweep.services.screen.words import runs_words, simple_models, verdict
@@ -42,7 +42,7 @@ class Nested:
 def read_nested(settings: Settings, folder: SweepFolder, state: SweepState | None = None) -> Nested:
     """Read what the sweep of `folder` has left; `state`, if given, is how it stands."""
     searches = [read_content(settings, part) for part in folder.searches]
-    report = read_report(folder.final) if folder.final.exists() else None
+    report = read_report(folder.final) if is_report(folder.final) else None
     final = report if isinstance(report, PooledReport) else None
     picture = folder.path / "figures/predicted-against-true.png"
     stands = (state or folder.read_state()).told()

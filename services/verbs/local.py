@@ -21,6 +21,7 @@ from contrasweep.services.records.answers import (
     Trial,
     asked_by,
 )
+from contrasweep.services.records.final_report import read_report
 from contrasweep.services.records.folder import RUNNING, STOPPED, SweepFolder, SweepState, recognised
 from contrasweep.services.records.leaderboard import counts, told
 from contrasweep.services.records.logs import follow_log, read_log
@@ -28,7 +29,7 @@ from contrasweep.services.records.trial_record import begun_trials, read_records
 from contrasweep.services.settings import Settings
 from contrasweep.services.spec.extent import More
 from contrasweep.services.spec.spec import LoadedSpec
-from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.errors import Damaged, UserError
 
 if TYPE_CHECKING:
     from contrasweep.services.sweep.learned import Learned
@@ -195,17 +196,17 @@ def describe(folder: SweepFolder) -> Sweep:
 
 def details(folder: SweepFolder) -> dict[str, Any]:
     """What is told of one sweep that is asked for, and not of all."""
-    final, searches = read_final(folder), tuple(map(describe, folder.searches))
-    return {"final": final, "searches": searches} | ({"test_mae": final.metrics["mae"].value} if final else {})
+    try:
+        final, damaged = read_final(folder), {}
+    except Damaged as error:
+        final, damaged = None, {"reason": str(error), "test_mae": None}
+    told = {"final": final, "searches": tuple(map(describe, folder.searches))}
+    return told | damaged | ({"test_mae": final.metrics["mae"].value} if final else {})
 
 
 def read_final(folder: SweepFolder) -> Final | Pooled | None:
-    """The final figure of a sweep, or None where it has none yet."""
-    if not folder.final.exists():
-        return None
-    from contrasweep.services.records.final_report import read_report
-
-    return read_report(folder.final).told()
+    """The final figure of a sweep, or None where it has none yet. Raises Damaged where it cannot be read."""
+    return read_report(folder.final).told() if folder.final.exists() else None
 
 
 def trial_log_path(settings: Settings, sweep_id: str, trial: int) -> Path:

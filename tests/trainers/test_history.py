@@ -76,3 +76,14 @@ def test_the_last_model_counts_where_it_is_kept() -> None:
     assert (best.best, best.best_epoch) == (3.0, 1)
     assert (last.best, last.best_epoch) == (4.0, 2)
     assert [last.best_until(epochs) for epochs in range(4)] == [float("inf"), 5.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "3", '{"seed": 0, "mood": 1}', '{"seed": 0, "state": "compl\\u0000te"}']
+    + [f'{{"seed": 0, "epochs": {epochs}}}' for epochs in ('"x"', "[3]", '[{"loss": 1.0}]', '[{"epoch": 1}]')]
+    + ['{"seed": 0, "epochs": [{"epoch": 0, "loss": "1.0"}]}', '{"seed": 0, "objective": "mea"}'],
+)
+def test_what_is_no_history_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "history.json").write_text(text)
+    assert History.read(tmp_path) is None

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -22,13 +23,16 @@ from contrasweep.services.records.folder import (
     STOPPED,
     OuterFolder,
     SweepFolder,
+    SweepState,
     recognised,
 )
 from contrasweep.services.settings import Settings
-from contrasweep.services.spec.spec import LoadedSpec
+from contrasweep.services.spec.spec import BudgetConfig, LoadedSpec
 from contrasweep.services.verbs.local import describe
 from contrasweep.trainers.errors import UserError
+from tests.damage import cut, empty, flip, remove
 from tests.services.past import spec
+from tests.services.sweep_page.left import final_report
 
 
 @pytest.fixture
@@ -316,3 +320,54 @@ def test_states_of_other_versions_are_read(settings: Settings) -> None:
     (folder.path / "state.json").write_text('{"state": "finished", "spent_s": 5.0, "mood": "good"}')
     state = folder.read_state()
     assert (state.state, state.spent_s, state.trials, state.best) == (FINISHED, 5, 0, None)
+
+
+@pytest.mark.parametrize("damage", [cut, flip, empty, remove])
+def test_a_damaged_state_is_the_one_before(settings: Settings, damage: Callable[[Path], None]) -> None:
+    folder = create(settings)
+    for spent_s in (5, 6):
+        state = folder.read_state()
+        state.spent_s = spent_s
+        folder.write_state(state)
+    damage(folder.path / "state.json")
+    assert folder.read_state().spent_s == 5
+    damage(folder.path / "state-before.json")
+    assert (folder.read_state().state, folder.read_state().spent_s) == (STOPPED, 0), "what is known without it"
+
+
+@pytest.mark.parametrize("damage", [cut, empty, remove])
+@pytest.mark.parametrize("name", ["origin.json", "spec.yaml"])
+def test_a_damaged_spec_is_named_and_the_studys_own_is_taken(
+    settings: Settings, damage: Callable[[Path], None], name: str
+) -> None:
+    folder, given = create(settings), LoadedSpec(spec(), Path("study.yaml"), settings.home.parent)
+    damage(folder.path / name)
+    assert folder.kept() is None and folder.hashes_to() == "" and not folder.has_done(given)
+    with pytest.raises((UserError, FileNotFoundError), match=name):
+        folder.load()
+    assert recognised(given, settings).spec == given.spec
+    folder.keep(given)
+    assert folder.load().spec == given.spec
+
+
+def test_a_sweep_that_its_budget_ended_is_over_until_it_has_more(settings: Settings) -> None:
+    def given(hours: float | None) -> LoadedSpec:
+        study = spec().model_copy(update={"budget": BudgetConfig(hours=hours)})
+        return LoadedSpec(study, Path("study.yaml"), settings.home.parent)
+
+    folder = SweepFolder.create(settings, given(1.0))
+    for state, unfinished, final, over in (
+        (STOPPED, 3, None, True),
+        (STOPPED, 0, None, False),
+        (FINISHED, 2, "report", True),
+        (FINISHED, 0, "report", True),
+        (FINISHED, 0, "damaged", False),
+    ):
+        folder.final.unlink(missing_ok=True)
+        if final == "report":
+            final_report([20, 40, 60], 0).write(folder.final)
+        elif final:
+            folder.final.write_text("{")
+        folder.write_state(SweepState(id=folder.sweep_id, state=state, unfinished=unfinished))
+        assert folder.has_done(given(1.0)) == folder.has_done(given(0.5)) == over
+        assert folder.has_done(given(2.0)) == folder.has_done(given(None)) == (over and not unfinished)

@@ -40,3 +40,13 @@ def test_a_sweep_that_reads_several_stores_looks_at_all_of_them(tmp_path: Path) 
     assert Looks(settings, "v2", TEST).add("two-2", phase=0, trial=3) == 2
     assert len(Looks(settings, "v1", TEST).all()) == 1
     assert len(Looks(settings, "v1 v2", TEST).all()) == 2, "one look at both counts once"
+
+
+def test_a_damaged_line_is_in_the_other_file_and_takes_no_other_along(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, storage_path=str(tmp_path / "storage"))
+    for sweep in ("one-1", "two-2"):
+        Looks(settings, "v1", TEST).add(sweep, 0, 3)
+    (path,) = (tmp_path / "test-looks").iterdir()
+    path.write_bytes(path.read_bytes()[:-20])
+    assert Looks(settings, "v1", TEST).add("three-3", 0, 3) == 3
+    assert len(path.read_text().splitlines()) == 3, "a line of its own, behind what was cut off"

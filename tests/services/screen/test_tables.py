@@ -32,9 +32,9 @@ from contrasweep.services.screen.tables import (
     print_table,
     sweeps_table,
 )
-from contrasweep.services.screen.words import ensemble_words
+from contrasweep.services.screen.words import cut_words, ensemble_words
 from contrasweep.services.spec.replicate import Replicate
-from contrasweep.services.spec.spec import Extent, SweepSpec
+from contrasweep.services.spec.spec import BudgetConfig, Extent, SweepSpec
 from contrasweep.trainers.history import PRUNED
 from contrasweep.trainers.interval import Interval
 from tests.services.past import leave, spec
@@ -166,6 +166,25 @@ def test_phases_say_of_which_spaces_they_were_where_there_are_others_now(tmp_pat
     phases = (first, first.model_copy(update={"spaces": ("simclr",)}), now.model_copy(update={"trials": 40}))
     lines = shown(sweep=SWEEP.model_copy(update={"extent": now, "phases": phases}), trials_of=tmp_path / "none")
     assert lines[1] == "extended  after 20 x 1 seed, 20 x 1 seed of simclr, 40 x 2 seeds"
+    shorter = SWEEP.model_copy(update={"phases": (first.model_copy(update={"hours": 0.5}),)})
+    assert shown(sweep=shorter, trials_of=tmp_path / "none")[1] == "extended  after 20 x 1 seed in 0.5 h"
+
+
+def test_what_a_budget_left_unfinished_is_the_last_line(tmp_path: Path) -> None:
+    study = SPEC.model_copy(update={"budget": BudgetConfig(hours=0.3)})
+    reason = cut_words("study-1c2e", study, 2, evaluated=True)
+    assert reason == (
+        "the budget of 0.3 h ended it with 2 of 30 configurations unfinished; "
+        "go on with: contrasweep extend study-1c2e --hours 0.6"
+    )
+    assert cut_words("study-1c2e.0", study, 30, evaluated=False) == (
+        "the budget of 0.3 h ended it with 30 of 30 configurations unfinished, and nothing to evaluate"
+    )
+    some(tmp_path)
+    cut = SWEEP.model_copy(update={"state": "finished", "unfinished": 2, "reason": reason})
+    lines = shown(sweep=cut, trials_of=tmp_path)
+    assert (lines[0], lines[-1]) == ("study-1c2e  finished  0 s", reason)
+    assert "finished, 2 unfinished" in [line.cells[1] for line in sweeps_table([cut]).lines]
 
 
 def test_the_final_figure(tmp_path: Path) -> None:

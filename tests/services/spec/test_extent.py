@@ -1,10 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from contrasweep.services.spec.extent import More, extended, seeds_in
-from contrasweep.services.spec.spec import Extent, LoadedSpec
+from contrasweep.services.spec.spec import BudgetConfig, Extent, LoadedSpec
 from contrasweep.trainers.errors import UserError
 from tests.services.spec.test_ids import spec
 
@@ -65,7 +66,7 @@ def test_a_sweep_that_has_more_spaces_covers_one_with_fewer() -> None:
 @pytest.mark.parametrize(
     ("more", "search", "said"),
     [
-        (More(), {}, "extend study-ba7900c5: --trials, --seeds, --finalists, --add-space or --all says to what"),
+        (More(), {}, "extend study-ba7900c5: --trials, --seeds, --finalists, --add-space, --hours or --all says"),
         (More(trials=20), {}, "--trials: 20 is not allowed: sweep study-ba7900c5 has 30 already"),
         (
             More(seeds=(0, 1000)),
@@ -100,3 +101,16 @@ def test_seeds_that_are_none(text: str) -> None:
 def test_seeds() -> None:
     assert seeds_in("0..4") == (0, 1, 2, 3, 4)
     assert seeds_in("0, 1,7..8,1") == (0, 1, 7, 8)
+
+
+def test_a_larger_budget_is_the_same_sweep_that_goes_as_far_and_longer() -> None:
+    one = replace(loaded(), spec=loaded().spec.model_copy(update={"budget": BudgetConfig(hours=0.5)}))
+    more = extended(one, More(hours=2.0)).spec
+    assert more.sweep_id == one.sweep_id and more.budget.hours == more.extent.hours == 2.0
+    assert more.extent.outlasts(one.spec.extent) and not one.spec.extent.outlasts(more.extent)
+    assert loaded().spec.extent.outlasts(more.extent), "without a budget there is no end"
+    assert not more.goes_beyond(one.spec) and not one.spec.goes_beyond(more)
+    with pytest.raises(UserError, match=r"--hours: 0.2 is not allowed: sweep study-ba7900c5 has 0.5 already"):
+        extended(one, More(hours=0.2))
+    with pytest.raises(UserError, match="--hours: sweep study-ba7900c5 has no budget that could end it"):
+        extended(loaded(), More(hours=0.2))

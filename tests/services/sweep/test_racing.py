@@ -326,6 +326,13 @@ def test_what_holds_one_run_up_holds_all_up(tmp_path: Path) -> None:
     assert (referee.hindrance(), referee.is_pausing()) == ("/data: full", True)
 
 
+def test_a_run_that_is_made_again_is_judged_as_it_was(tmp_path: Path) -> None:
+    """Without the runs after it, by which the configuration would be stopped."""
+    leave(tmp_path, 0, BEST)
+    leave(tmp_path, 1, {1: [40.0] * 4, 2: [40.0] * 4})
+    assert run_seed(Referee(RULE, PLAN, 1, tmp_path), tmp_path, 1, 0, [6.0] * 4) == [GO] * 4
+
+
 def test_no_racing(tmp_path: Path) -> None:
     leave(tmp_path, 0, BEST)
     assert run_seed(Referee(None, PLAN, 1, tmp_path), tmp_path, 1, 0, [20.0] * 4) == [GO] * 4

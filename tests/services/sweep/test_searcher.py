@@ -1,6 +1,7 @@
 """The searcher, driven by hand: what it suggests, when it waits, what it tells Optuna, what a resumed one does."""
 
 import random
+import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -1082,3 +1083,58 @@ def test_what_breaks_a_bound_is_no_finalist(tmp_path: Path) -> None:
     over = {record.number for record in read_records(bench.sweep, study.plan) if record.infeasible}
     chosen = bench.study.user_attrs["finalists"]
     assert over and set(chosen) == set(range(6)) - over
+
+
+# what was lost, or cut off
+
+
+@pytest.mark.parametrize("racing", [None, RACING], ids=["no racing", "racing"])
+def test_what_was_lost_of_ended_configurations_is_run_again_and_the_earliest_first(
+    tmp_path: Path, racing: dict[str, Any] | None
+) -> None:
+    study = spec(trials=6, parallel=2, seeds=[0, 1], racing=racing)
+    bench = Bench(tmp_path, study)
+    bench.run()
+    before = read_records(bench.sweep, study.plan)
+    lost = [record.number for record in before if record.raced is None][:3]
+    shutil.rmtree(trial_folder(bench.sweep, lost[0]))
+    for number in lost[1:]:
+        shutil.rmtree(run_folder(bench.sweep, number, Replicate(1)))
+    again = Bench(tmp_path, study, bench.storage)
+    told = again.suggest()
+    assert isinstance(told, dict) and (told["number"], told["race"]) == (lost[0], True)
+    while isinstance(told := again.suggest(), dict):
+        assert lost[0] > told["number"] - 2, "what is judged by the first waits for it"
+    assert told is None or lost[-1] < lost[0] + 2
+    again.run()
+    assert read_records(again.sweep, study.plan) == before
+
+
+def test_a_finalist_whose_record_was_lost_gets_its_seeds_back(tmp_path: Path) -> None:
+    study = spec(trials=5, parallel=2, seeds=[0, 1], racing=RACING | {"judged_on": "fresh"})
+    bench = Bench(tmp_path, study)
+    bench.run()
+    before = read_records(bench.sweep, study.plan)
+    fresh = next(record.number for record in before if record.is_fresh and not record.is_reported)
+    (trial_folder(bench.sweep, fresh) / "trial.json").unlink()
+    again = Bench(tmp_path, study, bench.storage)
+    again.run()
+    assert read_records(again.sweep, study.plan) == before
+
+
+def test_how_much_is_unfinished(tmp_path: Path) -> None:
+    study = spec(trials=4, parallel=2, seeds=[0, 1], racing=RACING)
+    bench = Bench(tmp_path, study)
+    assert bench.searcher.unfinished() == 4
+    bench.run_one()
+    assert isinstance(bench.suggest(), dict)
+    bench.end(1, "paused")
+    bench.searcher.close()
+    assert bench.suggest() == Searcher.FINISHED
+    assert bench.searcher.unfinished() == 3, "one is paused, and two have not begun"
+    again = Bench(tmp_path, study, bench.storage)
+    again.run(lambda number, race: "pruned" if race and number else "complete")
+    assert again.searcher.unfinished() == 0
+    finals = Bench(tmp_path, study, again.storage)
+    shutil.rmtree(run_folder(finals.sweep, read_records(finals.sweep, study.plan)[1].number, Replicate(1)))
+    assert finals.searcher.unfinished() == int(read_records(finals.sweep, study.plan)[1].raced is not None)
