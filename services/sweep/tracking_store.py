@@ -1,6 +1,5 @@
 """MLflow's database before a sweep uses it: made by one process at a time, and upgraded where it is our own."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -9,7 +8,7 @@ from pathlib import Path
 import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
-from contrasweep.services.records.locks import try_lock
+from contrasweep.services.locks import holding, patience
 from contrasweep.services.settings import Settings
 from contrasweep.services.stores.mlflow import quieten_mlflow, sqlite_file
 from contrasweep.services.stores.mlflow_schema import (
@@ -22,7 +21,7 @@ from contrasweep.services.stores.mlflow_schema import (
 )
 from contrasweep.services.text import one_line, without_secrets
 
-_PATIENCE_S, _POLL_S = 120.0, 0.1
+_PATIENCE_S = 120.0
 
 
 def with_usable_store(settings: Settings) -> tuple[Settings, str]:
@@ -70,10 +69,7 @@ def opening(settings: Settings) -> Iterator[None]:
         yield
         return
     settings.home.mkdir(parents=True, exist_ok=True)
-    with (settings.home / "mlflow.lock").open("a") as lock:
-        deadline = time.monotonic() + _PATIENCE_S
-        while not try_lock(lock) and time.monotonic() < deadline:
-            time.sleep(_POLL_S)
+    with holding(settings.home / "mlflow.lock", patience(_PATIENCE_S)):
         yield
 
 
