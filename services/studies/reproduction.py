@@ -12,6 +12,7 @@ from contrasweep.services.studies.study import names
 from contrasweep.services.studies.tables import footnotes, further_tables, outcome_table, summary_table, verdict_line
 from contrasweep.services.text import count, duration
 from contrasweep.trainers.errors import UserError
+from contrasweep.trainers.order_told import AGREES, DISAGREES
 
 PAGE = "reproduction.md"
 
@@ -41,6 +42,8 @@ def reproduction(outcomes: Sequence[Outcome]) -> str:
         "Made by `contrasweep study report --from FOLDER --export docs`; do not edit. Intervals are of 95 %, by a",
         "bootstrap over test subjects, those of Kendall's tau over subjects and seeds.",
         "",
+        *_verdicts(outcomes),
+        "",
         *grid(summary_table([*outcomes])),
         "",
         *_missing({outcome.study for outcome in outcomes if not outcome.quick}),
@@ -48,6 +51,22 @@ def reproduction(outcomes: Sequence[Outcome]) -> str:
     for outcome in outcomes:
         lines += [f"## {outcome.name}", "", _study(outcome), _provenance(outcome), ""]
     return "\n".join(lines)
+
+
+def _verdicts(outcomes: Sequence[Outcome]) -> list[str]:
+    """How many studies agree and which, and whose order is the other way round, if within chance."""
+    orders = {outcome.name: outcome.order for outcome in outcomes if outcome.order}
+    agree, disagree = ([name for name, one in orders.items() if one.verdict == said] for said in (AGREES, DISAGREES))
+    open_ = {name: one for name, one in orders.items() if name not in (*agree, *disagree)}
+    against = [name for name, one in open_.items() if one.tau.value < 0]
+    return [
+        f"Of the studies {len(orders)} have an order to compare:",
+        "",
+        f"- {len(agree)} agree: {', '.join(agree) or 'none'};",
+        f"- {len(disagree)} disagree: {', '.join(disagree) or 'none'};",
+        f"- of {len(open_)} it cannot be told; among these our order is rather the other way round (tau below 0) in "
+        f"{', '.join(against) or 'none'}.",
+    ]
 
 
 def _missing(told: Collection[str]) -> list[str]:

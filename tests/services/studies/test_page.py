@@ -107,6 +107,7 @@ def test_the_document_has_each_study(report: Report, tmp_path: Path) -> None:
         (tmp_path / f"{name}.json").write_text(report.outcome.model_copy(update={"study": name}).to_json())
     text = reproduction(read_outcomes(tmp_path))
     assert "| other-people | dynlocrep table3 | 4 | people | MAE | 1.000 | [" in text
+    assert "- 2 agree: other-people, three-people;\n- 0 disagree: none;\n- of 0 it cannot be told" in text
     assert "## three-people" in text and f"`{report.outcome.code}`" in text
     assert "Not run yet: dlr-fig4a, dlr-fig4b" in text
 
