@@ -25,8 +25,8 @@ from contrasweep.trainers.rehearsal import SUSTAINED_TFLOPS, lacks_gpu, reckon, 
 def make_plan(loaded: LoadedSpec, settings: Settings, nodes: Sequence[Node], weights: Path | None = None) -> Planned:
     """What the sweep would take on `nodes`, and what `weights` fit. Raises UserError on what would block it."""
     spec = loaded.spec
-    listed = list_each(loaded, settings.data_roots)
     allotment = allot(spec, nodes)
+    listed = list_each(loaded, settings.data_roots)
     shapes = prepared_shapes(loaded, {options: scans for options, (scans, _) in listed.items()})
     check_image_shapes(loaded, shapes)
     start = check_all_weights(loaded, weights, shapes, Console(quiet=True)) if weights else ""

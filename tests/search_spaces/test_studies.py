@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contrasweep.services.spec.yaml import load_mapping
-from contrasweep.trainers import losses
+from contrasweep.trainers import baselines, losses
 from contrasweep.trainers.parameters import check, rules_of
 
 FOLDER = Path(__file__).parents[2] / "search_spaces" / "studies"
@@ -92,8 +92,9 @@ def test_rows_refer_to_rows(name: str) -> None:
         assert row.get("start") in {None, *trained.intersection(names[:place])}, row
     order = study.get("order", [])
     assert {name for chain in order for name in ([chain] if isinstance(chain, str) else chain)} <= {*names}
+    titles = {baselines.build(one).title for one in baselines.names()}
     for (said,) in (analysis.values() for analysis in study.get("analyses", []) if isinstance(analysis, dict)):
-        assert said.get("reference", names[0]) in names
+        assert said.get("reference", names[0]) in {*names, *titles}
 
 
 @every

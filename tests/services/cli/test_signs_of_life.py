@@ -19,6 +19,7 @@ from contrasweep.services.settings import Settings
 from contrasweep.services.spec.spec import LoadedSpec
 from tests.services.past import leave
 from tests.services.small_study import settings_in, write_study
+from tests.services.studies.left import final_report
 
 HEAVY = ("torch", "numpy", "ray", "mlflow", "monai", "optuna")
 LONGEST_GAP_S = 10.0
@@ -146,6 +147,8 @@ def test_commands_that_only_look_load_nothing_that_takes_seconds(study: Study) -
     other = study.leave_finished("other")
     commands += [f"trials {sweep_id}", f"compare {sweep_id} {other}", f"logs {sweep_id}", f"run {study.loaded.path}"]
     for command in commands:
+        if command.startswith("run"):
+            final_report().write(study.settings.sweeps / sweep_id / "final.json")
         program = [sys.executable, "-X", "importtime", *PROGRAM[1:], *command.split()]
         ended = subprocess.run(program, capture_output=True, text=True, env=study.environment)
         loaded = re.findall(rf"\| +({'|'.join(HEAVY)})$", ended.stderr, flags=re.MULTILINE)

@@ -142,13 +142,6 @@ def test_hours_of_a_gpu_that_this_machine_has_not_are_reckoned(scans: Path, monk
     assert "GPU-hours, if racing stops nothing" in text
 
 
-def test_a_table_that_is_missing_is_told_before_workers_that_find_no_place(scans: Path) -> None:
-    loaded = of(scans, training={"gpus_per_worker": 1})
-    (scans / "participants.tsv").unlink()
-    with pytest.raises(UserError, match=r"participants\.tsv"):
-        make_plan(loaded, Settings(home=scans / "home"), [Node(cpus=4, gpus=0)])
-
-
 def test_what_is_left_to_train_on_is_told(scans: Path) -> None:
     loaded = of(scans, data={"train": {"size": 10}})
     planned = make_plan(loaded, Settings(home=scans / "home"), [local_node()])

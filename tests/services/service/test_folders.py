@@ -31,9 +31,8 @@ def test_only_what_changed_is_read_again(tmp_path: Path) -> None:
         folders.look()
 
 
-def test_a_state_that_cannot_be_read_does_not_hold_up_the_others(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_state_that_is_damaged_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    """What else is there tells how its sweep stands."""
     folders = Folders(tmp_path)
     for name in ("a", "b"):
         write(tmp_path, name)
@@ -42,6 +41,4 @@ def test_a_state_that_cannot_be_read_does_not_hold_up_the_others(
         (tmp_path / name).mkdir(exist_ok=True)
         (tmp_path / name / "state.json").write_text("{")
     write(tmp_path, "b", FINISHED)
-    for _ in range(2):
-        assert states(folders) == {"a": STOPPED, "b": FINISHED}
-    assert sorted(record.getMessage().partition(":")[0] for record in caplog.records) == ["sweep a", "sweep new"]
+    assert states(folders) == {"a": STOPPED, "b": FINISHED, "new": STOPPED}

@@ -204,7 +204,7 @@ def test_who_may_not_extend(settings: Settings) -> None:
         service.extend(Identity("eve", "submitter"), sweep_id, More(trials=99))
     with pytest.raises(UserError, match=r"spec: search.trials: 10001 is not allowed: up to 10000 through the service"):
         service.extend(ADA, sweep_id, More(trials=10_001))
-    with pytest.raises(UserError, match="--trials, --seeds, --finalists, --add-space or --all says to what"):
+    with pytest.raises(UserError, match="--trials, --seeds, --finalists, --add-space, --hours or --all says to what"):
         service.extend(ADA, sweep_id, More())
 
 

@@ -55,13 +55,14 @@ def test_the_last_page_is_of_how_the_sweep_ended(left: Left) -> None:
 
 
 def test_errors_are_logged_once_and_never_raised(left: Left, caplog: pytest.LogCaptureFixture) -> None:
-    (left.sweep / "trial-0000/trial.json").write_text("{")
+    (left.sweep / "trial-0000/trial.json").unlink()
+    (left.sweep / "trial-0000/trial.json").mkdir()
     writer = PageWriter(left.settings, left.folder, Heard())
     with caplog.at_level(logging.WARNING, "contrasweep"):
         for _ in range(3):
             writer.write()
     (record,) = caplog.records
-    assert record.message.startswith("the report cannot be written: JSONDecodeError")
+    assert record.message.startswith("the report cannot be written: IsADirectoryError")
 
 
 def test_every_driver_is_noted(left: Left) -> None:

@@ -15,6 +15,7 @@ from contrasweep.services.sweep.drawing import Drawing
 from contrasweep.services.sweep.reuse import count_there
 from contrasweep.services.sweep.stages import Source, Stage, Worker
 from contrasweep.services.sweep.trial import replayed, run_config, taken_or_trained
+from contrasweep.trainers import checkpoint
 from contrasweep.trainers.history import COMPLETE, PRUNED, RUNNING, EpochMetrics, History, Verdict
 from tests.services.past import history, rows, spec
 from tests.trainers import tiny
@@ -53,7 +54,7 @@ def runs(tmp_path: Path) -> SeedRuns:
     found, folder = SeedRuns(tmp_path, "data"), tmp_path / "one-1" / "trial-0000" / "seed-0"
     history(MAES).write(folder)
     history([8.0, 7.0]).write(folder / "pretraining")
-    (folder / "best.pt").write_bytes(b"weights")
+    checkpoint.save(folder / "best.pt", {"epoch": 4})
     found.add(run_config(spec(), CONFIGURATION, 0), folder)
     return found
 
