@@ -89,6 +89,6 @@ def run_sweep(
             outer = next(iter(prepared.values())).outer
             (search_outer_folds if outer else search)(session, loaded, folder, state, prepared)
             print_page(console, settings.reports / f"{folder.sweep_id}.html")
-        if state.reason:
+        if state.reason and not state.unfinished:  # which the search has said
             console.print(state.reason, markup=False, soft_wrap=True)
     return state
