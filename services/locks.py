@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 import psutil
 from filelock import SoftFileLease, Timeout
@@ -117,14 +117,15 @@ def has_flock(folder: Path) -> bool:
         return True
     device = folder.stat().st_dev
     if device not in _known:
-        _known[device] = not _ALONE & _mount_options(folder) and _works(folder)
+        _known[device] = not _ALONE & _mount_options(folder) and can_lock(fcntl.flock, folder)
     return _known[device]
 
 
-def _works(folder: Path) -> bool:
+def can_lock(lock: Callable[[IO[bytes], int], object], folder: Path) -> bool:
+    """Whether the file system of a folder has `fcntl.flock`, or `fcntl.lockf`."""
     try:
         with tempfile.TemporaryFile(dir=folder, prefix=".lock-") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         return error.errno not in NO_LOCKS
     return True

@@ -11,7 +11,7 @@ import psutil
 from upath import UPath
 
 from contrasweep.services.doctor.finding import Found, fail, ok, warn
-from contrasweep.services.locks import LIMIT_S, NO_LOCKS, has_flock, holding, is_held, patience
+from contrasweep.services.locks import LIMIT_S, can_lock, has_flock, holding, is_held, patience
 from contrasweep.services.settings import Settings
 
 FAIL_GB, WARN_GB = 1.0, 10.0
@@ -30,7 +30,7 @@ def storage(settings: Settings) -> Found:
 
 def locks(settings: Settings) -> Found | None:
     """Whether a lock that is held in the home and the storage path is seen to be, and which kind it is."""
-    if not _has_ranges(_existing(settings.home)) and settings.optuna_storage.startswith("sqlite"):
+    if not can_lock(fcntl.lockf, _existing(settings.home)) and settings.optuna_storage.startswith("sqlite"):
         where = "set CONTRASWEEP_OPTUNA_STORAGE and CONTRASWEEP_TRACKING_URI to servers, or to files on another disk"
         return fail(f"SQLite cannot lock its files in {settings.home}", where)
     weaker = []
@@ -91,16 +91,6 @@ def _folder(path: Path, variable: str) -> Found:
     if free_gb < FAIL_GB:
         return fail(said, advice)
     return warn(said, advice) if free_gb < WARN_GB else ok(said)
-
-
-def _has_ranges(folder: Path) -> bool:
-    """Whether parts of files can be locked, which is what SQLite does."""
-    try:
-        with tempfile.TemporaryFile(dir=folder, prefix=".doctor-") as file:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno not in NO_LOCKS
-    return True
 
 
 def _existing(path: Path) -> Path:
